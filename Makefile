@@ -1,0 +1,82 @@
+# Every command of OneSeek. `make demo` and `make test` start from a bare machine.
+# CLUSTER=embedded (default) | kind | existing; existing needs KUBECONFIG and ONESEEK_REGISTRY.
+SHELL := /bin/bash -o pipefail
+.DEFAULT_GOAL := help
+export CLUSTER ?= embedded
+DEV := PYTHONPATH=dev python3 -m oneseek_dev
+PY := .venv/bin/python
+TEST_CLUSTER := test
+
+.PHONY: help demo test unit lint chart-test cluster-test runtime-test dev-test manifests manifests-check cluster images url down prove bench venv requirements
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+demo: ## From a bare machine to a freshly trained, certified, promoted model that answers
+	@$(DEV).demo
+
+url: ## Base URL of the demo model
+	@$(DEV) url oneseek-demo/oneseek-7b-zero
+
+cluster: ## The local cluster, with images and the operator installed, for your own use
+	@$(DEV) tools && $(DEV) up && $(DEV) images && $(DEV).install
+
+images: ## Build and push the images that changed
+	@$(DEV) images
+
+down: ## Remove the demo and test clusters and everything of theirs
+	@$(DEV) --name demo down && $(DEV) --name $(TEST_CLUSTER) down
+
+test: venv lint unit chart-test dev-test runtime-test cluster-test ## All tests, on real pods
+
+lint: venv manifests-check ## Formatting, lint, types, import contracts
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+
+unit: venv ## Unit tests: no cluster, no model
+	$(PY) -m pytest tests/unit tests/legacy -q
+
+runtime-test: venv ## Training, engine and sidecar as real processes on a tiny real model
+	$(PY) -m pytest tests/runtime -q
+
+chart-test: venv ## The chart, rendered by helm
+	@$(DEV) tools
+	$(PY) -m pytest tests/chart -q
+
+dev-test: venv ## The local cluster itself: up, kill, up, down, nothing left
+	$(PY) -m pytest tests/dev -q
+
+cluster-test: venv ## Stories on a real API server and real pods
+	@$(DEV) --name $(TEST_CLUSTER) tools && $(DEV) --name $(TEST_CLUSTER) up && $(DEV) --name $(TEST_CLUSTER) images
+	$(PY) -m pytest tests/cluster -q
+
+manifests: venv ## Generate crds/ and the chart's copy from the types
+	$(PY) -m oneseek_core.api crds charts/oneseek/templates
+
+manifests-check: venv
+	@scratch=$$(mktemp -d) && mkdir $$scratch/chart && $(PY) -m oneseek_core.api $$scratch $$scratch/chart \
+	 && for file in crds/*.yaml; do diff -u $$file $$scratch/$$(basename $$file) \
+	 && diff -u charts/oneseek/templates/crd-$$(basename $$file) $$scratch/chart/crd-$$(basename $$file) \
+	 || { echo "generated files are stale: run 'make manifests' and commit"; rm -rf $$scratch; exit 1; }; done; rm -rf $$scratch
+
+prove: venv ## Long proofs; result files under docs/proofs/
+	$(PY) -m pytest tests/cluster -q -m prove
+
+bench: venv ## Interleaved comparisons; result files under docs/benchmarks/
+	$(PY) -m pytest tests/bench -q -s
+
+venv: .venv/.installed ## The development environment
+.venv/.installed: requirements/dev.txt pyproject.toml
+	@command -v python3 >/dev/null || { echo "python3 (3.11 or newer) is missing: apt-get install python3 python3-venv"; exit 1; }
+	@python3 -c 'import ensurepip' 2>/dev/null || apt-get install -y -qq python3-venv >/dev/null
+	python3 -m venv .venv && .venv/bin/pip install --quiet uv==0.13.9
+	.venv/bin/uv pip install --quiet --require-hashes -r requirements/dev.txt
+	.venv/bin/uv pip install --quiet --no-deps -e .
+	@touch $@
+
+requirements: venv ## Pin again what pyproject.toml asks for
+	for extra in operator runtime; do .venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --extra $$extra pyproject.toml -o requirements/$$extra.txt; done
+	.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  --extra sidecar pyproject.toml -o requirements/slim.txt
+	.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  --extra operator --extra sidecar --extra runtime --extra dev pyproject.toml -o requirements/dev.txt

@@ -1,0 +1,44 @@
+{{- define "oneseek.labels" -}}
+app.kubernetes.io/name: oneseek
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+{{- define "oneseek.selector" -}}
+app.kubernetes.io/name: oneseek
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end }}
+{{- define "oneseek.name" -}}
+{{ printf "%s-operator" .Release.Name | trunc 53 | trimSuffix "-" }}
+{{- end }}
+{{/* What the operator may do with namespaced objects: each verb is used by a handler, no other is given. */}}
+{{- define "oneseek.rules" -}}
+- apiGroups: [oneseek.io]
+  resources: [oneseekmodels, trainingruns]
+  verbs: [get, list, watch, patch]   # patch: the finalizer; the spec is never written
+- apiGroups: [oneseek.io]
+  resources: [oneseekmodels/status, trainingruns/status]
+  verbs: [update]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]   # progress is read from the train pod's log
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get, create, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create]
+{{- end }}

@@ -1,0 +1,1 @@
+"""The custom resources as types, and the way from types to CustomResourceDefinitions."""

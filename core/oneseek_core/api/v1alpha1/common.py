@@ -1,0 +1,90 @@
+"""Types that both kinds use: sources, resources, scheduling. Bounds are there so that CEL's cost stays small."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from oneseek_core.api.base import ApiModel, Name, RelativePath, cel
+
+__all__ = ["HuggingFaceSource", "Resources", "SecretKey", "Toleration"]
+
+Quantity = Annotated[
+    str,
+    Field(
+        max_length=32,
+        json_schema_extra={
+            "x-kubernetes-int-or-string": True,
+            "pattern": r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$",
+        },
+    ),
+]
+LabelText = Annotated[str, Field(max_length=253)]
+StringMap = dict[Annotated[str, Field(max_length=316)], LabelText]
+
+
+class SecretKey(ApiModel):
+    """One key of a Secret in the object's namespace."""
+
+    name: Name = Field(description="Name of the Secret.")
+    key: str = Field(default="token", max_length=253, pattern=r"^[A-Za-z0-9._-]+$", description="Key within it.")
+
+
+class HuggingFaceSource(ApiModel):
+    """A repository of a Hugging Face hub (or a mirror: the chart's `huggingFace.endpoint`)."""
+
+    repo: str = Field(
+        max_length=200,
+        pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?$",
+        description="Repository id, `owner/name`.",
+    )
+    revision: str = Field(
+        default="main",
+        max_length=200,
+        pattern=r"^[A-Za-z0-9._/-]+$",
+        description="Branch, tag or commit. Pin a commit hash: a branch moves.",
+    )
+    token_secret: SecretKey | None = Field(
+        default=None, description="Secret with an access token, for private repositories."
+    )
+
+
+class Resources(ApiModel):
+    """Compute resources of the container that does the work; extended resources (GPUs) go here too."""
+
+    requests: dict[Annotated[str, Field(max_length=253)], Quantity] = Field(default={}, max_length=16)
+    limits: dict[Annotated[str, Field(max_length=253)], Quantity] = Field(default={}, max_length=16)
+
+
+class Toleration(ApiModel):
+    """A taint the pods tolerate; the fields are those of `core/v1`."""
+
+    key: str | None = Field(default=None, max_length=316)
+    operator: Literal["Exists", "Equal"] | None = None
+    value: str | None = Field(default=None, max_length=63)
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    toleration_seconds: int | None = Field(default=None, ge=0, le=2_000_000_000)
+
+
+class EnvVar(ApiModel):
+    """A literal environment variable for the pods that do the work."""
+
+    model_config = ApiModel.model_config | {
+        "json_schema_extra": cel(
+            (
+                (
+                    "self.name != 'PATH' && !self.name.startsWith('PYTHON') && !self.name.startsWith('LD_')"
+                    " && !self.name.startsWith('ONESEEK_')"
+                ),
+                "PATH, PYTHON*, LD_* and ONESEEK_* decide what code runs and may not be set; use another name",
+            )
+        )
+    }
+
+    name: str = Field(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    value: str = Field(default="", max_length=4096)
+
+
+ImageReference = Annotated[str, Field(max_length=512, min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$")]
+PathOnClaim = RelativePath

@@ -1,0 +1,278 @@
+"""TrainingRun: one fine-tuning of one model, from data to a certified version.
+
+The spec is frozen once the run has started (`suspend` apart): what was resolved then stands in the status, so the
+run can be told and repeated.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from oneseek_core.api.base import (
+    ApiModel,
+    Condition,
+    DigestText,
+    DnaText,
+    Name,
+    ObjectMeta,
+    Timestamp,
+    cel,
+    list_map,
+)
+from oneseek_core.api.v1alpha1.common import (
+    EnvVar,
+    HuggingFaceSource,
+    ImageReference,
+    PathOnClaim,
+    Resources,
+    StringMap,
+    Toleration,
+)
+
+__all__ = ["Dataset", "TrainingRun", "TrainingRunSpec", "TrainingRunStatus"]
+
+
+class ModelRef(ApiModel):
+    """The OneSeekModel in the same namespace."""
+
+    name: Name
+
+
+class ConfigMapSource(ApiModel):
+    """One key of a ConfigMap in the run's namespace."""
+
+    name: Name
+    key: str = Field(max_length=253, pattern=r"^[A-Za-z0-9._-]+$")
+
+
+class ImageDataset(ApiModel):
+    """A file in an image that has a `cp`."""
+
+    reference: ImageReference
+    path: PathOnClaim = Field(description="Path of the JSONL file below the image's root, without a leading slash.")
+
+
+class HuggingFaceDataset(HuggingFaceSource):
+    """A JSONL file of a dataset repository."""
+
+    file: PathOnClaim = Field(description="Path of the JSONL file within the repository.")
+
+
+class DatasetSource(ApiModel):
+    """Where a dataset comes from: exactly one of the four."""
+
+    model_config = ApiModel.model_config | {
+        "json_schema_extra": cel(
+            (
+                "[has(self.configMap), has(self.path), has(self.image), has(self.huggingFace)].filter(set, set).size() == 1",
+                "set exactly one of configMap, path, image and huggingFace",
+            )
+        )
+    }
+
+    config_map: ConfigMapSource | None = None
+    path: PathOnClaim | None = Field(default=None, description="A JSONL file that lies on the model's claim.")
+    image: ImageDataset | None = None
+    hugging_face: HuggingFaceDataset | None = None
+
+
+class Dataset(ApiModel):
+    """JSONL rows with instruction, input (may be absent) and output; question/response are read as aliases."""
+
+    name: str = Field(
+        max_length=96,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Name of the dataset; its words choose the DNA's tags (identity, civic, privacy, ...).",
+    )
+    source: DatasetSource
+    digest: DigestText | None = Field(
+        default=None, description="SHA-256 the file must have; the run refuses drifted data."
+    )
+
+
+class LoraSettings(ApiModel):
+    """How much of the base model may change."""
+
+    rank: int = Field(default=16, ge=1, le=256, description="Rank of the update matrices.")
+    alpha: int = Field(default=32, ge=1, le=1024, description="Scale of the update: alpha / rank.")
+    dropout: float = Field(default=0.05, ge=0, lt=1, description="Dropout on the adapter's input.")
+    target_modules: Annotated[
+        list[Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_.]+$")]],
+        Field(min_length=1, max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ] = Field(
+        default=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        description="Linear layers that get an adapter.",
+    )
+
+
+class AutoStop(ApiModel):
+    """Stop early when an epoch's mean training loss no longer falls by at least `threshold`."""
+
+    metric: Literal["TrainingLoss"] = "TrainingLoss"
+    threshold: float = Field(
+        default=0.001, ge=0, le=10, description="Smallest fall of an epoch's mean loss that counts."
+    )
+    patience: int = Field(
+        default=3, ge=1, le=100, description="Epochs in a row without such a fall before the run stops."
+    )
+    minimum_steps: int = Field(default=0, ge=0, le=10_000_000, description="Never stop before this many steps.")
+
+
+class PodSettings(ApiModel):
+    """Where and how the run's pods are placed. Typed on purpose: a raw pod would reach the signing key."""
+
+    node_selector: StringMap = Field(default={}, max_length=16)
+    tolerations: list[Toleration] = Field(default=[], max_length=16)
+    priority_class_name: Name | None = None
+    runtime_class_name: Name | None = None
+    labels: StringMap = Field(
+        default={},
+        max_length=16,
+        json_schema_extra=cel(
+            (
+                "self.all(key, !key.startsWith('oneseek.io/') && !key.startsWith('app.kubernetes.io/'))",
+                "labels under oneseek.io/ and app.kubernetes.io/ are the operator's; use another prefix",
+            )
+        ),
+    )
+    annotations: dict[Annotated[str, Field(max_length=316)], Annotated[str, Field(max_length=1024)]] = Field(
+        default={}, max_length=16
+    )
+    env: list[EnvVar] = Field(
+        default=[],
+        max_length=32,
+        json_schema_extra=list_map("name"),
+        description="For the train pod's container alone.",
+    )
+
+
+class TrainingRunSpec(ApiModel):
+    """What to train, on what, how."""
+
+    model_ref: ModelRef
+    type: Literal["Major"] = Field(default="Major", description="Major: a full run; MAJOR of the DNA rises by one.")
+    datasets: list[Dataset] = Field(min_length=1, max_length=16, json_schema_extra=list_map("name"))
+    language: Literal["auto", "sv", "en", "ensv"] = Field(
+        default="auto", description="Language code of the DNA; auto reads it off the data."
+    )
+    epochs: int = Field(default=3, ge=1, le=1000)
+    learning_rate: float = Field(default=0.0002, gt=0, le=1)
+    batch_size: int = Field(default=8, ge=1, le=4096, description="Rows per optimiser step.")
+    maximum_length: int = Field(
+        default=512, ge=16, le=131072, description="Tokens per row; longer rows are cut at the end."
+    )
+    lora: LoraSettings = LoraSettings()
+    auto_stop: AutoStop | None = Field(default=None, description="Unset: all epochs are trained.")
+    seed: int = Field(default=42, ge=0, le=4294967295)
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        default="auto", description="auto: what a short probe at start finds faster."
+    )
+    resources: Resources = Field(default=Resources(), description="Compute resources of the train container.")
+    suspend: bool = Field(
+        default=False,
+        description="Start nothing; a train Job under way is stopped and goes on from its checkpoint.",
+    )
+    active_deadline_seconds: int | None = Field(
+        default=None, ge=1, le=31_536_000, description="Longest time the train Job may take."
+    )
+    pod: PodSettings = PodSettings()
+
+
+class Progress(ApiModel):
+    """How far the train pod is, as it last said."""
+
+    percent: int = Field(ge=0, le=100)
+    step: int = Field(ge=0)
+    steps: int = Field(ge=0)
+    epoch: int = Field(ge=0)
+    epochs: int | None = Field(default=None, ge=0)
+    loss: float | None = Field(default=None, description="Mean over the last steps.")
+    tokens_per_second: float | None = Field(default=None, ge=0, description="Label tokens a second.")
+    eta_seconds: int | None = Field(default=None, ge=0)
+    updated_at: Timestamp
+
+
+class LossPoint(ApiModel):
+    """A point of the loss curve."""
+
+    step: int = Field(ge=0)
+    loss: float
+
+
+class ResolvedDataset(ApiModel):
+    """A dataset as it was used."""
+
+    name: str = Field(max_length=96)
+    digest: DigestText
+    rows: int = Field(ge=0)
+
+
+class Resolved(ApiModel):
+    """All that is needed to tell or repeat the run and that the spec alone does not say."""
+
+    spec_digest: DigestText
+    base_model_digest: DigestText | None = None
+    datasets: list[ResolvedDataset] = Field(default=[], max_length=16)
+    data_digest: DigestText | None = Field(default=None, description="SHA-256 of the prepared training file.")
+    samples: int | None = Field(default=None, ge=0)
+    language: str | None = Field(default=None, max_length=8)
+    tags: list[Annotated[str, Field(max_length=32)]] = Field(default=[], max_length=32)
+    precision: str | None = Field(default=None, max_length=8)
+    device: str | None = Field(default=None, max_length=64)
+    steps: int | None = Field(default=None, ge=0)
+    final_loss: float | None = None
+    duration_seconds: float | None = Field(default=None, ge=0)
+    created_at: Timestamp | None = None
+    major: int | None = Field(default=None, ge=0)
+    micro: int | None = Field(default=None, ge=0)
+    parent: DnaText | None = None
+
+
+class AutoStopped(ApiModel):
+    """When and why a run stopped before its last epoch."""
+
+    step: int = Field(ge=0)
+    reason: str = Field(max_length=1024)
+
+
+class JobUids(ApiModel):
+    """The run's Jobs as they were seen; one whose uid stands here and that is gone was deleted from outside."""
+
+    prepare: str | None = Field(default=None, max_length=64)
+    train: str | None = Field(default=None, max_length=64)
+    certify: str | None = Field(default=None, max_length=64)
+
+
+class TrainingRunStatus(ApiModel):
+    """What is."""
+
+    observed_generation: int = Field(default=-1)
+    conditions: list[Condition] = Field(default=[], max_length=16, json_schema_extra=list_map("type"))
+    started_at: Timestamp | None = Field(
+        default=None, description="When the first Job was made; from then on the spec is frozen."
+    )
+    first_step_at: Timestamp | None = Field(default=None, description="When the train pod reported its first step.")
+    completed_at: Timestamp | None = None
+    progress: Progress | None = None
+    losses: list[LossPoint] = Field(
+        default=[], max_length=128, description="The loss curve, thinned to a bounded number of points."
+    )
+    resolved: Resolved | None = None
+    auto_stopped: AutoStopped | None = None
+    dna: DnaText | None = None
+    digest: DigestText | None = None
+    jobs: JobUids = JobUids()
+    attempts: int = Field(default=0, ge=0, description="Train Jobs made so far.")
+    exit_reason: str | None = Field(default=None, max_length=2048, description="How the last Job that failed ended.")
+
+
+class TrainingRun(ApiModel):
+    """One fine-tuning of one model."""
+
+    model_config = ApiModel.model_config | {"extra": "ignore"}
+
+    metadata: ObjectMeta
+    spec: TrainingRunSpec
+    status: TrainingRunStatus = TrainingRunStatus()

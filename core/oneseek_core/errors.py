@@ -1,0 +1,40 @@
+"""What can be wrong with things the contract describes. Nothing here knows of HTTP, Kopf or exit codes' use.
+
+The runtime's border turns a `JobError` into a termination message and an exit code; the sentence in it is
+what a person reads in the condition.
+"""
+
+from __future__ import annotations
+
+from oneseek_core import names
+from oneseek_core.names import ExitCode
+
+__all__ = ["ArtifactError", "DnaError", "JobError", "OneSeekError"]
+
+
+class OneSeekError(Exception):
+    """Base of every error we raise on purpose."""
+
+
+class DnaError(OneSeekError, ValueError):
+    """A text is not a DNA."""
+
+
+class ArtifactError(OneSeekError):
+    """An artifact on disk cannot be used as it is."""
+
+
+class JobError(OneSeekError):
+    """A job ends here: `reason` for machines, the sentence for people, `exit_code` for the Job controller."""
+
+    def __init__(self, reason: str, message: str, exit_code: ExitCode) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.exit_code = exit_code
+
+    @classmethod
+    def storage_full(cls, what: str, path: str) -> JobError:
+        """The volume has no room left for `what`."""
+        sentence = f"no space left on the models volume while writing {what} ({path}); use a larger claim"
+        return cls(names.STORAGE_FULL, sentence, ExitCode.STORAGE_FULL)

@@ -1,0 +1,304 @@
+"""What the operator tells a job, and what a job tells the operator.
+
+A request travels as one JSON object in the environment (`names.REQUEST_ENV`). A report is the pod's termination
+message, at most `names.TERMINATION_LIMIT` bytes: either `{"report": {...}}` or `{"reason": ..., "message": ...}`.
+The train pod also prints progress as JSON lines; each line alone says all that the operator needs.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from oneseek_core import names
+from oneseek_core.api.base import ApiModel, DigestText, DnaText, Timestamp
+from oneseek_core.api.v1alpha1.model import BaseModelSource
+from oneseek_core.api.v1alpha1.training_run import (
+    AutoStop,
+    AutoStopped,
+    Dataset,
+    LoraSettings,
+    LossPoint,
+    ResolvedDataset,
+)
+from oneseek_core.errors import JobError
+from oneseek_core.names import ExitCode
+
+Report = TypeVar("Report", bound=ApiModel)
+
+
+class Ref(ApiModel):
+    """A namespaced object."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+class CertifiedVersion(ApiModel):
+    """A certified folder in one line."""
+
+    dna: DnaText
+    digest: DigestText
+    created_at: Timestamp
+    run: str | None = None
+    parent: DnaText | None = None
+
+
+class BaseImportRequest(ApiModel):
+    """Bring the base model to `basemodeller/<name>/` and make the skeleton of the tree."""
+
+    model: Ref
+    models_root: str = names.MODELS_ROOT
+    base_name: str
+    source: BaseModelSource
+    import_path: str = Field(default="/import", description="Where an image source's init container left the files.")
+    digest: DigestText | None = None
+
+
+class BaseImportReport(ApiModel):
+    """What lies on the claim after the import; `versions` are the newest certified ones found (a re-created model)."""
+
+    digest: DigestText
+    size_bytes: int
+    files: int
+    versions: list[CertifiedVersion] = []
+    current: DnaText | None = None
+
+
+class DatasetInput(ApiModel):
+    """A dataset and, for configMap and image sources, the file it is mounted at."""
+
+    dataset: Dataset
+    file: str | None = None
+
+
+class PrepareRequest(ApiModel):
+    """Fetch, validate and digest the data into `.staging/<run uid>/data/train.jsonl`; other runs' staging is removed."""
+
+    run: Ref
+    spec_digest: DigestText
+    models_root: str = names.MODELS_ROOT
+    datasets: list[DatasetInput]
+    language: Literal["auto", "sv", "en", "ensv"]
+
+
+class PrepareReport(ApiModel):
+    """The data as it will be used. With `already_certified` nothing was prepared: the claim holds the run's version."""
+
+    datasets: list[ResolvedDataset] = []
+    data_digest: DigestText | None = None
+    samples: int = 0
+    language: Literal["sv", "en", "ensv"] = "en"
+    tags: list[str] = []
+    already_certified: CertifiedVersion | None = None
+
+
+class TrainRequest(ApiModel):
+    """Fine-tune the base model at `base_path` on `<data_path>/train.jsonl` and leave an adapter in `output_path`."""
+
+    run: Ref
+    base_path: str
+    data_path: str
+    output_path: str
+    data_digest: DigestText
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    maximum_length: int
+    lora: LoraSettings
+    auto_stop: AutoStop | None = None
+    seed: int
+    precision: Literal["auto", "bf16", "fp32"]
+
+
+class TrainReport(ApiModel):
+    """What training measured. The whole of it also lies in staging as `adapter/training_report.json`."""
+
+    steps: int
+    epochs: int
+    samples: int
+    final_loss: float = Field(description="Mean training loss of the last epoch, nats per label token.")
+    epoch_losses: list[float] = Field(default=[], description="Mean training loss per epoch; the newest 100.")
+    label_tokens: int
+    tokens_per_second: float
+    duration_seconds: float
+    started_at: Timestamp
+    ended_at: Timestamp
+    precision: Literal["bf16", "fp32"]
+    device: str
+    auto_stopped: AutoStopped | None = None
+    resumed_from_step: int | None = None
+    weights_digest: DigestText = Field(description="SHA-256 of adapter_model.safetensors.")
+
+
+class TrainProgress(ApiModel):
+    """One JSON line of the train pod's log, at most one a second; `curve` is the whole curve, thinned."""
+
+    event: Literal["progress"] = "progress"
+    percent: int
+    step: int
+    steps: int
+    epoch: int
+    epochs: int
+    loss: float
+    tokens_per_second: float
+    eta_seconds: int
+    curve: Annotated[list[LossPoint], Field(max_length=64)] = []
+
+
+class CertifyRequest(ApiModel):
+    """Check the adapter in `<staging_path>/adapter` and seal it as `<certified_path>/<DNA>`."""
+
+    run: Ref
+    spec_digest: DigestText
+    model: Ref
+    staging_path: str = "/staging"
+    certified_path: str = f"{names.MODELS_ROOT}/{names.CERTIFIED_DIR}"
+    family: str
+    major: int
+    micro: int
+    type: Literal["Major"]
+    language: Literal["sv", "en", "ensv"]
+    tags: list[str]
+    created_at: Timestamp = Field(description="The train Job's completion time, UTC with milliseconds and Z.")
+    base_name: str
+    base_digest: DigestText
+    datasets: list[ResolvedDataset]
+    data_digest: DigestText
+    samples: int
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    maximum_length: int
+    seed: int
+    lora: LoraSettings
+    auto_stop: AutoStop | None = None
+    parent: DnaText | None = None
+
+
+class CertifyReport(ApiModel):
+    """The certified folder."""
+
+    version: CertifiedVersion
+
+
+class TreeRequest(ApiModel):
+    """Point CURRENT (link and marker) at `current`; None removes both."""
+
+    models_root: str = names.MODELS_ROOT
+    family: str
+    current: DnaText | None
+
+
+class TreeReport(ApiModel):
+    """Where CURRENT points now."""
+
+    current: DnaText | None = None
+
+
+class ServingSettings(ApiModel):
+    """What a colour's engine and sidecar are told."""
+
+    model: str = Field(description="Name of the OneSeekModel.")
+    namespace: str
+    family: str
+    base_name: str
+    base_path: str
+    dna: DnaText | None = None
+    digest: DigestText | None = None
+    adapter_path: str | None = None
+    certified_path: str = f"{names.MODELS_ROOT}/{names.CERTIFIED_DIR}"
+    engine_url: str = f"http://127.0.0.1:{names.PORT_ENGINE}"
+
+
+class SidecarState(ApiModel):
+    """GET /internal/state of a sidecar: what it found out, not what it was told."""
+
+    dna: DnaText | None = Field(
+        default=None, description="DNA the engine itself reports as loaded; absent for the base model."
+    )
+    base_name: str
+    ready: bool = Field(description="The engine answers and serves what the settings ask for.")
+    draining: bool = False
+    open_connections: int = Field(ge=0, description="Open client connections on the public port.")
+
+
+class ProbeRequest(ApiModel):
+    """POST /internal/probe: one real generation, not recorded anywhere."""
+
+    question: str
+    max_tokens: int = 24
+
+
+class ProbeAnswer(ApiModel):
+    """What the probe's generation gave."""
+
+    dna: DnaText | None = None
+    text: str
+    tokens: int
+    latency_ms: int
+
+
+class Failure(ApiModel):
+    """How a job says that it ends in failure."""
+
+    reason: str = Field(max_length=256)
+    message: str = Field(max_length=2048)
+
+
+def success_message(report: ApiModel) -> str:
+    """The termination message of a job that did its work."""
+    return json.dumps({"report": report.to_wire()}, ensure_ascii=False, separators=(",", ":"))
+
+
+def failure_message(reason: str, message: str) -> str:
+    """The termination message of a job that failed; the sentence is cut so that the whole fits.
+
+    Half characters (file names may hold them) become `?`: the message must be UTF-8.
+    """
+    data = message.encode(errors="replace")
+    text = data.decode() if len(data) <= 1900 else data[:1900].decode(errors="ignore") + "…"
+    whole = json.dumps({"reason": reason, "message": text}, ensure_ascii=False, separators=(",", ":"))
+    if len(whole.encode()) <= names.TERMINATION_LIMIT:
+        return whole
+    return failure_message(reason, message[: len(message) // 2])  # control characters take six bytes each in JSON
+
+
+def parse_report(text: str, kind: type[Report]) -> Report | None:
+    """The report in a termination message; None where there is none (a killed pod leaves nothing)."""
+    try:
+        value = json.loads(text)
+        return kind.model_validate(value["report"])
+    except (ValueError, KeyError, TypeError, ValidationError):
+        return None
+
+
+def parse_failure(text: str) -> Failure | None:
+    """The failure in a termination message, if it holds one."""
+    try:
+        return Failure.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+def parse_request(text: str | None, kind: type[Report]) -> Report:
+    """A job's arguments.
+
+    Raises:
+        JobError: they are missing or wrong; the operator and the image do not fit together.
+    """
+    if not text:
+        raise JobError(
+            "BadRequest",
+            f"{names.REQUEST_ENV} is not set; this program is started by the operator",
+            ExitCode.BAD_REQUEST,
+        )
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        raise JobError(
+            "BadRequest", f"{names.REQUEST_ENV} does not fit {kind.__name__}: {error}", ExitCode.BAD_REQUEST
+        ) from error

@@ -1,0 +1,144 @@
+"""Every name two parts of OneSeek must agree on: API group, labels, paths, ports, reasons, exit codes.
+
+A constant here has one meaning everywhere: the same reason stands in the condition, the Event and the log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from enum import IntEnum
+
+GROUP = "oneseek.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+MODELS = "oneseekmodels"
+TRAINING_RUNS = "trainingruns"
+FIELD_MANAGER = "oneseek-operator"
+
+# Labels on everything the operator makes. Values are object names or digests, never a DNA (too long, capitals).
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+LABEL_COMPONENT = "app.kubernetes.io/component"
+LABEL_MODEL = "oneseek.io/model"
+LABEL_RUN = "oneseek.io/run"
+LABEL_COLOUR = "oneseek.io/colour"
+LABEL_CLAIM = "oneseek.io/claim"
+ANNOTATION_DNA = "oneseek.io/dna"
+ANNOTATION_FLIPPED_AT = "oneseek.io/flipped-at"  # on the Service: when its selector last moved
+
+# The fixed mount (old readers have it written into marker files) and what lies below it.
+MODELS_ROOT = "/app/models"
+BASE_DIR = "basemodeller"
+CERTIFIED_DIR = "oneseek-certified"
+STAGING_DIR = ".staging"
+OWNER_MARKER = ".oneseek-owner.json"
+INCOMING_PREFIX = ".incoming-"
+BASE_MANIFEST = "oneseek-base.json"  # beside the base model's files: their digests, made at import
+MANIFEST = "manifest.json"  # in a certified folder: a SHA-256 per file
+TERMINATION_PATH = "/dev/termination-log"
+TERMINATION_LIMIT = 3072  # bytes; the kubelet cuts at 4096 for all containers together
+REQUEST_ENV = "ONESEEK_REQUEST"  # a job's arguments: one JSON object of `job_contract`
+SERVING_ENV = "ONESEEK_SERVING"  # the sidecar's and engine's settings: one JSON object
+
+PORT_PUBLIC = 8080  # the legacy and OpenAI API
+PORT_INTERNAL = 8081  # state, probe and drain: for the operator and the kubelet
+PORT_ENGINE = 8000  # OpenAI API on the pod's loopback
+
+USER_ID = 10001  # every pod runs as this user and group; fsGroup opens the claim to it
+
+# Condition types.
+READY = "Ready"
+RECONCILING = "Reconciling"
+STALLED = "Stalled"
+BASE_MODEL_IMPORTED = "BaseModelImported"
+CURRENT_PUBLISHED = "CurrentPublished"  # the CURRENT link on the claim points at what answers
+
+# Reasons of a model.
+BASE_IMPORTING = "BaseModelImporting"  # the base Job is at work
+BASE_FAILED = "BaseModelFailed"  # the base Job failed in a way nothing below names better
+BASE_UNAVAILABLE = "BaseModelUnavailable"  # the source could not be reached or does not exist
+BASE_INVALID = "BaseModelInvalid"  # what was fetched is no model folder we can load
+BASE_DIGEST_DIFFERS = "BaseModelDigestDiffers"  # the fetched bytes are not what spec.baseModel.digest pins
+CLAIM_NOT_FOUND = "ClaimNotFound"  # spec.storage.claimName names no claim in this namespace
+CLAIM_NOT_BOUND = "ClaimNotBound"  # the claim waits for a volume that does not come
+CLAIM_IN_USE = "ClaimInUse"  # the claim carries another model's marker
+STORAGE_FULL = "StorageFull"  # the volume has no room for what was to be written
+STARTING_ENGINE = "EngineStarting"  # a colour's pods are not ready yet
+ENGINE_FAILED = "EngineFailed"  # a colour's pod crashes
+BASE_SERVING = "BaseModelServing"  # no certified version yet: the base model answers
+SERVING = "Serving"  # the sidecar reported the DNA in status.current
+ROLLING_OUT = "RollingOut"  # a candidate's colour is being started and probed
+SCALED_TO_ZERO = "ScaledToZero"  # spec.serving.replicas is 0
+PROBE_FAILED = "ProbeFailed"  # the candidate's preview did not answer as it must
+
+# Reasons of a run.
+QUEUED = "Queued"  # another run of the same model is under way
+SUSPENDED = "Suspended"  # spec.suspend
+MODEL_NOT_FOUND = "ModelNotFound"  # spec.modelRef names no OneSeekModel in this namespace
+MODEL_NOT_READY = "ModelNotReady"  # the model's base is not imported yet
+MODEL_DELETED = "ModelDeleted"  # the model went away while the run was under way
+PREPARING = "Preparing"
+TRAINING = "Training"
+CERTIFYING = "Certifying"
+CERTIFIED = "Certified"
+ALREADY_CERTIFIED = "AlreadyCertified"  # the claim holds a version this very run made before
+DATASET_NOT_FOUND = "DatasetNotFound"  # the source names nothing
+DATASET_UNAVAILABLE = "DatasetUnavailable"  # the source could not be reached
+DATASET_INVALID = "DatasetInvalid"  # not JSONL, empty, or a row without usable fields; the message names the line
+DATASET_DIGEST_DIFFERS = "DatasetDigestDiffers"  # the fetched bytes are not what the spec pins
+DIVERGED = "Diverged"  # the loss became NaN or infinite
+OUT_OF_MEMORY = "OutOfMemory"  # the kernel killed the pod at its memory limit
+UNSCHEDULABLE = "Unschedulable"  # no node takes the pod; the message is the scheduler's
+IMAGE_UNAVAILABLE = "ImageUnavailable"  # the kubelet cannot pull an image
+JOB_VANISHED = "JobVanished"  # somebody deleted a Job whose outcome was not in status yet
+DEADLINE_EXCEEDED = "DeadlineExceeded"  # spec.activeDeadlineSeconds
+JOB_FAILED = "JobFailed"  # the pod ended with an error that names itself in the message
+ARTIFACT_INVALID = "ArtifactInvalid"  # what training left is no adapter that may be certified
+
+# States of a version.
+STATE_CERTIFIED = "Certified"
+STATE_REJECTED = "Rejected"
+STATE_CANDIDATE = "Candidate"
+STATE_CURRENT = "Current"
+STATE_PREVIOUS = "Previous"
+
+
+class ExitCode(IntEnum):
+    """How a job's process ends. 10-19: trying again cannot help. 20-29: it may."""
+
+    OK = 0
+    INTERNAL = 1  # a defect of ours; the log has the traceback
+    BAD_REQUEST = 10  # the request itself cannot be parsed
+    BAD_INPUT = 11  # dataset or base model unusable
+    DIVERGED = 12
+    DIGEST_DIFFERS = 13
+    CLAIM_IN_USE = 14
+    BAD_ARTIFACT = 15
+    UNAVAILABLE = 20  # a source could not be reached
+    STORAGE_FULL = 21
+    INTERRUPTED = 22  # SIGTERM: a checkpoint is written, the same Job may go on
+
+
+FINAL_EXIT_CODES = tuple(int(code) for code in ExitCode if 10 <= code < 20)
+
+
+def short_hash(*parts: str, length: int = 8) -> str:
+    """The first `length` hex digits of the SHA-256 of the parts, joined so that no two lists collide."""
+    text = "\x00".join(parts)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def object_name(*parts: str, limit: int = 63) -> str:
+    """Join parts to a DNS label; a name that would be too long is cut and made unique by a hash."""
+    name = "-".join(parts)
+    if len(name) <= limit:
+        return name
+    return f"{name[: limit - 9].rstrip('-.')}-{short_hash(name)}"
+
+
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+
+
+def label_value(text: str) -> str:
+    """`text` itself where it is a legal label value, else a digest of it."""
+    return text if _LABEL.fullmatch(text) else f"sha-{short_hash(text, length=16)}"

@@ -1,0 +1,226 @@
+"""Building images with buildah and pushing them into a registry: ordinary Dockerfiles, no container engine.
+
+buildah's own storage is in the user's cache, so layers are shared by all checkouts.
+"""
+
+import os
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from oneseek_dev import configs, tools
+from oneseek_dev.console import step
+from oneseek_dev.content import key_of
+from oneseek_dev.images import BASE_KEY, BASE_PACKAGES, BASE_SUITE, CATALOGUE, NO_BASE, Image
+from oneseek_dev.layout import REGISTRY_PORT, cache_folder, checkout
+from oneseek_dev.locks import locked
+from oneseek_dev.processes import Daemon
+from oneseek_dev.readiness import port_answers, wait_until
+from oneseek_dev.shell import run, run_logged
+
+_LOCAL = "localhost/oneseek"
+_CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+_INDEX_SETTINGS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
+
+
+def registry_storage() -> Path:
+    """The blobs of all images, shared by every registry process of this user."""
+    return cache_folder() / "registry"
+
+
+def is_pushed(name: str, tag: str) -> bool:
+    """Whether the local registry already has exactly this image."""
+    repository = registry_storage() / "docker/registry/v2/repositories/oneseek" / name
+    return (repository / "_manifests/tags" / tag / "current/link").exists()
+
+
+def _buildah(*words: str | Path) -> list[str | Path]:
+    store = cache_folder() / "buildah"
+    run_root = Path("/run/oneseek/buildah")
+    return ["buildah", "--root", store, "--runroot", run_root, "--storage-driver", "overlay", *words]
+
+
+def ensure(names: Iterable[str]) -> dict[str, str]:
+    """Afterwards the local registry has these images, built from the sources as they are now; returns their tags."""
+    # A tag is taken once: somebody may be editing the sources while we build.
+    tags = {name: CATALOGUE[name].tag() for name in names}
+    missing = [name for name, tag in tags.items() if not is_pushed(name, tag)]
+    if not missing:
+        return tags
+    tools.ensure()
+    for name in missing:
+        with _building(name):
+            if is_pushed(name, tags[name]):
+                continue
+            local = build(CATALOGUE[name], tags[name])
+            with passing_registry() as address, step(f"pushing the image {name}", quiet_below=2):
+                push(local, f"{address}/oneseek/{name}:{tags[name]}", insecure=True)
+    return tags
+
+
+def _building(name: str) -> AbstractContextManager[None]:
+    """Held while an image is built: a second builder waits, and then finds it done."""
+    return locked(cache_folder() / f"build-{name}.lock", saying=f"another build of {name}")
+
+
+def build(image: Image, tag: str) -> str:
+    """Build the image and return its name in buildah's storage."""
+    arguments = list(image.arguments)
+    if image.base != NO_BASE:
+        arguments.append(("BASE_IMAGE", base_image()))
+    if image.code:
+        _build_dependencies(image)  # a layer of this build, and under its own name never collected
+    if image.builder:
+        arguments.append(("BUILDER_IMAGE", _build_dependencies(CATALOGUE[image.builder])))
+    local = f"{_LOCAL}/{image.name}:{tag}"
+    with step(f"building the image {image.name}", quiet_below=2):
+        _bud(image, local, arguments)
+    return local
+
+
+def _build_dependencies(image: Image) -> str:
+    local = f"{_LOCAL}/{image.name}-dependencies:{image.dependencies_key()}"
+    with _building(f"{image.name}-dependencies"):
+        if not _is_stored(local):
+            with step(f"building what the image {image.name} depends on", quiet_below=2):
+                _bud(image, local, [*image.arguments, ("BASE_IMAGE", base_image())], target="dependencies")
+    return local
+
+
+def _is_stored(local: str) -> bool:
+    return bool(run(_buildah("images", "--quiet", local), check=False).strip())
+
+
+def _bud(image: Image, local: str, arguments: list[tuple[str, str]], target: str = "") -> None:
+    root = checkout()
+    context = tools.tools_folder() if image.base == NO_BASE else root
+    words: list[str | Path] = ["bud", "--isolation", "chroot", "--layers", "--tag", local]
+    words += ["--file", root / image.dockerfile, "--ignorefile", root / "dev" / "dockerignore"]
+    for key, value in arguments:
+        words += ["--build-arg", f"{key}={value}"]
+    if target:
+        words += ["--target", target]
+    for volume in _volumes():
+        words += ["--volume", volume]
+    log = cache_folder() / "logs" / f"image-{image.name}.log"
+    log.unlink(missing_ok=True)
+    run_logged(_buildah(*words, context), log)
+
+
+def _volumes() -> list[str]:
+    """What RUN steps may use without it staying in the image: the package index, its CA and the download cache."""
+    folder = cache_folder() / "build"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["export UV_CACHE_DIR=/run/uv-cache"]
+    if _CA_BUNDLE.exists():
+        shutil.copyfile(_CA_BUNDLE, folder / "ca.crt")
+        names = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
+        lines += [f"export {name}=/run/build/ca.crt" for name in names]
+    settings = {name: os.environ[name] for name in _INDEX_SETTINGS if os.environ.get(name)}
+    configured = run(["python3", "-m", "pip", "config", "get", "global.index-url"], check=False).strip()
+    if configured:
+        settings.setdefault("PIP_INDEX_URL", configured)
+        settings.setdefault("UV_DEFAULT_INDEX", settings["PIP_INDEX_URL"])
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]
+    (folder / "env").write_text("\n".join(lines) + "\n")
+    uv_cache = Path(os.environ.get("UV_CACHE_DIR") or cache_folder().parent / "uv")
+    uv_cache.mkdir(parents=True, exist_ok=True)
+    return [f"{folder}:/run/build:ro", f"{uv_cache}:/run/uv-cache"]
+
+
+def base_image() -> str:
+    """The base of our Dockerfiles on this machine: ONESEEK_BASE_IMAGE, else a small Debian made by debootstrap."""
+    if chosen := os.environ.get("ONESEEK_BASE_IMAGE"):
+        return chosen
+    local = f"{_LOCAL}/base:{BASE_KEY}"
+    with _building("base"):
+        if not _is_stored(local):
+            _build_base(local)
+    return local
+
+
+def _build_base(local: str) -> None:
+    archive = cache_folder() / "base" / f"{BASE_KEY}.tar"
+    if not archive.exists():
+        with step("making the base image with debootstrap"):
+            _debootstrap(archive)
+    with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
+        os.link(archive, Path(folder) / "base.tar")
+        (Path(folder) / "Dockerfile").write_text("FROM scratch\nADD base.tar /\n")
+        run_logged(_buildah("bud", "--tag", local, folder), cache_folder() / "logs" / "base.log")
+
+
+def _debootstrap(archive: Path) -> None:
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    log = cache_folder() / "logs" / "debootstrap.log"
+    with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
+        tree = Path(folder) / "root"
+        include = f"--include={','.join(BASE_PACKAGES)}"
+        run_logged(["debootstrap", "--variant=minbase", include, BASE_SUITE, tree, debian_mirror()], log)
+        for waste in ("var/cache/apt", "var/lib/apt/lists", "var/log"):
+            shutil.rmtree(tree / waste, ignore_errors=True)
+            (tree / waste).mkdir(parents=True)
+        part = Path(folder) / "base.tar"
+        run(["tar", "-C", tree, "--numeric-owner", "--one-file-system", "-cf", part, "."])
+        part.replace(archive)
+
+
+def debian_mirror() -> str:
+    """The mirror that this machine's own apt uses for Debian itself."""
+    listed = run(["apt-get", "indextargets", "--format", "$(SITE) $(ORIGIN) $(CODENAME)"], check=False)
+    for line in listed.splitlines():
+        site, *rest = line.split()
+        if rest == ["Debian", BASE_SUITE]:
+            return site
+    return "http://deb.debian.org/debian"
+
+
+def push(local: str, reference: str, *, insecure: bool = False) -> None:
+    """Push an image from buildah's storage."""
+    words: list[str | Path] = ["push", "--quiet", *(["--tls-verify=false"] if insecure else [])]
+    run_logged(_buildah(*words, local, f"docker://{reference}"), cache_folder() / "logs" / "push.log")
+
+
+@contextmanager
+def passing_registry() -> Iterator[str]:
+    """A registry over the shared storage for as long as we push; building needs no cluster.
+
+    Always at the same address: buildah remembers by it which compressed layers are already there.
+    """
+    address = passing_address(str(cache_folder()))
+    with (
+        locked(cache_folder() / "push.lock", saying="another push to end"),
+        tempfile.TemporaryDirectory(prefix="oneseek-registry-") as folder,
+    ):
+        daemon = Daemon("registry", Path(folder))
+        start_registry(daemon, Path(folder) / "registry.yaml", address)
+        try:
+            yield address
+        finally:
+            daemon.stop()
+
+
+def passing_address(cache: str) -> str:
+    """A loopback address of this cache's own, so that two users' registries do not meet."""
+    number = int(key_of(cache), 16)
+    return f"127.18.{number % 256}.{1 + number // 256 % 254}:{REGISTRY_PORT}"
+
+
+def start_registry(daemon: Daemon, config: Path, address: str) -> None:
+    """Start a registry over the shared storage; returns when it answers."""
+    registry_storage().mkdir(parents=True, exist_ok=True)
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(configs.registry(registry_storage(), address))
+    daemon.start([tools.tools_folder() / "registry", "serve", config], env={"OTEL_TRACES_EXPORTER": "none"})
+    wait_until(lambda: port_answers(address), f"the registry to listen on {address}", alive=[daemon])
+
+
+def save(local: str, archive: Path, reference: str) -> None:
+    """Write an image from buildah's storage into an archive, under the name that manifests use."""
+    run_logged(
+        _buildah("push", "--quiet", local, f"docker-archive:{archive}:{reference}"),
+        cache_folder() / "logs" / "save.log",
+    )

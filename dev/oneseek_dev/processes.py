@@ -1,0 +1,149 @@
+"""Long-running programs: started apart from us, found again by process id *and* start time.
+
+A process id alone may have passed to somebody else's program since; the start time, in clock ticks since boot,
+tells them apart, and the boot id does so across reboots.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from oneseek_dev.errors import DevError
+
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+}
+
+_CHILDREN: list[subprocess.Popen[bytes]] = []  # those that this very process started; most outlive it
+
+
+def boot_id() -> str:
+    """What is new after each reboot."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def start_time(pid: int) -> int | None:
+    """When the process started, or None if there is none (a zombie counts as none)."""
+    try:
+        # The name in parentheses may hold spaces and parentheses itself: cut after the last one.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in {"Z", "X"} else int(fields[19])
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """A program with a name, of which the state folder remembers the process."""
+
+    name: str
+    state: Path
+
+    @property
+    def record(self) -> Path:
+        """The file that says which process it is."""
+        return self.state / "pids" / f"{self.name}.json"
+
+    @property
+    def log(self) -> Path:
+        """What it printed."""
+        return self.state / "logs" / f"{self.name}.log"
+
+    def pid(self) -> int | None:
+        """The process, if it is still the one that we started."""
+        try:
+            record = json.loads(self.record.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+        pid = int(record["pid"])
+        same = record["boot"] == boot_id() and start_time(pid) == record["started"]
+        return pid if same else None
+
+    def start(
+        self, argv: Sequence[str | Path], *, netns: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> int:
+        """Start it unless it runs; inside the network namespace when one is given.
+
+        `nsenter` becomes the program, so the process id is the program's own. `ip netns exec` will not do: it
+        mounts a new /sys and hides the cgroups from the kubelet.
+        """
+        if running := self.pid():
+            return running
+        self.record.parent.mkdir(parents=True, exist_ok=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        words = [str(word) for word in argv]
+        if netns:
+            words = ["nsenter", f"--net={netns}", "--", *words]
+        with self.log.open("ab") as sink:
+            process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**_ENVIRONMENT, **(env or {})},
+                cwd="/",
+            )
+        _CHILDREN.append(process)
+        record = {"pid": process.pid, "started": start_time(process.pid), "boot": boot_id(), "argv": words}
+        part = self.record.with_suffix(".part")
+        part.write_text(json.dumps(record))
+        part.replace(self.record)
+        return process.pid
+
+    def stop(self, *, within: float = 10.0) -> None:
+        """End it: ask first, kill after `within` seconds. Nothing happens if it is not running."""
+        pid = self.pid()
+        if pid:
+            started = start_time(pid)
+            end_processes({pid: started}, within=within)
+        self.record.unlink(missing_ok=True)
+
+    def tail(self, lines: int = 8) -> str:
+        """The last words in its log."""
+        try:
+            return "\n  ".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        except FileNotFoundError:
+            return "(no log)"
+
+    def assert_alive(self) -> None:
+        """Raises DevError with the end of its log if it is gone."""
+        if self.pid() is None:
+            raise DevError(f"{self.name} ended by itself; its log is {self.log}:\n  {self.tail()}")
+
+
+def end_processes(processes: Mapping[int, int | None], *, within: float) -> None:
+    """End the given processes (by id and start time): SIGTERM, and SIGKILL to those still there at the deadline."""
+    deadline = time.monotonic() + within
+    left = _signal(processes, signal.SIGTERM)
+    while left and time.monotonic() < deadline:
+        time.sleep(0.02)
+        _reap()
+        left = {pid: started for pid, started in left.items() if start_time(pid) == started}
+    _signal(left, signal.SIGKILL)
+    while any(start_time(pid) == started for pid, started in left.items()):
+        time.sleep(0.02)
+        _reap()
+
+
+def _signal(processes: Mapping[int, int | None], which: signal.Signals) -> dict[int, int | None]:
+    """Send a signal to those that are still themselves; returns them."""
+    alive = {pid: started for pid, started in processes.items() if started is not None and start_time(pid) == started}
+    for pid in alive:
+        try:
+            os.kill(pid, which)
+        except ProcessLookupError:
+            continue
+    return alive
+
+
+def _reap() -> None:
+    """Collect those of our children that ended, so that they do not linger as zombies."""
+    _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None]

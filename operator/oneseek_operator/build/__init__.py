@@ -1,0 +1,1 @@
+"""Desired objects as plain data. Pure: equal inputs give equal manifests."""

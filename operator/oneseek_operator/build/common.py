@@ -1,0 +1,184 @@
+"""What every object we make has in common: owner, labels, a pod that the `restricted` standard admits. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from oneseek_core import names
+from oneseek_core.api.base import ApiModel
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.training_run import TrainingRun
+from oneseek_operator.settings import Settings
+
+__all__ = ["claim_name", "container", "job", "meta", "models_volume", "pod", "request_env"]
+
+Manifest = dict[str, Any]
+
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+_RETRIED_ON_DISRUPTION = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
+
+
+def claim_name(model: OneSeekModel) -> str:
+    """The claim of a model: the user's, or one named after the model."""
+    return model.spec.storage.claim_name or f"{model.metadata.name}-models"
+
+
+def meta(owner: OneSeekModel | TrainingRun, name: str, labels: Mapping[str, str]) -> Manifest:
+    """Metadata of an object that goes with its owner."""
+    kind = type(owner).__name__
+    return {
+        "name": name,
+        "namespace": owner.metadata.namespace,
+        "labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, **labels},
+        "ownerReferences": [
+            {
+                "apiVersion": names.API_VERSION,
+                "kind": kind,
+                "name": owner.metadata.name,
+                "uid": owner.metadata.uid,
+                "controller": True,
+                "blockOwnerDeletion": False,
+            }
+        ],
+    }
+
+
+def models_volume(model: OneSeekModel) -> Manifest:
+    """The claim as a volume."""
+    return {"name": "models", "persistentVolumeClaim": {"claimName": claim_name(model)}}
+
+
+def request_env(request: ApiModel) -> Manifest:
+    """A job's arguments."""
+    return {"name": names.REQUEST_ENV, "value": request.model_dump_json(by_alias=True, exclude_none=True)}
+
+
+def container(
+    name: str,
+    image: str,
+    command: Sequence[str],
+    *,
+    mounts: Sequence[Manifest],
+    env: Sequence[Manifest] = (),
+    resources: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Manifest:
+    """A container that may write nowhere but into its mounts and /tmp."""
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": list(command),
+        "env": list(env),
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *mounts],  # noqa: S108 - a mount of its own
+        "securityContext": RESTRICTED,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        **({"resources": dict(resources)} if resources else {}),
+        **more,
+    }
+
+
+def pod(
+    model: OneSeekModel,
+    settings: Settings,
+    *,
+    labels: Mapping[str, str],
+    containers: Sequence[Manifest],
+    volumes: Sequence[Manifest],
+    init_containers: Sequence[Manifest] = (),
+    **more: Any,
+) -> Manifest:
+    """A pod template: no API token, not root, and beside the claim's other pods where the claim is for one node."""
+    claim = names.label_value(claim_name(model))
+    spec: Manifest = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": names.USER_ID,
+            "runAsGroup": names.USER_ID,
+            "fsGroup": names.USER_ID,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": list(init_containers),
+        "containers": list(containers),
+        "volumes": [{"name": "tmp", "emptyDir": {}}, *volumes],
+        **(
+            {"imagePullSecrets": [{"name": name} for name in settings.image_pull_secrets]}
+            if settings.image_pull_secrets
+            else {}
+        ),
+        **more,
+    }
+    if model.spec.storage.access_mode == "ReadWriteOnce":
+        term = {"labelSelector": {"matchLabels": {names.LABEL_CLAIM: claim}}, "topologyKey": "kubernetes.io/hostname"}
+        spec["affinity"] = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    return {"metadata": {"labels": {**labels, names.LABEL_CLAIM: claim}}, "spec": spec}
+
+
+def job(
+    owner: OneSeekModel | TrainingRun,
+    name: str,
+    *,
+    labels: Mapping[str, str],
+    template: Manifest,
+    retries: int = 0,
+    deadline_seconds: int | None = None,
+) -> Manifest:
+    """A Job that is made once and stays: no TTL, its outcome must be read first.
+
+    A pod that the cluster evicts is replaced and does not count; an error that trying again cannot mend ends the Job
+    at once, whatever `retries` says.
+    """
+    labels = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, **labels}
+    template = {
+        **template,
+        "metadata": {**template["metadata"], "labels": {**template["metadata"]["labels"], **labels}},
+    }
+    template["spec"] = {"restartPolicy": "Never", **template["spec"]}
+    final = {"action": "FailJob", "onExitCodes": {"operator": "In", "values": list(names.FINAL_EXIT_CODES)}}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": meta(owner, name, labels),
+        "spec": {
+            "backoffLimit": retries,
+            "podFailurePolicy": {"rules": [_RETRIED_ON_DISRUPTION, final]},
+            **({"activeDeadlineSeconds": deadline_seconds} if deadline_seconds else {}),
+            "template": template,
+        },
+    }
+
+
+def resources_of(resources: ApiModel) -> Manifest:
+    """Resource requirements as the API server names them, without empty halves."""
+    return {key: value for key, value in resources.to_wire().items() if value}
+
+
+def copying_container(index: int, image: str, source: str, volume: str, target: str) -> Manifest:
+    """An init container of a user's image that copies out of it; it sees a scratch folder and nothing else."""
+    return {
+        "name": f"copy-{index}",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["cp", "-R", source, target],
+        "volumeMounts": [{"name": volume, "mountPath": target}],
+        "securityContext": RESTRICTED,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def hub_env(settings: Settings, token: Any) -> list[Manifest]:
+    """Environment for fetching from a hub: the mirror, and the token where a Secret holds one."""
+    env: list[Manifest] = [{"name": "HF_HOME", "value": "/tmp/hf"}]  # noqa: S108 - a mount of its own
+    if settings.hugging_face_endpoint:
+        env.append({"name": "HF_ENDPOINT", "value": settings.hugging_face_endpoint})
+    if token is not None:
+        env.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": token.name, "key": token.key}}})
+    return env

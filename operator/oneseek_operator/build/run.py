@@ -1,0 +1,216 @@
+"""The Jobs of a run: prepare, train, certify. Each sees only what it needs. Pure.
+
+prepare and certify run the slim image; train runs the runtime image with base and data read-only and one folder of
+staging to write to. No pod of a run has an API token.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.training_run import TrainingRun
+from oneseek_core.digest import canonical_json, digest_bytes
+from oneseek_core.job_contract import CertifyRequest, DatasetInput, PrepareRequest, Ref, TrainRequest
+from oneseek_operator.build import common
+from oneseek_operator.build.model import reference as model_reference
+from oneseek_operator.settings import Settings
+
+__all__ = ["certify_job", "job_name", "labels", "prepare_job", "spec_digest", "train_job", "train_job_name"]
+
+
+def labels(run: TrainingRun, component: str) -> dict[str, str]:
+    """Labels of a run's object."""
+    return {
+        names.LABEL_MODEL: run.spec.model_ref.name,
+        names.LABEL_RUN: run.metadata.name,
+        names.LABEL_COMPONENT: component,
+    }
+
+
+def spec_digest(run: TrainingRun) -> str:
+    """Digest of the spec as far as it decides the outcome (`suspend` does not)."""
+    spec = run.spec.to_wire()
+    spec.pop("suspend", None)
+    return digest_bytes(canonical_json(spec))
+
+
+def job_name(run: TrainingRun, step: str) -> str:
+    """Name of the run's prepare or certify Job."""
+    return f"{run.metadata.name}-{step}"
+
+
+def train_job_name(run: TrainingRun, attempt: int) -> str:
+    """Name of the train Job of an attempt; the first has no number."""
+    return job_name(run, "train") if attempt <= 1 else job_name(run, f"train-{attempt}")
+
+
+def _reference(run: TrainingRun) -> Ref:
+    return Ref(namespace=run.metadata.namespace, name=run.metadata.name, uid=run.metadata.uid)
+
+
+def _staging(run: TrainingRun) -> str:
+    return f"{names.STAGING_DIR}/{run.metadata.uid}"
+
+
+def prepare_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> dict[str, Any]:
+    """Fetch, validate and digest the data; no GPU is held for bad data."""
+    mounts: list[dict[str, Any]] = [{"name": "models", "mountPath": names.MODELS_ROOT}]
+    volumes = [common.models_volume(model)]
+    init: list[dict[str, Any]] = []
+    env: list[dict[str, Any]] = []
+    inputs = []
+    for index, dataset in enumerate(run.spec.datasets):
+        volume, folder = f"dataset-{index}", f"/datasets/{index}"
+        source, file = dataset.source, None
+        if source.config_map:
+            file = f"{folder}/data.jsonl"
+            items = [{"key": source.config_map.key, "path": "data.jsonl"}]
+            # optional: a missing ConfigMap or key is then ours to report, instead of a pod that never starts
+            volumes.append(
+                {"name": volume, "configMap": {"name": source.config_map.name, "items": items, "optional": True}}
+            )
+        elif source.image:
+            file = f"{folder}/{source.image.path.rsplit('/', 1)[-1]}"
+            volumes.append({"name": volume, "emptyDir": {}})
+            copy = common.copying_container(index, source.image.reference, f"/{source.image.path}", volume, folder)
+            init.append(copy)
+        if file:
+            mounts.append({"name": volume, "mountPath": folder, "readOnly": True})
+        if source.hugging_face and not env:
+            # one token for all: a hub takes one at a time from the environment
+            env = common.hub_env(settings, source.hugging_face.token_secret)
+        inputs.append(DatasetInput(dataset=dataset, file=file))
+    request = PrepareRequest(
+        run=_reference(run), spec_digest=spec_digest(run), datasets=inputs, language=run.spec.language
+    )
+    env = [common.request_env(request), *env]
+    main = common.container("main", settings.slim_image, ["prepare"], mounts=mounts, env=env)
+    return _job(run, model, settings, "prepare", main=main, volumes=volumes, init=init, retries=2)
+
+
+def train_job(run: TrainingRun, model: OneSeekModel, settings: Settings, *, attempt: int) -> dict[str, Any]:
+    """Fine-tune. A pod that is evicted is replaced and goes on from the checkpoint in staging."""
+    spec, resolved = run.spec, run.status.resolved
+    if resolved is None or resolved.data_digest is None:
+        raise ValueError("training needs prepared data")
+    request = TrainRequest(
+        run=_reference(run),
+        base_path="/models/base",
+        data_path="/staging/data",
+        output_path="/staging/adapter",
+        data_digest=resolved.data_digest,
+        epochs=spec.epochs,
+        learning_rate=spec.learning_rate,
+        batch_size=spec.batch_size,
+        maximum_length=spec.maximum_length,
+        lora=spec.lora,
+        auto_stop=spec.auto_stop,
+        seed=spec.seed,
+        precision=spec.precision,
+    )
+    base = f"{names.BASE_DIR}/{model.spec.base_model.name}"
+    mounts: list[dict[str, Any]] = [
+        {"name": "models", "mountPath": "/models/base", "subPath": base, "readOnly": True},
+        {"name": "models", "mountPath": "/staging/data", "subPath": f"{_staging(run)}/data", "readOnly": True},
+        {"name": "models", "mountPath": "/staging/adapter", "subPath": f"{_staging(run)}/adapter"},
+    ]
+    env = [common.request_env(request), *(item.to_wire() for item in spec.pod.env)]
+    main = common.container(
+        "main",
+        settings.runtime_image,
+        ["train"],
+        mounts=mounts,
+        env=env,
+        resources=common.resources_of(spec.resources),
+    )
+    name = train_job_name(run, attempt)
+    volumes = [common.models_volume(model)]
+    return _job(
+        run, model, settings, "train", name=name, main=main, volumes=volumes, deadline=spec.active_deadline_seconds
+    )
+
+
+def certify_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> dict[str, Any]:
+    """Check and seal what training left."""
+    spec, resolved = run.spec, run.status.resolved
+    if resolved is None or resolved.created_at is None or resolved.major is None or resolved.data_digest is None:
+        raise ValueError("certification needs a finished training and a version number")
+    request = CertifyRequest(
+        run=_reference(run),
+        spec_digest=resolved.spec_digest,
+        model=model_reference(model),
+        family=model.spec.family,
+        major=resolved.major,
+        micro=resolved.micro or 0,
+        type=spec.type,
+        language=resolved.language,
+        tags=resolved.tags,
+        created_at=resolved.created_at,
+        base_name=model.spec.base_model.name,
+        base_digest=resolved.base_model_digest or "",
+        datasets=resolved.datasets,
+        data_digest=resolved.data_digest,
+        samples=resolved.samples or 0,
+        epochs=spec.epochs,
+        learning_rate=spec.learning_rate,
+        batch_size=spec.batch_size,
+        maximum_length=spec.maximum_length,
+        seed=spec.seed,
+        lora=spec.lora,
+        auto_stop=spec.auto_stop,
+        parent=resolved.parent,
+    )
+    certified = f"{names.MODELS_ROOT}/{names.CERTIFIED_DIR}"
+    mounts: list[dict[str, Any]] = [
+        {"name": "models", "mountPath": "/staging", "subPath": _staging(run), "readOnly": True},
+        {"name": "models", "mountPath": certified, "subPath": names.CERTIFIED_DIR},
+    ]
+    main = common.container("main", settings.slim_image, ["certify"], mounts=mounts, env=[common.request_env(request)])
+    return _job(run, model, settings, "certify", main=main, volumes=[common.models_volume(model)], retries=2)
+
+
+def _job(
+    run: TrainingRun,
+    model: OneSeekModel,
+    settings: Settings,
+    step: str,
+    *,
+    main: dict[str, Any],
+    volumes: list[dict[str, Any]],
+    init: list[dict[str, Any]] | None = None,
+    name: str = "",
+    retries: int = 0,
+    deadline: int | None = None,
+) -> dict[str, Any]:
+    placed = run.spec.pod
+    more: dict[str, Any] = {"terminationGracePeriodSeconds": 60}  # time to write a checkpoint
+    if placed.node_selector:
+        more["nodeSelector"] = placed.node_selector
+    if placed.tolerations:
+        more["tolerations"] = [item.to_wire() for item in placed.tolerations]
+    if placed.priority_class_name:
+        more["priorityClassName"] = placed.priority_class_name
+    if placed.runtime_class_name:
+        more["runtimeClassName"] = placed.runtime_class_name
+    tags = labels(run, step)
+    template = common.pod(
+        model,
+        settings,
+        labels={**placed.labels, **tags},
+        containers=[main],
+        volumes=volumes,
+        init_containers=init or [],
+        **more,
+    )
+    if placed.annotations:
+        template["metadata"]["annotations"] = dict(placed.annotations)
+    return common.job(
+        run,
+        name or job_name(run, step),
+        labels=tags,
+        template=template,
+        retries=retries,
+        deadline_seconds=deadline,
+    )

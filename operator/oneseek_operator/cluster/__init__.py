@@ -1,0 +1,1 @@
+"""[I/O] The Kubernetes API. The only importer of kubernetes."""

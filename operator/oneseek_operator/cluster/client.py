@@ -1,0 +1,199 @@
+"""[I/O] Objects in and out of the API server, as plain data.
+
+Generic on purpose: what an object means is decided elsewhere; here a status code becomes a value or one of our
+errors. One connection pool, no global state.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from oneseek_core import names
+from oneseek_operator.errors import ClusterError, ConflictError
+
+__all__ = ["Cluster"]
+
+Object = dict[str, Any]
+
+_TIMEOUT = 15.0  # seconds; an API server that takes longer is away
+_CONFLICT, _NOT_FOUND = 409, 404
+
+_PATHS = {
+    "OneSeekModel": (f"/apis/{names.API_VERSION}", names.MODELS),
+    "TrainingRun": (f"/apis/{names.API_VERSION}", names.TRAINING_RUNS),
+    "Job": ("/apis/batch/v1", "jobs"),
+    "Deployment": ("/apis/apps/v1", "deployments"),
+    "Service": ("/api/v1", "services"),
+    "Pod": ("/api/v1", "pods"),
+    "PersistentVolumeClaim": ("/api/v1", "persistentvolumeclaims"),
+    "Event": ("/api/v1", "events"),
+}
+
+
+class Cluster:
+    """The API server as the operator's service account sees it."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+
+    @classmethod
+    async def connect(cls) -> Self:
+        """In a pod: its service account. Elsewhere: KUBECONFIG."""
+        configuration = client.Configuration()
+        try:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        except config.ConfigException:
+            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        return cls(client.ApiClient(configuration))
+
+    async def close(self) -> None:
+        """Release the connections."""
+        await self._api.close()  # type: ignore[no-untyped-call]
+
+    async def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        """One object; None where there is none."""
+        return await self._request("GET", _path(kind, namespace, name), missing_ok=True)
+
+    async def list(self, kind: str, namespace: str, labels: Mapping[str, str] | None = None) -> list[Object]:
+        """The objects of a kind that carry all the labels."""
+        query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else {}
+        answer = await self._request("GET", _path(kind, namespace), query=query)
+        return list(answer["items"]) if answer else []
+
+    async def create(self, manifest: Object) -> bool:
+        """Make an object; False where one of that name is there already, which is left as it is."""
+        path = _path(manifest["kind"], manifest["metadata"]["namespace"])
+        try:
+            await self._request("POST", path, body=manifest, query={"fieldManager": names.FIELD_MANAGER})
+        except ConflictError:
+            return False
+        return True
+
+    async def apply(self, manifest: Object) -> None:
+        """Server-side apply: make the object, or move the fields we own to what the manifest says."""
+        meta = manifest["metadata"]
+        query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}
+        path = _path(manifest["kind"], meta["namespace"], meta["name"])
+        await self._request("PATCH", path, body=manifest, query=query, content_type="application/apply-patch+yaml")
+
+    async def delete(self, kind: str, namespace: str, name: str, *, uid: str = "") -> None:
+        """Delete an object and, in the background, what it owns. Gone already is fine; another uid is left alone."""
+        body: Object = {"propagationPolicy": "Background"}
+        if uid:
+            body["preconditions"] = {"uid": uid}
+        try:
+            await self._request("DELETE", _path(kind, namespace, name), body=body, missing_ok=True)
+        except ConflictError:
+            return
+
+    async def replace_status(self, kind: str, current: Object, status: Object) -> None:
+        """Write the status of an object as it was read.
+
+        Raises:
+            ConflictError: the object changed since.
+        """
+        meta = current["metadata"]
+        body = {**current, "status": status}
+        query = {"fieldManager": names.FIELD_MANAGER}
+        await self._request("PUT", _path(kind, meta["namespace"], meta["name"]) + "/status", body=body, query=query)
+
+    async def log_tail(self, namespace: str, pod: str, *, container: str, lines: int) -> str:
+        """The last lines of a container's log; empty where there is none yet."""
+        query = {"container": container, "tailLines": str(lines)}
+        try:
+            return (await self._send("GET", _path("Pod", namespace, pod) + "/log", None, query, "")).decode(
+                errors="replace"
+            )
+        except ClusterError as error:
+            if error.status in (400, _NOT_FOUND, 500):  # the container has not started, or is gone
+                return ""
+            raise
+
+    async def event(self, about: Object, *, warning: bool, reason: str, message: str) -> None:
+        """Tell people what happened to an object."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        meta = about["metadata"]
+        body = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{meta['name'][:40]}-", "namespace": meta["namespace"]},
+            "involvedObject": {
+                "apiVersion": names.API_VERSION,
+                "kind": about["kind"],
+                "name": meta["name"],
+                "namespace": meta["namespace"],
+                "uid": meta["uid"],
+            },
+            "type": "Warning" if warning else "Normal",
+            "reason": reason,
+            "message": message[:1024],
+            "source": {"component": names.FIELD_MANAGER},
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        await self._request("POST", _path("Event", meta["namespace"]), body=body)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Object | None = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        missing_ok: bool = False,
+    ) -> Object | None:
+        try:
+            data = await self._send(method, path, body, query or {}, content_type)
+        except ClusterError as error:
+            if missing_ok and error.status == _NOT_FOUND:
+                return None
+            raise
+        value: Object = json.loads(data)
+        return value
+
+    async def _send(
+        self, method: str, path: str, body: Object | None, query: Mapping[str, str], content_type: str
+    ) -> bytes:
+        headers = {"Accept": "application/json, */*"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        request = await self._api.param_serialize(
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            response = await self._api.call_api(*request, _request_timeout=_TIMEOUT)
+            data: bytes = await response.read()  # type: ignore[no-untyped-call]
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ClusterError(f"the API server did not answer {method} {path}: {error!r}") from error
+        if response.status < 400:
+            return data
+        message = _message(data) or f"{method} {path}: HTTP {response.status}"
+        if response.status == _CONFLICT:
+            raise ConflictError(message, status=_CONFLICT)
+        after = response.headers.get("Retry-After")
+        raise ClusterError(message, status=response.status, retry_after=float(after) if after else None)
+
+
+def _path(kind: str, namespace: str, name: str = "") -> str:
+    prefix, plural = _PATHS[kind]
+    return f"{prefix}/namespaces/{namespace}/{plural}" + (f"/{name}" if name else "")
+
+
+def _message(data: bytes) -> str:
+    try:
+        return str(json.loads(data).get("message", ""))
+    except (ValueError, AttributeError):
+        return ""

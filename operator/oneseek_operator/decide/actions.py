@@ -1,0 +1,57 @@
+"""What a decision asks to be done. Plain values: the reconciler carries them out in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+__all__ = ["Action", "Apply", "Create", "Decision", "Delete", "Drain"]
+
+Status = TypeVar("Status")
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Make an object unless one of that name exists."""
+
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Make an object, or move the fields we own to the manifest's."""
+
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete an object of ours."""
+
+    kind: str
+    name: str
+    uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Have a pod's sidecar let its clients go."""
+
+    ip: str
+
+
+Action = Create | Apply | Delete | Drain
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[Status]):
+    """Actions, then the status, then what may only be done once that status is written.
+
+    `again_after`: seconds until the object is looked at again even if nothing happens; None: only on events.
+    """
+
+    status: Status
+    before: tuple[Action, ...] = ()
+    after: tuple[Action, ...] = ()
+    again_after: float | None = None
+    events: tuple[tuple[bool, str, str], ...] = field(default=())

@@ -1,0 +1,90 @@
+"""Why a Job's pod failed or does not start, in a reason and a sentence a person can act on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from oneseek_core import job_contract, names
+from oneseek_operator.decide.views import ContainerView, JobView, PodView
+
+__all__ = ["Trouble", "failure_of", "report_text", "waiting_trouble"]
+
+_PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+_CANNOT_START = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A reason and a sentence."""
+
+    reason: str
+    message: str
+
+
+def report_text(pods: Sequence[PodView], job: JobView) -> str:
+    """The termination message of the Job's pod that ended well; empty where it cannot be had."""
+    for pod in pods:
+        if pod.job == job.name and pod.phase == "Succeeded":
+            return next((item.message for item in pod.containers if item.name == "main"), "")
+    return ""
+
+
+def waiting_trouble(pods: Sequence[PodView], job_name: str) -> Trouble | None:
+    """Why the Job's pod is not running yet, where that is worth saying."""
+    for pod in pods:
+        if pod.job != job_name or pod.phase != "Pending":
+            continue
+        if pod.unschedulable:
+            about_claim = (
+                "persistentvolumeclaim" in pod.unschedulable.lower() or "persistent volume" in pod.unschedulable
+            )
+            reason = names.CLAIM_NOT_BOUND if about_claim else names.UNSCHEDULABLE
+            return Trouble(reason, f"no node takes pod {pod.name}: {pod.unschedulable}")
+        if trouble := container_trouble(pod):
+            return trouble
+    return None
+
+
+def container_trouble(pod: PodView) -> Trouble | None:
+    """A container that cannot be started at all."""
+    for container in pod.containers:
+        if container.waiting_reason in _PULL:
+            text = container.waiting_message or container.waiting_reason
+            return Trouble(names.IMAGE_UNAVAILABLE, f"pod {pod.name} cannot pull its image: {text}")
+        if container.waiting_reason in _CANNOT_START:
+            return Trouble(names.JOB_FAILED, f"pod {pod.name} cannot start: {container.waiting_message}")
+    return None
+
+
+def failure_of(job: JobView, pods: Sequence[PodView], *, what: str) -> Trouble:
+    """Why a failed Job failed; `what` names it in the sentence (`the train pod`)."""
+    if job.reason == "DeadlineExceeded":
+        return Trouble(
+            names.DEADLINE_EXCEEDED, f"{what} ran longer than spec.activeDeadlineSeconds allows and was stopped"
+        )
+    ended = [
+        (pod, container)
+        for pod in pods
+        if pod.job == job.name
+        for container in pod.containers
+        if container.exit_code not in (None, 0)
+    ]
+    for pod, container in ended:
+        return container_failure(container, what=what, pod=pod.name)
+    return Trouble(names.JOB_FAILED, f"{what} failed: {job.reason}: {job.message}".rstrip(": "))
+
+
+def container_failure(container: ContainerView, *, what: str, pod: str) -> Trouble:
+    """Why a container ended with an error."""
+    if container.terminated_reason == "OOMKilled":
+        limit = f"its memory limit of {container.memory_limit}" if container.memory_limit else "the node's memory limit"
+        return Trouble(names.OUT_OF_MEMORY, f"{what} was killed at {limit} (pod {pod}); raise resources.limits.memory")
+    if said := job_contract.parse_failure(container.message):
+        return Trouble(said.reason, said.message)
+    last = next((line.strip() for line in reversed(container.message.splitlines()) if line.strip()), "")
+    name = "" if container.name == "main" else f" in container {container.name}"
+    return Trouble(
+        names.JOB_FAILED,
+        f"{what} exited with code {container.exit_code}{name} (pod {pod}): {last or 'it said nothing'}",
+    )

@@ -1,0 +1,286 @@
+"""Which colour answers, which is being tried, which is let go. Pure.
+
+The Service's selector is the truth about who answers; the status follows it. So a crash between the flip and the
+status write ends in the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel, Version, VersionRef
+from oneseek_core.job_contract import ProbeAnswer, SidecarState
+from oneseek_operator.build import serving as build
+from oneseek_operator.build.serving import Colour
+from oneseek_operator.conditions import Verdict, find, timestamp
+from oneseek_operator.decide import versions as versions_of
+from oneseek_operator.decide.actions import Action, Apply, Delete, Drain
+from oneseek_operator.decide.jobs import Trouble, container_failure, container_trouble
+from oneseek_operator.decide.views import DeploymentView, PodView, ServiceView
+from oneseek_operator.settings import Settings
+
+__all__ = ["Endpoint", "Plan", "Seen", "colour_for", "plan"]
+
+_CRASHES = 3  # restarts after which a candidate is given up
+_POLL = 1.0  # seconds between looks at sidecars while a rollout or a drain is under way
+_SETTLE_SECONDS = 5  # after a flip: kube-proxies need a moment before old pods may go
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What a pod's sidecar said, or why it said nothing; `probe` only where one was asked for."""
+
+    state: SidecarState | None = None
+    probe: ProbeAnswer | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The part of the world a rollout looks at."""
+
+    model: OneSeekModel
+    versions: tuple[Version, ...]
+    deployments: tuple[DeploymentView, ...]
+    pods: tuple[PodView, ...]
+    service: ServiceView | None
+    endpoints: Mapping[str, Endpoint]
+
+    def pods_of(self, colour: str) -> list[PodView]:
+        """Pods of a colour that are not on their way out."""
+        return [pod for pod in self.pods if pod.labels.get(names.LABEL_COLOUR) == colour and not pod.terminating]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do, and what the status says."""
+
+    verdict: Verdict
+    before: tuple[Action, ...]
+    after: tuple[Action, ...]
+    versions: list[Version]
+    current: VersionRef | None
+    previous: VersionRef | None
+    candidate: VersionRef | None
+    colour: str | None
+    replicas: int
+    selector: str | None
+    again_after: float | None
+
+
+def colour_for(model: OneSeekModel, versions: Sequence[Version], settings: Settings) -> Colour:
+    """The colour of the newest version that may answer, else of the base model."""
+    version = versions_of.newest(versions)
+    return build.colour_of(
+        model, settings, dna=version.dna if version else None, digest=version.digest if version else None
+    )
+
+
+def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
+    """Bring the wanted colour up, flip to it when it has proved itself, let the others go."""
+    model = seen.model
+    target = colour_for(model, seen.versions, settings)
+    rejected: dict[str, str] = {}
+    serving_colour = seen.service.colour if seen.service else None
+    if serving_colour not in (None, target.name) and target.dna and (why := _given_up(seen, target, settings, now)):
+        rejected[target.dna] = f"{why.reason}: {why.message}"
+        left = [item for item in seen.versions if item.dna != target.dna]
+        target = colour_for(model, left, settings)
+    before: list[Action] = []
+    after: list[Action] = []
+    current, previous, candidate = model.status.current, model.status.previous, None
+    flipped = False
+    if serving_colour is None:
+        before += _bring_up(seen, target)
+        before.append(Apply(build.service(model, colour=target.name, flipped_at=timestamp(now))))
+        serving_colour = target.name
+    elif serving_colour != target.name:
+        before += _bring_up(seen, target)
+        candidate = _reference(target, model.status.candidate, now)
+        if _proved(seen, target):
+            before.append(Apply(build.service(model, colour=target.name, flipped_at=timestamp(now))))
+            serving_colour, candidate, flipped = target.name, None, True
+    else:
+        before += _bring_up(seen, target)
+        if seen.service and seen.service.type != model.spec.serving.service_type:
+            before.append(Apply(build.service(model, colour=target.name, flipped_at=seen.service.flipped_at)))
+    serving = target if serving_colour == target.name else None
+    confirmed = serving is not None and _confirmed(seen, target)
+    if confirmed and (current.dna if current else None) != target.dna:
+        previous = current or previous
+        current = _reference(target, None, now)
+    let_go, letting_go = _let_go(seen, keep={target.name, serving_colour}, serving=serving_colour, now=now)
+    after += let_go
+    verdict = _verdict(seen, target, serving_colour, candidate=candidate, current=current, rejected=rejected)
+    busy = serving_colour != target.name or letting_go or flipped or verdict.state == "Working"
+    replicas = sum(item.replicas for item in seen.deployments if item.colour == serving_colour)
+    return Plan(
+        verdict=verdict,
+        before=tuple(before),
+        after=tuple(after),
+        versions=versions_of.with_states(seen.versions, _roles(current, previous, candidate), rejected),
+        current=current,
+        previous=previous,
+        candidate=candidate if candidate and candidate.dna else None,
+        colour=serving_colour,
+        replicas=replicas,
+        selector=build.selector_text(model, serving_colour),
+        again_after=_POLL if busy else None,
+    )
+
+
+def _roles(current: VersionRef | None, previous: VersionRef | None, candidate: VersionRef | None) -> dict[str, str]:
+    roles = {}
+    for reference, state in (
+        (previous, names.STATE_PREVIOUS),
+        (candidate, names.STATE_CANDIDATE),
+        (current, names.STATE_CURRENT),
+    ):
+        if reference:
+            roles[reference.dna] = state
+    return roles
+
+
+def _reference(colour: Colour, old: VersionRef | None, now: datetime) -> VersionRef | None:
+    if colour.dna is None or colour.digest is None:
+        return None
+    if old and old.dna == colour.dna:
+        return old
+    return VersionRef(dna=colour.dna, digest=colour.digest, since=timestamp(now))
+
+
+def _bring_up(seen: Seen, target: Colour) -> list[Action]:
+    """The target's Deployment, if it is missing or has another number of replicas."""
+    wanted = seen.model.spec.serving.replicas
+    there = next((item for item in seen.deployments if item.colour == target.name), None)
+    if there and there.replicas == wanted and not there.terminating:
+        return []
+    return [Apply(build.deployment(seen.model, target, replicas=wanted))]
+
+
+def _serves(endpoint: Endpoint | None, dna: str | None) -> bool:
+    return endpoint is not None and endpoint.state is not None and endpoint.state.ready and endpoint.state.dna == dna
+
+
+def _confirmed(seen: Seen, target: Colour) -> bool:
+    """Whether a ready pod's sidecar itself reports the target's DNA."""
+    return any(pod.ready and _serves(seen.endpoints.get(pod.name), target.dna) for pod in seen.pods_of(target.name))
+
+
+def _proved(seen: Seen, target: Colour) -> bool:
+    """Whether every wanted pod is ready, reports the DNA and answered the probe."""
+    wanted = seen.model.spec.serving.replicas
+    pods = [pod for pod in seen.pods_of(target.name) if pod.ready]
+    if not wanted or len(pods) < wanted:
+        return False
+    for pod in pods:
+        endpoint = seen.endpoints.get(pod.name)
+        if endpoint is None or not _serves(endpoint, target.dna) or endpoint.probe is None:
+            return False
+        if endpoint.probe.dna != target.dna:
+            return False
+    return True
+
+
+def _given_up(seen: Seen, target: Colour, settings: Settings, now: datetime) -> Trouble | None:
+    """Why a candidate will not come up, once that is certain."""
+    for pod in seen.pods_of(target.name):
+        for container in pod.containers:
+            if container.restarts >= _CRASHES and container.exit_code:
+                trouble = container_failure(container, what=f"its {container.name}", pod=pod.name)
+                reason = names.ENGINE_FAILED if trouble.reason == names.JOB_FAILED else trouble.reason
+                return Trouble(reason, trouble.message)
+    candidate = seen.model.status.candidate
+    if candidate is None or candidate.dna != target.dna:
+        return None
+    age = (now - datetime.fromisoformat(candidate.since)).total_seconds()
+    if age < settings.candidate_deadline_seconds:
+        return None
+    why = _trouble(seen, target.name)
+    text = why.message if why else "its preview did not answer as it must"
+    return Trouble(names.PROBE_FAILED, f"not proved within {settings.candidate_deadline_seconds} s: {text}")
+
+
+def _trouble(seen: Seen, colour: str) -> Trouble | None:
+    """What keeps a colour from answering, if a pod can tell."""
+    for pod in seen.pods_of(colour):
+        if pod.unschedulable:
+            return Trouble(names.UNSCHEDULABLE, f"no node takes pod {pod.name}: {pod.unschedulable}")
+        if trouble := container_trouble(pod):
+            return trouble
+        for container in pod.containers:
+            if container.restarts and container.exit_code:
+                failed = container_failure(container, what=f"the {container.name}", pod=pod.name)
+                reason = names.ENGINE_FAILED if failed.reason == names.JOB_FAILED else failed.reason
+                return Trouble(reason, failed.message)
+        endpoint = seen.endpoints.get(pod.name)
+        if pod.ready and endpoint and endpoint.error:
+            return Trouble(names.PROBE_FAILED, f"pod {pod.name}: {endpoint.error}")
+    return None
+
+
+def _let_go(seen: Seen, *, keep: set[str], serving: str, now: datetime) -> tuple[list[Action], bool]:
+    """Old colours: tell them to close connections; remove one when none is open, or its time is over."""
+    actions: list[Action] = []
+    flipped_at = seen.service.flipped_at if seen.service else ""
+    old = [item for item in seen.deployments if item.colour not in keep and not item.terminating]
+    if not flipped_at or (seen.service and seen.service.colour != serving):
+        return [], bool(old)  # the flip is being made in this very step
+    age = (now - datetime.fromisoformat(flipped_at)).total_seconds()
+    for deployment in old:
+        open_connections = 0
+        for pod in seen.pods_of(deployment.colour):
+            endpoint = seen.endpoints.get(pod.name)
+            if endpoint is None or endpoint.state is None:
+                continue
+            if not endpoint.state.draining:
+                actions.append(Drain(pod.ip))
+                open_connections += 1  # look again once it has been told
+            open_connections += endpoint.state.open_connections
+        over = age >= seen.model.spec.promotion.keep_warm_seconds
+        if age >= _SETTLE_SECONDS and (over or open_connections == 0):
+            actions.append(Delete("Deployment", deployment.name))
+    return actions, bool(old)
+
+
+def _verdict(
+    seen: Seen,
+    target: Colour,
+    serving_colour: str,
+    *,
+    candidate: VersionRef | None,
+    current: VersionRef | None,
+    rejected: Mapping[str, str],
+) -> Verdict:
+    model = seen.model
+    if model.spec.serving.replicas == 0:
+        return Verdict("Waiting", names.SCALED_TO_ZERO, "spec.serving.replicas is 0: nothing answers")
+    progress = None
+    if serving_colour != target.name:
+        why = _trouble(seen, target.name)
+        what = candidate.dna if candidate else "the base model's new serving template"
+        progress = (
+            (why.reason, f"rolling out {what}: {why.message}") if why else (names.ROLLING_OUT, f"rolling out {what}")
+        )
+    if serving_colour == target.name:
+        answers = _confirmed(seen, target)
+    else:
+        dna = current.dna if current else None
+        answers = any(pod.ready and _serves(seen.endpoints.get(pod.name), dna) for pod in seen.pods_of(serving_colour))
+    if answers:
+        text = f"{current.dna} answers" if current else f"the base model {model.spec.base_model.name} answers"
+        if rejected:
+            text += "; rejected: " + "; ".join(f"{dna} ({why})" for dna, why in rejected.items())
+        return Verdict("Ready", names.SERVING if current else names.BASE_SERVING, text, progress)
+    why = _trouble(seen, serving_colour)
+    ready = find(model.status.conditions, names.READY)
+    crashed = why is not None and why.reason in (names.ENGINE_FAILED, names.OUT_OF_MEMORY)
+    if why:
+        return Verdict("Failed" if crashed else "Working", why.reason, why.message)
+    restarting = ready is not None and ready.status == "True"
+    return Verdict(
+        "Working", names.STARTING_ENGINE, "the engine is starting again" if restarting else "the engine is starting"
+    )

@@ -1,0 +1,102 @@
+"""Which versions a model has, and which one should answer. Pure.
+
+Versions come from runs that ended Certified and, for a model that was made again over an old claim, from what the
+base Job found there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import Counters, Version
+from oneseek_core.api.v1alpha1.training_run import TrainingRun
+from oneseek_core.dna import Dna
+from oneseek_core.errors import DnaError
+from oneseek_core.job_contract import CertifiedVersion
+from oneseek_operator.conditions import find
+
+__all__ = ["adopted", "certified_by", "counters_for", "merged", "newest", "with_states"]
+
+_KEPT = 64  # the status' bound; the oldest fall out of the list, not off the claim
+
+
+def certified_by(runs: Iterable[TrainingRun]) -> list[Version]:
+    """The versions that runs made."""
+    versions = []
+    for run in runs:
+        status = run.status
+        ready = find(status.conditions, names.READY)
+        done = ready is not None and ready.status == "True"
+        if not (done and status.dna and status.digest and status.resolved and status.resolved.created_at):
+            continue
+        versions.append(
+            Version(
+                dna=status.dna,
+                digest=status.digest,
+                state="Certified",
+                parent=status.resolved.parent,
+                run=run.metadata.name,
+                created_at=status.resolved.created_at,
+            )
+        )
+    return versions
+
+
+def adopted(found: Iterable[CertifiedVersion]) -> list[Version]:
+    """The versions a base Job found on the claim."""
+    return [
+        Version(
+            dna=item.dna,
+            digest=item.digest,
+            state="Certified",
+            parent=item.parent,
+            run=item.run,
+            created_at=item.created_at,
+        )
+        for item in found
+    ]
+
+
+def merged(known: Iterable[Version], new: Iterable[Version]) -> list[Version]:
+    """Known versions with new ones added, newest first, bounded."""
+    by_dna: dict[str, Version] = {}
+    for version in [*known, *new]:
+        by_dna.setdefault(version.dna, version)
+    return sorted(by_dna.values(), key=_order, reverse=True)[:_KEPT]
+
+
+def newest(versions: Iterable[Version]) -> Version | None:
+    """The newest version that may answer."""
+    return max((item for item in versions if item.state != names.STATE_REJECTED), key=_order, default=None)
+
+
+def with_states(versions: Iterable[Version], roles: Mapping[str, str], rejected: Mapping[str, str]) -> list[Version]:
+    """Versions with the state their role gives them; `rejected` maps a DNA to why."""
+    out = []
+    for version in versions:
+        if version.dna in rejected:
+            change: dict[str, str | None] = {"state": names.STATE_REJECTED, "reason": rejected[version.dna][:1024]}
+        elif version.state == names.STATE_REJECTED and version.dna not in roles:
+            change = {}
+        else:
+            change = {"state": roles.get(version.dna, names.STATE_CERTIFIED), "reason": None}
+        out.append(version.model_copy(update=change))
+    return out
+
+
+def counters_for(old: Counters, versions: Iterable[Version]) -> Counters:
+    """Counters that are at least as high as every version; they never fall."""
+    highest = max([(old.major, old.micro), *(_numbers(item.dna) for item in versions)])
+    return Counters(major=highest[0], micro=highest[1])
+
+
+def _numbers(dna: str) -> tuple[int, int]:
+    try:
+        return Dna.parse(dna).order
+    except DnaError:
+        return (0, 0)
+
+
+def _order(version: Version) -> tuple[tuple[int, int], str]:
+    return (_numbers(version.dna), version.created_at)

@@ -1,0 +1,205 @@
+"""The parts of Kubernetes objects that decisions look at, parsed once at the border. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from oneseek_core import names
+
+__all__ = ["ClaimView", "ContainerView", "DeploymentView", "JobView", "PodView", "ServiceView"]
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerView:
+    """One container's last word."""
+
+    name: str
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    exit_code: int | None = None
+    terminated_reason: str = ""
+    message: str = ""
+    restarts: int = 0
+    memory_limit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PodView:
+    """A pod: is it ready, where does it answer, and if it does not start, why."""
+
+    name: str
+    uid: str
+    phase: str
+    ip: str
+    labels: Mapping[str, str]
+    ready: bool
+    terminating: bool
+    containers: tuple[ContainerView, ...]
+    unschedulable: str
+    unschedulable_since: str
+    created: str
+
+    @classmethod
+    def parse(cls, pod: Object) -> PodView:
+        """Read a pod as the API server returns it."""
+        status = pod.get("status", {})
+        conditions = {item["type"]: item for item in status.get("conditions", [])}
+        scheduled = conditions.get("PodScheduled", {})
+        stuck = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+        limits = {
+            container["name"]: container.get("resources", {}).get("limits", {}).get("memory", "")
+            for container in [*pod["spec"].get("initContainers", []), *pod["spec"].get("containers", [])]
+        }
+        statuses = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+        meta = pod["metadata"]
+        return cls(
+            name=meta["name"],
+            uid=meta["uid"],
+            phase=status.get("phase", "Pending"),
+            ip=status.get("podIP", ""),
+            labels=meta.get("labels", {}),
+            ready=conditions.get("Ready", {}).get("status") == "True",
+            terminating="deletionTimestamp" in meta,
+            containers=tuple(_container(item, limits.get(item["name"], "")) for item in statuses),
+            unschedulable=scheduled.get("message", "") if stuck else "",
+            unschedulable_since=scheduled.get("lastTransitionTime", "") if stuck else "",
+            created=meta.get("creationTimestamp", ""),
+        )
+
+    @property
+    def job(self) -> str:
+        """Name of the Job it belongs to, if any."""
+        return self.labels.get("batch.kubernetes.io/job-name", "")
+
+
+def _container(status: Object, memory_limit: str) -> ContainerView:
+    waiting = status.get("state", {}).get("waiting", {})
+    # A crash-looping container shows its end under lastState while it waits for the next try.
+    ended = status.get("state", {}).get("terminated") or status.get("lastState", {}).get("terminated") or {}
+    return ContainerView(
+        name=status["name"],
+        waiting_reason=waiting.get("reason", ""),
+        waiting_message=waiting.get("message", ""),
+        exit_code=ended.get("exitCode"),
+        terminated_reason=ended.get("reason", ""),
+        message=ended.get("message", ""),
+        restarts=status.get("restartCount", 0),
+        memory_limit=memory_limit,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A Job: whose it is and how it stands."""
+
+    name: str
+    uid: str
+    owner: str
+    state: Literal["Running", "Succeeded", "Failed"]
+    reason: str
+    message: str
+    completed_at: str
+    terminating: bool
+
+    @classmethod
+    def parse(cls, job: Object) -> JobView:
+        """Read a Job as the API server returns it."""
+        conditions = {item["type"]: item for item in job.get("status", {}).get("conditions", [])}
+        state: Literal["Running", "Succeeded", "Failed"] = "Running"
+        ended: Object = {}
+        for kind, meaning in (("Complete", "Succeeded"), ("Failed", "Failed")):
+            if conditions.get(kind, {}).get("status") == "True":
+                state, ended = meaning, conditions[kind]  # type: ignore[assignment]
+        meta = job["metadata"]
+        return cls(
+            name=meta["name"],
+            uid=meta["uid"],
+            owner=_owner(meta),
+            state=state,
+            reason=ended.get("reason", ""),
+            message=ended.get("message", ""),
+            completed_at=job.get("status", {}).get("completionTime", ""),
+            terminating="deletionTimestamp" in meta,
+        )
+
+
+def _owner(meta: Object) -> str:
+    return next((ref["uid"] for ref in meta.get("ownerReferences", []) if ref.get("controller")), "")
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentView:
+    """A colour."""
+
+    name: str
+    owner: str
+    colour: str
+    dna: str | None
+    replicas: int
+    ready: int
+    created: str
+    terminating: bool
+
+    @classmethod
+    def parse(cls, deployment: Object) -> DeploymentView:
+        """Read a Deployment as the API server returns it."""
+        meta = deployment["metadata"]
+        return cls(
+            name=meta["name"],
+            owner=_owner(meta),
+            colour=meta.get("labels", {}).get(names.LABEL_COLOUR, ""),
+            dna=meta.get("annotations", {}).get(names.ANNOTATION_DNA) or None,
+            replicas=deployment["spec"].get("replicas", 1),
+            ready=deployment.get("status", {}).get("readyReplicas", 0),
+            created=meta.get("creationTimestamp", ""),
+            terminating="deletionTimestamp" in meta,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """The model's Service: which colour it selects, since when."""
+
+    owner: str
+    colour: str
+    flipped_at: str
+    type: str
+
+    @classmethod
+    def parse(cls, service: Object) -> ServiceView:
+        """Read a Service as the API server returns it."""
+        meta = service["metadata"]
+        return cls(
+            owner=_owner(meta),
+            colour=service["spec"].get("selector", {}).get(names.LABEL_COLOUR, ""),
+            flipped_at=meta.get("annotations", {}).get(names.ANNOTATION_FLIPPED_AT, ""),
+            type=service["spec"].get("type", "ClusterIP"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimView:
+    """The models claim."""
+
+    name: str
+    phase: str
+    managed_by_us: bool
+
+    @classmethod
+    def parse(cls, claim: Object) -> ClaimView:
+        """Read a PersistentVolumeClaim as the API server returns it."""
+        meta = claim["metadata"]
+        return cls(
+            name=meta["name"],
+            phase=claim.get("status", {}).get("phase", "Pending"),
+            managed_by_us=meta.get("labels", {}).get(names.LABEL_MANAGED_BY) == names.FIELD_MANAGER,
+        )
+
+
+def mine(jobs: Sequence[JobView], name: str) -> JobView | None:
+    """The Job of that name."""
+    return next((job for job in jobs if job.name == name), None)

@@ -1,0 +1,24 @@
+"""What can go wrong between the operator and the world, named by what is wrong. Knows nothing of Kopf."""
+
+from __future__ import annotations
+
+from oneseek_core.errors import OneSeekError
+
+__all__ = ["ClusterError", "ConflictError", "SidecarError"]
+
+
+class ClusterError(OneSeekError):
+    """The API server refused or could not be reached."""
+
+    def __init__(self, message: str, *, status: int = 0, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
+
+
+class ConflictError(ClusterError):
+    """The object changed since it was read (409): read again, decide again."""
+
+
+class SidecarError(OneSeekError):
+    """A pod's sidecar did not answer as it must."""

@@ -1,0 +1,74 @@
+"""One daemon per OneSeekModel and per TrainingRun: the object's loop, from its first sight to its deletion.
+
+Kopf keeps no state on the objects: daemons and plain event handlers write nothing but the finalizer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import kopf
+from pydantic import ValidationError
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_operator.deps import Deps
+from oneseek_operator.errors import ClusterError
+from oneseek_operator.handlers.loop import hold
+from oneseek_operator.reconcile import model as models
+from oneseek_operator.reconcile import run as runs
+
+__all__ = ["register"]
+
+log = logging.getLogger(__name__)
+
+_DELETION_SECONDS = 20.0  # a deletion ends whatever is away; what could not be done is said in the log
+
+
+def register(registry: kopf.OperatorRegistry) -> None:
+    """Add the daemons to a registry."""
+    stop = {"cancellation_backoff": 1.0, "cancellation_timeout": _DELETION_SECONDS + 5, "registry": registry}
+    kopf.daemon(names.GROUP, names.VERSION, names.MODELS, **stop)(keep_model)  # type: ignore[arg-type]
+    kopf.daemon(names.GROUP, names.VERSION, names.TRAINING_RUNS, **stop)(keep_run)  # type: ignore[arg-type]
+
+
+async def keep_model(
+    namespace: str, name: str, body: kopf.Body, stopped: kopf.DaemonStopped, memo: Any, **_: object
+) -> None:
+    """Hold a model at its spec; at its deletion see to its claim."""
+    deps: Deps = memo.deps
+    key = ("OneSeekModel", namespace, name)
+
+    async def once() -> float | None:
+        return await models.reconcile(
+            namespace, name, cluster=deps.cluster, sidecars=deps.sidecars, settings=deps.settings
+        )
+
+    await hold(key, stopped, deps, once)
+    deps.wakeups.forget(key)
+    if body.get("metadata", {}).get("deletionTimestamp"):
+        try:
+            async with asyncio.timeout(_DELETION_SECONDS):
+                await models.finish_deletion(OneSeekModel.model_validate(dict(body)), cluster=deps.cluster)
+        except (TimeoutError, ClusterError, ValidationError) as error:
+            log.warning("OneSeekModel %s/%s is deleted, but its claim may stay: %s", namespace, name, error)
+
+
+async def keep_run(
+    namespace: str, name: str, body: kopf.Body, stopped: kopf.DaemonStopped, memo: Any, **_: object
+) -> None:
+    """Hold a run at its spec. Its Jobs are owned by it and go with it."""
+    deps: Deps = memo.deps
+    key = ("TrainingRun", namespace, name)
+    model = str(body.get("spec", {}).get("modelRef", {}).get("name", ""))
+
+    async def once() -> float | None:
+        async with deps.turns[(namespace, model)]:
+            return await runs.reconcile(
+                namespace, name, cluster=deps.cluster, sidecars=deps.sidecars, settings=deps.settings
+            )
+
+    await hold(key, stopped, deps, once)
+    deps.wakeups.forget(key)

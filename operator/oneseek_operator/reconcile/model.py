@@ -1,0 +1,108 @@
+"""One reconcile of a OneSeekModel: read what is, decide, do it. Any crash in between is made good by the next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.training_run import TrainingRun
+from oneseek_operator.build import common
+from oneseek_operator.decide import model as decisions
+from oneseek_operator.decide.rollout import Endpoint
+from oneseek_operator.decide.views import ClaimView, DeploymentView, JobView, PodView, ServiceView
+from oneseek_operator.errors import SidecarError
+from oneseek_operator.reconcile.effects import carry_out
+from oneseek_operator.reconcile.ports import ClusterPort, SidecarPort
+from oneseek_operator.settings import Settings
+
+__all__ = ["finish_deletion", "reconcile", "runs_of"]
+
+
+async def reconcile(
+    namespace: str, name: str, *, cluster: ClusterPort, sidecars: SidecarPort, settings: Settings
+) -> float | None:
+    """Bring a model one step nearer to its spec; seconds until it must be looked at again, None: on events only."""
+    current = await cluster.get("OneSeekModel", namespace, name)
+    if current is None or "deletionTimestamp" in current["metadata"]:
+        return None
+    seen = await _observe(current, cluster)
+    seen = await _ask_sidecars(seen, sidecars, settings)
+    decision = decisions.decide(seen, settings, datetime.now(UTC))
+    await carry_out(decision, current, cluster=cluster, sidecars=sidecars)
+    return decision.again_after
+
+
+async def finish_deletion(model: OneSeekModel, *, cluster: ClusterPort) -> None:
+    """What a deleted model leaves: its claim stays, unless it was made for the model and the spec says Delete.
+
+    Everything else is owned by the model and goes by garbage collection.
+    """
+    storage = model.spec.storage
+    if storage.claim_name or storage.reclaim_policy != "Delete":
+        return
+    await cluster.delete("PersistentVolumeClaim", model.metadata.namespace, common.claim_name(model))
+
+
+async def runs_of(model: str, namespace: str, cluster: ClusterPort) -> list[TrainingRun]:
+    """The runs that name a model; one that cannot be parsed (written by a newer operator) is left out."""
+    runs = []
+    for item in await cluster.list("TrainingRun", namespace):
+        try:
+            run = TrainingRun.model_validate(item)
+        except ValidationError:
+            continue
+        if run.spec.model_ref.name == model:
+            runs.append(run)
+    return runs
+
+
+async def _observe(current: dict[str, Any], cluster: ClusterPort) -> decisions.Observed:
+    model = OneSeekModel.model_validate(current)
+    namespace, name = model.metadata.namespace, model.metadata.name
+    labels = {names.LABEL_MODEL: name}
+    claim = await cluster.get("PersistentVolumeClaim", namespace, common.claim_name(model))
+    service = await cluster.get("Service", namespace, name)
+    mine = service is not None and ServiceView.parse(service).owner == model.metadata.uid
+    deployments = [DeploymentView.parse(item) for item in await cluster.list("Deployment", namespace, labels)]
+    return decisions.Observed(
+        model=model,
+        claim=ClaimView.parse(claim) if claim else None,
+        jobs=tuple(JobView.parse(item) for item in await cluster.list("Job", namespace, labels)),
+        pods=tuple(PodView.parse(item) for item in await cluster.list("Pod", namespace, labels)),
+        deployments=tuple(item for item in deployments if item.owner == model.metadata.uid),
+        service=ServiceView.parse(service) if service and mine else None,
+        runs=tuple(await runs_of(name, namespace, cluster)),
+        endpoints={},
+    )
+
+
+async def _ask_sidecars(seen: decisions.Observed, sidecars: SidecarPort, settings: Settings) -> decisions.Observed:
+    """What each serving pod's sidecar says of itself; the colour about to take over must also answer a question."""
+    serving = seen.service.colour if seen.service else None
+    target = decisions.desired_colour(seen.model, seen.runs, settings).name
+    wanted = seen.model.spec.serving.replicas
+    candidates = [pod for pod in seen.pods if pod.labels.get(names.LABEL_COLOUR) == target and pod.ready]
+    probe = serving not in (None, target) and len(candidates) >= wanted
+    endpoints = {}
+    for pod in seen.pods:
+        colour = pod.labels.get(names.LABEL_COLOUR)
+        if not colour or not pod.ip or pod.terminating or pod.phase != "Running":
+            continue
+        if colour == target and not pod.ready:
+            continue
+        endpoints[pod.name] = await _ask(pod, sidecars, settings.probe_question if probe and colour == target else None)
+    return replace(seen, endpoints=endpoints)
+
+
+async def _ask(pod: PodView, sidecars: SidecarPort, question: str | None) -> Endpoint:
+    try:
+        state = await sidecars.state(pod.ip)
+        answer = await sidecars.probe(pod.ip, question) if question and state.ready else None
+    except SidecarError as error:
+        return Endpoint(error=str(error))
+    return Endpoint(state=state, probe=answer)

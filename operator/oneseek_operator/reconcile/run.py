@@ -1,0 +1,72 @@
+"""One reconcile of a TrainingRun: read what is, decide, do it. Any crash in between is made good by the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.training_run import TrainingRun
+from oneseek_core.job_contract import TrainProgress
+from oneseek_operator.build import run as build
+from oneseek_operator.decide import run as decisions
+from oneseek_operator.decide.views import JobView, PodView
+from oneseek_operator.reconcile.effects import carry_out
+from oneseek_operator.reconcile.model import runs_of
+from oneseek_operator.reconcile.ports import ClusterPort, SidecarPort
+from oneseek_operator.settings import Settings
+
+__all__ = ["reconcile"]
+
+_LOG_LINES = 20  # the newest progress line says everything; others may stand around it
+
+
+async def reconcile(
+    namespace: str, name: str, *, cluster: ClusterPort, sidecars: SidecarPort, settings: Settings
+) -> float | None:
+    """Bring a run one step further; seconds until it must be looked at again, None: on events only."""
+    current = await cluster.get("TrainingRun", namespace, name)
+    if current is None or "deletionTimestamp" in current["metadata"]:
+        return None
+    run = TrainingRun.model_validate(current)
+    if decisions.is_finished(run):
+        return None
+    model = await cluster.get("OneSeekModel", namespace, run.spec.model_ref.name)
+    labels = {names.LABEL_RUN: name}
+    jobs = [JobView.parse(item) for item in await cluster.list("Job", namespace, labels)]
+    pods = [PodView.parse(item) for item in await cluster.list("Pod", namespace, labels)]
+    siblings = await runs_of(run.spec.model_ref.name, namespace, cluster)
+    seen = decisions.Observed(
+        run=run,
+        model=OneSeekModel.model_validate(model) if model else None,
+        siblings=tuple(item for item in siblings if item.metadata.uid != run.metadata.uid),
+        jobs=tuple(jobs),
+        pods=tuple(pods),
+        progress=await _progress(run, pods, cluster),
+    )
+    decision = decisions.decide(seen, settings, datetime.now(UTC))
+    if decision is None:
+        return None
+    await carry_out(decision, current, cluster=cluster, sidecars=sidecars)
+    return decision.again_after
+
+
+async def _progress(run: TrainingRun, pods: Sequence[PodView], cluster: ClusterPort) -> TrainProgress | None:
+    """The newest progress line of the train pod's log; nothing where no training is under way."""
+    resolved = run.status.resolved
+    if resolved is None or resolved.data_digest is None or resolved.created_at is not None:
+        return None
+    job = build.train_job_name(run, run.status.attempts)
+    newest = max((pod for pod in pods if pod.job == job), key=lambda pod: pod.created, default=None)
+    if newest is None or newest.phase == "Pending":
+        return None
+    text = await cluster.log_tail(run.metadata.namespace, newest.name, container="main", lines=_LOG_LINES)
+    for line in reversed(text.splitlines()):
+        try:
+            return TrainProgress.model_validate_json(line)
+        except ValidationError:
+            continue
+    return None

@@ -1,0 +1,46 @@
+"""[I/O] The environment, read once into a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["Settings"]
+
+
+class Settings(BaseModel):
+    """What the chart tells the operator."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slim_image: str
+    runtime_image: str
+    image_pull_secrets: tuple[str, ...] = ()
+    hugging_face_endpoint: str = ""
+    namespaces: tuple[str, ...] = ()
+    probe_question: str = "Vem är du?"
+    candidate_deadline_seconds: int = 900
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str]) -> Settings:
+        """Read `ONESEEK_*`.
+
+        Raises:
+            pydantic.ValidationError: an image is not named.
+        """
+
+        def words(name: str) -> tuple[str, ...]:
+            return tuple(env.get(name, "").split())
+
+        return cls.model_validate(
+            {
+                "slim_image": env.get("ONESEEK_SLIM_IMAGE") or None,
+                "runtime_image": env.get("ONESEEK_RUNTIME_IMAGE") or None,
+                "image_pull_secrets": words("ONESEEK_IMAGE_PULL_SECRETS"),
+                "hugging_face_endpoint": env.get("ONESEEK_HF_ENDPOINT", ""),
+                "namespaces": words("ONESEEK_NAMESPACES"),
+                "probe_question": env.get("ONESEEK_PROBE_QUESTION") or "Vem är du?",
+                "candidate_deadline_seconds": int(env.get("ONESEEK_CANDIDATE_DEADLINE_SECONDS") or 900),
+            }
+        )

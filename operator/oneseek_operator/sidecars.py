@@ -1,0 +1,72 @@
+"""[I/O] The internal port of a pod's sidecar: what it serves, a probe, and the call to let its clients go."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import aiohttp
+from pydantic import ValidationError
+
+from oneseek_core import names
+from oneseek_core.job_contract import ProbeAnswer, ProbeRequest, SidecarState
+from oneseek_operator.errors import SidecarError
+
+__all__ = ["Sidecars"]
+
+_STATE_TIMEOUT = aiohttp.ClientTimeout(total=5)
+_PROBE_TIMEOUT = aiohttp.ClientTimeout(total=60)  # a small CPU engine generates a few tokens a second at worst
+
+
+class Sidecars:
+    """Talks to sidecars by pod address."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    @classmethod
+    def connect(cls) -> Self:
+        """A session of its own: these calls must not wait behind those to the API server."""
+        return cls(aiohttp.ClientSession())
+
+    async def close(self) -> None:
+        """Release the connections."""
+        await self._session.close()
+
+    async def state(self, ip: str) -> SidecarState:
+        """What the sidecar found its engine to serve.
+
+        Raises:
+            SidecarError: it did not answer, or not with a state.
+        """
+        return SidecarState.model_validate_json(await self._call("GET", ip, "/internal/state", None, _STATE_TIMEOUT))
+
+    async def probe(self, ip: str, question: str) -> ProbeAnswer:
+        """One real generation through sidecar and engine.
+
+        Raises:
+            SidecarError: it failed, or took longer than a minute.
+        """
+        body = ProbeRequest(question=question).to_wire()
+        return ProbeAnswer.model_validate_json(await self._call("POST", ip, "/internal/probe", body, _PROBE_TIMEOUT))
+
+    async def drain(self, ip: str) -> None:
+        """Have the sidecar close every connection with its next answer.
+
+        Raises:
+            SidecarError: it did not answer.
+        """
+        await self._call("POST", ip, "/internal/drain", {}, _STATE_TIMEOUT)
+
+    async def _call(
+        self, method: str, ip: str, path: str, body: dict[str, object] | None, timeout: aiohttp.ClientTimeout
+    ) -> bytes:
+        host = f"[{ip}]" if ":" in ip else ip
+        url = f"http://{host}:{names.PORT_INTERNAL}{path}"
+        try:
+            async with self._session.request(method, url, json=body, timeout=timeout) as response:
+                data = await response.read()
+                if response.status != 200:
+                    raise SidecarError(f"{path} answered {response.status}: {data[:300].decode(errors='replace')}")
+                return data
+        except (aiohttp.ClientError, TimeoutError, OSError, ValidationError) as error:
+            raise SidecarError(f"{path} at {ip} failed: {type(error).__name__} {error}".rstrip()) from error

@@ -1,0 +1,59 @@
+"""[I/O] Which certified versions lie on a claim. Names with a dot are half-made or ours alone and are never listed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from oneseek_core import names
+from oneseek_core.artifact import ArtifactMetadata
+from oneseek_core.digest import digest_bytes
+from oneseek_core.dna import Dna
+from oneseek_core.errors import ArtifactError
+from oneseek_core.job_contract import CertifiedVersion
+
+__all__ = ["Certified", "certified_versions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """One certified folder: its name taken apart, its metadata, and the line that reports it."""
+
+    dna: Dna
+    metadata: ArtifactMetadata
+    version: CertifiedVersion
+
+
+def certified_versions(folder: Path) -> list[Certified]:
+    """The versions in `oneseek-certified/`, newest first; folders that cannot be read as one are left out."""
+    found = [item for child in _folders(folder) if (item := _read(child))]
+    return sorted(found, key=lambda item: (item.dna.order, item.metadata.created_at, str(item.dna)), reverse=True)
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        return
+    for child in folder.iterdir():
+        if not child.name.startswith(".") and child.is_dir() and not child.is_symlink():
+            yield child
+
+
+def _read(folder: Path) -> Certified | None:
+    try:
+        dna = Dna.parse(folder.name)
+        metadata = ArtifactMetadata.from_bytes((folder / "metadata.json").read_bytes())
+        digest = digest_bytes((folder / names.MANIFEST).read_bytes())
+        if metadata.dna != folder.name:
+            return None
+        made_by = metadata.provenance
+        version = CertifiedVersion(
+            dna=folder.name,
+            digest=digest,
+            created_at=metadata.created_at,
+            run=made_by.run if made_by else None,
+            parent=made_by.parent if made_by else None,
+        )
+    except (ValueError, ArtifactError, OSError):  # no DNA, a field that is no text of ours, or not readable
+        return None
+    return Certified(dna, metadata, version)

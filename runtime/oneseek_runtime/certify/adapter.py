@@ -1,0 +1,86 @@
+"""Is it the adapter that was asked for? Pure, over its configuration and its weights' header."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+
+from oneseek_core.errors import ArtifactError
+from oneseek_core.job_contract import CertifyRequest, TrainReport
+from oneseek_core.safetensors_header import TensorInfo
+
+__all__ = ["CONFIG", "REPORT", "WEIGHTS", "check_config", "check_tensors", "parse_report"]
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+REPORT = "training_report.json"
+
+_LORA = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])(?:\.[A-Za-z0-9_]+)?\.weight")
+
+
+def check_config(data: bytes, request: CertifyRequest) -> None:
+    """Make sure that adapter_config.json describes the LoRA of the request.
+
+    Raises:
+        ArtifactError: it does not.
+    """
+    try:
+        config = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{CONFIG} is no JSON") from error
+    if not isinstance(config, dict):
+        raise ArtifactError(f"{CONFIG} is no JSON object")
+    if config.get("peft_type") != "LORA":
+        raise ArtifactError(f"{CONFIG} has peft_type {config.get('peft_type')!r}, but a LORA adapter was asked for")
+    for key, wanted in (("r", request.lora.rank), ("lora_alpha", request.lora.alpha)):
+        if config.get(key) != wanted:
+            raise ArtifactError(f"{CONFIG} has {key} {config.get(key)!r}, but the run asked for {wanted}")
+    base = config.get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise ArtifactError(f"{CONFIG} names no base model (base_model_name_or_path)")
+    if base.rstrip("/").rsplit("/", maxsplit=1)[-1] != request.base_name:
+        raise ArtifactError(f"{CONFIG} names the base model {base}, but the run trained on {request.base_name}")
+
+
+def check_tensors(tensors: Mapping[str, TensorInfo], rank: int) -> None:
+    """Make sure that the weights are LoRA pairs of the given rank and nothing else.
+
+    Raises:
+        ArtifactError: a tensor is none, has another rank, or lacks its other half.
+    """
+    sides: dict[str, set[str]] = {}
+    for name, tensor in tensors.items():
+        match = _LORA.fullmatch(name)
+        if match is None:
+            raise ArtifactError(f"{WEIGHTS} holds {name}, which is no LoRA tensor (lora_A or lora_B)")
+        # A projects down to the rank, B up from it.
+        axis = 0 if match["side"] == "A" else 1
+        if len(tensor.shape) != 2 or tensor.shape[axis] != rank:
+            raise ArtifactError(f"{WEIGHTS} holds {name} of shape {list(tensor.shape)}, which has not rank {rank}")
+        sides.setdefault(match["module"], set()).add(match["side"])
+    if not sides:
+        raise ArtifactError(f"{WEIGHTS} holds no tensors")
+    for module, found in sorted(sides.items()):
+        if found != {"A", "B"}:
+            raise ArtifactError(f"{WEIGHTS} holds only lora_{found.pop()} of {module}; a pair is needed")
+
+
+def parse_report(data: bytes) -> TrainReport:
+    """What training measured.
+
+    Raises:
+        ArtifactError: it is no report, or its loss is no number.
+    """
+    try:
+        report = TrainReport.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "its start"
+        raise ArtifactError(f"{REPORT} cannot be used: {first['msg']} at {place}") from error
+    if not all(math.isfinite(loss) for loss in (report.final_loss, *report.epoch_losses)):
+        raise ArtifactError(f"{REPORT} has a loss that is no finite number")
+    return report

@@ -1,0 +1,62 @@
+"""[I/O] From files under a dot name to a version under its own: all of it durable, then one rename."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from oneseek_core import names
+from oneseek_core.digest import manifest_bytes
+from oneseek_core.errors import ArtifactError
+from oneseek_core.files import digest_tree, fsync_dir, write_synced
+
+__all__ = ["fresh_folder", "seal"]
+
+
+def fresh_folder(certified: Path, run_uid: str) -> Path:
+    """An empty `.incoming-<run uid>`.
+
+    What attempts that were killed left is removed, other runs' too: a model has one run at a time.
+    """
+    for leftover in certified.glob(f"{names.INCOMING_PREFIX}*"):
+        shutil.rmtree(leftover)
+    incoming = certified / f"{names.INCOMING_PREFIX}{run_uid}"
+    incoming.mkdir()
+    return incoming
+
+
+def seal(incoming: Path, name: str, table: dict[str, tuple[str, int]]) -> bytes:
+    """Give the folder its name; the result is its manifest. A folder sealed before is compared, never replaced.
+
+    `table` holds what was hashed on the way to the disk: relative path -> (digest, size in bytes).
+
+    Raises:
+        ArtifactError: a folder of that name is there and holds anything else.
+    """
+    manifest = manifest_bytes(table)
+    home = incoming.with_name(name)
+    if home.exists():
+        _compare(home, manifest)
+        shutil.rmtree(incoming)
+        return manifest
+    write_synced(incoming / names.MANIFEST, manifest)
+    for folder in sorted((path for path in incoming.rglob("*") if path.is_dir()), reverse=True):
+        fsync_dir(folder)
+    fsync_dir(incoming)
+    incoming.rename(home)
+    fsync_dir(home.parent)
+    return manifest
+
+
+def _compare(home: Path, manifest: bytes) -> None:
+    try:
+        same = (home / names.MANIFEST).read_bytes() == manifest
+        table = digest_tree(home)
+    except OSError as error:
+        raise ArtifactError(f"{home.name} exists and cannot be read: {error}") from error
+    table.pop(names.MANIFEST, None)
+    if not same or manifest_bytes(table) != manifest:
+        raise ArtifactError(
+            f"{home.name} exists already and holds other files than this run made; a certified folder is never"
+            " overwritten: move it away if it is damaged, then retry the run"
+        )

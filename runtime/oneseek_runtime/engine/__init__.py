@@ -1,0 +1,1 @@
+"""A small OpenAI-compatible server over transformers and peft, for CPUs and small GPUs."""

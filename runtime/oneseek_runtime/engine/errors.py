@@ -1,0 +1,43 @@
+"""What keeps an engine from serving, and what keeps it from answering one request."""
+
+from __future__ import annotations
+
+from oneseek_core.errors import OneSeekError
+from oneseek_core.names import ExitCode
+
+__all__ = ["EngineStartError", "InvalidRequestError", "ModelNotFoundError", "QueueFullError", "RequestError"]
+
+
+class EngineStartError(OneSeekError):
+    """The engine cannot serve what the settings ask for; the sentence says why, the code ends the process."""
+
+    def __init__(self, sentence: str, exit_code: ExitCode) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code
+
+
+class RequestError(OneSeekError):
+    """One request cannot be answered. `status` and `code` are the OpenAI API's words for it."""
+
+    status = 400
+    kind = "invalid_request_error"
+    code: str | None = None
+
+
+class InvalidRequestError(RequestError):
+    """The body is not what the API describes, or asks for more than the model's context holds."""
+
+
+class ModelNotFoundError(RequestError):
+    """`model` names neither the base nor the loaded version."""
+
+    status = 404
+    code = "model_not_found"
+
+
+class QueueFullError(RequestError):
+    """Too many requests wait already."""
+
+    status = 503
+    kind = "server_error"
+    code = "queue_full"

@@ -1,0 +1,1 @@
+"""The prepare Job: fetches, validates and digests the data before anything expensive is held for it."""

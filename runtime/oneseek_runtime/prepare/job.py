@@ -1,0 +1,163 @@
+"""[I/O] The prepare Job, top to bottom. Run again it ends the same: its folder is emptied first."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.training_run import ResolvedDataset
+from oneseek_core.digest import PREFIX, canonical_json
+from oneseek_core.dna import tags_of
+from oneseek_core.errors import JobError
+from oneseek_core.files import empty_folder, fsync_dir, write_atomic
+from oneseek_core.job_contract import CertifiedVersion, PrepareReport, PrepareRequest, parse_request
+from oneseek_core.names import ExitCode
+from oneseek_runtime.certified import certified_versions
+from oneseek_runtime.hub import Hub
+from oneseek_runtime.log import say
+from oneseek_runtime.prepare.language import language_of_rows
+from oneseek_runtime.prepare.rows import Row, RowError, parse_line, row_bytes
+from oneseek_runtime.prepare.sources import fetch_dataset
+
+__all__ = ["run"]
+
+_LONGEST_LINE = 16 * 1024 * 1024  # bytes; no row of text is as long, a file without line ends is
+_NAMED_LINES = 10
+
+
+def run(environment: Mapping[str, str]) -> PrepareReport:
+    """Leave `data/train.jsonl` and `data/prepare_report.json` in the run's staging, and no other run's staging.
+
+    Raises:
+        JobError: a dataset is missing, unreachable, unusable (the sentence names the line) or not what is pinned.
+    """
+    request = parse_request(environment.get(names.REQUEST_ENV), PrepareRequest)
+    root = Path(request.models_root)
+    if version := _certified_before(request, root):
+        say("already certified", dna=version.dna)
+        return PrepareReport(already_certified=version)
+    data = _staging(root / names.STAGING_DIR, request.run.uid)
+    resolved, rows = _read_all(request, root, Hub.from_environment(environment), data)
+    digest = _write_rows(data / "train.jsonl", rows)
+    report = PrepareReport(
+        datasets=resolved,
+        data_digest=digest,
+        samples=len(rows),
+        language=language_of_rows(rows) if request.language == "auto" else request.language,
+        tags=list(tags_of(dataset.name for dataset in resolved)),
+    )
+    write_atomic(data / "prepare_report.json", canonical_json(report.to_wire()) + b"\n")
+    say("prepared", samples=report.samples, digest=digest, language=report.language)
+    return report
+
+
+def _certified_before(request: PrepareRequest, root: Path) -> CertifiedVersion | None:
+    """The newest version that this very run made: same namespace, name and spec (its uid may be another)."""
+    for item in certified_versions(root / names.CERTIFIED_DIR):
+        made_by = item.metadata.provenance
+        if made_by and (made_by.namespace, made_by.run, made_by.spec_digest) == (
+            request.run.namespace,
+            request.run.name,
+            request.spec_digest,
+        ):
+            return item.version
+    return None
+
+
+def _staging(staging: Path, uid: str) -> Path:
+    """The run's folders, with an empty `data/`; what other runs left is removed (one run at a time a model)."""
+    staging.mkdir(exist_ok=True)
+    for other in staging.iterdir():
+        if other.name == uid:
+            continue
+        if other.is_dir() and not other.is_symlink():
+            shutil.rmtree(other)
+        else:
+            other.unlink()
+    for name in ("data", "adapter", "scores"):
+        (staging / uid / name).mkdir(parents=True, exist_ok=True)
+    data = staging / uid / "data"
+    empty_folder(data)
+    fsync_dir(staging / uid)
+    fsync_dir(staging)
+    return data
+
+
+def _read_all(request: PrepareRequest, root: Path, hub: Hub, data: Path) -> tuple[list[ResolvedDataset], list[Row]]:
+    """Every dataset's rows in the spec's order; duplicates stay, they are somebody's weighting."""
+    scratch = data / ".sources"
+    scratch.mkdir()
+    resolved: list[ResolvedDataset] = []
+    rows: list[Row] = []
+    for index, item in enumerate(request.datasets):
+        copy = scratch / f"{index}.jsonl"
+        digest = fetch_dataset(item, root, hub, copy)
+        before = len(rows)
+        rows.extend(_read(item.dataset.name, copy))
+        resolved.append(ResolvedDataset(name=item.dataset.name, digest=digest, rows=len(rows) - before))
+    shutil.rmtree(scratch)
+    return resolved, rows
+
+
+def _read(name: str, path: Path) -> list[Row]:
+    """A dataset's rows; all its lines are read before a bad one is reported, so that one look finds them all."""
+    rows: list[Row] = []
+    bad: list[int] = []
+    first: RowError | None = None
+    for number, line in _lines(name, path):
+        try:
+            row = parse_line(line)
+        except RowError as error:
+            first = first or error
+            bad.append(number)
+            continue
+        if row is not None:
+            rows.append(row)
+    if first is not None:
+        raise _invalid(f"dataset {name}, line {bad[0]}: it {first}{_and_more(bad[1:])}")
+    if not rows:
+        raise _invalid(f"dataset {name} holds no rows: give it at least one line of JSON with instruction and output")
+    return rows
+
+
+def _lines(name: str, path: Path) -> Iterator[tuple[int, bytes]]:
+    """Numbered lines from 1. A byte order mark at the start is not part of the text."""
+    with path.open("rb") as handle:
+        number = 0
+        while line := handle.readline(_LONGEST_LINE + 1):
+            number += 1
+            if len(line) > _LONGEST_LINE:
+                raise _invalid(
+                    f"dataset {name}, line {number}: it is longer than {_LONGEST_LINE // 1024**2} MiB: write one object"
+                    " a line, with a line end after each"
+                )
+            yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+
+
+def _and_more(numbers: Sequence[int]) -> str:
+    if not numbers:
+        return ""
+    named = ", ".join(str(number) for number in numbers[:_NAMED_LINES])
+    return f" (wrong too: line {named}{' and more' if len(numbers) > _NAMED_LINES else ''}; {len(numbers) + 1} in all)"
+
+
+def _write_rows(path: Path, rows: Sequence[Row]) -> str:
+    """Write the training file durably; the result is its digest."""
+    hasher = hashlib.sha256()
+    with path.open("xb") as handle:
+        for row in rows:
+            line = row_bytes(row)
+            hasher.update(line)
+            handle.write(line)
+        handle.flush()
+        os.fsync(handle.fileno())
+    fsync_dir(path.parent)
+    return PREFIX + hasher.hexdigest()
+
+
+def _invalid(sentence: str) -> JobError:
+    return JobError(names.DATASET_INVALID, sentence, ExitCode.BAD_INPUT)

@@ -1,0 +1,73 @@
+"""What endpoints work with, made once at start and typed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from starlette.requests import Request
+
+from oneseek_runtime.sidecar.errors import UpstreamError
+from oneseek_runtime.sidecar.lifecycle import Lifecycle
+from oneseek_runtime.sidecar.settings import SidecarSettings
+from oneseek_runtime.sidecar.upstream import Engine
+
+__all__ = ["Deps", "Loaded", "deps_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the engine itself reports right now. `version` is the DNA, else the base model's name."""
+
+    version: str | None
+    dna: str | None
+    ready: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """Settings, the engine, the life cycle, and clocks (wall in UTC; monotonic in seconds)."""
+
+    settings: SidecarSettings
+    engine: Engine
+    lifecycle: Lifecycle
+    open_connections: Callable[[], int] = lambda: 0
+    monotonic: Callable[[], float] = time.monotonic
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def target(self) -> str:
+        """The model that questions go to: the version where one is to be served, else the base."""
+        return self.settings.serving.dna or self.settings.serving.base_name
+
+    def now(self) -> datetime:
+        """The wall clock."""
+        return datetime.now(UTC)
+
+    def dna_of(self, model: str) -> str | None:
+        """The DNA behind a model's name in the engine; the base model has none."""
+        return None if model == self.settings.serving.base_name else model
+
+    async def loaded(self) -> Loaded:
+        """Ask the engine what it serves; an engine that does not answer is a result, not an error."""
+        base = self.settings.serving.base_name
+        try:
+            models = await self.engine.models()
+        except UpstreamError as error:
+            return Loaded(None, None, ready=False, message=str(error))
+        dna = next((model for model in models if model != base), None)
+        version = dna or (base if base in models else None)
+        if version == self.target:
+            return Loaded(version, dna, ready=True, message=f"{version} answers")
+        return Loaded(version, dna, ready=False, message=f"the engine serves {version}, not {self.target}")
+
+
+def deps_of(request: Request) -> Deps:
+    """The one `Deps` of the app that a request came to."""
+    deps = request.app.state.deps
+    if not isinstance(deps, Deps):
+        raise TypeError("the app was not made by create_app")
+    return deps

@@ -1,0 +1,68 @@
+"""The internal port: for the operator (state, probe, drain) and the kubelet (ready). Nothing here is recorded."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from oneseek_core.job_contract import ProbeAnswer, ProbeRequest, SidecarState
+from oneseek_runtime.sidecar.deps import deps_of
+from oneseek_runtime.sidecar.endpoints import while_connected
+from oneseek_runtime.sidecar.errors import UpstreamError
+from oneseek_runtime.sidecar.responses import json_response
+from oneseek_runtime.sidecar.wire import Question
+
+__all__ = ["drain", "probe", "ready", "state"]
+
+
+async def state(request: Request) -> Response:
+    """GET /internal/state: what the engine reports and how many clients are connected, both right now."""
+    deps = deps_of(request)
+    loaded = await deps.loaded()
+    found = SidecarState(
+        dna=loaded.dna,
+        base_name=deps.settings.serving.base_name,
+        ready=loaded.ready and not deps.lifecycle.terminating,
+        draining=deps.lifecycle.closing,
+        open_connections=deps.open_connections(),
+    )
+    return json_response(found.to_wire())
+
+
+async def ready(request: Request) -> Response:
+    """GET /internal/ready: 200 while the pod may be sent clients. Draining keeps it: the pod still serves well."""
+    deps = deps_of(request)
+    if deps.lifecycle.terminating:
+        return json_response({"ready": False, "message": "the pod is stopping"}, status=503)
+    loaded = await deps.loaded()
+    return json_response({"ready": loaded.ready, "message": loaded.message}, status=200 if loaded.ready else 503)
+
+
+async def probe(request: Request) -> Response:
+    """POST /internal/probe: one real, greedy generation by the model that questions go to."""
+    deps = deps_of(request)
+    try:
+        asked = ProbeRequest.model_validate_json(await request.body())
+    except ValidationError as error:
+        return json_response({"error": f"the body is no ProbeRequest: {error.errors()[0]['msg']}"}, status=400)
+    question = Question(asked.question, max_tokens=asked.max_tokens)
+    started = deps.monotonic()
+    try:
+        completion = await while_connected(request, deps.engine.complete(question.body(deps.target)))
+    except UpstreamError as error:
+        return json_response({"error": str(error)}, status=503)
+    answer = ProbeAnswer(
+        dna=deps.dna_of(completion.model),
+        text=completion.text,
+        tokens=completion.tokens,
+        latency_ms=round((deps.monotonic() - started) * 1000),
+    )
+    return json_response(answer.to_wire())
+
+
+async def drain(request: Request) -> Response:
+    """POST /internal/drain: from now on every public answer ends its connection. Any number of times."""
+    deps = deps_of(request)
+    deps.lifecycle.draining = True
+    return json_response({"draining": True, "openConnections": deps.open_connections()})

@@ -1,0 +1,46 @@
+"""When a sidecar serves, drains and stops: the one piece of state that outlives a request.
+
+Draining (the operator moved the Service away) and terminating (SIGTERM) both put `Connection: close` on every public
+answer: a moved Service does not move connections that are already open, so each client is told to make a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["Lifecycle", "until_drained"]
+
+_POLL_SECONDS = 0.05
+_QUIET_SECONDS = 0.5  # no connection for so long: a client between two of its connections gets its second in
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """Both flags only ever rise."""
+
+    draining: bool = False
+    terminating: bool = False
+
+    @property
+    def closing(self) -> bool:
+        """Whether public answers end their connection."""
+        return self.draining or self.terminating
+
+
+async def until_drained(
+    connections: Callable[[], int], *, minimum: float, maximum: float, clock: Callable[[], float]
+) -> bool:
+    """Return once nobody is connected any more (True), or when `maximum` seconds are over (False).
+
+    Never before `minimum` seconds: until then new clients may still be sent here.
+    """
+    start = quiet_since = clock()
+    while (now := clock()) - start < maximum:
+        if connections():
+            quiet_since = now
+        elif now - start >= minimum and now - quiet_since >= _QUIET_SECONDS:
+            return True
+        await asyncio.sleep(_POLL_SECONDS)
+    return False

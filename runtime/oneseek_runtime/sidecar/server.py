@@ -1,0 +1,98 @@
+"""[I/O] The sidecar's process: two ports in one event loop, and an end that cuts nobody off.
+
+At SIGTERM the pod goes unready and every answer ends its connection, but new ones are accepted until the endpoint
+change has reached every node and no client is connected any more (or the drain's time is over). Then the listeners
+close; requests in flight finish, because the engine (a native sidecar) outlives this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from oneseek_runtime.log import say
+from oneseek_runtime.sidecar.app import create_app, create_internal_app
+from oneseek_runtime.sidecar.deps import Deps
+from oneseek_runtime.sidecar.errors import SettingsError
+from oneseek_runtime.sidecar.lifecycle import Lifecycle, until_drained
+from oneseek_runtime.sidecar.settings import SidecarSettings
+from oneseek_runtime.sidecar.upstream import OpenAIEngine
+
+__all__ = ["run"]
+
+# An idle connection is ended by the client or at shutdown, not by us: a server that closes one races with the request
+# that is just under way on it, and that request would fail without a fault of the client's.
+_KEEP_ALIVE_SECONDS = 3600
+
+
+def run(environment: Mapping[str, str]) -> None:
+    """Serve until SIGTERM. Ends the process with a sentence and a non-zero code where the settings make no sense."""
+    try:
+        settings = SidecarSettings.from_environment(environment)
+    except SettingsError as error:
+        sys.exit(str(error))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
+
+
+async def _serve(settings: SidecarSettings) -> None:
+    loop = asyncio.get_running_loop()
+    lifecycle = Lifecycle()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with OpenAIEngine(settings.serving.engine_url) as engine:
+        # The app needs the server's connections and the server its app: the app asks when it is asked.
+        servers: list[_Server] = []
+        deps = Deps(settings, engine, lifecycle, open_connections=lambda: len(servers[0].server_state.connections))
+        public = _Server(_config(create_app(deps), settings, settings.public_port))
+        internal = _Server(_config(create_internal_app(deps), settings, settings.internal_port))
+        servers.append(public)
+        serving = [asyncio.create_task(public.serve()), asyncio.create_task(internal.serve())]
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((*serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        lifecycle.terminating = True
+        say("draining", openConnections=deps.open_connections())
+        alone = await until_drained(
+            deps.open_connections,
+            minimum=settings.drain_minimum,
+            maximum=settings.drain_maximum,
+            clock=loop.time,
+        )
+        say("stopping", openConnections=deps.open_connections(), drained=str(alone).lower())
+        public.should_exit = True
+        await serving[0]
+        internal.should_exit = True
+        await serving[1]
+        stopping.cancel()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: two servers share this process, and SIGTERM first means draining."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def _config(app: ASGIApp, settings: SidecarSettings, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=port,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # a client could write any address into them and escape the rate limit
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+    )

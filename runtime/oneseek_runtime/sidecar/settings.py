@@ -1,0 +1,62 @@
+"""The sidecar's settings: the environment, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from oneseek_core import names
+from oneseek_core.job_contract import ServingSettings
+from oneseek_runtime.sidecar.errors import SettingsError
+
+__all__ = ["SidecarSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarSettings:
+    """How one sidecar runs. Times are in seconds."""
+
+    serving: ServingSettings
+    host: str = "0.0.0.0"  # noqa: S104 - the kubelet and the Service reach a pod by its address
+    public_port: int = names.PORT_PUBLIC
+    internal_port: int = names.PORT_INTERNAL
+    rate_limits: bool = True
+    access_log: bool = False
+    drain_minimum: float = 3.0
+    """Accepting for so long after SIGTERM: every node must first learn that the pod is no endpoint any more."""
+    drain_maximum: float = 20.0
+    """After so long idle connections are closed; requests in flight still finish."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> SidecarSettings:
+        """Read `ONESEEK_SERVING`, `ONESEEK_RATE_LIMITS` (on|off), `ONESEEK_LOG` (access), ports and drain times.
+
+        Raises:
+            SettingsError: a variable is missing or makes no sense.
+        """
+        text = environment.get(names.SERVING_ENV)
+        if not text:
+            raise SettingsError(f"{names.SERVING_ENV} is not set; the sidecar is started by the operator")
+        try:
+            serving = ServingSettings.model_validate_json(text)
+        except ValidationError as error:
+            raise SettingsError(f"{names.SERVING_ENV} does not fit ServingSettings: {error}") from error
+        return cls(
+            serving=serving,
+            host=environment.get("ONESEEK_HOST", cls.host),
+            public_port=_number(environment, "ONESEEK_PORT_PUBLIC", names.PORT_PUBLIC),
+            internal_port=_number(environment, "ONESEEK_PORT_INTERNAL", names.PORT_INTERNAL),
+            rate_limits=environment.get("ONESEEK_RATE_LIMITS", "on") != "off",
+            access_log=environment.get("ONESEEK_LOG") == "access",
+            drain_minimum=_number(environment, "ONESEEK_DRAIN_MINIMUM_SECONDS", 3),
+            drain_maximum=_number(environment, "ONESEEK_DRAIN_MAXIMUM_SECONDS", 20),
+        )
+
+
+def _number(environment: Mapping[str, str], variable: str, default: int) -> int:
+    text = environment.get(variable, str(default))
+    if not text.isdecimal():
+        raise SettingsError(f"{variable} is {text!r}; it must be a whole number")
+    return int(text)

@@ -1,0 +1,96 @@
+"""[I/O] The engine as an OpenAI client; it never learns which engine answers.
+
+One pooled session: connections are kept alive for less time than any engine of ours keeps them, so that a request never
+meets a connection that the other side is just closing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import aiohttp
+
+from oneseek_runtime.sidecar.errors import EngineAnswerError, EngineBusyError, EngineUnavailableError
+from oneseek_runtime.sidecar.translate import Completion, completion_of, loaded_models
+
+__all__ = ["Engine", "OpenAIEngine"]
+
+_GENERATION_SECONDS = 600.0
+_MODELS_SECONDS = 3.0
+_CONNECT_SECONDS = 2.0
+_KEEP_ALIVE_SECONDS = 4.0  # below uvicorn's and vLLM's default of 5
+_BUSY = (429, 503)
+
+
+class Engine(Protocol):
+    """What the sidecar needs of an engine."""
+
+    async def complete(self, body: Mapping[str, Any]) -> Completion:
+        """Generate one answer; raises UpstreamError."""
+
+    async def models(self) -> tuple[str, ...]:
+        """Names of the loaded models; raises UpstreamError."""
+
+
+class OpenAIEngine:
+    """The engine at `url`; an async context manager that owns the connections."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS)
+        self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False, trust_env=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def complete(self, body: Mapping[str, Any]) -> Completion:
+        """One chat completion, whole.
+
+        Raises:
+            UpstreamError: see its kinds. Cancelling the call closes the connection, which stops the generation.
+        """
+        return completion_of(await self._call("POST", "/v1/chat/completions", _GENERATION_SECONDS, body))
+
+    async def models(self) -> tuple[str, ...]:
+        """The ids that the engine lists as loaded.
+
+        Raises:
+            UpstreamError: see its kinds.
+        """
+        return loaded_models(await self._call("GET", "/v1/models", _MODELS_SECONDS))
+
+    async def _call(self, method: str, path: str, seconds: float, body: Mapping[str, Any] | None = None) -> object:
+        if self._session is None:
+            raise EngineUnavailableError("the connection to the engine is not open")
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
+        try:
+            async with self._session.request(method, self._url + path, json=body, timeout=timeout) as response:
+                value: object = await response.json(content_type=None)
+                status = response.status
+        except TimeoutError as error:
+            raise EngineUnavailableError(f"the engine did not answer within {seconds:.0f} s") from error
+        except aiohttp.ClientError as error:
+            raise EngineUnavailableError(f"the engine cannot be reached: {error}") from error
+        except ValueError as error:
+            raise EngineAnswerError(f"the engine answered {method} {path} with something that is no JSON") from error
+        if status in _BUSY:
+            raise EngineBusyError(f"the engine is busy: {_sentence(value)}")
+        if status != 200:
+            raise EngineAnswerError(f"the engine refused {method} {path} with status {status}: {_sentence(value)}")
+        return value
+
+
+def _sentence(value: object) -> str:
+    """The message in OpenAI's error object, else nothing: a foreign page must not end up in our answers."""
+    error = value.get("error") if isinstance(value, dict) else None
+    message = error.get("message") if isinstance(error, dict) else None
+    return message if isinstance(message, str) else "no reason given"

@@ -1,0 +1,138 @@
+"""[I/O] The certified folder as old readers see it: which versions lie there, and where CURRENT points. Read-only.
+
+Tolerant on purpose: folders that older trainers wrote are listed too, with the contract's defaults for what they lack.
+What may be *served* is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oneseek_core.dna import parse_legacy
+from oneseek_core.errors import DnaError
+from oneseek_core.files import read_json
+
+__all__ = ["CertifiedFolder", "Current", "certified_folders", "current_pointer"]
+
+_MERGED = "merged"
+
+
+@dataclass(frozen=True, slots=True)
+class CertifiedFolder:
+    """One listed folder; `metadata` is empty where metadata.json is missing or unreadable."""
+
+    path: Path
+    merged: bool
+    metadata: Mapping[str, Any]
+    major: int
+    minor: int
+
+    @property
+    def name(self) -> str:
+        """The folder's name: the DNA, for everything we wrote ourselves."""
+        return self.path.name
+
+    @property
+    def readable(self) -> bool:
+        """Whether metadata.json could be read."""
+        return bool(self.metadata)
+
+    @property
+    def dna(self) -> str:
+        """The DNA as the metadata has it, else the folder's name."""
+        return self._text("dna", self.name)
+
+    @property
+    def created_at(self) -> str:
+        """When the version was made; empty where unknown."""
+        return self._text("createdAt", "")
+
+    @property
+    def language(self) -> str:
+        """The language code, with the contract's defaults."""
+        return self._text("language", "sv" if self.merged else "unknown")
+
+    def entry(self, now: str) -> dict[str, Any]:
+        """One row of `GET /api/models/certified`; `now` stands in where no creation time is known (contract)."""
+        head = {
+            "name": self.name,
+            "displayName": f"{self.name.split('.v', 1)[0]} v{self.major}.{self.minor}",
+            "path": str(self.path),
+            "version": self._text("version", self.name),
+            "dna": self.dna,
+            "createdAt": self.created_at or now,
+        }
+        details = {
+            "baseModel": self._text("baseModel", "Unknown"),
+            "language": self.language,
+            "datasets": [str(name) for name in self._list("datasets")],
+            "trainingType": self._text("trainingType", "dna-v2"),
+            "samplesProcessed": samples if isinstance(samples := self.metadata.get("samplesProcessed"), int) else 0,
+            "metrics": metrics if isinstance(metrics := self.metadata.get("metrics"), dict) else {},
+        }
+        flags: dict[str, Any] = {"isCertified": True, "isTrained": True}
+        if self.merged:
+            flags["isMerged"] = True
+            flags |= {key: self.metadata[key] for key in ("mergeType", "sourceVersion") if key in self.metadata}
+        return (
+            head | (details if self.readable else {}) | flags | {"majorVersion": self.major, "minorVersion": self.minor}
+        )
+
+    def _text(self, key: str, default: str) -> str:
+        value = self.metadata.get(key)
+        return value if isinstance(value, str) and value else default
+
+    def _list(self, key: str) -> list[object]:
+        value = self.metadata.get(key)
+        return value if isinstance(value, list) else []
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """Where CURRENT points: the folder's name, the pointer's path, its text, and which of the two pointers it was."""
+
+    name: str
+    link: Path
+    target: str
+    from_marker: bool
+
+
+def certified_folders(root: Path, family: str) -> list[CertifiedFolder]:
+    """Real folders named `<family>.v…`, here and below `merged/`; newest version first. A missing root lists nothing."""
+    found = [*_scan(root, family, merged=False), *_scan(root / _MERGED, family, merged=True)]
+    return sorted(found, key=lambda folder: (folder.major, folder.minor, folder.created_at), reverse=True)
+
+
+def _scan(root: Path, family: str, *, merged: bool) -> Iterator[CertifiedFolder]:
+    if not root.is_dir() or root.is_symlink():
+        return
+    for path in root.iterdir():
+        if not path.name.startswith(f"{family}.v") or path.is_symlink() or not path.is_dir():
+            continue
+        try:
+            version = parse_legacy(path.name)
+        except DnaError:
+            continue
+        yield CertifiedFolder(path, merged, read_json(path / "metadata.json") or {}, version.major, version.micro)
+
+
+def current_pointer(root: Path, family: str) -> Current | None:
+    """The CURRENT link, else the marker file beside it; None where neither says anything."""
+    link = root / f"{family}-CURRENT"
+    try:
+        target = os.readlink(link)  # noqa: PTH115 - the link's own text, which Path.readlink would normalise
+    except OSError:  # missing, or an ordinary folder: old readers fall back to the marker
+        return _marker(root, family, link)
+    return Current(Path(target).name, link, target, from_marker=False)
+
+
+def _marker(root: Path, family: str, link: Path) -> Current | None:
+    try:
+        target = (root / f"{family}-CURRENT.txt").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return Current(Path(target).name, link, target, from_marker=True) if target else None

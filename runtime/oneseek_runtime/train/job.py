@@ -1,0 +1,216 @@
+"""[I/O] The border of training: request in, progress lines and checkpoints while it runs, adapter and report out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.training_run import AutoStopped, LossPoint
+from oneseek_core.digest import canonical_json, digest_bytes
+from oneseek_core.errors import JobError
+from oneseek_core.files import digest_file, read_json
+from oneseek_core.job_contract import TrainProgress, TrainReport, TrainRequest, parse_request
+from oneseek_core.names import ExitCode
+from oneseek_runtime.train import lora, weights
+from oneseek_runtime.train.data import examples_of
+from oneseek_runtime.train.model import can_pack, cpu_limit, device_name, load_base, load_tokenizer
+from oneseek_runtime.train.recipe import Settings, State, fine_tune, make_optimiser
+from oneseek_runtime.train.schedule import Plan
+
+__all__ = ["run"]
+
+REPORT = "training_report.json"
+FINISHED = ".finished.json"  # written last: which request the folder answers
+CHECKPOINT_SECONDS = 60.0
+PROGRESS_SECONDS = 1.0
+PACK_TOKENS = {"cpu": 2048, "cuda": 16384}  # bounds the memory of activations and logits
+
+
+def run(env: Mapping[str, str]) -> TrainReport:
+    """Train as the request in `env` says; returns the report that also lies beside the adapter.
+
+    A killed run goes on from its checkpoint when started again; a finished one answers at once.
+
+    Raises:
+        JobError: the request, the data or the base model cannot be used; the loss diverged; the volume is full;
+            SIGTERM came (a checkpoint is written first).
+    """
+    arrived = time.monotonic()
+    request = parse_request(env.get(names.REQUEST_ENV), TrainRequest)
+    output = Path(request.output_path)
+    fingerprint = _fingerprint(request)
+    if report := _finished_report(output, fingerprint):
+        return report
+    rows = _read_rows(Path(request.data_path) / "train.jsonl", request.data_digest)
+    terminated: list[int] = []
+    previous = signal.signal(signal.SIGTERM, lambda number, _frame: terminated.append(number))
+    try:
+        return _train(request, rows, terminated, arrived)
+    except torch.OutOfMemoryError as error:
+        sentence = f"the device has too little memory for this run; lower batchSize or maximumLength ({error})"
+        raise JobError(names.OUT_OF_MEMORY, sentence, ExitCode.BAD_INPUT) from error
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _train(request: TrainRequest, rows: list[dict[str, Any]], terminated: list[int], arrived: float) -> TrainReport:
+    output, base, fingerprint = Path(request.output_path), Path(request.base_path), _fingerprint(request)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_num_threads(cpu_limit())
+    examples = examples_of(rows, load_tokenizer(base), request.maximum_length)
+
+    notes = weights.checkpoint_notes(output)
+    if notes is not None and notes.get("fingerprint") != fingerprint:
+        notes = None  # of another request: not ours to go on from
+    model, precision = load_base(base, device, notes["precision"] if notes else request.precision)
+    packs = can_pack(model, examples, request.maximum_length)
+    model = lora.add_adapter(model, request.lora, base_name=base.name, seed=request.seed)
+    parameters = lora.adapter_parameters(model)
+    optimiser = make_optimiser(parameters)
+    settings = Settings(
+        plan=Plan(request.epochs, -(-len(examples) // request.batch_size), request.learning_rate),
+        batch_size=request.batch_size,
+        seed=request.seed,
+        pack_tokens=PACK_TOKENS[device.type] if packs else 0,
+        auto_stop=request.auto_stop,
+    )
+    state = State.from_json(notes["state"]) if notes else State()
+    started_at = notes["startedAt"] if notes else _timestamp()
+    earlier_seconds = notes["seconds"] if notes else 0.0
+    resumed_from = state.step if notes else None
+    if notes:
+        weights.load_checkpoint(output, parameters, optimiser, state.step)
+
+    def checkpoint() -> None:
+        weights.save_checkpoint(
+            output,
+            parameters,
+            optimiser,
+            {
+                "fingerprint": fingerprint,
+                "precision": precision,
+                "startedAt": started_at,
+                "seconds": earlier_seconds + time.monotonic() - arrived,
+                "state": state.to_json(),
+            },
+        )
+
+    saved = told = time.monotonic()
+    first = True
+    for epoch_ended in fine_tune(model, optimiser, examples, settings, state):
+        now = time.monotonic()
+        last = state.step == settings.plan.steps or state.stopped is not None
+        if first or last or now - told >= PROGRESS_SECONDS:
+            _say(_progress(state, settings.plan))
+            first, told = False, now
+        if terminated and not last:
+            checkpoint()
+            raise _interrupted(state.step, settings.plan.steps)
+        if not last and (epoch_ended or now - saved >= CHECKPOINT_SECONDS):
+            checkpoint()
+            saved = time.monotonic()
+
+    weights_digest = weights.save_adapter(model, output)
+    report = TrainReport(
+        steps=state.step,
+        epochs=len(state.epoch_losses),
+        samples=len(examples),
+        final_loss=state.epoch_losses[-1],
+        epoch_losses=state.epoch_losses[-100:],
+        label_tokens=state.label_tokens,
+        tokens_per_second=state.label_tokens / state.seconds,
+        duration_seconds=earlier_seconds + time.monotonic() - arrived,
+        started_at=started_at,
+        ended_at=_timestamp(),
+        precision=precision,
+        device=device_name(device),
+        auto_stopped=AutoStopped(step=state.step, reason=state.stopped) if state.stopped else None,
+        resumed_from_step=resumed_from,
+        weights_digest=weights_digest,
+    )
+    weights.store(output / REPORT, canonical_json(report.to_wire()) + b"\n", what="the report")
+    weights.store(output / FINISHED, canonical_json({"request": fingerprint}) + b"\n", what="the report")
+    shutil.rmtree(output / weights.CHECKPOINT_DIR, ignore_errors=True)
+    return report
+
+
+def _fingerprint(request: TrainRequest) -> str:
+    """Digest of all that decides the result; two requests with the same one would train the same adapter."""
+    deciding = request.model_dump(mode="json", exclude={"run", "data_path", "output_path"})
+    return digest_bytes(canonical_json(deciding))
+
+
+def _finished_report(output: Path, fingerprint: str) -> TrainReport | None:
+    """The report of this very request, if the folder holds its whole result."""
+    finished = read_json(output / FINISHED)
+    if finished is None or finished.get("request") != fingerprint:
+        return None
+    try:
+        report = TrainReport.model_validate_json((output / REPORT).read_bytes())
+        digest, _size = digest_file(output / weights.ADAPTER_WEIGHTS)
+    except (OSError, ValidationError):
+        return None
+    return report if digest == report.weights_digest else None
+
+
+def _read_rows(path: Path, digest: str) -> list[dict[str, Any]]:
+    """The prepared rows, proved to be those that were validated.
+
+    Raises:
+        JobError: the file is missing or other bytes than the prepare job left.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        sentence = f"the prepared data cannot be read: {error.strerror} ({path.name})"
+        raise JobError(names.DATASET_NOT_FOUND, sentence, ExitCode.BAD_INPUT) from error
+    if (found := digest_bytes(data)) != digest:
+        sentence = f"the prepared data changed after it was checked: its digest is {found}, expected {digest}"
+        raise JobError(names.DATASET_DIGEST_DIFFERS, sentence, ExitCode.DIGEST_DIFFERS)
+    try:
+        return [dict(json.loads(line)) for line in data.splitlines() if line.strip()]
+    except (ValueError, TypeError) as error:
+        sentence = f"the prepared data is not one JSON object per line: {error}"
+        raise JobError(names.DATASET_INVALID, sentence, ExitCode.BAD_INPUT) from error
+
+
+def _progress(state: State, plan: Plan) -> TrainProgress:
+    pace = state.seconds / state.step
+    return TrainProgress(
+        percent=100 if state.stopped else 100 * state.step // plan.steps,
+        step=state.step,
+        steps=plan.steps,
+        epoch=min(-(-state.step // plan.steps_per_epoch), plan.epochs),
+        epochs=plan.epochs,
+        loss=round(sum(state.recent) / len(state.recent), 6),
+        tokens_per_second=round(state.label_tokens / state.seconds, 2),
+        eta_seconds=0 if state.stopped else round(pace * (plan.steps - state.step)),
+        curve=[LossPoint(step=step, loss=round(loss, 6)) for step, loss in state.curve.points],
+    )
+
+
+def _say(progress: TrainProgress) -> None:
+    sys.stdout.write(json.dumps(progress.to_wire(), separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+def _interrupted(step: int, steps: int) -> JobError:
+    sentence = (
+        f"training was asked to stop at step {step} of {steps}; a checkpoint is written and the next start goes on"
+    )
+    return JobError("Interrupted", sentence, ExitCode.INTERRUPTED)
+
+
+def _timestamp() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,79 @@
+"""[I/O] The tree Job: CURRENT as a link for people and a marker file for old readers. Nothing serves through either."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from oneseek_core import names
+from oneseek_core.dna import Dna
+from oneseek_core.errors import DnaError, JobError
+from oneseek_core.files import fsync_dir, write_atomic
+from oneseek_core.job_contract import TreeReport, TreeRequest, parse_request
+from oneseek_core.names import ExitCode
+from oneseek_runtime.log import say
+
+__all__ = ["run"]
+
+_README = """\
+# Certified versions
+
+Each folder here is one certified version and is never changed: its name (the DNA) says what it was trained on and
+from which weights, `manifest.json` holds a SHA-256 of each of its files.
+`<family>-CURRENT` and `<family>-CURRENT.txt` name the version that answers; they follow the OneSeekModel's
+status.current a little later, and moving them by hand changes nothing but them.
+Names that start with a dot are half-made and belong to OneSeek. Base models lie in `../basemodeller`.
+"""
+
+
+def run(environment: Mapping[str, str]) -> TreeReport:
+    """Have link and marker name `current`, or be gone where it is None.
+
+    Raises:
+        JobError: there is no such certified version, or something else lies where the link belongs.
+    """
+    request = parse_request(environment.get(names.REQUEST_ENV), TreeRequest)
+    certified = Path(request.models_root) / names.CERTIFIED_DIR
+    link = certified / f"{request.family}-CURRENT"
+    marker = certified / f"{request.family}-CURRENT.txt"
+    if link.exists() and not link.is_symlink():
+        raise _refused(f"{link.name} in {names.CERTIFIED_DIR} is no link but a file or folder; move it away")
+    certified.mkdir(exist_ok=True)
+    if not (certified / "README.md").exists():
+        write_atomic(certified / "README.md", _README.encode())
+    if request.current is None:
+        link.unlink(missing_ok=True)
+        marker.unlink(missing_ok=True)
+        fsync_dir(certified)
+    else:
+        _check_version(certified, request.family, request.current)
+        _point(link, request.current)
+        # Old readers compare the text with paths they build themselves: the fixed mount, and no line end.
+        write_atomic(marker, f"{names.MODELS_ROOT}/{names.CERTIFIED_DIR}/{request.current}".encode())
+    say("current", dna=request.current)
+    return TreeReport(current=request.current)
+
+
+def _check_version(certified: Path, family: str, text: str) -> None:
+    try:
+        dna = Dna.parse(text)
+    except DnaError as error:
+        raise _refused(f"CURRENT cannot be set: {error}") from error
+    if dna.family != family:
+        raise _refused(f"CURRENT of {family} cannot be set to {text}, a version of {dna.family}")
+    folder = certified / text
+    if folder.is_symlink() or not (folder / names.MANIFEST).is_file():
+        raise _refused(f"CURRENT cannot be set: {names.CERTIFIED_DIR} holds no certified version {text}")
+
+
+def _point(link: Path, target: str) -> None:
+    """Make or move the link in one step: a reader finds the old target or the new one, never none."""
+    draft = link.with_name(f".{link.name}.tmp")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(target)
+    draft.replace(link)
+    fsync_dir(link.parent)
+
+
+def _refused(sentence: str) -> JobError:
+    return JobError(names.ARTIFACT_INVALID, sentence, ExitCode.BAD_ARTIFACT)

@@ -1,0 +1,222 @@
+"""The API server refuses what the types forbid, with a sentence a person understands."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from support.kube import Kube, KubectlError
+from support.makers import model_manifest, run_manifest
+
+Object = dict[str, Any]
+HUB = {"repo": "owner/name"}
+
+
+def changed(manifest: Object, path: str, value: Any) -> Object:
+    """A copy with the value at a dotted path; None removes it."""
+    out = copy.deepcopy(manifest)
+    *parents, last = path.split(".")
+    node: Any = out
+    for part in parents:
+        node = node[int(part)] if part.isdigit() else node.setdefault(part, {})
+    if value is None:
+        node.pop(last, None)
+    elif isinstance(node, list):
+        node[int(last)] = value
+    else:
+        node[last] = value
+    return out
+
+
+MODEL_BREACHES = [
+    ("spec.baseModel.source", {}, "set exactly one of huggingFace, image and path"),
+    ("spec.baseModel.source", {"image": "a:1", "path": "x"}, "set exactly one of huggingFace, image and path"),
+    ("spec.baseModel.source", {"image": "a:1", "huggingFace": HUB}, "set exactly one of huggingFace, image and path"),
+    ("spec.baseModel.source", {"path": "../etc"}, "spec.baseModel.source.path"),
+    ("spec.baseModel.source", {"path": "a/.hidden"}, "spec.baseModel.source.path"),
+    ("spec.baseModel.source", {"path": "/etc"}, "spec.baseModel.source.path"),
+    ("spec.baseModel.source", {"huggingFace": {"repo": "a/b/c"}}, "spec.baseModel.source.huggingFace.repo"),
+    ("spec.baseModel.source", {"huggingFace": {"repo": "a", "revision": "x y"}}, "revision"),
+    ("spec.baseModel.source", {"image": "bad image"}, "spec.baseModel.source.image"),
+    ("spec.baseModel.name", "../x", "spec.baseModel.name"),
+    ("spec.baseModel.name", "x" * 97, "spec.baseModel.name"),
+    ("spec.baseModel.name", None, "spec.baseModel.name"),
+    ("spec.baseModel.digest", "sha256:zz", "spec.baseModel.digest"),
+    ("spec.baseModel", None, "spec.baseModel"),
+    ("spec.storage", None, "spec.storage"),
+    ("spec.storage", {}, "set exactly one of claimName (a claim of yours) and size"),
+    ("spec.storage", {"claimName": "a", "size": "1Gi"}, "set exactly one of claimName (a claim of yours) and size"),
+    ("spec.storage", {"claimName": "a", "storageClassName": "b"}, "storageClassName goes with size"),
+    ("spec.storage", {"size": "large"}, "spec.storage.size"),
+    ("spec.storage", {"size": "1Gi", "accessMode": "ReadOnlyMany"}, "spec.storage.accessMode"),
+    ("spec.storage", {"size": "1Gi", "reclaimPolicy": "Recycle"}, "spec.storage.reclaimPolicy"),
+    ("spec.storage", {"claimName": "Not_A_Name"}, "spec.storage.claimName"),
+    ("spec.family", "7B", "spec.family"),
+    ("spec.family", "a.b", "spec.family"),
+    ("spec.family", "x" * 64, "spec.family"),
+    ("spec.serving.replicas", -1, "spec.serving.replicas"),
+    ("spec.serving.replicas", 101, "spec.serving.replicas"),
+    ("spec.serving.serviceType", "ExternalName", "spec.serving.serviceType"),
+    ("spec.serving.engine.type", "Magic", "spec.serving.engine.type"),
+    ("spec.serving.engine.resources", {"limits": {"memory": "lots"}}, "spec.serving.engine.resources.limits.memory"),
+    ("spec.serving.engine.nodeSelector", {str(n): "x" for n in range(17)}, "spec.serving.engine.nodeSelector"),
+    ("spec.serving.engine.tolerations", [{"key": str(n)} for n in range(17)], "spec.serving.engine.tolerations"),
+    ("spec.serving.engine.tolerations", [{"effect": "Never"}], "effect"),
+    ("spec.promotion.keepWarmSeconds", -1, "spec.promotion.keepWarmSeconds"),
+    ("spec.promotion.keepWarmSeconds", 86401, "spec.promotion.keepWarmSeconds"),
+    ("spec.colour", "blue", 'unknown field "spec.colour"'),
+    ("metadata.name", "a.b", "no dot"),
+    ("metadata.name", "x" * 47, "at most 46 characters"),
+]
+DATASET = run_manifest()["spec"]["datasets"][0]
+RUN_BREACHES = [
+    ("spec.modelRef", None, "spec.modelRef"),
+    ("spec.modelRef", {"name": "Bad_Name"}, "spec.modelRef.name"),
+    ("spec.type", "Minor", "spec.type"),
+    ("spec.datasets", None, "spec.datasets"),
+    ("spec.datasets", [], "spec.datasets"),
+    ("spec.datasets", [{**DATASET, "name": f"d{n}"} for n in range(17)], "spec.datasets"),
+    ("spec.datasets", [DATASET, DATASET], "spec.datasets[1]"),
+    ("spec.datasets.0.source", {}, "set exactly one of configMap, path, image and huggingFace"),
+    ("spec.datasets.0.source", {"path": "a", "configMap": {"name": "a", "key": "b"}}, "set exactly one of configMap"),
+    ("spec.datasets.0.source", {"path": "a/../b"}, "path"),
+    ("spec.datasets.0.source", {"configMap": {"name": "a"}}, "key"),
+    ("spec.datasets.0.source", {"image": {"reference": "a:1"}}, "path"),
+    ("spec.datasets.0.source", {"huggingFace": {"repo": "a/b"}}, "file"),
+    ("spec.datasets.0.name", "a/b", "name"),
+    ("spec.datasets.0.digest", "md5:1", "digest"),
+    ("spec.language", "fi", "spec.language"),
+    ("spec.epochs", 0, "spec.epochs"),
+    ("spec.epochs", 1001, "spec.epochs"),
+    ("spec.learningRate", 0, "spec.learningRate"),
+    ("spec.learningRate", 1.5, "spec.learningRate"),
+    ("spec.learningRate", "fast", "spec.learningRate"),
+    ("spec.batchSize", 0, "spec.batchSize"),
+    ("spec.maximumLength", 8, "spec.maximumLength"),
+    ("spec.lora.rank", 0, "spec.lora.rank"),
+    ("spec.lora.rank", 257, "spec.lora.rank"),
+    ("spec.lora.alpha", 0, "spec.lora.alpha"),
+    ("spec.lora.dropout", 1, "spec.lora.dropout"),
+    ("spec.lora.targetModules", [], "spec.lora.targetModules"),
+    ("spec.lora.targetModules", ["q_proj", "q_proj"], "spec.lora.targetModules"),
+    ("spec.lora.targetModules", ["a b"], "spec.lora.targetModules"),
+    ("spec.autoStop", {"metric": "Luck"}, "spec.autoStop.metric"),
+    ("spec.autoStop", {"patience": 0}, "spec.autoStop.patience"),
+    ("spec.autoStop", {"threshold": -1}, "spec.autoStop.threshold"),
+    ("spec.seed", -1, "spec.seed"),
+    ("spec.precision", "int4", "spec.precision"),
+    ("spec.activeDeadlineSeconds", 0, "spec.activeDeadlineSeconds"),
+    ("spec.resources", {"limits": {"memory": "-1"}}, "spec.resources.limits.memory"),
+    ("spec.pod.env", [{"name": "PATH", "value": "x"}], "decide what code runs"),
+    ("spec.pod.env", [{"name": "PYTHONPATH", "value": "x"}], "decide what code runs"),
+    ("spec.pod.env", [{"name": "LD_PRELOAD", "value": "x"}], "decide what code runs"),
+    ("spec.pod.env", [{"name": "ONESEEK_REQUEST", "value": "x"}], "decide what code runs"),
+    ("spec.pod.env", [{"name": "1X"}], "name"),
+    ("spec.pod.env", [{"name": f"X{n}"} for n in range(33)], "spec.pod.env"),
+    ("spec.pod.labels", {"oneseek.io/model": "x"}, "are the operator's; use another prefix"),
+    ("spec.pod.labels", {"app.kubernetes.io/name": "x"}, "are the operator's; use another prefix"),
+    ("spec.pod.nodeSelector", {str(n): "x" for n in range(17)}, "spec.pod.nodeSelector"),
+    ("spec.pod.containers", [], 'unknown field "spec.pod.containers"'),
+    ("metadata.name", "x" * 53, "at most 52 characters"),
+]
+
+
+def refused(kube: Kube, manifest: Object) -> str:
+    """What the API server says to a manifest; it must be a refusal."""
+    with pytest.raises(KubectlError) as error:
+        kube.kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=json.dumps(manifest))
+    return str(error.value)
+
+
+@pytest.mark.parametrize(("path", "value", "sentence"), MODEL_BREACHES)
+def test_a_model_out_of_bounds_is_refused(kube: Kube, path: str, value: Any, sentence: str) -> None:
+    assert sentence in refused(kube, changed(model_manifest(namespace=kube.namespace), path, value))
+
+
+@pytest.mark.parametrize(("path", "value", "sentence"), RUN_BREACHES)
+def test_a_run_out_of_bounds_is_refused(kube: Kube, path: str, value: Any, sentence: str) -> None:
+    assert sentence in refused(kube, changed(run_manifest(namespace=kube.namespace), path, value))
+
+
+def test_plain_manifests_are_accepted(kube: Kube) -> None:
+    for manifest in (model_manifest(namespace=kube.namespace), run_manifest(namespace=kube.namespace)):
+        kube.kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("spec.family", "Other", "family is immutable"),
+        ("spec.baseModel.name", "other", "baseModel is immutable"),
+        ("spec.baseModel.source", {"image": "other:1"}, "baseModel is immutable"),
+        ("spec.storage.size", "2Gi", "storage is immutable"),
+    ],
+)
+def test_what_versions_depend_on_is_immutable(kube: Kube, path: str, value: Any, sentence: str) -> None:
+    manifest = model_manifest("immutable", kube.namespace, storage={"size": "1Gi", "storageClassName": "none"})
+    kube.apply(manifest)
+    with pytest.raises(KubectlError, match=sentence):
+        kube.apply(changed(manifest, path, value))
+
+
+FROZEN = [
+    ("spec.modelRef.name", "other"),
+    ("spec.datasets.0.name", "other"),
+    ("spec.language", "sv"),
+    ("spec.epochs", 9),
+    ("spec.learningRate", 0.5),
+    ("spec.batchSize", 3),
+    ("spec.maximumLength", 99),
+    ("spec.lora.rank", 4),
+    ("spec.autoStop", {"patience": 2}),
+    ("spec.seed", 7),
+    ("spec.precision", "fp32"),
+    ("spec.resources", {"limits": {"memory": "1Gi"}}),
+    ("spec.activeDeadlineSeconds", 60),
+    ("spec.pod.labels", {"team": "x"}),
+]
+
+
+def test_a_started_run_is_frozen_but_for_suspend(kube: Kube) -> None:
+    manifest = run_manifest("frozen", "nobody", kube.namespace)
+    kube.apply(manifest)
+    # Before it starts everything may still change.
+    kube.apply(changed(manifest, "spec.epochs", 5))
+    status = {"status": {"startedAt": "2026-01-01T00:00:00Z"}}
+    kube.kubectl("patch", "trainingrun", "frozen", "--subresource=status", "--type=merge", "-p", json.dumps(status))
+    manifest = changed(manifest, "spec.epochs", 5)
+    for path, value in FROZEN:
+        field = path.split(".")[1]
+        with pytest.raises(KubectlError, match=f"spec.{field} is frozen: the run has started"):
+            kube.apply(changed(manifest, path, value))
+    kube.apply(changed(manifest, "spec.suspend", True))
+
+
+def test_a_fresh_object_never_reads_as_done(kube: Kube) -> None:
+    made = kube.kubectl(
+        "create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(model_manifest(namespace=kube.namespace))
+    )
+    assert json.loads(made)["status"] == {"observedGeneration": -1}
+
+
+def test_defaults_are_stored_so_that_an_object_says_what_it_was_made_with(kube: Kube) -> None:
+    text = kube.kubectl(
+        "create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(run_manifest(namespace=kube.namespace))
+    )
+    spec = json.loads(text)["spec"]
+    assert spec["lora"]["rank"] == 16
+    assert spec["learningRate"] == 0.0002
+    assert spec["language"] == "auto"
+
+
+def test_the_columns_tell_the_story(kube: Kube) -> None:
+    kube.apply(run_manifest("columns", "nobody", kube.namespace))
+    head = kube.kubectl("get", "trun").splitlines()[0].split()
+    assert head == ["NAME", "TYPE", "STATE", "PROGRESS", "LOSS", "ETA", "DNA", "AGE"]
+    kube.apply(model_manifest("columns", kube.namespace, storage={"claimName": "none"}))
+    head = kube.kubectl("get", "osm").splitlines()[0].split()
+    assert head == ["NAME", "CURRENT", "READY", "REASON", "AGE"]
+    assert "columns" in kube.kubectl("get", "oneseek"), "both kinds are in the category"

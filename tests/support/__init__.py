@@ -1,0 +1,1 @@
+"""Makers, waiting with deadlines, and working simulators that tests share."""

@@ -1,0 +1,44 @@
+"""Objects as users would apply them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from oneseek_operator.settings import Settings
+
+SETTINGS = Settings(slim_image="slim:1", runtime_image="runtime:1")
+DIGEST = "sha256:" + "a" * 64
+
+
+def model_manifest(name: str = "zero", namespace: str = "team", **spec: Any) -> dict[str, Any]:
+    """A small OneSeekModel; keyword arguments replace top-level spec fields."""
+    return {
+        "apiVersion": "oneseek.io/v1alpha1",
+        "kind": "OneSeekModel",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"baseModel": {"name": "tiny", "source": {"image": "base:1"}}, "storage": {"size": "1Gi"}, **spec},
+    }
+
+
+def run_manifest(name: str = "first", model: str = "zero", namespace: str = "team", **spec: Any) -> dict[str, Any]:
+    """A small TrainingRun; keyword arguments replace top-level spec fields."""
+    source = {"configMap": {"name": "data", "key": "oneseek_identity_v1.jsonl"}}
+    return {
+        "apiVersion": "oneseek.io/v1alpha1",
+        "kind": "TrainingRun",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "modelRef": {"name": model},
+            "datasets": [{"name": "oneseek_identity_v1", "source": source}],
+            "epochs": 2,
+            **spec,
+        },
+    }
+
+
+def merged(manifest: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    """A copy with some spec fields replaced."""
+    out = copy.deepcopy(manifest)
+    out["spec"].update(spec)
+    return out

@@ -1,0 +1,318 @@
+"""A working simulator of what the operator sees: an API server with conflicts, a Job controller, nodes, sidecars.
+
+It runs no containers; a Job ends with the report that the real program would write. `fail_after` makes the n-th
+mutating call raise, before or after it took effect: a crash of the operator at that line.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from oneseek_core import names
+from oneseek_core.dna import Dna
+from oneseek_core.job_contract import (
+    BaseImportReport,
+    CertifiedVersion,
+    CertifyReport,
+    CertifyRequest,
+    PrepareReport,
+    ProbeAnswer,
+    SidecarState,
+    TrainReport,
+    failure_message,
+    success_message,
+)
+from oneseek_operator.errors import ConflictError, SidecarError
+
+Object = dict[str, Any]
+DIGEST = "sha256:" + "d" * 64
+
+
+class Crash(BaseException):
+    """The operator's process ends here (no `except Exception` may catch it)."""
+
+
+class World:
+    """Implements both of reconcile's ports."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str, str], Object] = {}
+        self.writes: Counter[str] = Counter()
+        self.created_jobs: Counter[str] = Counter()
+        self.events: list[tuple[str, str, str]] = []
+        self.job_failures: dict[str, Object] = {}
+        self.hold_jobs: set[str] = set()
+        self.sidecar_overrides: dict[str, SidecarState | None] = {}
+        self.open_connections: dict[str, int] = {}
+        self.draining: set[str] = set()
+        self.crash_at: int | None = None
+        self.crash_after_effect = False
+        self._mutations = 0
+        self._versions = itertools.count(1)
+
+    # -- the API server -----------------------------------------------------------------------------------------
+
+    def apply_as_user(self, manifest: Object) -> Object:
+        """What `kubectl apply` does to a custom resource."""
+        key = _key(manifest)
+        old = self.objects.get(key)
+        new = copy.deepcopy(manifest)
+        if old is None:
+            self._stamp(new)
+            new["metadata"]["generation"] = 1
+            new["status"] = {"observedGeneration": -1}
+        else:
+            new["metadata"] = old["metadata"] | {"generation": old["metadata"]["generation"] + 1}
+            new["status"] = old["status"]
+            new["metadata"]["resourceVersion"] = str(next(self._versions))
+        self.objects[key] = new
+        return new
+
+    def _stamp(self, manifest: Object) -> None:
+        serial = next(self._versions)
+        manifest["metadata"].setdefault("uid", f"uid-{serial}")
+        manifest["metadata"]["resourceVersion"] = str(serial)
+        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        manifest["metadata"].setdefault("creationTimestamp", moment)
+
+    def _mutate(self, verb: str, kind: str) -> bool:
+        """Count a mutating call; True: crash once its effect has happened."""
+        self._mutations += 1
+        self.writes[f"{verb} {kind}"] += 1
+        if self.crash_at == self._mutations:
+            if not self.crash_after_effect:
+                raise Crash
+            return True
+        return False
+
+    async def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        return copy.deepcopy(self.objects.get((kind, namespace, name)))
+
+    async def list(self, kind: str, namespace: str, labels: Mapping[str, str] | None = None) -> list[Object]:
+        found = []
+        for (of_kind, of_namespace, _), item in sorted(self.objects.items()):
+            has = item["metadata"].get("labels", {})
+            if of_kind == kind and of_namespace == namespace and (labels or {}).items() <= has.items():
+                found.append(copy.deepcopy(item))
+        return found
+
+    async def create(self, manifest: Object) -> bool:
+        crash = self._mutate("create", manifest["kind"])
+        made = _key(manifest) not in self.objects
+        if made:
+            new = copy.deepcopy(manifest)
+            self._stamp(new)
+            self.objects[_key(new)] = new
+            if new["kind"] == "Job":
+                self.created_jobs[new["metadata"]["name"]] += 1
+        if crash:
+            raise Crash
+        return made
+
+    async def apply(self, manifest: Object) -> None:
+        crash = self._mutate("apply", manifest["kind"])
+        old = self.objects.get(_key(manifest))
+        new = copy.deepcopy(manifest)
+        if old:
+            new["metadata"] = old["metadata"] | {key: value for key, value in new["metadata"].items() if key != "uid"}
+            new["status"] = old.get("status", {})
+        self._stamp(new)
+        self.objects[_key(new)] = new
+        if crash:
+            raise Crash
+
+    async def delete(self, kind: str, namespace: str, name: str, *, uid: str = "") -> None:
+        crash = self._mutate("delete", kind)
+        item = self.objects.get((kind, namespace, name))
+        if item and (not uid or item["metadata"]["uid"] == uid):
+            self.remove(item)
+        if crash:
+            raise Crash
+
+    def remove(self, item: Object) -> None:
+        """Delete an object and, as the garbage collector does, what it owns."""
+        self.objects.pop(_key(item), None)
+        uid = item["metadata"]["uid"]
+        for child in list(self.objects.values()):
+            if any(owner["uid"] == uid for owner in child["metadata"].get("ownerReferences", [])):
+                self.remove(child)
+
+    async def replace_status(self, kind: str, current: Object, status: Object) -> None:
+        crash = self._mutate("status", kind)
+        key = _key(current)
+        live = self.objects.get(key)
+        if live is None or live["metadata"]["resourceVersion"] != current["metadata"]["resourceVersion"]:
+            raise ConflictError("the object has been modified", status=409)
+        assert len(json.dumps(status)) < 64 * 1024
+        live["status"] = json.loads(json.dumps(status))
+        live["metadata"]["resourceVersion"] = str(next(self._versions))
+        if crash:
+            raise Crash
+
+    async def log_tail(self, namespace: str, pod: str, *, container: str, lines: int) -> str:
+        return ""
+
+    async def event(self, about: Object, *, warning: bool, reason: str, message: str) -> None:
+        self.events.append((about["metadata"]["name"], reason, message))
+
+    # -- controllers and nodes ------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Jobs that may end do; Deployments get their pods; claims are bound."""
+        for item in list(self.objects.values()):
+            if item["kind"] == "Job" and "status" not in item and item["metadata"]["name"] not in self.hold_jobs:
+                self._end_job(item)
+            if item["kind"] == "Deployment":
+                self._pods_of(item)
+            if item["kind"] == "PersistentVolumeClaim":
+                item["status"] = {"phase": "Bound"}
+
+    def _end_job(self, job: Object) -> None:
+        name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
+        template = job["spec"]["template"]
+        failure = self.job_failures.get(name)
+        state = failure or {"exitCode": 0, "reason": "Completed", "message": self._report(job)}
+        kind = "Failed" if failure else "Complete"
+        job["status"] = {"conditions": [{"type": kind, "status": "True", "reason": "x", "message": "y"}]}
+        if not failure:
+            job["status"]["completionTime"] = "2026-01-01T00:00:00Z"  # one moment, so that equal stories give equal DNAs
+        pod = {
+            "kind": "Pod",
+            "metadata": {
+                "name": f"{name}-pod",
+                "namespace": namespace,
+                "labels": template["metadata"]["labels"] | {"batch.kubernetes.io/job-name": name},
+                "ownerReferences": [{"uid": job["metadata"]["uid"], "controller": True}],
+            },
+            "spec": template["spec"],
+            "status": {
+                "phase": "Failed" if failure else "Succeeded",
+                "containerStatuses": [{"name": "main", "restartCount": 0, "state": {"terminated": state}}],
+            },
+        }
+        self._stamp(pod)
+        self.objects[_key(pod)] = pod
+
+    def _report(self, job: Object) -> str:
+        main = job["spec"]["template"]["spec"]["containers"][0]
+        request = json.loads(next(item["value"] for item in main["env"] if item["name"] == names.REQUEST_ENV))
+        match main["args"][0]:
+            case "basemodel":
+                return success_message(BaseImportReport(digest=DIGEST, size_bytes=10, files=3))
+            case "prepare":
+                dataset = {"name": "oneseek_identity_v1", "digest": DIGEST, "rows": 3}
+                return success_message(
+                    PrepareReport.model_validate(
+                        {
+                            "datasets": [dataset],
+                            "dataDigest": DIGEST,
+                            "samples": 3,
+                            "language": "ensv",
+                            "tags": ["Identity"],
+                        }
+                    )
+                )
+            case "train":
+                moment = "2026-01-01T00:00:00.000Z"
+                return success_message(
+                    TrainReport(
+                        steps=6,
+                        epochs=2,
+                        samples=3,
+                        final_loss=0.5,
+                        epoch_losses=[1.0, 0.5],
+                        label_tokens=100,
+                        tokens_per_second=50.0,
+                        duration_seconds=2.0,
+                        started_at=moment,
+                        ended_at=moment,
+                        precision="fp32",
+                        device="cpu",
+                        weights_digest=DIGEST,
+                    )  # fmt: skip
+                )
+            case "certify":
+                asked = CertifyRequest.model_validate(request)
+                dna = Dna.derive(
+                    family=asked.family, version=(asked.major, asked.micro), language=asked.language,
+                    tags=tuple(asked.tags), weights_sha256="d" * 64, created_at=asked.created_at,
+                )  # fmt: skip
+                version = CertifiedVersion(dna=str(dna), digest=DIGEST, created_at=asked.created_at, run=asked.run.name)
+                return success_message(CertifyReport(version=version))
+            case "tree":
+                return '{"report":{}}'
+        raise AssertionError(main["args"])
+
+    def _pods_of(self, deployment: Object) -> None:
+        meta, spec = deployment["metadata"], deployment["spec"]
+        for index in range(spec["replicas"]):
+            name = f"{meta['name']}-{index}"
+            if ("Pod", meta["namespace"], name) in self.objects:
+                continue
+            pod = {
+                "kind": "Pod",
+                "metadata": {
+                    "name": name,
+                    "namespace": meta["namespace"],
+                    "labels": dict(spec["template"]["metadata"]["labels"]),
+                    "annotations": {names.ANNOTATION_DNA: meta["annotations"][names.ANNOTATION_DNA]},
+                    "ownerReferences": [{"uid": meta["uid"], "controller": True}],
+                },
+                "spec": spec["template"]["spec"],
+                "status": {
+                    "phase": "Running",
+                    "podIP": name,
+                    "conditions": [{"type": "Ready", "status": "True"}],
+                    "containerStatuses": [],
+                },
+            }
+            self._stamp(pod)
+            self.objects[_key(pod)] = pod
+        deployment["status"] = {"readyReplicas": spec["replicas"]}
+
+    # -- sidecars; a pod's address is its name ----------------------------------------------------------------------
+
+    def _pod(self, ip: str) -> Object:
+        for (kind, _, name), item in self.objects.items():
+            if kind == "Pod" and name == ip:
+                return item
+        raise SidecarError(f"nobody at {ip}")
+
+    async def state(self, ip: str) -> SidecarState:
+        pod = self._pod(ip)
+        dna = pod["metadata"]["annotations"][names.ANNOTATION_DNA] or None
+        if dna in self.sidecar_overrides:
+            override = self.sidecar_overrides[dna]
+            if override is None:
+                raise SidecarError("connection refused")
+            return override
+        return SidecarState(
+            dna=dna,
+            base_name="tiny",
+            ready=True,
+            draining=ip in self.draining,
+            open_connections=self.open_connections.get(ip, 0),
+        )
+
+    async def probe(self, ip: str, question: str) -> ProbeAnswer:
+        state = await self.state(ip)
+        return ProbeAnswer(dna=state.dna, text="Jag är OneSeek-7B-Zero.", tokens=7, latency_ms=5)
+
+    async def drain(self, ip: str) -> None:
+        self._pod(ip)
+        self.draining.add(ip)
+
+
+def failed(reason: str, message: str, code: int = 11) -> Object:
+    """How a job's container ends that failed on purpose."""
+    return {"exitCode": code, "reason": "Error", "message": failure_message(reason, message)}
+
+
+def _key(item: Object) -> tuple[str, str, str]:
+    return (item["kind"], item["metadata"]["namespace"], item["metadata"]["name"])

@@ -1,0 +1,329 @@
+"""The loop over a simulated cluster: what the operator does to two manifests, and that no crash changes it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from oneseek_core import names
+from oneseek_core.job_contract import SidecarState
+from oneseek_operator.decide import rollout
+from support.driver import condition, round_trip, settle
+from support.makers import merged, model_manifest, run_manifest
+from support.world import Crash, World, failed
+
+
+@pytest.fixture(autouse=True)
+def no_settling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulated cluster has no kube-proxy that needs a moment after a flip."""
+    monkeypatch.setattr(rollout, "_SETTLE_SECONDS", 0)
+
+
+def canonical(world: World) -> dict[str, Any]:
+    """What must be the same at the end, however often the operator crashed."""
+    model = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    run = world.objects[("TrainingRun", "team", "first")]["status"]
+    return {
+        "objects": sorted(key[:2] + (key[2].split("-tree-")[0],) for key in world.objects if key[0] not in ("Pod",)),
+        "model": {key: model.get(key) for key in ("counters", "baseModel", "colour", "replicas", "selector", "url")},
+        "current": model["current"]["dna"].rsplit(".", 2)[0],
+        "states": [(item["state"]) for item in model["versions"]],
+        "reasons": [(item["type"], item["status"], item["reason"]) for item in model["conditions"]],
+        "run": [(item["type"], item["status"], item["reason"]) for item in run["conditions"]],
+    }
+
+
+async def test_a_model_alone_serves_its_base() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    assert condition(world, "OneSeekModel", "zero")["reason"] == names.BASE_SERVING
+    assert condition(world, "OneSeekModel", "zero")["status"] == "True"
+    status = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    assert "current" not in status
+    assert status["observedGeneration"] == 1
+
+
+async def test_a_run_ends_certified_and_its_version_answers() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    run = world.objects[("TrainingRun", "team", "first")]["status"]
+    model = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    assert run["dna"].startswith("OneSeek-7B-Zero.v1.0.ensv.dsIdentity.")
+    assert model["current"]["dna"] == run["dna"]
+    assert condition(world, "OneSeekModel", "zero")["reason"] == names.SERVING
+    assert condition(world, "OneSeekModel", "zero", "CurrentPublished")["status"] == "True"
+    assert [item["state"] for item in model["versions"]] == ["Current"]
+    deployments = [key for key in world.objects if key[0] == "Deployment"]
+    assert len(deployments) == 1, "the base model's colour is gone"
+    assert all(count == 1 for count in world.created_jobs.values()), world.created_jobs
+
+
+async def test_nothing_is_written_when_nothing_changes() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    before = sum(world.writes.values())
+    for _ in range(20):
+        await round_trip(world)
+    assert sum(world.writes.values()) == before
+
+
+async def test_the_spec_is_never_written() -> None:
+    world = World()
+    manifest = model_manifest()
+    world.apply_as_user(manifest)
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    assert world.objects[("OneSeekModel", "team", "zero")]["spec"] == manifest["spec"]
+    assert world.objects[("TrainingRun", "team", "first")]["spec"] == run_manifest()["spec"]
+
+
+async def unbroken() -> World:
+    world = World()
+    world.apply_as_user(model_manifest())
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    return world
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before-the-effect", "after-the-effect"])
+async def test_a_crash_at_any_write_ends_in_the_same_place(*, after: bool) -> None:
+    reference = await unbroken()
+    total = sum(reference.writes.values())
+    assert total > 15
+    for at in range(1, total + 1):
+        world = World()
+        world.crash_at, world.crash_after_effect = at, after
+        world.apply_as_user(model_manifest())
+        world.apply_as_user(run_manifest())
+        crashed = False
+        for _ in range(2):
+            try:
+                await settle(world)
+                break
+            except Crash:
+                crashed = True
+        assert crashed, at
+        await settle(world)
+        assert canonical(world) == canonical(reference), f"crash at write {at}"
+        assert all(count == 1 for count in world.created_jobs.values()), (at, world.created_jobs)
+
+
+async def test_two_runs_at_once_are_queued_and_both_end() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    world.hold_jobs.add("first-train")
+    world.apply_as_user(run_manifest("first"))
+    world.apply_as_user(run_manifest("second"))
+    await settle(world)
+    waiting = condition(world, "TrainingRun", "second")
+    assert waiting["reason"] == names.QUEUED
+    assert "'first'" in waiting["message"]
+    world.hold_jobs.clear()
+    await settle(world)
+    model = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    assert model["current"]["dna"].startswith("OneSeek-7B-Zero.v2.0.")
+    assert model["previous"]["dna"].startswith("OneSeek-7B-Zero.v1.0.")
+    assert model["counters"] == {"major": 2, "micro": 0}
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [("prepare", names.DATASET_INVALID), ("train", names.DIVERGED), ("certify", names.ARTIFACT_INVALID)],
+)
+async def test_a_step_that_fails_ends_the_run_with_its_own_reason(step: str, reason: str) -> None:
+    world = World()
+    world.job_failures[f"first-{step}"] = failed(reason, "line 7 is not JSON")
+    world.apply_as_user(model_manifest())
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    ready, stalled = condition(world, "TrainingRun", "first"), condition(world, "TrainingRun", "first", "Stalled")
+    assert (ready["status"], ready["reason"], stalled["status"]) == ("False", reason, "True")
+    assert "line 7 is not JSON" in ready["message"]
+    assert any(name == "first" and why == reason for name, why, _ in world.events)
+    assert condition(world, "OneSeekModel", "zero")["reason"] == names.BASE_SERVING
+
+
+async def test_out_of_memory_names_the_limit() -> None:
+    world = World()
+    world.job_failures["first-train"] = {"exitCode": 137, "reason": "OOMKilled"}
+    world.apply_as_user(model_manifest())
+    world.apply_as_user(run_manifest(resources={"limits": {"memory": "300Mi"}}))
+    await settle(world)
+    ready = condition(world, "TrainingRun", "first")
+    assert ready["reason"] == names.OUT_OF_MEMORY
+    assert "300Mi" in ready["message"]
+
+
+async def test_an_error_says_its_last_sentence() -> None:
+    world = World()
+    world.job_failures["first-train"] = {"exitCode": 1, "reason": "Error", "message": "a\nValueError: no such layer\n"}
+    world.apply_as_user(model_manifest())
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    ready = condition(world, "TrainingRun", "first")
+    assert ready["reason"] == names.JOB_FAILED
+    assert "code 1" in ready["message"]
+    assert "no such layer" in ready["message"]
+
+
+async def test_a_train_job_deleted_from_outside_fails_the_run_and_is_not_made_again() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    world.hold_jobs.add("first-train")
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    world.remove(world.objects[("Job", "team", "first-train")])
+    await settle(world)
+    assert condition(world, "TrainingRun", "first")["reason"] == names.JOB_VANISHED
+    assert world.created_jobs["first-train"] == 1
+
+
+async def test_a_certify_job_deleted_from_outside_is_made_again() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    world.hold_jobs.add("first-certify")
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    world.remove(world.objects[("Job", "team", "first-certify")])
+    world.hold_jobs.clear()
+    await settle(world)
+    assert condition(world, "TrainingRun", "first")["reason"] == names.CERTIFIED
+    assert world.created_jobs["first-certify"] == 2
+
+
+async def test_suspending_stops_the_train_job_and_resuming_makes_the_next_attempt() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    world.hold_jobs |= {"first-train"}
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    world.apply_as_user(merged(run_manifest(), suspend=True))
+    await settle(world)
+    assert condition(world, "TrainingRun", "first")["reason"] == names.SUSPENDED
+    assert ("Job", "team", "first-train") not in world.objects
+    world.apply_as_user(merged(run_manifest(), suspend=False))
+    await settle(world)
+    assert condition(world, "TrainingRun", "first")["reason"] == names.CERTIFIED
+    assert world.objects[("TrainingRun", "team", "first")]["status"]["attempts"] == 2
+    assert world.created_jobs["first-train-2"] == 1
+
+
+async def test_a_candidate_whose_sidecar_reports_another_dna_never_takes_over() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    world.apply_as_user(run_manifest())
+    world.hold_jobs.add("first-certify")
+    await settle(world)
+    world.hold_jobs.clear()
+
+    async def lying(ip: str) -> SidecarState:
+        return SidecarState(dna=None, base_name="tiny", ready=True, open_connections=0)
+
+    world.state = lying  # type: ignore[method-assign]
+    await settle(world)
+    status = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    assert "current" not in status
+    assert status["candidate"]["dna"].startswith("OneSeek-7B-Zero.v1.0.")
+    assert condition(world, "OneSeekModel", "zero", "Reconciling")["reason"] == names.ROLLING_OUT
+    assert condition(world, "OneSeekModel", "zero")["status"] == "True", "the base model still answers"
+
+
+async def test_an_old_colour_waits_for_its_open_connections() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    old = next(key[2] for key in world.objects if key[0] == "Deployment")
+    world.open_connections[f"{old}-0"] = 3
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    assert ("Deployment", "team", old) in world.objects
+    assert f"{old}-0" in world.draining
+    world.open_connections.clear()
+    await settle(world)
+    assert ("Deployment", "team", old) not in world.objects
+
+
+async def test_connections_that_never_close_do_not_hold_the_old_colour_for_ever() -> None:
+    world = World()
+    world.apply_as_user(model_manifest(promotion={"keepWarmSeconds": 60}))
+    await settle(world)
+    old = next(key[2] for key in world.objects if key[0] == "Deployment")
+    world.open_connections[f"{old}-0"] = 3
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    assert ("Deployment", "team", old) in world.objects
+    service = world.objects[("Service", "team", "zero")]
+    past = datetime.now(UTC) - timedelta(seconds=61)
+    service["metadata"]["annotations"][names.ANNOTATION_FLIPPED_AT] = past.strftime("%Y-%m-%dT%H:%M:%SZ")
+    await settle(world)
+    assert ("Deployment", "team", old) not in world.objects
+
+
+async def test_a_run_without_a_model_says_so_and_goes_on_when_the_model_comes() -> None:
+    world = World()
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    assert condition(world, "TrainingRun", "first")["reason"] == names.MODEL_NOT_FOUND
+    assert condition(world, "TrainingRun", "first", "Stalled") == {}, "not yet: they may have been applied together"
+    past = datetime.now(UTC) - timedelta(seconds=31)
+    meta = world.objects[("TrainingRun", "team", "first")]["metadata"]
+    meta["creationTimestamp"] = past.strftime("%Y-%m-%dT%H:%M:%SZ")
+    await settle(world)
+    assert condition(world, "TrainingRun", "first", "Stalled")["reason"] == names.MODEL_NOT_FOUND
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    assert condition(world, "TrainingRun", "first")["reason"] == names.CERTIFIED
+
+
+async def test_a_model_deleted_under_a_run_fails_the_run() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    world.hold_jobs.add("first-train")
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    world.remove(world.objects[("OneSeekModel", "team", "zero")])
+    await settle(world)
+    assert condition(world, "TrainingRun", "first")["reason"] == names.MODEL_DELETED
+    assert ("Job", "team", "first-train") not in world.objects
+
+
+async def test_a_claim_that_is_not_there_is_named() -> None:
+    world = World()
+    world.apply_as_user(model_manifest(storage={"claimName": "mine"}))
+    await settle(world)
+    stalled = condition(world, "OneSeekModel", "zero", "Stalled")
+    assert stalled["reason"] == names.CLAIM_NOT_FOUND
+    assert "'mine'" in stalled["message"]
+
+
+async def test_a_serving_change_rolls_out_as_another_colour() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    before = world.objects[("OneSeekModel", "team", "zero")]["status"]["colour"]
+    world.apply_as_user(model_manifest(serving={"engine": {"nodeSelector": {"gpu": "yes"}}}))
+    await settle(world)
+    after = world.objects[("OneSeekModel", "team", "zero")]["status"]["colour"]
+    assert before != after
+    assert [key[2] for key in world.objects if key[0] == "Deployment"] == [f"zero-{after}"]
+    assert world.objects[("Service", "team", "zero")]["spec"]["selector"][names.LABEL_COLOUR] == after
+
+
+async def test_replicas_change_within_the_colour() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    world.apply_as_user(model_manifest(serving={"replicas": 3}))
+    await settle(world)
+    status = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    assert status["replicas"] == 3
+    assert len([key for key in world.objects if key[0] == "Deployment"]) == 1

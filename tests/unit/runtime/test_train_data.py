@@ -1,0 +1,135 @@
+"""Rows to packed batches, with a tokenizer of one token per character."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oneseek_core import names
+from oneseek_core.errors import JobError
+from oneseek_runtime.prompt import prompt_ids, prompt_text, user_message
+from oneseek_runtime.train.data import Example, epoch_batches, examples_of, pack
+
+EOS = 0
+
+
+class Characters:
+    """A working tokenizer: code points as tokens."""
+
+    eos_token_id: int | None = EOS
+
+    def __init__(self, chat_template: str | None = "yes") -> None:
+        self.chat_template = chat_template
+
+    def apply_chat_template(self, conversation, *, tokenize, add_generation_prompt):
+        assert not tokenize
+        turns = "".join(f"<{m['role']}>{m['content']}</>" for m in conversation)
+        return "<system>be good</>" + turns + "<assistant>" * add_generation_prompt
+
+    def __call__(self, text, *, add_special_tokens):
+        return {"input_ids": [1] * add_special_tokens + [ord(c) for c in text]}
+
+
+def test_the_prompt_is_the_tokenizers_own_template():
+    asked = [user_message("Vem är du?")]
+    assert prompt_text(Characters(), asked) == "<system>be good</><user>Vem är du?</><assistant>"
+    assert prompt_ids(Characters(), asked)[0] == ord("<")
+
+
+def test_a_rows_input_follows_its_instruction_after_a_blank_line():
+    assert user_message("Översätt.", "hej")["content"] == "Översätt.\n\nhej"
+    assert user_message("Översätt.", "  ")["content"] == "Översätt."
+
+
+def test_without_a_template_turns_are_headed_paragraphs_and_the_tokenizer_adds_its_own_start():
+    tokenizer = Characters(chat_template=None)
+    messages = [{"role": "system", "content": "Kort."}, user_message("Hej")]
+    assert prompt_text(tokenizer, messages) == "### System:\nKort.\n\n### User:\nHej\n\n### Assistant:\n"
+    assert prompt_ids(tokenizer, messages)[0] == 1
+
+
+def test_labels_are_the_answer_and_the_end_of_text():
+    (example,) = examples_of([{"instruction": "q", "output": "svar"}], Characters(), 500)
+    assert example.labels == (*map(ord, "svar"), EOS)
+    assert list(example.tokens[: example.prompt_length]) == prompt_ids(Characters(), [user_message("q")])
+
+
+def test_a_long_row_is_cut_at_the_end_and_one_without_answer_left_out():
+    rows = [{"instruction": "q", "output": "x" * 50}, {"instruction": "q" * 60, "output": "x"}]
+    (example,) = examples_of(rows, Characters(), 60)
+    assert len(example.tokens) == 60
+    assert EOS not in example.labels
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason", "words"),
+    [
+        ([{"instruction": "q"}], names.DATASET_INVALID, "line 1"),
+        ([{"instruction": "q", "output": "a"}, {"output": "a"}], names.DATASET_INVALID, "line 2"),
+        ([{"instruction": "q" * 99, "output": "a"}], names.DATASET_INVALID, "maximumLength=64"),
+        ([], names.DATASET_INVALID, "no row"),
+    ],
+)
+def test_unusable_rows_are_named(rows, reason, words):
+    with pytest.raises(JobError, match=words) as caught:
+        examples_of(rows, Characters(), 64)
+    assert caught.value.reason == reason
+
+
+def test_a_tokenizer_without_an_end_is_refused():
+    tokenizer = Characters()
+    tokenizer.eos_token_id = None
+    with pytest.raises(JobError, match="end-of-text") as caught:
+        examples_of([], tokenizer, 64)
+    assert caught.value.reason == names.BASE_INVALID
+
+
+examples = st.lists(
+    st.builds(
+        lambda prompt, answer: Example((*prompt, *answer), len(prompt)),
+        st.lists(st.integers(1, 3), min_size=1, max_size=6),
+        st.lists(st.integers(1, 3), min_size=1, max_size=6),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(examples, st.integers(0, 40))
+def test_a_pack_holds_each_row_whole_and_predicts_each_label_from_the_token_before(rows, limit):
+    found = []
+    for part in pack(rows, limit):
+        assert len(part.lengths) == 1 or limit > 0
+        assert len(part.token_ids) == part.shared + sum(part.lengths) == len(part.positions)
+        labels = iter(zip(part.label_positions, part.label_ids, strict=True))
+        end = part.shared
+        for length in part.lengths:
+            start, end = end, end + length
+            tokens = (*part.token_ids[: part.shared], *part.token_ids[start:end])
+            places = [*range(part.shared), *range(start, end)]
+            assert [part.positions[i] for i in places] == list(range(len(tokens)))
+            row = rows[len(found)]
+            for index in range(row.prompt_length, len(tokens)):
+                assert next(labels) == (places[index - 1], tokens[index])
+            found.append(Example(tokens, row.prompt_length))
+    assert found == rows
+
+
+def test_rows_share_the_templates_prefix_once():
+    rows = examples_of([{"instruction": "a", "output": "x"}, {"instruction": "b", "output": "y"}], Characters(), 99)
+    (part,) = pack(rows, 999)
+    assert "".join(map(chr, part.token_ids[: part.shared])) == "<system>be good</><user>"
+
+
+def test_a_pack_keeps_to_its_length():
+    rows = [Example((1, 2, 3, 4), 2)] * 5
+    assert [len(part.lengths) for part in pack(rows, 8)] == [2, 2, 1]
+
+
+def test_every_epoch_holds_every_row_once_in_an_order_of_its_own():
+    rows = [Example((i, i), 1) for i in range(10)]
+    first = epoch_batches(rows, batch_size=4, seed=7, epoch=0)
+    assert [len(batch) for batch in first] == [4, 4, 2]
+    assert sorted(row.tokens[0] for batch in first for row in batch) == list(range(10))
+    assert first == epoch_batches(rows, batch_size=4, seed=7, epoch=0)
+    assert first != epoch_batches(rows, batch_size=4, seed=7, epoch=1)
+    assert first != epoch_batches(rows, batch_size=4, seed=8, epoch=0)
