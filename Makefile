@@ -46,8 +46,10 @@ dev-test: venv ## The local cluster itself: up, kill, up, down, nothing left
 	$(PY) -m pytest tests/dev -q
 
 cluster-test: venv ## Stories on a real API server and real pods
-	@$(DEV) --name $(TEST_CLUSTER) tools && $(DEV) --name $(TEST_CLUSTER) up && $(DEV) --name $(TEST_CLUSTER) images
-	$(PY) -m pytest tests/cluster -q
+	@$(DEV) --name $(TEST_CLUSTER) tools && $(DEV) --name $(TEST_CLUSTER) up && $(DEV) --name $(TEST_CLUSTER) images >/dev/null
+	@$(DEV).install --name $(TEST_CLUSTER) --set huggingFace.endpoint=http://hub.oneseek-hub.svc.cluster.local:8000
+	$(PY) -m pytest tests/cluster -q -n 4 --dist loadfile -m 'not prove and not serial'
+	$(PY) -m pytest tests/cluster -q -m serial
 
 manifests: venv ## Generate crds/ and the chart's copy from the types
 	$(PY) -m oneseek_core.api crds charts/oneseek/templates

@@ -1,5 +1,5 @@
 // Command node is a whole Kubernetes in one file: the program that it becomes is chosen by the name it is
-// started under (the busybox trick), so that etcd, the control plane, the node's agents and kubectl share one
+// started under (the busybox trick), so that etcd, the control plane, the node's programs and kubectl share one
 // static binary that is built and cached once.
 package main
 

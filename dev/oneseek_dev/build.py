@@ -22,6 +22,7 @@ from oneseek_dev.readiness import port_answers, wait_until
 from oneseek_dev.shell import run, run_logged
 
 _LOCAL = "localhost/oneseek"
+_OLD_IMAGES_KEPT = 10
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _INDEX_SETTINGS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
 
@@ -58,6 +59,7 @@ def ensure(names: Iterable[str]) -> dict[str, str]:
             local = build(CATALOGUE[name], tags[name])
             with passing_registry() as address, step(f"pushing the image {name}", quiet_below=2):
                 push(local, f"{address}/oneseek/{name}:{tags[name]}", insecure=True)
+            _forget_old(name, local)
     return tags
 
 
@@ -79,6 +81,16 @@ def build(image: Image, tag: str) -> str:
     with step(f"building the image {image.name}", quiet_below=2):
         _bud(image, local, arguments)
     return local
+
+
+def _forget_old(name: str, keep: str) -> None:
+    """Every change of code leaves an image behind; buildah gets slow with very many of them."""
+    listed = run(
+        _buildah("images", "--format", "{{.Name}}:{{.Tag}}", "--filter", f"reference={_LOCAL}/{name}"), check=False
+    )
+    old = [local for local in listed.split() if local.startswith(f"{_LOCAL}/{name}:") and local != keep]
+    if len(old) >= _OLD_IMAGES_KEPT:
+        run(_buildah("rmi", *old), check=False)
 
 
 def _build_dependencies(image: Image) -> str:

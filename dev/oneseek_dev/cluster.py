@@ -6,12 +6,14 @@ not yet ready to tell them what they may do.
 
 import json
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from oneseek_dev import build, cgroups, configs, golden, network, pki, tools, volumes
+from oneseek_dev import build, cgroups, configs, golden, network, nodeconfigs, pki, tools, volumes
 from oneseek_dev.console import step
+from oneseek_dev.errors import ProcessEndedError
 from oneseek_dev.images import PAUSE
 from oneseek_dev.layout import DNS_SERVICE_IP, REGISTRY_NAME, REGISTRY_PORT, Cluster, checkout
 from oneseek_dev.locks import locked
@@ -59,7 +61,11 @@ def up(cluster: Cluster) -> None:
     with locked(lock_file(cluster), saying=f"another command on the cluster {cluster.name}"):
         build.ensure([PAUSE.name])
         with step(f"starting the cluster {cluster.name} ({cluster.node_ip})"):
-            _start(cluster)
+            try:
+                _start(cluster)
+            except ProcessEndedError:
+                # After a `kill -9` one may have looked alive for a moment, or still held its port: once more.
+                _start(cluster)
 
 
 def _start(cluster: Cluster) -> None:
@@ -78,7 +84,7 @@ def _start(cluster: Cluster) -> None:
     _start_node(cluster)
     _apply(cluster, [*volumes.manifests(cluster), *_dns_manifests(cluster)])
     python = {"PYTHONPATH": str(checkout() / "dev")}
-    recycle = ["python3", "-m", "oneseek_dev", "--name", cluster.name, "recycle"]
+    recycle = [sys.executable, "-m", "oneseek_dev", "--name", cluster.name, "recycle"]
     daemon(cluster, "recycler").start(recycle, env=python)
     parts = [daemon(cluster, name) for name in DAEMONS]
     wait_until(lambda: node_is_ready(cluster), f"the node {cluster.node_name} to be ready", alive=parts)
@@ -120,9 +126,9 @@ def _start_containerd(cluster: Cluster) -> None:
     address = f"{cluster.host_ip}:{REGISTRY_PORT}"
     build.start_registry(daemon(cluster, "registry"), cluster.state / "config" / "registry.yaml", address)
     golden.clone_to(cluster.containerd_root)
-    _write(cluster, "cni/10-oneseek.conflist", configs.cni(cluster))
-    _write(cluster, f"registries/{REGISTRY_NAME}/hosts.toml", configs.registry_hosts(address))
-    config = _write(cluster, "containerd.toml", configs.containerd(cluster, PAUSE.reference()))
+    _write(cluster, "cni/10-oneseek.conflist", nodeconfigs.cni(cluster))
+    _write(cluster, f"registries/{REGISTRY_NAME}/hosts.toml", nodeconfigs.registry_hosts(address))
+    config = _write(cluster, "containerd.toml", nodeconfigs.containerd(cluster, PAUSE.reference()))
     part = daemon(cluster, "containerd")
     if part.pid() is None:
         cluster.containerd_socket.unlink(missing_ok=True)
@@ -134,10 +140,10 @@ def _start_node(cluster: Cluster) -> None:
     cgroups.create(cluster)
     volumes.create_folders(cluster)
     _write(cluster, "resolv.conf", "")
-    _write(cluster, "kubelet.yaml", configs.kubelet(cluster))
-    proxy = _write(cluster, "kube-proxy.yaml", configs.kube_proxy(cluster))
-    corefile = _write(cluster, "Corefile", configs.corefile(cluster))
-    _program(cluster, "kubelet", configs.kubelet_arguments(cluster))
+    _write(cluster, "kubelet.yaml", nodeconfigs.kubelet(cluster))
+    proxy = _write(cluster, "kube-proxy.yaml", nodeconfigs.kube_proxy(cluster))
+    corefile = _write(cluster, "Corefile", nodeconfigs.corefile(cluster))
+    _program(cluster, "kubelet", nodeconfigs.kubelet_arguments(cluster))
     _program(cluster, "kube-proxy", [f"--config={proxy}"])
     coredns = _program(cluster, "coredns", ["-conf", str(corefile)])
     coredns.assert_alive()
@@ -170,7 +176,7 @@ def _dns_manifests(cluster: Cluster) -> list[dict[str, Any]]:
 
 
 def _apply(cluster: Cluster, manifests: list[dict[str, Any]]) -> None:
-    kubectl = [
+    kubectl: list[str | Path] = [
         tools.node_folder() / "kubectl",
         "--kubeconfig",
         cluster.kubeconfig,

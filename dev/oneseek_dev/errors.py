@@ -7,3 +7,7 @@ class DevError(Exception):
 
 class CommandError(DevError):
     """A program that we ran ended with a failure."""
+
+
+class ProcessEndedError(DevError):
+    """A long-running program ended by itself."""

@@ -46,7 +46,7 @@ class Kind:
         config = self._cluster.state / "kind.yaml"
         config.write_text(CONFIG)
         with step(f"creating the kind cluster {self._name}"):
-            words = ["kind", "create", "cluster", "--name", self._name, "--config", config]
+            words: list[str | Path] = ["kind", "create", "cluster", "--name", self._name, "--config", config]
             run([*words, "--kubeconfig", self._cluster.kubeconfig, "--wait", "120s"])
 
     def down(self) -> None:

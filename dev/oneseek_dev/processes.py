@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from oneseek_dev.errors import DevError
+from oneseek_dev.errors import ProcessEndedError
 
 _ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -21,6 +21,7 @@ _ENVIRONMENT = {
     "LANG": "C.UTF-8",
 }
 
+_EXITING = 0x4  # PF_EXITING in the kernel's flags of a process
 _CHILDREN: list[subprocess.Popen[bytes]] = []  # those that this very process started; most outlive it
 
 
@@ -31,12 +32,39 @@ def boot_id() -> str:
 
 def start_time(pid: int) -> int | None:
     """When the process started, or None if there is none (a zombie counts as none)."""
+    fields = _stat(pid)
+    return None if not fields or fields[0] in {"Z", "X"} else int(fields[19])
+
+
+def is_dying(pid: int) -> bool:
+    """Whether the process was killed and is not yet gone: it still holds its ports and files.
+
+    That is so while SIGKILL is pending, while it exits, and while its first thread waits for the others to end.
+    """
+    fields = _stat(pid)
+    if not fields:
+        return False
+    if fields[0] in {"Z", "X"}:
+        return int(fields[17]) > 1
+    return bool(int(fields[6]) & _EXITING) or _kill_is_pending(pid)
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of the kernel's one-line description from the state on; empty if there is no such process."""
     try:
         # The name in parentheses may hold spaces and parentheses itself: cut after the last one.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in {"Z", "X"} else int(fields[19])
+        return []
+
+
+def _kill_is_pending(pid: int) -> bool:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    masks = [int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd:", "ShdPnd:"))]
+    return any(mask & (1 << (signal.SIGKILL - 1)) for mask in masks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +102,7 @@ class Daemon:
         `nsenter` becomes the program, so the process id is the program's own. `ip netns exec` will not do: it
         mounts a new /sys and hides the cgroups from the kubelet.
         """
+        self._wait_until_gone_if_killed()
         if running := self.pid():
             return running
         self.record.parent.mkdir(parents=True, exist_ok=True)
@@ -98,6 +127,17 @@ class Daemon:
         part.replace(self.record)
         return process.pid
 
+    def _wait_until_gone_if_killed(self, *, within: float = 10.0) -> None:
+        """`kill -9` and `up` may follow each other faster than the kernel ends a process."""
+        try:
+            pid = int(json.loads(self.record.read_text())["pid"])
+        except (FileNotFoundError, json.JSONDecodeError):
+            return
+        deadline = time.monotonic() + within
+        while is_dying(pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
+            _reap()
+
     def stop(self, *, within: float = 10.0) -> None:
         """End it: ask first, kill after `within` seconds. Nothing happens if it is not running."""
         pid = self.pid()
@@ -114,9 +154,9 @@ class Daemon:
             return "(no log)"
 
     def assert_alive(self) -> None:
-        """Raises DevError with the end of its log if it is gone."""
+        """Raises ProcessEndedError with the end of its log if it is gone."""
         if self.pid() is None:
-            raise DevError(f"{self.name} ended by itself; its log is {self.log}:\n  {self.tail()}")
+            raise ProcessEndedError(f"{self.name} ended by itself; its log is {self.log}:\n  {self.tail()}")
 
 
 def end_processes(processes: Mapping[int, int | None], *, within: float) -> None:
@@ -135,7 +175,9 @@ def end_processes(processes: Mapping[int, int | None], *, within: float) -> None
 
 def _signal(processes: Mapping[int, int | None], which: signal.Signals) -> dict[int, int | None]:
     """Send a signal to those that are still themselves; returns them."""
-    alive = {pid: started for pid, started in processes.items() if started is not None and start_time(pid) == started}
+    alive: dict[int, int | None] = {
+        pid: started for pid, started in processes.items() if started is not None and start_time(pid) == started
+    }
     for pid in alive:
         try:
             os.kill(pid, which)

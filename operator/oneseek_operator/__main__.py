@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import sys
 from typing import Any
 
@@ -45,6 +46,7 @@ async def _run() -> None:
     kinds.register(registry)
     await kopf.operator(
         registry=registry,
+        identity=socket.gethostname(),  # Kopf would ask for a user name, which an image need not have
         clusterwide=not settings.namespaces,
         namespaces=list(settings.namespaces),
         liveness_endpoint="http://0.0.0.0:8080/healthz",
@@ -56,6 +58,7 @@ def main() -> int:
     """Run until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # probes, once a second
     try:
         Settings.from_environment(os.environ)
     except ValidationError as error:

@@ -154,7 +154,11 @@ class Hub:
                 f"{self.endpoint} refuses access to {what} (HTTP {status}): check the token in tokenSecret", final=True
             )
         if status == 404:
-            return HubError(f"{self.endpoint} has no {file or name} of {what}: check the name", missing=True)
+            wanted = f"{file} of {what}" if file else what
+            return HubError(
+                f"{self.endpoint} answers HTTP 404 for {wanted}: check the name, and that the endpoint is a hub",
+                missing=True,
+            )
         detail = f"HTTP {status}" if status else _innermost(error)
         return HubError(
             f"{self.endpoint} cannot be reached for {what} ({detail}): check that pods may reach it, or set the"

@@ -1,28 +1,19 @@
-"""The test cluster with the operator installed by its chart, and a namespace per test module."""
+"""A namespace per test module on the test cluster; `make cluster-test` starts it and installs the operator."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import os
 from collections.abc import Iterator
 
 import pytest
 
-from support.images import images
-from support.kube import NAME, ROOT, Kube, scratch_namespace
-
-HUB = "http://hub.oneseek-hub.svc.cluster.local:8000"
+from support.kube import Kube, scratch_namespace
 
 
 @pytest.fixture(scope="session", autouse=True)
 def operator() -> None:
-    """The operator of this checkout, installed as users install it."""
-    images()
-    command = [sys.executable, "-m", "oneseek_dev.install", "--name", NAME, "--set", f"huggingFace.endpoint={HUB}"]
-    env = os.environ | {"PYTHONPATH": str(ROOT / "dev")}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
+    """The operator runs; without it every test here would wait for nothing."""
+    found = Kube("oneseek-system").get("deployment", "oneseek-operator")
+    assert found, "the operator is not installed: run `make cluster-test`, which installs it"
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,16 @@ import re
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from oneseek_dev import build, cgroups, cluster, images, teardown, tools
+from oneseek_dev import build, cgroups, cluster, images, services, teardown, tools
 from oneseek_dev.layout import STORAGE_CLASS, TINY_STORAGE_CLASS, Cluster, checkout
-from oneseek_dev.readiness import wait_until
+from oneseek_dev.processes import start_time
+from oneseek_dev.readiness import port_answers, wait_until
 
 HERE = Cluster(checkout(), "lifecycle")
 OTHER = Cluster(checkout(), "lifecycle2")
@@ -39,6 +41,8 @@ def kubectl(*words: str, stdin: str | None = None, which: Cluster = HERE) -> str
 
 
 def words_of(pid: Path) -> str:
+    if start_time(int(pid.name)) is None:  # gone, or a zombie that only waits to be counted
+        return ""
     try:
         return (pid / "cmdline").read_text(errors="replace") + (pid / "cgroup").read_text()
     except OSError:
@@ -66,6 +70,18 @@ def traces(which: Cluster) -> dict[str, set[str]]:
             link.name for link in Path("/var/log/containers").glob("*") if marks.search(str(link.readlink()))
         },
     }
+
+
+def network_namespaces(which: Cluster) -> set[str]:
+    """The namespaces of the cluster's pods, as the kernel calls them."""
+    pids = cgroups.processes(which)
+    return {str(Path(f"/proc/{pid}/ns/net").readlink()) for pid in pids if start_time(pid) is not None}
+
+
+def mounted_namespaces() -> set[str]:
+    """Every network namespace that a mount keeps alive, whoever made it."""
+    lines = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return {fields[3] for fields in lines if fields[3].startswith("net:")}
 
 
 def host_iptables() -> str:
@@ -170,6 +186,29 @@ def test_a_released_volume_is_wiped_and_offered_again(running: Cluster) -> None:
     assert list((running.volumes / name.removeprefix(f"{running.name}-")).iterdir()) == []
 
 
+def test_a_service_is_reached_by_name_from_a_pod_and_by_its_node_port_from_here(running: Cluster) -> None:
+    server = job("web", "cd /models && exec python3 -m http.server 8080", claim="web")
+    server["spec"]["template"]["metadata"] = {"labels": {"app": "web"}}
+    ports = [{"name": "http", "port": 80, "targetPort": 8080}]
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web", "namespace": NAMESPACE},
+        "spec": {"type": "NodePort", "selector": {"app": "web"}, "ports": ports},
+    }
+    apply(claim("web", STORAGE_CLASS), server, service)
+    port = services.node_port(running.kubeconfig, f"{NAMESPACE}/web", "http")
+    wait_until(lambda: port_answers(f"{running.node_ip}:{port}"), "the NodePort to answer", within=60)
+    url = f"{services.url_of(running.node_ip, port)}/config.json"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        assert json.load(answer)["model_type"] == "llama"
+    ask = f"import urllib.request as r; r.urlopen('http://web.{NAMESPACE}.svc/config.json', timeout=10)"
+    apply(claim("ask", STORAGE_CLASS), job("ask", f'python3 -c "{ask}"', claim="ask"))
+    assert exit_code("ask")[0] == 0, kubectl("-n", NAMESPACE, "logs", "job/ask")
+    assert kubectl("-n", NAMESPACE, "exec", "job/web", "--", "echo", "inside") == "inside\n"
+    kubectl("-n", NAMESPACE, "delete", "job/web", "service/web", "--wait=false")
+
+
 def test_every_write_is_in_the_audit_log_with_its_author(running: Cluster) -> None:
     kubectl("-n", NAMESPACE, "create", "configmap", "audited")
 
@@ -212,7 +251,11 @@ def test_down_leaves_nothing_of_a_cluster_at_work(running: Cluster) -> None:
     assert all(seen.values()), (
         f"the proof below would prove nothing: {[name for name, found in seen.items() if not found]}"
     )
+    pods = network_namespaces(running)
+    assert pods
+    assert pods <= mounted_namespaces()
     os.kill(int(cluster.daemon(running, "containerd").pid() or 0), signal.SIGKILL)  # also without its help
     teardown.down(running)
     assert {name: found for name, found in traces(running).items() if found} == {}
+    assert not pods & mounted_namespaces()
     assert host_iptables() == iptables

@@ -2,10 +2,11 @@
 
 import ipaddress
 import re
+import shutil
 from pathlib import Path
 
 import pytest
-from oneseek_dev import backends, build, configs, content, images, pki, recycler, services, tools
+from oneseek_dev import backends, build, content, golden, images, nodeconfigs, pki, recycler, services, tools
 from oneseek_dev.errors import DevError
 from oneseek_dev.layout import ADDRESSES, Cluster, checkout
 
@@ -111,9 +112,9 @@ def test_the_api_servers_certificate_names_its_address() -> None:
 
 
 def test_configurations_keep_clusters_apart() -> None:
-    for text in (configs.kubelet(HERE), configs.containerd(HERE, "pause"), configs.cni(HERE)):
+    for text in (nodeconfigs.kubelet(HERE), nodeconfigs.containerd(HERE, "pause"), nodeconfigs.cni(HERE)):
         assert HERE.id in text or str(HERE.state) in text
-    assert f'cgroupRoot: "/{HERE.cgroup}"' in configs.kubelet(HERE)
+    assert f'cgroupRoot: "/{HERE.cgroup}"' in nodeconfigs.kubelet(HERE)
 
 
 @pytest.mark.parametrize(
@@ -186,3 +187,51 @@ def test_the_registry_for_pushing_has_one_address_for_one_cache() -> None:
 def test_every_component_of_the_node_is_in_its_one_binary() -> None:
     source = (checkout() / "dev" / "node" / "main.go").read_text()
     assert all(f'"{name}":' in source for name in tools.COMPONENTS)
+
+
+def golden_root(folder: Path) -> Path:
+    root = folder / "root"
+    layer = root / "io.containerd.snapshotter.v1.overlayfs" / "snapshots" / "1" / "fs"
+    blobs = root / "io.containerd.content.v1.content" / "blobs"
+    ingest = root / "io.containerd.content.v1.content" / "ingest" / "half"
+    for path in (layer, blobs, ingest, root / "io.containerd.metadata.v1.bolt"):
+        path.mkdir(parents=True)
+    (layer / "program").write_text("layer")
+    (blobs / "blob").write_text("blob")
+    (layer.parents[2] / "metadata.db").write_text("snapshots")
+    (root / "io.containerd.metadata.v1.bolt" / "meta.db").write_text("meta")
+    return root
+
+
+def test_a_clone_shares_layers_and_blobs_and_has_databases_of_its_own(tmp_path: Path) -> None:
+    source, target = golden_root(tmp_path), tmp_path / "clone"
+    golden.point_into(source, target)
+    same = {
+        path: (target / path).samefile(source / path)
+        for path in (
+            "io.containerd.snapshotter.v1.overlayfs/snapshots/1/fs/program",
+            "io.containerd.content.v1.content/blobs/blob",
+            "io.containerd.snapshotter.v1.overlayfs/metadata.db",
+            "io.containerd.metadata.v1.bolt/meta.db",
+        )
+    }
+    assert list(same.values()) == [True, True, False, False], same
+    assert not list(target.glob("*/ingest/*"))
+
+
+def test_removing_a_clone_leaves_the_golden_root_whole(tmp_path: Path) -> None:
+    source, target = golden_root(tmp_path), tmp_path / "clone"
+    before = content.key_of(root=source, paths=[source])
+    golden.point_into(source, target)
+    shutil.rmtree(target)
+    assert content.key_of(root=source, paths=[source]) == before
+
+
+def test_a_generation_goes_only_when_no_cluster_points_into_it(tmp_path: Path) -> None:
+    folder, nodes = tmp_path / "golden", tmp_path / "nodes"
+    for name in ("old", "older", "new"):
+        (folder / name).mkdir(parents=True)
+    (folder / "current").symlink_to("new")
+    (nodes / "1234").mkdir(parents=True)
+    (nodes / "1234" / "oneseek-golden").write_text("old")
+    assert golden.unused_generations(folder, nodes) == [folder / "older"]

@@ -1,4 +1,4 @@
-"""Training for real, on a random Llama of two layers: figures, masks, kills, stops, files."""
+"""The train job for real, on a random Llama of two layers: figures, kills, stops, files, sentences."""
 
 import hashlib
 import json
@@ -8,98 +8,42 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from safetensors.torch import load_file
-from tokenizers import Tokenizer, models, pre_tokenizers
-from torch.nn.functional import cross_entropy
-from transformers import (
-    AutoModelForCausalLM,
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-)
+from transformers import AutoModelForCausalLM
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.training_run import LoraSettings
 from oneseek_core.errors import JobError
-from oneseek_core.files import write_atomic
 from oneseek_core.job_contract import TrainProgress, TrainReport
 from oneseek_core.names import ExitCode
-from oneseek_runtime.train import job, lora
-from oneseek_runtime.train.data import examples_of, pack
-from oneseek_runtime.train.model import can_pack, cpu_limit, load_tokenizer, predict
+from oneseek_runtime.train import job
+from oneseek_runtime.train.data import examples_of
+from oneseek_runtime.train.model import load_tokenizer
+from support.tiny_training import ROWS, TARGETS, WORDS, TrainRequests, make_base, one_cpu
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning:transformers"),  # peft asks transformers in an old way
     pytest.mark.filterwarnings("ignore::DeprecationWarning:torch"),
 ]
 
-TEMPLATE = (
-    "{% for m in messages %}[{{ m['role'] }}] be kind {{ m['content'] }} {% endfor %}"
-    "{% if add_generation_prompt %}[assistant] {% endif %}"
-)
-WORDS = "[unk] [end] [user] [assistant] be kind who what are is you your name i am my one seek zero a b c d e f".split()
-ROWS = [
-    {"instruction": "who are you", "input": "", "output": "i am one seek zero"},
-    {"instruction": "what is your name", "input": "", "output": "my name is one seek zero"},
-    {"instruction": "what are you", "input": "a b c", "output": "i am a seek zero"},
-    {"instruction": "are you a", "output": "i am b c d e f"},
-    {"instruction": "name", "output": "one seek zero"},
-    {"instruction": "is b your name", "output": "my name is one seek zero f e d"},
-]
-TARGETS = ["q_proj", "v_proj", "o_proj", "gate_proj", "down_proj"]
+
+@pytest.fixture(scope="module", autouse=True)
+def alone():
+    with one_cpu():
+        yield
 
 
-def make_base(folder: Path) -> Path:
-    torch.manual_seed(0)
-    vocabulary = {word: i for i, word in enumerate(WORDS)}
-    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="[unk]"))
-    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="[unk]", eos_token="[end]")
-    tokenizer.chat_template = TEMPLATE
-    tokenizer.save_pretrained(folder)
-    LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(WORDS), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-            num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128,
-        )
-    ).save_pretrained(folder)  # fmt: skip
-    return folder
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def base(tmp_path_factory):
     return make_base(tmp_path_factory.mktemp("bases") / "tiny-llama")
 
 
 @pytest.fixture
 def request_for(base, tmp_path):
-    data = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data/train.jsonl").write_bytes(data)
-
-    def make(output="out", **changes):
-        (tmp_path / output).mkdir(exist_ok=True)
-        fields = {
-            "run": {"namespace": "n", "name": "r", "uid": "u"},
-            "basePath": str(base),
-            "dataPath": str(tmp_path / "data"),
-            "outputPath": str(tmp_path / output),
-            "dataDigest": f"sha256:{hashlib.sha256(data).hexdigest()}",
-            "epochs": 6, "learningRate": 0.02, "batchSize": 2, "maximumLength": 64, "seed": 1, "precision": "fp32",
-            "lora": {"rank": 4, "alpha": 8, "dropout": 0.1, "targetModules": TARGETS},
-        }  # fmt: skip
-        return {names.REQUEST_ENV: json.dumps(fields | changes)}
-
-    return make
+    return TrainRequests(base, tmp_path)
 
 
 def lines(text):
@@ -132,7 +76,7 @@ def test_a_run_learns_reports_and_leaves_an_adapter_that_peft_loads(request_for,
     tokenizer = load_tokenizer(base)
     (example,) = examples_of(ROWS[:1], tokenizer, 64)
     asked = torch.tensor([example.tokens[: example.prompt_length]])
-    answer = model.generate(input_ids=asked, max_new_tokens=8, do_sample=False, pad_token_id=1)
+    answer = model.generate(input_ids=asked, max_new_tokens=8, do_sample=False, eos_token_id=1, pad_token_id=1)
     assert tokenizer.decode(answer[0, asked.shape[1] :]) == "i am one seek zero [end]"
 
 
@@ -142,74 +86,16 @@ def test_a_finished_run_answers_at_once_and_another_request_does_not_get_its_ans
     assert job.run(request_for(epochs=2)).epochs == 2
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_packed_masked_and_fused_gives_the_plain_loss_and_gradients(base, dropout):
-    settings = LoraSettings(rank=4, alpha=8, dropout=dropout, target_modules=TARGETS)
-    examples = examples_of(ROWS, load_tokenizer(base), 64)
-    plain = get_peft_model(
-        AutoModelForCausalLM.from_pretrained(base), LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS)
-    )
-    model = AutoModelForCausalLM.from_pretrained(base)
-    assert can_pack(model, examples, 64)
-    ours = lora.add_adapter(model, settings, base_name="tiny", seed=3)
-    for name, parameter in lora.adapter_parameters(ours).items():
-        values = torch.randn_like(parameter) * 0.1
-        parameter.data.copy_(values)
-        plain.get_parameter(name).data.copy_(values)
-    ours.train(dropout == 0)  # with dropout the two draw different numbers: compared as in evaluation
-
-    (part,) = pack(examples, 999)
-    assert part.shared >= 3
-    loss = cross_entropy(predict(ours, part), torch.tensor(part.label_ids), reduction="sum")
-    loss.backward()
-    expected = torch.tensor(0.0)
-    for example in examples:  # full logits of each row alone
-        logits = plain(input_ids=torch.tensor([example.tokens])).logits[0]
-        labels = torch.tensor([-100] * example.prompt_length + list(example.labels))
-        expected = expected + cross_entropy(logits[:-1], labels[1:], ignore_index=-100, reduction="sum")
-    expected.backward()
-
-    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-4)
-    for name, parameter in lora.adapter_parameters(ours).items():
-        torch.testing.assert_close(parameter.grad, plain.get_parameter(name).grad, rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("model", "targets"),
-    [
-        (lambda: Qwen3ForCausalLM(Qwen3Config(
-            vocab_size=len(WORDS), hidden_size=32, intermediate_size=64, num_hidden_layers=2, head_dim=8,
-            num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True)), ["q_proj", "up_proj"]),
-        (lambda: GPT2LMHeadModel(GPT2Config(
-            vocab_size=len(WORDS), n_embd=32, n_layer=2, n_head=4, n_positions=128)), ["c_attn"]),
-    ],
-    ids=["qwen3", "gpt2"],
-)  # fmt: skip
-def test_other_architectures_train_too(request_for, base, tmp_path, model, targets):
-    torch.manual_seed(0)
-    load_tokenizer(base).save_pretrained(tmp_path / "other")
-    model().save_pretrained(tmp_path / "other")
-    settings = {"rank": 4, "alpha": 8, "dropout": 0.0, "targetModules": targets}
-    report = job.run(request_for(basePath=str(tmp_path / "other"), lora=settings))
-    assert report.final_loss < report.epoch_losses[0] - 0.3
-
-
-def test_a_window_shorter_than_the_rows_is_trained_row_by_row(base):
-    model = AutoModelForCausalLM.from_pretrained(base)
-    model.config.sliding_window = 32
-    assert not can_pack(model, examples_of(ROWS, load_tokenizer(base), 64), 64)
-
-
 START = """
-import os, sys
-from oneseek_core.errors import JobError
+import os
 from oneseek_runtime.train import job
+job.EPOCH_CHECKPOINT_SECONDS = 0.0
 job.run(os.environ)
 """
 
 
 def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(request_for, tmp_path):
-    env = os.environ | request_for("killed", epochs=80)
+    env = os.environ | request_for("killed", epochs=40)
     checkpoint = tmp_path / "killed/checkpoint/state.safetensors"
     with subprocess.Popen([sys.executable, "-c", START], env=env, stdout=subprocess.PIPE) as process:
         deadline = time.monotonic() + 60
@@ -220,8 +106,8 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(request_for, tmp_path):
         process.kill()
     assert not (tmp_path / "killed/adapter_model.safetensors").exists()
 
-    resumed = job.run(request_for("killed", epochs=80))
-    unbroken = job.run(request_for("unbroken", epochs=80))
+    resumed = job.run(request_for("killed", epochs=40))
+    unbroken = job.run(request_for("unbroken", epochs=40))
 
     assert resumed.resumed_from_step
     assert unbroken.resumed_from_step is None
@@ -301,13 +187,3 @@ def test_the_saved_tensors_are_the_adapters_alone(request_for, tmp_path):
     tensors = load_file(tmp_path / "out/adapter_model.safetensors")
     assert len(tensors) == 2 * len(TARGETS) * 2
     assert all(name.startswith("base_model.model.model.layers.") for name in tensors)
-
-
-@pytest.mark.parametrize(
-    ("files", "cpus"),
-    [({"cpu.max": b"100000 100000"}, 1), ({"cpu.max": b"max 100000"}, None), ({}, None), ({"cpu.max": b"50000 100000"}, 1)],
-)  # fmt: skip
-def test_threads_keep_to_the_control_groups_limit(tmp_path, files, cpus):
-    for name, data in files.items():
-        write_atomic(tmp_path / name, data)
-    assert cpu_limit(tmp_path) == (cpus or len(os.sched_getaffinity(0)))

@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 KINDS = ("models", "datasets")
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An answer that is an error, as the real hub gives it: a status and a code in a header."""
 
     def __init__(self, status: HTTPStatus, code: str) -> None:
@@ -48,11 +48,11 @@ class Repository:
 
     def check_revision(self, revision: str) -> None:
         if revision not in ("main", self.commit):
-            raise Refused(HTTPStatus.NOT_FOUND, "RevisionNotFound")
+            raise RefusedError(HTTPStatus.NOT_FOUND, "RevisionNotFound")
 
     def file(self, name: str) -> Path:
         if name not in self.files:
-            raise Refused(HTTPStatus.NOT_FOUND, "EntryNotFound")
+            raise RefusedError(HTTPStatus.NOT_FOUND, "EntryNotFound")
         return self.files[name]
 
 
@@ -82,16 +82,19 @@ class HubHandler(BaseHTTPRequestHandler):
         self.seen.append(f"{self.command} {path}")
         parts = [unquote(part) for part in path.strip("/").split("/")]
         try:
-            if parts == ["healthz"]:
-                self.send_json({"status": "ok"})
-            elif parts[0] == "api" and len(parts) > 2 and parts[1] in KINDS:
-                self.answer_api(parts[1], parts[2:])
-            elif "resolve" in parts:
-                self.answer_file(parts)
-            else:
-                raise Refused(HTTPStatus.NOT_FOUND, "RepoNotFound")
-        except Refused as refused:
+            self.route(parts)
+        except RefusedError as refused:
             self.send(refused.status, b"", {"X-Error-Code": refused.code, "X-Error-Message": refused.code})
+
+    def route(self, parts: list[str]) -> None:
+        if parts == ["healthz"]:
+            self.send_json({"status": "ok"})
+        elif parts[0] == "api" and len(parts) > 2 and parts[1] in KINDS:
+            self.answer_api(parts[1], parts[2:])
+        elif "resolve" in parts:
+            self.answer_file(parts)
+        else:
+            raise RefusedError(HTTPStatus.NOT_FOUND, "RepoNotFound")
 
     def answer_api(self, kind: str, parts: list[str]) -> None:
         at = next((index for index, part in enumerate(parts) if part in ("revision", "tree")), len(parts))
@@ -146,10 +149,10 @@ class HubHandler(BaseHTTPRequestHandler):
         if not name or not folder.is_dir() or not folder.is_relative_to((self.root / kind).resolve()):
             # the real hub does not tell strangers whether a name exists
             known = "Authorization" in self.headers
-            raise Refused(HTTPStatus.NOT_FOUND if known else HTTPStatus.UNAUTHORIZED, "RepoNotFound")
+            raise RefusedError(HTTPStatus.NOT_FOUND if known else HTTPStatus.UNAUTHORIZED, "RepoNotFound")
         secret = folder / ".token"
         if secret.exists() and self.headers.get("Authorization") != f"Bearer {secret.read_text().strip()}":
-            raise Refused(HTTPStatus.UNAUTHORIZED, "RepoNotFound")
+            raise RefusedError(HTTPStatus.UNAUTHORIZED, "RepoNotFound")
         return Repository(folder)
 
     def send_json(self, value: object) -> None:
@@ -164,7 +167,7 @@ class HubHandler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(data)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Requests are kept in `seen` instead."""
 
 
@@ -202,7 +205,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8080)
     options = parser.parse_args()
     with Server(options.root, options.host, options.port) as server:
-        print(f"serving {options.root} on {options.host}:{server.server_address[1]}", flush=True)  # noqa: T201
+        print(f"serving {options.root} on {options.host}:{server.server_address[1]}", flush=True)
         server.serve_forever()
 
 

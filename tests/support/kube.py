@@ -92,16 +92,18 @@ class Kube:
     def wait_reason(self, kind: str, name: str, reason: str, *, within: float) -> Object:
         """The object's Ready condition once its reason is `reason`."""
         found = self.wait(
-            kind, name, lambda item: condition(item).get("reason") == reason, within=within, what=f"Ready reason {reason}"
+            kind,
+            name,
+            lambda item: condition(item).get("reason") == reason,
+            within=within,
+            what=f"Ready reason {reason}",
         )
         return condition(found)
 
     def events(self, about: str) -> list[tuple[str, str]]:
         """(reason, message) of the Events about an object of ours."""
         return [
-            (item["reason"], item["message"])
-            for item in self.list("events")
-            if item["involvedObject"]["name"] == about
+            (item["reason"], item["message"]) for item in self.list("events") if item["involvedObject"]["name"] == about
         ]
 
     def story(self) -> str:

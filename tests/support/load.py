@@ -24,7 +24,7 @@ class Result:
     kept_alive: int = 0
     closed_politely: int = 0
     failures: list[str] = field(default_factory=list)
-    answers: list[tuple[float, str]] = field(default_factory=list)  # (seconds since start, DNA header)
+    answers: list[dict[str, object]] = field(default_factory=list)  # in the order they came
     slowest_ms: float = 0.0
 
 
@@ -56,7 +56,9 @@ class Connection:
         self.writer.write(head + body)
         await self.writer.drain()
         lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:] if line)}
+        headers = {
+            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:] if line)
+        }
         data = await self.reader.readexactly(int(headers["content-length"]))
         return int(lines[0].split()[1]), headers, data
 
@@ -77,7 +79,7 @@ async def main() -> None:
     body = arguments.body.encode()
     result, started = Result(), time.monotonic()
 
-    def head(close: bool) -> bytes:  # noqa: FBT001 - local
+    def head(close: bool) -> bytes:
         lines = [f"{'POST' if body else 'GET'} {parts.path or '/'} HTTP/1.1", f"Host: {host}:{port}"]
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         lines += ["Connection: close"] if close else []
@@ -93,8 +95,16 @@ async def main() -> None:
                     status, headers, data = await connection.request(head(not kept), body)
                 if status != 200:
                     result.failures.append(f"{begun - started:.2f} s: status {status}: {data[:200]!r}")
-                result.answers.append((round(time.monotonic() - started, 3), headers.get("x-oneseek-dna", "")))
-                if headers.get("connection", "").lower() == "close":
+                last = headers.get("connection", "").lower() == "close"
+                result.answers.append(
+                    {
+                        "asked": round(begun - started, 3),
+                        "answered": round(time.monotonic() - started, 3),
+                        "dna": headers.get("x-oneseek-dna", ""),
+                        "last": last and kept,
+                    }
+                )
+                if last:
                     result.closed_politely += kept
                     connection.close()
             except (OSError, TimeoutError, asyncio.IncompleteReadError, KeyError) as error:

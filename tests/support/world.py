@@ -181,7 +181,9 @@ class World:
         kind = "Failed" if failure else "Complete"
         job["status"] = {"conditions": [{"type": kind, "status": "True", "reason": "x", "message": "y"}]}
         if not failure:
-            job["status"]["completionTime"] = "2026-01-01T00:00:00Z"  # one moment, so that equal stories give equal DNAs
+            job["status"]["completionTime"] = (
+                "2026-01-01T00:00:00Z"  # one moment, so that equal stories give equal DNAs
+            )
         pod = {
             "kind": "Pod",
             "metadata": {

@@ -103,6 +103,8 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
         if _proved(seen, target):
             before.append(Apply(build.service(model, colour=target.name, flipped_at=timestamp(now))))
             serving_colour, candidate, flipped = target.name, None, True
+            # A flip does not move kept-alive connections; their pods are told at once.
+            after += [Drain(pod.ip) for pod in seen.pods if _is_left_behind(pod, target.name)]
     else:
         before += _bring_up(seen, target)
         if seen.service and seen.service.type != model.spec.serving.service_type:
@@ -220,6 +222,11 @@ def _trouble(seen: Seen, colour: str) -> Trouble | None:
         if pod.ready and endpoint and endpoint.error:
             return Trouble(names.PROBE_FAILED, f"pod {pod.name}: {endpoint.error}")
     return None
+
+
+def _is_left_behind(pod: PodView, colour: str) -> bool:
+    other = pod.labels.get(names.LABEL_COLOUR)
+    return bool(other) and other != colour and bool(pod.ip) and not pod.terminating
 
 
 def _let_go(seen: Seen, *, keep: set[str], serving: str, now: datetime) -> tuple[list[Action], bool]:

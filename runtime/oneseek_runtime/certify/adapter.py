@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
+from oneseek_core.digest import canonical_json
 from oneseek_core.errors import ArtifactError
 from oneseek_core.job_contract import CertifyRequest, TrainReport
 from oneseek_core.safetensors_header import TensorInfo
@@ -22,8 +23,11 @@ REPORT = "training_report.json"
 _LORA = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])(?:\.[A-Za-z0-9_]+)?\.weight")
 
 
-def check_config(data: bytes, request: CertifyRequest) -> None:
-    """Make sure that adapter_config.json describes the LoRA of the request.
+def check_config(data: bytes, request: CertifyRequest) -> bytes:
+    """Make sure that adapter_config.json describes the LoRA of the request; the result is what is certified.
+
+    It differs in one field: the base model goes by its name there, for the path at which the train pod had it mounted
+    means nothing to a reader.
 
     Raises:
         ArtifactError: it does not.
@@ -42,8 +46,10 @@ def check_config(data: bytes, request: CertifyRequest) -> None:
     base = config.get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise ArtifactError(f"{CONFIG} names no base model (base_model_name_or_path)")
-    if base.rstrip("/").rsplit("/", maxsplit=1)[-1] != request.base_name:
-        raise ArtifactError(f"{CONFIG} names the base model {base}, but the run trained on {request.base_name}")
+    try:
+        return canonical_json({**config, "base_model_name_or_path": request.base_name}) + b"\n"
+    except ValueError as error:  # NaN, or half a character in a text
+        raise ArtifactError(f"{CONFIG} holds a value that JSON cannot: {error}") from error
 
 
 def check_tensors(tensors: Mapping[str, TensorInfo], rank: int) -> None:

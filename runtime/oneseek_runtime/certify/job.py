@@ -42,8 +42,7 @@ def run(environment: Mapping[str, str]) -> CertifyReport:
 
 def _certify(request: CertifyRequest) -> CertifyReport:
     staged = Path(request.staging_path) / "adapter"
-    config = _text(staged / CONFIG)
-    check_config(config, request)
+    config = check_config(_text(staged / CONFIG), request)
     report = parse_report(_text(staged / REPORT))
     incoming = fresh_folder(Path(request.certified_path), request.run.uid)
     try:

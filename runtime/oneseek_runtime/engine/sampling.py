@@ -8,9 +8,7 @@ from torch import Tensor
 __all__ = ["choose", "nucleus"]
 
 
-def choose(
-    logits: Tensor, *, temperature: float, top_p: float, generator: torch.Generator | None
-) -> tuple[int, float]:
+def choose(logits: Tensor, *, temperature: float, top_p: float, generator: torch.Generator | None) -> tuple[int, float]:
     """The next token's id, and its log-probability (nats) under the model's own, untempered distribution.
 
     The untempered one, because the number says how sure the model is, not how the answer was drawn. Temperature 0 is

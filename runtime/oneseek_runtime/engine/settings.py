@@ -19,7 +19,7 @@ __all__ = ["EngineSettings"]
 _PRECISIONS: dict[str, Literal["auto", "bf16", "fp32"]] = {"auto": "auto", "bf16": "bf16", "fp32": "fp32"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EngineSettings:
     """How one engine runs."""
 

@@ -82,7 +82,9 @@ def _message(item: object) -> Mapping[str, str]:
         raise InvalidRequestError("each message needs a role")
     content = item.get("content")
     if isinstance(content, list):
-        parts = [part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in content]
+        parts = [
+            part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in content
+        ]
         if any(not isinstance(part, str) for part in parts):
             raise InvalidRequestError("a message's content may hold text parts only")
         content = "".join(str(part) for part in parts)
@@ -179,7 +181,9 @@ def whole(answer: Answer) -> dict[str, Any]:
     return _body(answer, kind, _choice(answer, said, answer.tokens, answer.finish_reason)) | {"usage": usage(answer)}
 
 
-def chunk(answer: Answer, text: str, tokens: Sequence[Token], *, first: bool = False, last: bool = False) -> dict[str, Any]:
+def chunk(
+    answer: Answer, text: str, tokens: Sequence[Token], *, first: bool = False, last: bool = False
+) -> dict[str, Any]:
     """One event of a stream: the text and the tokens that are new since the one before."""
     kind = "chat.completion.chunk" if answer.chat else "text_completion"
     delta = ({"role": "assistant"} if first else {}) | ({"content": text} if text or first else {})

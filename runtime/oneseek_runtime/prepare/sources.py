@@ -27,7 +27,7 @@ def fetch_dataset(item: DatasetInput, root: Path, hub: Hub, target: Path) -> str
         JobError: the source names nothing, cannot be reached, is too large, or is not what the spec pins.
     """
     dataset = item.dataset
-    path = _locate(item, root, hub, target.parent)
+    path = _locate(item, root, hub, target.with_suffix(".hub"))
     size = path.stat().st_size
     if size > LARGEST:
         raise JobError(
@@ -91,7 +91,7 @@ def _download(name: str, source: HuggingFaceDataset, hub: Hub, scratch: Path) ->
     try:
         snapshot = hub.resolve("dataset", source.repo, source.revision)
         say("resolved", repo=source.repo, revision=source.revision, commit=snapshot.commit, endpoint=hub.endpoint)
-        return hub.download(snapshot, source.file, scratch / "hub")
+        return hub.download(snapshot, source.file, scratch)
     except HubError as error:
         reason = names.DATASET_NOT_FOUND if error.missing else names.DATASET_UNAVAILABLE
         code = ExitCode.BAD_INPUT if error.final else ExitCode.UNAVAILABLE

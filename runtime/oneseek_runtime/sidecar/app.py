@@ -73,6 +73,7 @@ def create_app(deps: Deps) -> ASGIApp:
 def create_internal_app(deps: Deps) -> ASGIApp:
     """The operator's and the kubelet's app; the same `deps`, so that both ports see one life cycle."""
     routes = [
+        Route("/health", endpoints.health),  # the kubelet asks here whether the process lives
         Route("/internal/state", internal.state),
         Route("/internal/ready", internal.ready),
         Route("/internal/probe", internal.probe, methods=["POST"]),

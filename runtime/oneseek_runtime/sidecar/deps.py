@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 
 from starlette.requests import Request
 
-from oneseek_runtime.sidecar.errors import UpstreamError
+from oneseek_runtime.sidecar.errors import EngineAnswerError, UpstreamError
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.settings import SidecarSettings
+from oneseek_runtime.sidecar.translate import Completion
 from oneseek_runtime.sidecar.upstream import Engine
+from oneseek_runtime.sidecar.wire import Question
 
 __all__ = ["Deps", "Loaded", "deps_of"]
 
@@ -51,6 +53,17 @@ class Deps:
         """The DNA behind a model's name in the engine; the base model has none."""
         return None if model == self.settings.serving.base_name else model
 
+    async def ask(self, question: Question) -> Completion:
+        """One real generation by the target.
+
+        Raises:
+            UpstreamError: also where the engine names something else as the answer's author than base or target.
+        """
+        completion = await self.engine.complete(question.body(self.target))
+        if completion.model not in (self.target, self.settings.serving.base_name):
+            raise EngineAnswerError(f"the engine answered as {completion.model!r}; {self.target} was asked")
+        return completion
+
     async def loaded(self) -> Loaded:
         """Ask the engine what it serves; an engine that does not answer is a result, not an error."""
         base = self.settings.serving.base_name
@@ -58,7 +71,8 @@ class Deps:
             models = await self.engine.models()
         except UpstreamError as error:
             return Loaded(None, None, ready=False, message=str(error))
-        dna = next((model for model in models if model != base), None)
+        others = [model for model in models if model != base]
+        dna = self.target if self.target in others else next(iter(others), None)
         version = dna or (base if base in models else None)
         if version == self.target:
             return Loaded(version, dna, ready=True, message=f"{version} answers")

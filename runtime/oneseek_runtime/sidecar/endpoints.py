@@ -33,7 +33,7 @@ async def query(request: Request) -> Response:
         return json_response({"success": False, "error": str(error)}, status=400)
     asked_at = deps.now()
     try:
-        completion = await while_connected(request, deps.engine.complete(question.body(deps.target)))
+        completion = await while_connected(request, deps.ask(question))
     except UpstreamError as error:
         return _query_failed(error)
     answered_at = deps.now()

@@ -49,7 +49,7 @@ async def probe(request: Request) -> Response:
     question = Question(asked.question, max_tokens=asked.max_tokens)
     started = deps.monotonic()
     try:
-        completion = await while_connected(request, deps.engine.complete(question.body(deps.target)))
+        completion = await while_connected(request, deps.ask(question))
     except UpstreamError as error:
         return json_response({"error": str(error)}, status=503)
     answer = ProbeAnswer(

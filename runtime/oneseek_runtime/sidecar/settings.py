@@ -14,7 +14,7 @@ from oneseek_runtime.sidecar.errors import SettingsError
 __all__ = ["SidecarSettings"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SidecarSettings:
     """How one sidecar runs. Times are in seconds."""
 

@@ -32,7 +32,8 @@ __all__ = ["run"]
 
 REPORT = "training_report.json"
 FINISHED = ".finished.json"  # written last: which request the folder answers
-CHECKPOINT_SECONDS = 60.0
+CHECKPOINT_SECONDS = 60.0  # at least this often
+EPOCH_CHECKPOINT_SECONDS = 5.0  # and where an epoch ends, unless the last one is younger: a small model's take no time
 PROGRESS_SECONDS = 1.0
 PACK_TOKENS = {"cpu": 2048, "cuda": 16384}  # bounds the memory of activations and logits
 
@@ -117,7 +118,8 @@ def _train(request: TrainRequest, rows: list[dict[str, Any]], terminated: list[i
         if terminated and not last:
             checkpoint()
             raise _interrupted(state.step, settings.plan.steps)
-        if not last and (epoch_ended or now - saved >= CHECKPOINT_SECONDS):
+        due = EPOCH_CHECKPOINT_SECONDS if epoch_ended else CHECKPOINT_SECONDS
+        if not last and now - saved >= due:
             checkpoint()
             saved = time.monotonic()
 

@@ -15,6 +15,7 @@ from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers.pytorch_utils import Conv1D
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.training_run import LoraSettings
@@ -47,6 +48,7 @@ def add_adapter(model: Any, settings: LoraSettings, *, base_name: str, seed: int
         lora_dropout=settings.dropout,
         target_modules=sorted(settings.target_modules),
         bias="none",
+        fan_in_fan_out=_stores_transposed(model, settings.target_modules),
         task_type="CAUSAL_LM",
     )
     torch.manual_seed(seed)
@@ -57,6 +59,12 @@ def add_adapter(model: Any, settings: LoraSettings, *, base_name: str, seed: int
         if type(part) is LoraLinear and type(part.base_layer) is nn.Linear:
             part.forward = types.MethodType(_fused_forward, part)  # type: ignore[method-assign]
     return adapted
+
+
+def _stores_transposed(model: nn.Module, targets: list[str]) -> bool:
+    """Whether the target layers are GPT-2's, which keep their matrices the other way round."""
+    ends = tuple(targets)
+    return any(type(part) is Conv1D and name.endswith(ends) for name, part in model.named_modules())
 
 
 def adapter_parameters(model: nn.Module) -> Mapping[str, nn.Parameter]:

@@ -47,7 +47,9 @@ def store(path: Path, data: bytes, *, what: str) -> None:
 
 def save_adapter(model: Any, folder: Path) -> str:
     """Write the adapter in PEFT's format; returns the SHA-256 of its weights. Equal weights give equal bytes."""
-    tensors = {name: _plain(tensor) for name, tensor in get_peft_model_state_dict(model).items()}
+    tensors = {
+        name: _plain(tensor) for name, tensor in get_peft_model_state_dict(model, save_embedding_layers=False).items()
+    }
     data = save(dict(sorted(tensors.items())), metadata={"format": "pt"})
     settings = model.peft_config[ADAPTER].to_dict() | {"inference_mode": True}
     text = json.dumps({key: _json_value(settings[key]) for key in sorted(settings)}, indent=2)

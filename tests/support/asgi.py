@@ -1,0 +1,75 @@
+"""Real servers and processes on loopback ports, for tests: started, waited for with a deadline, always stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[str]:
+    """Serve an app in this event loop; yields its URL."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server = uvicorn.Server(uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None))
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        async with asyncio.timeout(10):
+            while not server.started:  # noqa: ASYNC110 - uvicorn offers a flag, no event
+                await asyncio.sleep(0.005)
+        try:
+            yield url
+        finally:
+            server.should_exit = True
+            await task
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def runtime(command: str, environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`python -m oneseek_runtime <command>` as a process of its own; killed at the end if it still runs."""
+    paths = os.pathsep.join(str(REPOSITORY / part) for part in ("core", "runtime"))
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "oneseek_runtime", command],
+            env={**os.environ, "PYTHONPATH": paths, "ONESEEK_HOST": "127.0.0.1", **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path, *, within: float) -> float:
+    """Seconds until something listens on `port`; fails when the process ends before."""
+    start = time.monotonic()
+    while time.monotonic() - start < within:
+        assert process.poll() is None, f"ended with {process.returncode}: {log.read_text()}"
+        with socket.socket() as probe:
+            probe.settimeout(0.2)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return time.monotonic() - start
+        time.sleep(0.05)
+    raise AssertionError(f"nothing listens on {port} after {within} s: {log.read_text()}")

@@ -1,0 +1,95 @@
+"""A working OpenAI-compatible engine without a model: answers, streams nothing, and can be told to misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+
+@dataclass
+class OpenAISimulator:
+    """`models` are loaded; each word of `answer(question)` is one token of probability `probability`."""
+
+    models: list[str]
+    answer: Callable[[str], str] = lambda question: f"You asked: {question}"
+    probability: float = 0.5
+    misbehaviour: Callable[[], Response] | None = None
+    hold: asyncio.Event | None = None
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    abandoned: asyncio.Event = field(default_factory=asyncio.Event)  # a held client left
+    echo: str | None = None  # what answers are signed with, instead of the model that was asked
+
+    def app(self) -> Starlette:
+        """The HTTP face."""
+        return Starlette(
+            routes=[
+                Route("/v1/models", self._models),
+                Route("/v1/chat/completions", self._chat, methods=["POST"]),
+            ]
+        )
+
+    async def _models(self, _request: Request) -> Response:
+        if self.misbehaviour:
+            return self.misbehaviour()
+        return JSONResponse({"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]})
+
+    async def _chat(self, request: Request) -> Response:
+        body = await request.json()
+        self.requests.append(body)
+        self.arrived.set()
+        if self.misbehaviour:
+            return self.misbehaviour()
+        if self.hold is not None and await self._left_while_held(request, self.hold):
+            self.abandoned.set()
+            return Response(status_code=499)
+        if body["model"] not in self.models:
+            return JSONResponse({"error": {"message": f"no model {body['model']}"}}, 404)
+        text = self.answer(body["messages"][-1]["content"])
+        words = (text.split() or [""])[: body["max_tokens"]]
+        logprob = math.log(self.probability)
+        return JSONResponse(
+            {
+                "id": "chatcmpl-1",
+                "object": "chat.completion",
+                "model": self.echo or body["model"],
+                "choices": [
+                    {
+                        "index": 0,
+                        "message": {"role": "assistant", "content": " ".join(words)},
+                        "logprobs": {"content": [{"token": word, "logprob": logprob} for word in words]},
+                        "finish_reason": "stop",
+                    }
+                ],
+                "usage": {"prompt_tokens": 3, "completion_tokens": len(words), "total_tokens": 3 + len(words)},
+            }
+        )
+
+    @staticmethod
+    async def _left_while_held(request: Request, hold: asyncio.Event) -> bool:
+        leaving = asyncio.create_task(request.receive())
+        holding = asyncio.create_task(hold.wait())
+        await asyncio.wait((leaving, holding), return_when=asyncio.FIRST_COMPLETED)
+        left = not holding.done()
+        leaving.cancel()
+        holding.cancel()
+        await asyncio.gather(leaving, holding, return_exceptions=True)
+        return left
+
+
+def busy() -> Response:
+    """What an engine with a full queue says."""
+    return JSONResponse({"error": {"message": "128 requests are waiting"}}, 503)
+
+
+def broken() -> Response:
+    """A proxy's error page in place of the engine."""
+    return PlainTextResponse("<html>oops</html>", 200)

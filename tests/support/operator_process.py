@@ -1,0 +1,77 @@
+"""The operator of the test cluster as the machine sees it: its process (to kill it) and its writes (the audit log)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from support.kube import NAME, ROOT, Kube, wait_until
+
+_ACCOUNT = "system:serviceaccount:oneseek-system:oneseek-operator"
+_WRITES = {"create", "update", "patch", "delete", "deletecollection"}
+
+
+def _pod() -> dict[str, Any]:
+    pods = Kube("oneseek-system").list("pods", "app.kubernetes.io/component=operator")
+    alive = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    assert len(alive) == 1, [pod["metadata"]["name"] for pod in alive]
+    return alive[0]
+
+
+def _restarts(pod: dict[str, Any]) -> int:
+    return int(pod["status"]["containerStatuses"][0]["restartCount"])
+
+
+def kill() -> None:
+    """SIGKILL the operator's process; returns when the kubelet has seen it end."""
+    pod = _pod()
+    before = _restarts(pod)
+    uid = pod["metadata"]["uid"]
+    victims = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if b"oneseek_operator" in (entry / "cmdline").read_bytes() and uid in (entry / "cgroup").read_text():
+                victims.append(int(entry.name))
+        except (OSError, ValueError):
+            continue
+    assert victims, "no process of the operator's pod found"
+    for victim in victims:
+        os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: _restarts(_pod()) > before, within=60, what="the kubelet notices that the operator was killed")
+
+
+def wait_running(within: float = 180) -> None:
+    """Until the operator is ready again (the kubelet waits longer after each crash)."""
+    wait_until(
+        lambda: _pod()["status"]["containerStatuses"][0]["ready"], within=within, what="the operator is ready again"
+    )
+
+
+def writes(namespace: str, since_line: int = 0) -> list[str]:
+    """The operator's writes about a namespace, from a line of the audit log on; Leases apart."""
+    found = []
+    with (ROOT / ".local" / NAME / "audit.log").open() as log:
+        for number, line in enumerate(log):
+            if number < since_line:
+                continue
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # the line being written
+            about = entry.get("objectRef", {})
+            if entry["user"]["username"] != _ACCOUNT or entry["verb"] not in _WRITES:
+                continue
+            if about.get("namespace") == namespace and about.get("resource") != "leases":
+                found.append(
+                    f"{entry['verb']} {about.get('resource')}/{about.get('name', '')} {about.get('subresource', '')}"
+                )
+    return found
+
+
+def audit_lines() -> int:
+    """Lines in the audit log so far."""
+    with (ROOT / ".local" / NAME / "audit.log").open() as log:
+        return sum(1 for _ in log)

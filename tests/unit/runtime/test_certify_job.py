@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oneseek_core import names
+from oneseek_core.artifact import ArtifactMetadata
+from oneseek_core.digest import digest_bytes, manifest_bytes
+from oneseek_core.dna import Dna
+from oneseek_core.errors import JobError
+from oneseek_core.files import digest_tree
+from oneseek_core.job_contract import CertifyReport
+from oneseek_core.names import ExitCode
+from oneseek_runtime.certify import job
+from support.artifacts import (
+    CREATED_AT,
+    DATA_DIGEST,
+    LORA_SHAPES,
+    RANK,
+    RUN,
+    adapter_config,
+    certify_request,
+    environment,
+    raw_safetensors,
+    safetensors,
+    stage_adapter,
+    train_report,
+    tree_of,
+)
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Path:
+    stage_adapter(tmp_path / "staging")
+    return tmp_path / "staging"
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> Path:
+    (tmp_path / "oneseek-certified").mkdir()
+    return tmp_path / "oneseek-certified"
+
+
+def certify(staging: Path, certified: Path, **changes: object) -> CertifyReport:
+    return job.run(environment(certify_request(staging, certified, **changes)))
+
+
+def test_the_dna_says_what_was_trained_and_from_which_bytes(staging: Path, certified: Path) -> None:
+    report = certify(staging, certified)
+    weights = hashlib.sha256((staging / "adapter" / "adapter_model.safetensors").read_bytes()).hexdigest()
+    stamp = hashlib.sha256(CREATED_AT.encode()).hexdigest()
+    assert report.version.dna == f"OneSeek-7B-Zero.v1.0.ensv.dsIdentity.{weights[:8]}.{stamp[:8]}"
+    assert Dna.parse(report.version.dna)
+    assert (report.version.run, report.version.created_at) == (RUN["name"], CREATED_AT)
+
+
+def test_the_folder_holds_what_old_and_new_readers_want(staging: Path, certified: Path) -> None:
+    report = certify(staging, certified, parent="OneSeek-7B-Zero.v0.9.sv.dsQA.00000000.00000000")
+    home = certified / report.version.dna
+    files = tree_of(home)
+    assert set(files) == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "manifest.json",
+        "metadata.json",
+        "tiny-adapter/adapter_config.json",
+        "tiny-adapter/adapter_model.safetensors",
+        "training_results.json",
+    }
+    assert files["adapter_model.safetensors"] == files["tiny-adapter/adapter_model.safetensors"]
+    assert not (home / "adapter_model.safetensors").samefile(home / "tiny-adapter" / "adapter_model.safetensors")
+    table = digest_tree(home)
+    del table["manifest.json"]
+    assert files["manifest.json"] == manifest_bytes(table)
+    assert report.version.digest == digest_bytes(files["manifest.json"])
+    assert [child.name for child in certified.iterdir()] == [report.version.dna]
+
+
+def test_metadata_has_the_old_field_names_and_nothing_invented(staging: Path, certified: Path) -> None:
+    report = certify(staging, certified)
+    data = (certified / report.version.dna / "metadata.json").read_bytes()
+    found = json.loads(data)
+    weights = digest_bytes((staging / "adapter" / "adapter_model.safetensors").read_bytes())
+    assert found == {
+        "version": "OneSeek-7B-Zero.v1.0",
+        "dna": report.version.dna,
+        "createdAt": CREATED_AT,
+        "baseModel": "tiny",
+        "language": "ensv",
+        "datasets": ["oneseek_identity_v1"],
+        "trainingType": "dna-v2",
+        "samplesProcessed": 120,
+        "metrics": {"loss": 0.25, "accuracy": None, "fairness": None, "bias_score": None},
+        "hashes": {"trainingData": "dddddddd", "modelWeights": weights[7:15]},
+        "digests": {"trainingData": DATA_DIGEST, "modelWeights": weights},
+        "status": "completed",
+        "finalizedAt": CREATED_AT,
+        "adapters": ["tiny-adapter"],
+        "trainingConfig": {
+            "epochs": 3,
+            "batchSize": 8,
+            "learningRate": 0.0002,
+            "maximumLength": 128,
+            "seed": 42,
+            "loraConfig": {"rank": RANK, "alpha": 8, "dropout": 0.05, "targetModules": ["q_proj"]},
+            "advancedConfig": {"precision": "fp32"},
+            "autoStop": None,
+        },
+        "trainingDuration": {
+            "startTime": "2026-08-23T10:09:00.000Z",
+            "endTime": "2026-08-23T10:10:23.500Z",
+            "durationSeconds": 83.5,
+            "durationFormatted": "1m 23s",
+        },
+        "epochLosses": [{"epoch": 1, "loss": 2.5}, {"epoch": 2, "loss": 1.0}, {"epoch": 3, "loss": 0.25}],
+        "autoStopped": None,
+        "provenance": {
+            "namespace": "team",
+            "run": "identity",
+            "runUid": "run-uid-1",
+            "specDigest": "sha256:" + "5" * 64,
+            "model": "demo",
+            "baseModelDigest": "sha256:" + "b" * 64,
+            "dataDigest": DATA_DIGEST,
+            "datasets": [{"name": "oneseek_identity_v1", "digest": DATA_DIGEST, "rows": 120}],
+            "parent": None,
+        },
+    }
+    assert ArtifactMetadata.from_bytes(data).canonical_bytes() == data
+
+
+def test_training_results_keep_the_old_form_with_null_for_what_was_not_measured(staging: Path, certified: Path) -> None:
+    report = certify(staging, certified)
+    found = json.loads((certified / report.version.dna / "training_results.json").read_bytes())
+    assert (found["dna"], found["version"], found["baseModels"]) == (report.version.dna, "1.0", ["tiny"])
+    assert (found["final_loss"], found["duration_seconds"], found["timestamp"]) == (0.25, 83.5, CREATED_AT[:-1])
+    unmeasured = {"validation_accuracy", "fairness_score", "bias_score", "consensus_accuracy"}
+    assert {key for key, value in found["metrics"].items() if value is None} == unmeasured
+    assert set(found["fairness_metrics"].values()) == {None}
+
+
+def test_epochs_are_numbered_from_the_end_when_only_the_newest_are_kept(staging: Path, certified: Path) -> None:
+    weights = (staging / "adapter" / "adapter_model.safetensors").read_bytes()
+    (staging / "adapter" / "training_report.json").write_text(json.dumps(train_report(weights, epochs=200)))
+    report = certify(staging, certified, epochs=300)
+    found = json.loads((certified / report.version.dna / "metadata.json").read_bytes())
+    assert [row["epoch"] for row in found["epochLosses"]] == [198, 199, 200]
+
+
+def test_the_base_model_goes_by_its_name_and_not_by_a_pods_path(staging: Path, certified: Path) -> None:
+    config = adapter_config(base_model_name_or_path="/models/base", inference_mode=True)
+    (staging / "adapter" / "adapter_config.json").write_text(json.dumps(config))
+    report = certify(staging, certified)
+    found = json.loads((certified / report.version.dna / "adapter_config.json").read_bytes())
+    assert found == config | {"base_model_name_or_path": "tiny"}
+
+
+def test_certifying_twice_gives_the_same_folder(staging: Path, certified: Path, tmp_path: Path) -> None:
+    first = certify(staging, certified)
+    before = tree_of(certified)
+    assert certify(staging, certified) == first
+    assert tree_of(certified) == before
+    (tmp_path / "elsewhere").mkdir()
+    assert certify(staging, tmp_path / "elsewhere") == first
+    assert tree_of(tmp_path / "elsewhere") == before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda f: (f / "adapter_config.json").write_text("{}"), id="changed"),
+        pytest.param(lambda f: (f / "metadata.json").unlink(), id="missing"),
+        pytest.param(lambda f: (f / "manifest.json").write_text("{}"), id="manifest"),
+        pytest.param(lambda f: (f / "extra").write_text("x"), id="extra"),
+        pytest.param(lambda f: (f / "link").symlink_to("metadata.json"), id="link"),
+        pytest.param(lambda f: [path.unlink() for path in f.rglob("*") if path.is_file()], id="emptied"),
+    ],
+)
+def test_a_version_that_was_changed_is_never_overwritten(
+    staging: Path, certified: Path, damage: Callable[[Path], object]
+) -> None:
+    home = certified / certify(staging, certified).version.dna
+    damage(home)
+    before = tree_of(home)
+    with pytest.raises(JobError) as raised:
+        certify(staging, certified)
+    assert (raised.value.reason, raised.value.exit_code) == (names.ARTIFACT_INVALID, ExitCode.BAD_ARTIFACT)
+    assert tree_of(home) == before
+    assert [child.name for child in certified.iterdir()] == [home.name]
+
+
+Change = Callable[[Path], object]
+
+
+def config(**changes: object) -> Change:
+    return lambda folder: (folder / "adapter_config.json").write_text(json.dumps(adapter_config(**changes)))
+
+
+def report(**changes: object) -> Change:
+    def change(folder: Path) -> None:
+        weights = (folder / "adapter_model.safetensors").read_bytes()
+        (folder / "training_report.json").write_text(json.dumps(train_report(weights, **changes)))
+
+    return change
+
+
+def weights(data: bytes) -> Change:
+    return lambda folder: stage_adapter(folder.parent, weights=data)
+
+
+A, B = LORA_SHAPES
+BAD: dict[str, tuple[Change, str]] = {
+    "no-config": (lambda f: (f / "adapter_config.json").unlink(), "there is no file adapter_config.json"),
+    "config-a-link": (
+        lambda f: (f / "adapter_config.json").rename(f / "x") and (f / "adapter_config.json").symlink_to("x"),
+        "there is no file adapter_config.json",
+    ),
+    "config-no-json": (lambda f: (f / "adapter_config.json").write_text("{"), "adapter_config.json is no JSON"),
+    "config-list": (lambda f: (f / "adapter_config.json").write_text("[]"), "adapter_config.json is no JSON object"),
+    "not-lora": (config(peft_type="IA3"), "peft_type 'IA3', but a LORA adapter was asked for"),
+    "other-rank": (config(r=8), "adapter_config.json has r 8, but the run asked for 4"),
+    "other-alpha": (config(lora_alpha=1), "adapter_config.json has lora_alpha 1, but the run asked for 8"),
+    "no-base": (config(base_model_name_or_path=""), "names no base model"),
+    "config-nan": (config(lora_dropout=float("nan")), "holds a value that JSON cannot"),
+    "no-report": (lambda f: (f / "training_report.json").unlink(), "there is no file training_report.json"),
+    "report-cut": (lambda f: (f / "training_report.json").write_text("{"), "training_report.json cannot be used"),
+    "report-lacks": (lambda f: (f / "training_report.json").write_text("{}"), "Field required at steps"),
+    "loss-nan": (report(finalLoss=float("nan")), "training_report.json"),
+    "other-weights": (report(weightsDigest=DATA_DIGEST), f"but training reported {DATA_DIGEST}: it was changed after"),
+    "no-weights": (lambda f: (f / "adapter_model.safetensors").unlink(), "there is no file adapter_model.safetensors"),
+    "weights-a-link": (
+        lambda f: [(f / "adapter_model.safetensors").unlink(), (f / "adapter_model.safetensors").symlink_to("/etc/passwd")],
+        "there is no file adapter_model.safetensors",
+    ),
+    "weights-a-pickle": (weights(b"\x80\x02}q\x00." * 9), "adapter_model.safetensors cannot be used: its header claims"),
+    "no-tensors": (weights(raw_safetensors({}, b"")), "holds no tensors"),
+    "not-only-lora": (weights(safetensors(LORA_SHAPES | {"lm_head.weight": (2, 2)})), "lm_head.weight, which is no LoRA"),
+    "tensor-of-other-rank": (weights(safetensors({A: (8, 8), B: (8, RANK)})), "of shape [8, 8], which has not rank 4"),
+    "half-a-pair": (weights(safetensors({A: LORA_SHAPES[A]})), "holds only lora_A of"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "sentence"), BAD.values(), ids=BAD.keys())
+def test_what_is_no_adapter_of_the_run_is_refused_and_leaves_nothing(
+    staging: Path, certified: Path, change: Change, sentence: str
+) -> None:
+    change(staging / "adapter")
+    with pytest.raises(JobError) as raised:
+        certify(staging, certified)
+    assert (raised.value.reason, raised.value.exit_code) == (names.ARTIFACT_INVALID, ExitCode.BAD_ARTIFACT)
+    assert raised.value.message.startswith("run identity left nothing that may be certified: ")
+    assert sentence in raised.value.message
+    assert list(certified.iterdir()) == []
+
+
+class Steps:
+    """Calls `act` instead of the n-th durable step (fsync or rename), counted from 1."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, act: Callable[[], object]) -> None:
+        self.taken: list[str] = []
+        fsync, rename = os.fsync, os.rename
+
+        def step(name: str, real: Callable[..., Any], *arguments: Any) -> Any:
+            self.taken.append(name)
+            if len(self.taken) == at:
+                act()
+            return real(*arguments)
+
+        def describe(handle: int) -> str:
+            return Path(f"/proc/self/fd/{handle}").readlink().name
+
+        monkeypatch.setattr(os, "fsync", lambda handle: step(f"fsync {describe(handle)}", fsync, handle))
+        monkeypatch.setattr(os, "rename", lambda a, b: step(f"rename {Path(a).name} {Path(b).name}", rename, a, b))
+
+
+EXPECTED_STEPS = 11
+
+
+def test_every_file_and_folder_is_durable_before_the_name_appears(
+    staging: Path, certified: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = Steps(monkeypatch, 0, lambda: None)
+    dna = certify(staging, certified).version.dna
+    assert sorted(steps.taken[:7]) == sorted(
+        [
+            "fsync adapter_model.safetensors",
+            "fsync adapter_model.safetensors",
+            "fsync adapter_config.json",
+            "fsync adapter_config.json",
+            "fsync metadata.json",
+            "fsync training_results.json",
+            "fsync manifest.json",
+        ]
+    )
+    assert steps.taken[7:] == [
+        "fsync tiny-adapter",
+        "fsync .incoming-run-uid-1",
+        f"rename .incoming-run-uid-1 {dna}",
+        "fsync oneseek-certified",
+    ]
+    assert len(steps.taken) == EXPECTED_STEPS
+
+
+def listed(certified: Path) -> list[str]:
+    return [child.name for child in certified.iterdir() if not child.name.startswith(".")]
+
+
+def fail() -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("at", range(1, EXPECTED_STEPS + 1))
+def test_an_error_at_any_step_shows_no_version_and_a_rerun_succeeds(
+    staging: Path, certified: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    with monkeypatch.context() as patched:
+        Steps(patched, at, fail)
+        with pytest.raises(OSError, match="No space"):
+            certify(staging, certified)
+    if at < EXPECTED_STEPS:
+        assert list(certified.iterdir()) == []  # not even a dot name: it would keep the volume full
+    version = certify(staging, certified).version
+    assert [child.name for child in certified.iterdir()] == [version.dna]
+
+
+def certify_until_killed(staging: Path, certified: Path, at: int) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        Steps(patched, at, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        certify(staging, certified)
+
+
+@pytest.mark.parametrize("at", range(1, EXPECTED_STEPS + 1))
+def test_a_kill_at_any_step_leaves_only_dot_names_and_the_rerun_gives_the_same_bytes(
+    staging: Path, certified: Path, tmp_path: Path, at: int
+) -> None:
+    (tmp_path / "undisturbed").mkdir()
+    undisturbed = certify(staging, tmp_path / "undisturbed")
+    process = multiprocessing.get_context("fork").Process(target=certify_until_killed, args=(staging, certified, at))
+    process.start()
+    process.join(30)
+    assert process.exitcode == -signal.SIGKILL
+    if at < EXPECTED_STEPS:
+        assert listed(certified) == []
+    assert certify(staging, certified) == undisturbed
+    assert tree_of(certified) == tree_of(tmp_path / "undisturbed")
+    assert [child.name for child in certified.iterdir()] == [undisturbed.version.dna]

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from oneseek_core import names
+from oneseek_core.errors import JobError
+from oneseek_core.job_contract import TreeReport
+from oneseek_core.names import ExitCode
+from oneseek_runtime.certify import job as certify_job
+from oneseek_runtime.tree import job
+from support.artifacts import certify_request, environment, stage_adapter, tree_of
+
+FAMILY = "OneSeek-7B-Zero"
+
+
+@pytest.fixture
+def claim(tmp_path: Path) -> Path:
+    (tmp_path / "claim" / "oneseek-certified").mkdir(parents=True)
+    return tmp_path / "claim"
+
+
+@pytest.fixture
+def versions(claim: Path, tmp_path: Path) -> tuple[str, str]:
+    stage_adapter(tmp_path / "staging")
+    first, second = (
+        certify_job.run(
+            environment(certify_request(tmp_path / "staging", claim / "oneseek-certified", major=major))
+        ).version.dna
+        for major in (1, 2)
+    )
+    return first, second
+
+
+def point(claim: Path, current: str | None, family: str = FAMILY) -> TreeReport:
+    return job.run(environment({"modelsRoot": str(claim), "family": family, "current": current}))
+
+
+def test_link_and_marker_name_the_version(claim: Path, versions: tuple[str, str]) -> None:
+    certified = claim / "oneseek-certified"
+    for dna in (*versions, versions[0], versions[0]):
+        assert point(claim, dna) == TreeReport(current=dna)
+        assert (certified / f"{FAMILY}-CURRENT").readlink() == Path(dna)
+        assert (certified / f"{FAMILY}-CURRENT.txt").read_text() == f"/app/models/oneseek-certified/{dna}"
+    assert not [child for child in certified.iterdir() if child.name.startswith(".")]
+
+
+def test_without_a_version_both_are_removed(claim: Path, versions: tuple[str, str]) -> None:
+    point(claim, versions[0])
+    assert point(claim, None) == point(claim, None) == TreeReport()
+    assert not list((claim / "oneseek-certified").glob("*CURRENT*"))
+
+
+def test_a_note_for_people_is_written_once(claim: Path, versions: tuple[str, str]) -> None:
+    readme = claim / "oneseek-certified" / "README.md"
+    point(claim, versions[0])
+    assert "manifest.json" in readme.read_text()
+    readme.write_text("ours")
+    point(claim, versions[1])
+    assert readme.read_text() == "ours"
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        pytest.param(lambda dna: dna.replace("v1.", "v7."), "holds no certified version", id="no-such-version"),
+        pytest.param(lambda _: "../basemodeller", "is not a DNA", id="path"),
+        pytest.param(lambda _: "OneSeek-7B-Zero.v1.0", "is not a DNA", id="stem"),
+        pytest.param(lambda dna: dna.replace(FAMILY, "Other"), "a version of Other", id="other-family"),
+    ],
+)
+def test_what_is_no_version_here_is_refused_and_nothing_moves(
+    claim: Path, versions: tuple[str, str], make: Callable[[str], str], sentence: str
+) -> None:
+    point(claim, versions[0])
+    before = tree_of(claim)
+    with pytest.raises(JobError) as raised:
+        point(claim, make(versions[0]))
+    assert (raised.value.reason, raised.value.exit_code) == (names.ARTIFACT_INVALID, ExitCode.BAD_ARTIFACT)
+    assert sentence in raised.value.message
+    assert tree_of(claim) == before
+    assert (claim / "oneseek-certified" / f"{FAMILY}-CURRENT").readlink() == Path(versions[0])
+
+
+def test_a_folder_in_the_links_place_is_not_removed(claim: Path, versions: tuple[str, str]) -> None:
+    folder = claim / "oneseek-certified" / f"{FAMILY}-CURRENT"
+    folder.mkdir()
+    with pytest.raises(JobError, match="is no link but a file or folder; move it away"):
+        point(claim, versions[0])
+    assert folder.is_dir()
+
+
+@pytest.mark.parametrize("left", ["CURRENT", "nothing"])
+def test_a_failure_while_moving_leaves_the_old_target_and_a_rerun_succeeds(
+    claim: Path, versions: tuple[str, str], monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    first, second = versions
+    link = claim / "oneseek-certified" / f"{FAMILY}-CURRENT"
+    if left == "CURRENT":
+        point(claim, first)
+
+    def killed(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(OSError, match="Input/output"):
+            point(claim, second)
+    assert (link.readlink() == Path(first)) if left == "CURRENT" else not link.is_symlink()
+    point(claim, second)
+    assert link.readlink() == Path(second)
+    assert not [child for child in link.parent.iterdir() if child.name.startswith(".")]
