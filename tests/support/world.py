@@ -237,7 +237,7 @@ class World:
                         precision="fp32",
                         device="cpu",
                         weights_digest=DIGEST,
-                    )  # fmt: skip
+                    )
                 )
             case "certify":
                 asked = CertifyRequest.model_validate(request)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -39,6 +40,9 @@ def run(environment: Mapping[str, str]) -> None:
         # torch and transformers take ten seconds of CPU time to import: a wrong folder is refused before that. A tenth
         # of it is the collector's, which looks again and again at a million objects that all stay.
         gc.disable()
+        # Read when torch's OpenMP is loaded. Its threads else wait for one another by spinning: on two cores shared with
+        # other busy processes a token then took over a second, and a tenth of that with threads that sleep.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         serving = importlib.import_module("oneseek_runtime.engine.serving")
         serving.serve(settings, base, adapter)
     except EngineStartError as error:

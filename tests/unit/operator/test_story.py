@@ -26,7 +26,7 @@ def canonical(world: World) -> dict[str, Any]:
     model = world.objects[("OneSeekModel", "team", "zero")]["status"]
     run = world.objects[("TrainingRun", "team", "first")]["status"]
     return {
-        "objects": sorted(key[:2] + (key[2].split("-tree-")[0],) for key in world.objects if key[0] not in ("Pod",)),
+        "objects": sorted((*key[:2], key[2].split("-tree-")[0]) for key in world.objects if key[0] != "Pod"),
         "model": {key: model.get(key) for key in ("counters", "baseModel", "colour", "replicas", "selector", "url")},
         "current": model["current"]["dna"].rsplit(".", 2)[0],
         "states": [(item["state"]) for item in model["versions"]],

@@ -1,0 +1,107 @@
+"""The chart as helm renders it: what is asked for, what is refused, and no more rights than handlers use."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from support.kube import ROOT
+
+IMAGES = ["--set", "images.operator=op:1", "--set", "images.slim=slim:1", "--set", "images.runtime=rt:1"]
+
+
+def render(*arguments: str, images: bool = True) -> list[dict[str, Any]]:
+    """What `helm template` gives."""
+    command = [str(ROOT / ".local/bin/helm"), "template", "oneseek", str(ROOT / "charts/oneseek")]
+    command += ["-n", "sys", "--kube-version", "1.34.0"]
+    done = subprocess.run(
+        [*command, *(IMAGES if images else []), *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    if done.returncode:
+        raise AssertionError(done.stderr)
+    return [item for item in yaml.safe_load_all(done.stdout) if item]
+
+
+def of_kind(objects: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """The rendered objects of a kind."""
+    return [item for item in objects if item["kind"] == kind]
+
+
+def test_the_whole_cluster_is_watched_with_a_cluster_role() -> None:
+    objects = render()
+    assert len(of_kind(objects, "ClusterRole")) == 1
+    assert of_kind(objects, "Role") == []
+    env = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "ONESEEK_NAMESPACES", "value": ""} in env
+
+
+def test_named_namespaces_need_no_cluster_wide_rights() -> None:
+    objects = render("--set", "namespaces={a,b}")
+    assert of_kind(objects, "ClusterRole") == of_kind(objects, "ClusterRoleBinding") == []
+    assert [item["metadata"]["namespace"] for item in of_kind(objects, "Role")] == ["a", "b"]
+    assert {item["subjects"][0]["namespace"] for item in of_kind(objects, "RoleBinding")} == {"sys"}
+
+
+@pytest.mark.parametrize("arguments", [[], ["--set", "namespaces={a}"]], ids=["cluster", "namespaced"])
+def test_rights_are_named_one_by_one(arguments: list[str]) -> None:
+    for role in [item for item in render(*arguments) if item["kind"] in ("Role", "ClusterRole")]:
+        for rule in role["rules"]:
+            assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
+            assert "secrets" not in rule["resources"]
+            if set(rule["resources"]) & {"oneseekmodels", "trainingruns"}:
+                assert not {"create", "update", "delete"} & set(rule["verbs"]), "the operator never writes a spec"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--set", "images.slim="], "slim"),
+        (["--set", "image=x"], "image"),
+        (["--set", "huggingFace.endpoint=ftp://x"], "endpoint"),
+        (["--set", "operator.candidateDeadlineSeconds=1"], "candidateDeadlineSeconds"),
+        (["--set", "namespaces={Bad_Name}"], "namespaces"),
+    ],
+)
+def test_values_that_mean_nothing_are_refused(arguments: list[str], sentence: str) -> None:
+    with pytest.raises(AssertionError, match=sentence):
+        render(*arguments)
+
+
+def test_images_must_be_named() -> None:
+    with pytest.raises(AssertionError, match="images"):
+        render(images=False)
+
+
+def test_the_definitions_are_kept_when_the_chart_goes() -> None:
+    definitions = of_kind(render(), "CustomResourceDefinition")
+    assert {item["metadata"]["name"] for item in definitions} == {"oneseekmodels.oneseek.io", "trainingruns.oneseek.io"}
+    for item in definitions:
+        assert item["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert of_kind(render("--set", "crds.install=false"), "CustomResourceDefinition") == []
+
+
+def test_the_operators_pod_meets_the_restricted_standard() -> None:
+    pod = of_kind(render(), "Deployment")[0]["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    security = pod["containers"][0]["securityContext"]
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["readOnlyRootFilesystem"] is True
+    assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_never_two_operators_at_once() -> None:
+    deployment = of_kind(render(), "Deployment")[0]
+    assert deployment["spec"]["replicas"] == 1
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_pull_secrets_reach_the_operator_and_its_pods() -> None:
+    deployment = of_kind(render("--set", "images.pullSecrets={one,two}"), "Deployment")[0]
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}]
+    env = {item["name"]: item["value"] for item in pod["containers"][0]["env"]}
+    assert env["ONESEEK_IMAGE_PULL_SECRETS"] == "one two"

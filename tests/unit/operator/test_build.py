@@ -1,0 +1,159 @@
+"""What the operator makes, as plain data: nobody gets more than it needs."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.training_run import Resolved, TrainingRun
+from oneseek_operator.build import model as build_model
+from oneseek_operator.build import run as build_run
+from oneseek_operator.build import serving
+from support.makers import DIGEST, SETTINGS, model_manifest, run_manifest
+
+META = {"uid": "u-1", "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 1}
+DNA = "OneSeek-7B-Zero.v1.0.sv.dsIdentity.8f3a1c9d.2e7f4b1a"
+
+
+def model(**spec: Any) -> OneSeekModel:
+    """A parsed model."""
+    manifest = model_manifest(**spec)
+    manifest["metadata"] |= META
+    return OneSeekModel.model_validate(manifest)
+
+
+def run(**spec: Any) -> TrainingRun:
+    """A parsed run that is ready for every Job."""
+    manifest = run_manifest(**spec)
+    manifest["metadata"] |= META
+    resolved = Resolved(
+        spec_digest=DIGEST, base_model_digest=DIGEST, data_digest=DIGEST, language="sv", tags=["Identity"],
+        created_at="2026-01-01T00:00:00.000Z", major=1, micro=0, samples=3,
+    )  # fmt: skip
+    parsed = TrainingRun.model_validate(manifest)
+    return parsed.model_copy(update={"status": parsed.status.model_copy(update={"resolved": resolved})})
+
+
+def jobs() -> dict[str, dict[str, Any]]:
+    """Every Job there is."""
+    return {
+        "base": build_model.base_job(model(), SETTINGS),
+        "tree": build_model.tree_job(model(), SETTINGS, dna=DNA, since="2026-01-01T00:00:00Z"),
+        "prepare": build_run.prepare_job(run(), model(), SETTINGS),
+        "train": build_run.train_job(run(), model(), SETTINGS, attempt=1),
+        "certify": build_run.certify_job(run(), model(), SETTINGS),
+    }
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    """Every pod spec there is."""
+    made = {name: job["spec"]["template"]["spec"] for name, job in jobs().items()}
+    for name, dna in (("base-serving", None), ("serving", DNA)):
+        colour = serving.colour_of(model(), SETTINGS, dna=dna, digest=DIGEST if dna else None)
+        made[name] = serving.deployment(model(), colour, replicas=1)["spec"]["template"]["spec"]
+    return made
+
+
+@pytest.mark.parametrize("name", sorted(pods()))
+def test_every_pod_meets_the_restricted_standard_and_has_no_token(name: str) -> None:
+    spec = pods()[name]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault"
+    for container in [*spec["containers"], *spec.get("initContainers", [])]:
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    for volume in spec["volumes"]:
+        assert set(volume) - {"name"} <= {"emptyDir", "persistentVolumeClaim", "configMap"}
+
+
+@pytest.mark.parametrize("name", sorted(pods()))
+def test_pods_on_a_claim_for_one_node_run_on_one_node(name: str) -> None:
+    term = pods()[name]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0]
+    assert term["topologyKey"] == "kubernetes.io/hostname"
+    assert term["labelSelector"]["matchLabels"] == {names.LABEL_CLAIM: "zero-models"}
+
+
+def test_pods_on_a_shared_claim_run_anywhere() -> None:
+    shared = model(storage={"size": "1Gi", "accessMode": "ReadWriteMany"})
+    assert "affinity" not in build_model.base_job(shared, SETTINGS)["spec"]["template"]["spec"]
+
+
+def mounts(spec: dict[str, Any], container: int = 0) -> dict[str, tuple[str, bool]]:
+    """Mount path -> (sub path, read-only) of the claim's mounts."""
+    return {
+        item["mountPath"]: (item.get("subPath", ""), item.get("readOnly", False))
+        for item in spec["containers"][container]["volumeMounts"]
+        if item["name"] == "models"
+    }
+
+
+def test_the_train_pod_writes_only_its_adapter_folder() -> None:
+    assert mounts(pods()["train"]) == {
+        "/models/base": ("basemodeller/tiny", True),
+        "/staging/data": (".staging/u-1/data", True),
+        "/staging/adapter": (".staging/u-1/adapter", False),
+    }
+
+
+def test_the_certify_pod_cannot_change_what_training_left() -> None:
+    assert mounts(pods()["certify"])["/staging"] == (".staging/u-1", True)
+
+
+def test_serving_pods_mount_their_version_by_dna_and_nothing_to_write() -> None:
+    spec = pods()["serving"]
+    engine = spec["initContainers"][0]
+    assert engine["restartPolicy"] == "Always", "a native sidecar: it outlives the Starlette sidecar"
+    found = {item["mountPath"]: item for item in engine["volumeMounts"] if item["name"] == "models"}
+    assert found["/models/adapter"]["subPath"] == f"oneseek-certified/{DNA}"
+    assert all(item["readOnly"] for item in found.values())
+    assert all(read_only for _, read_only in mounts(spec).values())
+
+
+def test_a_users_image_sees_a_scratch_folder_and_not_the_claim() -> None:
+    copy_container = pods()["base"]["initContainers"][0]
+    assert [item["name"] for item in copy_container["volumeMounts"]] == ["import"]
+
+
+def test_jobs_are_not_cleaned_away_and_final_errors_are_not_tried_again() -> None:
+    for job in jobs().values():
+        assert "ttlSecondsAfterFinished" not in job["spec"]
+        rules = job["spec"]["podFailurePolicy"]["rules"]
+        assert rules[0]["action"] == "Ignore", "an evicted pod does not count"
+        assert rules[1]["onExitCodes"]["values"] == list(names.FINAL_EXIT_CODES)
+    assert jobs()["train"]["spec"]["backoffLimit"] == 0
+
+
+def test_equal_inputs_give_equal_manifests_and_touch_nothing() -> None:
+    given = model()
+    before = copy.deepcopy(given.model_dump())
+    assert build_model.base_job(given, SETTINGS) == build_model.base_job(given, SETTINGS)
+    assert given.model_dump() == before
+
+
+def test_a_colour_changes_with_the_version_and_with_the_template_only() -> None:
+    def colour(dna: str | None = None, **spec: Any) -> str:
+        return serving.colour_of(model(**spec), SETTINGS, dna=dna, digest=DIGEST if dna else None).name
+
+    assert colour() == colour()
+    assert colour() == colour(serving={"replicas": 7}), "replicas change within a colour"
+    assert colour() == colour(promotion={"keepWarmSeconds": 1})
+    assert colour() != colour(DNA)
+    assert colour() != colour(serving={"engine": {"resources": {"limits": {"memory": "1Gi"}}}})
+    assert colour() != colour(serving={"rateLimits": {"enabled": False}})
+
+
+def test_the_spec_digest_leaves_suspend_out() -> None:
+    assert build_run.spec_digest(run()) == build_run.spec_digest(run(suspend=True))
+    assert build_run.spec_digest(run()) != build_run.spec_digest(run(epochs=9))
+
+
+def test_owned_objects_go_with_their_owner_and_claims_do_not() -> None:
+    for job in jobs().values():
+        assert job["metadata"]["ownerReferences"][0]["uid"] == "u-1"
+    assert "ownerReferences" not in build_model.claim(model())["metadata"]
