@@ -19,7 +19,7 @@ url: ## Base URL of the demo model
 	@$(DEV) url oneseek-demo/oneseek-7b-zero
 
 cluster: ## The local cluster, with images and the operator installed, for your own use
-	@$(DEV) tools && $(DEV) up && $(DEV) images && $(DEV).install
+	@$(DEV) tools && $(DEV) up && $(DEV).install
 
 images: ## Build and push the images that changed
 	@$(DEV) images
@@ -46,7 +46,7 @@ dev-test: venv ## The local cluster itself: up, kill, up, down, nothing left
 	$(PY) -m pytest tests/dev -q
 
 cluster-test: venv ## Stories on a real API server and real pods
-	@$(DEV) --name $(TEST_CLUSTER) tools && $(DEV) --name $(TEST_CLUSTER) up && $(DEV) --name $(TEST_CLUSTER) images >/dev/null
+	@$(DEV) --name $(TEST_CLUSTER) tools && $(DEV) --name $(TEST_CLUSTER) up
 	@$(DEV).install --name $(TEST_CLUSTER) --set huggingFace.endpoint=http://hub.oneseek-hub.svc.cluster.local:8000
 	$(PY) -m pytest tests/cluster -q -n 4 --dist loadfile -m 'not prove and not serial'
 	$(PY) -m pytest tests/cluster -q -m serial

@@ -292,7 +292,7 @@ def parse_request(text: str | None, kind: type[Report]) -> Report:
     """
     if not text:
         raise JobError(
-            "BadRequest",
+            names.BAD_REQUEST,
             f"{names.REQUEST_ENV} is not set; this program is started by the operator",
             ExitCode.BAD_REQUEST,
         )
@@ -300,5 +300,5 @@ def parse_request(text: str | None, kind: type[Report]) -> Report:
         return kind.model_validate_json(text)
     except ValidationError as error:
         raise JobError(
-            "BadRequest", f"{names.REQUEST_ENV} does not fit {kind.__name__}: {error}", ExitCode.BAD_REQUEST
+            names.BAD_REQUEST, f"{names.REQUEST_ENV} does not fit {kind.__name__}: {error}", ExitCode.BAD_REQUEST
         ) from error

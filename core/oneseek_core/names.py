@@ -93,6 +93,9 @@ IMAGE_UNAVAILABLE = "ImageUnavailable"  # the kubelet cannot pull an image
 JOB_VANISHED = "JobVanished"  # somebody deleted a Job whose outcome was not in status yet
 DEADLINE_EXCEEDED = "DeadlineExceeded"  # spec.activeDeadlineSeconds
 JOB_FAILED = "JobFailed"  # the pod ended with an error that names itself in the message
+TARGET_MODULES_NOT_FOUND = "TargetModulesNotFound"  # spec.lora.targetModules names no layer of the base model
+BAD_REQUEST = "BadRequest"  # a job's arguments do not parse: operator and image are of different versions
+INTERRUPTED = "Interrupted"  # the pod was told to stop; training goes on from its checkpoint
 ARTIFACT_INVALID = "ArtifactInvalid"  # what training left is no adapter that may be certified
 
 # States of a version.

@@ -38,6 +38,11 @@ def is_pushed(name: str, tag: str) -> bool:
     return (repository / "_manifests/tags" / tag / "current/link").exists()
 
 
+def is_there(image: Image, tag: str) -> bool:
+    """Whether the registry has the image under its tag and its alias."""
+    return is_pushed(image.name, tag) and (not image.alias or is_pushed(image.name, image.alias))
+
+
 def _buildah(*words: str | Path) -> list[str | Path]:
     store = cache_folder() / "buildah"
     run_root = Path("/run/oneseek/buildah")
@@ -48,17 +53,19 @@ def ensure(names: Iterable[str]) -> dict[str, str]:
     """Afterwards the local registry has these images, built from the sources as they are now; returns their tags."""
     # A tag is taken once: somebody may be editing the sources while we build.
     tags = {name: CATALOGUE[name].tag() for name in names}
-    missing = [name for name, tag in tags.items() if not is_pushed(name, tag)]
+    missing = [name for name, tag in tags.items() if not is_there(CATALOGUE[name], tag)]
     if not missing:
         return tags
     tools.ensure()
     for name in missing:
         with _building(name):
-            if is_pushed(name, tags[name]):
+            image = CATALOGUE[name]
+            if is_there(image, tags[name]):
                 continue
-            local = build(CATALOGUE[name], tags[name])
+            local = build(image, tags[name])
             with passing_registry() as address, step(f"pushing the image {name}", quiet_below=2):
-                push(local, f"{address}/oneseek/{name}:{tags[name]}", insecure=True)
+                for tag in filter(None, (tags[name], image.alias)):
+                    push(local, f"{address}/oneseek/{name}:{tag}", insecure=True)
             _forget_old(name, local)
     return tags
 

@@ -142,7 +142,6 @@ def main() -> int:
     try:
         backend.tools()
         backend.up()
-        backend.images([], only_print=False)
         install(backend)
         demo = Demo(backend)
         namespace(backend, NAMESPACE)

@@ -30,6 +30,7 @@ class Image:
     arguments: tuple[tuple[str, str], ...] = ()
     builder: str = ""  # the image whose `dependencies` stage builds this one
     base: str = PYTHON_BASE
+    alias: str = ""  # a second tag for manifests that people write by hand; it moves with the image
 
     def dependencies_key(self) -> str:
         """What the expensive lower layers are made of."""
@@ -69,6 +70,7 @@ def _model(name: str) -> Image:
         ),
         arguments=(("MODEL", name),),
         builder="runtime",
+        alias="v1",
     )
 
 

@@ -39,8 +39,14 @@ def namespace(backend: Backend, name: str) -> None:
 
 
 def install(backend: Backend, settings: Sequence[str] = ()) -> dict[str, str]:
-    """Install or upgrade the chart and wait until the operator runs; returns the images' references."""
-    images: dict[str, str] = json.loads(backend.images([], only_print=True))
+    """Install or upgrade the chart and wait until the operator runs; returns the images' references.
+
+    The references are also left beside the kubeconfig: sources may be edited while a cluster runs, and what it runs
+    is what was installed.
+    """
+    references = backend.images([], only_print=False)
+    images: dict[str, str] = json.loads(references)
+    backend.kubeconfig().with_name("images.json").write_text(references)
     namespace(backend, NAMESPACE)
     words = [binary("helm"), "upgrade", "--install", RELEASE, str(checkout() / "charts" / "oneseek")]
     words += ["--namespace", NAMESPACE, "--wait", "--timeout", "180s"]

@@ -23,7 +23,7 @@ API_SERVICE_IP = "10.96.0.1"
 DNS_SERVICE_IP = "10.96.0.10"
 STORAGE_CLASS = "oneseek-local"
 TINY_STORAGE_CLASS = "oneseek-tiny"
-VOLUME_COUNT = 12
+VOLUME_COUNT = 30
 
 
 def checkout() -> Path:

@@ -108,7 +108,7 @@ def _source_folder(request: BaseImportRequest) -> Path:
     root = Path(request.models_root).resolve()
     path = request.source.path
     if path is None:
-        raise JobError("BadRequest", "the base model's source names nothing", ExitCode.BAD_REQUEST)
+        raise JobError(names.BAD_REQUEST, "the base model's source names nothing", ExitCode.BAD_REQUEST)
     folder = (root / path).resolve()
     if not folder.is_relative_to(root):
         raise _invalid(f"source.path {path} leads out of the claim; put the model's folder on the claim itself")

@@ -211,7 +211,7 @@ def _interrupted(step: int, steps: int) -> JobError:
     sentence = (
         f"training was asked to stop at step {step} of {steps}; a checkpoint is written and the next start goes on"
     )
-    return JobError("Interrupted", sentence, ExitCode.INTERRUPTED)
+    return JobError(names.INTERRUPTED, sentence, ExitCode.INTERRUPTED)
 
 
 def _timestamp() -> str:

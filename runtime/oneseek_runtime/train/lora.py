@@ -41,7 +41,7 @@ def add_adapter(model: Any, settings: LoraSettings, *, base_name: str, seed: int
             f"lora.targetModules names {', '.join(missing)}, but the base model {base_name} has no such layer; "
             f"its linear layers are {', '.join(sorted(linear))}"
         )
-        raise JobError(names.JOB_FAILED, sentence, ExitCode.BAD_INPUT)
+        raise JobError(names.TARGET_MODULES_NOT_FOUND, sentence, ExitCode.BAD_INPUT)
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
