@@ -46,7 +46,8 @@ async def _run() -> None:
     kinds.register(registry)
     await kopf.operator(
         registry=registry,
-        identity=socket.gethostname(),  # Kopf would ask for a user name, which an image need not have
+        # Kopf would ask for a user name, which an image need not have; its own type for this is not public.
+        identity=socket.gethostname(),  # type: ignore[arg-type]
         clusterwide=not settings.namespaces,
         namespaces=list(settings.namespaces),
         liveness_endpoint="http://0.0.0.0:8080/healthz",

@@ -38,7 +38,7 @@ def ended(kube: Kube, name: str, reason: str, *words: str, within: float = 90) -
 
 
 DATA_CASES = [
-    pytest.param("", "DatasetInvalid", ["empty"], id="empty"),
+    pytest.param("", "DatasetInvalid", ["no rows"], id="empty"),
     pytest.param('{"instruction": "a", "output": "b"}\nnot json\n', "DatasetInvalid", ["line 2"], id="not-jsonl"),
     pytest.param('{"instruction": "a", "output": "b"}\n\n{"x": 1}\n', "DatasetInvalid", ["line 3"], id="no-fields"),
     pytest.param('["a"]\n', "DatasetInvalid", ["line 1"], id="not-an-object"),

@@ -242,9 +242,13 @@ class World:
             case "certify":
                 asked = CertifyRequest.model_validate(request)
                 dna = Dna.derive(
-                    family=asked.family, version=(asked.major, asked.micro), language=asked.language,
-                    tags=tuple(asked.tags), weights_sha256="d" * 64, created_at=asked.created_at,
-                )  # fmt: skip
+                    family=asked.family,
+                    version=(asked.major, asked.micro),
+                    language=asked.language,
+                    tags=tuple(asked.tags),
+                    weights_sha256="d" * 64,
+                    created_at=asked.created_at,
+                )
                 version = CertifiedVersion(dna=str(dna), digest=DIGEST, created_at=asked.created_at, run=asked.run.name)
                 return success_message(CertifyReport(version=version))
             case "tree":
