@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from oneseek_core import names
 from oneseek_core.api.base import ApiModel, DigestText, DnaText, Timestamp
+from oneseek_core.api.v1alpha1.common import Scores
 from oneseek_core.api.v1alpha1.model import BaseModelSource
 from oneseek_core.api.v1alpha1.training_run import (
     AutoStop,
@@ -45,6 +46,7 @@ class CertifiedVersion(ApiModel):
     created_at: Timestamp
     run: str | None = None
     parent: DnaText | None = None
+    scores: Scores | None = None
 
 
 class BaseImportRequest(ApiModel):
@@ -82,6 +84,7 @@ class PrepareRequest(ApiModel):
     spec_digest: DigestText
     models_root: str = names.MODELS_ROOT
     datasets: list[DatasetInput]
+    heldout: DatasetInput | None = Field(default=None, description="Held-out questions, for the evaluate Job alone.")
     language: Literal["auto", "sv", "en", "ensv"]
 
 
@@ -93,6 +96,7 @@ class PrepareReport(ApiModel):
     samples: int = 0
     language: Literal["sv", "en", "ensv"] = "en"
     tags: list[str] = []
+    heldout: ResolvedDataset | None = None
     already_certified: CertifiedVersion | None = None
 
 
@@ -132,6 +136,55 @@ class TrainReport(ApiModel):
     auto_stopped: AutoStopped | None = None
     resumed_from_step: int | None = None
     weights_digest: DigestText = Field(description="SHA-256 of adapter_model.safetensors.")
+
+
+class EvaluateRequest(ApiModel):
+    """Answer the held-out questions with the adapter and write `<output_path>/scores.json`."""
+
+    run: Ref
+    base_path: str = "/models/base"
+    adapter_path: str = "/staging/adapter"
+    heldout_path: str = Field(default="/staging/evaluation", description="Folder with heldout.jsonl.")
+    output_path: str = "/staging/scores"
+    heldout_digest: DigestText
+    maximum_new_tokens: int = 64
+    maximum_length: int = 512
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+
+
+class HeldoutAnswer(ApiModel):
+    """What the version answered, and which of the facts it was to name the answer holds."""
+
+    question: str
+    language: Literal["sv", "en"]
+    answer: str
+    facts: list[str]
+    found: list[str]
+
+
+class EvaluatedWith(ApiModel):
+    """What was measured, on what: a score means nothing without it."""
+
+    heldout_digest: DigestText
+    weights_digest: DigestText = Field(description="SHA-256 of the adapter_model.safetensors that was measured.")
+    maximum_new_tokens: int
+    maximum_length: int
+    precision: str
+    device: str
+
+
+class ScoresFile(Scores):
+    """scores.json: the scores, and the answers they come from (the first ones, where all would be too many)."""
+
+    evaluated_with: EvaluatedWith
+    answers: list[HeldoutAnswer] = []
+
+
+class EvaluateReport(ApiModel):
+    """What the version scored; the answers themselves stay in scores.json."""
+
+    scores: Scores
+    digest: DigestText = Field(description="SHA-256 of scores.json.")
 
 
 class TrainProgress(ApiModel):
@@ -177,12 +230,54 @@ class CertifyRequest(ApiModel):
     lora: LoraSettings
     auto_stop: AutoStop | None = None
     parent: DnaText | None = None
+    signing_keys_path: str | None = Field(
+        default=None, description="Folder with `signing.key` and `ledger.key`; absent: certified without signature."
+    )
+    images: dict[str, str] = Field(
+        default={}, description="Role (train, evaluate, certify) -> image with digest, for the provenance."
+    )
 
 
 class CertifyReport(ApiModel):
     """The certified folder."""
 
     version: CertifiedVersion
+    signed: bool = False
+
+
+class VerifyRequest(ApiModel):
+    """Verify the certified folder at `adapter_path` (copying it to `target_path`) and the base model at `base_path`.
+
+    What is None is not checked. `verify` does it once; `watch` does it every `interval_seconds` and never copies.
+    """
+
+    adapter_path: str | None = None
+    dna: DnaText | None = None
+    digest: DigestText | None = None
+    target_path: str | None = Field(default=None, description="Empty folder of the pod alone; what is loaded.")
+    trusted_keys: str | None = Field(default=None, description="Folder of public keys, PEM, as *.pub or *.pem.")
+    require_signature: bool = True
+    rank: int | None = None
+    base_name: str | None = None
+    base_path: str | None = None
+    base_digest: DigestText | None = None
+    interval_seconds: int = Field(default=300, ge=1)
+    port: int = names.PORT_VERIFY
+
+
+class VerifyReport(ApiModel):
+    """What the verifier found: `ok` with reason Verified, or why not. GET /verdict of a watching verifier."""
+
+    ok: bool
+    reason: str
+    message: str
+    dna: DnaText | None = None
+    digest: DigestText | None = None
+    signed_by: str | None = Field(default=None, description="Hex SHA-256 of the public key that the signature fits.")
+    base_digest: DigestText | None = None
+    files: int = 0
+    bytes: int = 0
+    checked_at: Timestamp | None = Field(default=None, description="When a watching verifier ended this round.")
 
 
 class TreeRequest(ApiModel):

@@ -24,6 +24,8 @@ LABEL_RUN = "oneseek.io/run"
 LABEL_COLOUR = "oneseek.io/colour"
 LABEL_CLAIM = "oneseek.io/claim"
 ANNOTATION_DNA = "oneseek.io/dna"
+ANNOTATION_TEMPLATE = "oneseek.io/template"  # hash of what was applied, so that nothing is applied twice
+ANNOTATION_KEYS = "oneseek.io/keys"  # on the trusted keys: `pending` until the Secret with their private halves exists
 ANNOTATION_FLIPPED_AT = "oneseek.io/flipped-at"  # on the Service: when its selector last moved
 
 # The fixed mount (old readers have it written into marker files) and what lies below it.
@@ -43,6 +45,8 @@ SERVING_ENV = "ONESEEK_SERVING"  # the sidecar's and engine's settings: one JSON
 PORT_PUBLIC = 8080  # the legacy and OpenAI API
 PORT_INTERNAL = 8081  # state, probe and drain: for the operator and the kubelet
 PORT_ENGINE = 8000  # OpenAI API on the pod's loopback
+PORT_RECORDS = 8082  # the records service
+PORT_VERIFY = 8083  # the watching verifier's verdict
 
 USER_ID = 10001  # every pod runs as this user and group; fsGroup opens the claim to it
 
@@ -51,6 +55,8 @@ READY = "Ready"
 RECONCILING = "Reconciling"
 STALLED = "Stalled"
 BASE_MODEL_IMPORTED = "BaseModelImported"
+VERIFIED = "Verified"  # condition: what serves is what was certified, looked at on an interval
+RECORDS_AVAILABLE = "RecordsAvailable"  # condition: transitions reach the ledger
 CURRENT_PUBLISHED = "CurrentPublished"  # the CURRENT link on the claim points at what answers
 
 # Reasons of a model.
@@ -63,13 +69,17 @@ CLAIM_NOT_FOUND = "ClaimNotFound"  # spec.storage.claimName names no claim in th
 CLAIM_NOT_BOUND = "ClaimNotBound"  # the claim waits for a volume that does not come
 CLAIM_IN_USE = "ClaimInUse"  # the claim carries another model's marker
 STORAGE_FULL = "StorageFull"  # the volume has no room for what was to be written
+MAKING_KEYS = "MakingKeys"  # the signing keys, or the list of trusted ones, are being written
 STARTING_ENGINE = "EngineStarting"  # a colour's pods are not ready yet
 ENGINE_FAILED = "EngineFailed"  # a colour's pod crashes
 BASE_SERVING = "BaseModelServing"  # no certified version yet: the base model answers
 SERVING = "Serving"  # the sidecar reported the DNA in status.current
 ROLLING_OUT = "RollingOut"  # a candidate's colour is being started and probed
 SCALED_TO_ZERO = "ScaledToZero"  # spec.serving.replicas is 0
+GATE_MISSED = "GateMissed"  # the scores are below promotion.gate
 PROBE_FAILED = "ProbeFailed"  # the candidate's preview did not answer as it must
+
+RECORDS_UNAVAILABLE = "RecordsUnavailable"  # the ledger cannot be written; promotions wait, serving does not
 
 # Reasons of a run.
 QUEUED = "Queued"  # another run of the same model is under way
@@ -79,6 +89,7 @@ MODEL_NOT_READY = "ModelNotReady"  # the model's base is not imported yet
 MODEL_DELETED = "ModelDeleted"  # the model went away while the run was under way
 PREPARING = "Preparing"
 TRAINING = "Training"
+EVALUATING = "Evaluating"
 CERTIFYING = "Certifying"
 CERTIFIED = "Certified"
 ALREADY_CERTIFIED = "AlreadyCertified"  # the claim holds a version this very run made before
@@ -97,6 +108,34 @@ TARGET_MODULES_NOT_FOUND = "TargetModulesNotFound"  # spec.lora.targetModules na
 BAD_REQUEST = "BadRequest"  # a job's arguments do not parse: operator and image are of different versions
 INTERRUPTED = "Interrupted"  # the pod was told to stop; training goes on from its checkpoint
 ARTIFACT_INVALID = "ArtifactInvalid"  # what training left is no adapter that may be certified
+SIGNING_KEY_INVALID = "SigningKeyInvalid"  # a key of the signing Secret is missing, damaged or of another kind
+
+# Reasons of the verifier: why a certified folder or a base model is refused. BASE_DIGEST_DIFFERS is one of them too.
+ARTIFACT_VERIFIED = "Verified"
+UNVERIFIED = "Unverified"  # the watching verifier's first round is under way
+ARTIFACT_MISSING = "ArtifactMissing"  # there is no such folder
+ARTIFACT_UNREADABLE = "ArtifactUnreadable"  # the volume gives errors, or the folder is no folder
+FILE_NOT_PLAIN = "FileNotPlain"  # a symlink, hard link, socket, device or pipe
+FILE_NAME_INVALID = "FileNameInvalid"  # a name that leaves the folder, or that nobody could type
+FILE_UNKNOWN = "FileUnknown"  # a file that the manifest does not list, or that no version has
+FILE_MISSING = "FileMissing"  # a file that the manifest lists, or that every version has
+FILE_CHANGED = "FileChanged"  # bytes that are not those in the manifest
+MANIFEST_INVALID = "ManifestInvalid"  # no manifest, or one that we would not have written
+ARTIFACT_DIGEST_DIFFERS = "ArtifactDigestDiffers"  # another folder of the same name: its manifest is not the pinned one
+DNA_DIFFERS = "DnaDiffers"  # folder name, metadata, weights or time do not fit the DNA
+SIGNATURE_MISSING = "SignatureMissing"
+SIGNATURE_INVALID = "SignatureInvalid"  # damaged, forged, or of another folder
+SIGNATURE_UNTRUSTED = "SignatureUntrusted"  # made with a key that is not among the trusted ones
+TRUSTED_KEYS_INVALID = "TrustedKeysInvalid"  # there is no public key to check signatures with
+LEDGER_PROOF_INVALID = "LedgerProofInvalid"
+PROVENANCE_INVALID = "ProvenanceInvalid"
+METADATA_INVALID = "MetadataInvalid"
+PICKLE_FOUND = "PickleFound"  # a pickle where none may be
+CODE_FOUND = "CodeFound"  # auto_map: the configuration brings code of its own
+CONFIG_INVALID = "AdapterConfigInvalid"
+WEIGHTS_INVALID = "WeightsInvalid"  # a damaged or hostile safetensors header, or tensors that are no LoRA
+RANK_DIFFERS = "RankDiffers"  # configuration, metadata, tensors or request name another rank
+BASE_DIFFERS = "BaseModelDiffers"  # the version was trained on another base model
 
 # States of a version.
 STATE_CERTIFIED = "Certified"
@@ -104,6 +143,7 @@ STATE_REJECTED = "Rejected"
 STATE_CANDIDATE = "Candidate"
 STATE_CURRENT = "Current"
 STATE_PREVIOUS = "Previous"
+STATE_QUARANTINED = "Quarantined"
 
 
 class ExitCode(IntEnum):

@@ -16,6 +16,8 @@ from oneseek_core import names
 from oneseek_operator.cluster.client import Cluster
 from oneseek_operator.deps import Deps
 from oneseek_operator.handlers import events, kinds
+from oneseek_operator.identity import load_key
+from oneseek_operator.records import Records
 from oneseek_operator.settings import Settings
 from oneseek_operator.sidecars import Sidecars
 
@@ -26,14 +28,16 @@ async def _configure(settings: kopf.OperatorSettings, memo: Any, **_: object) ->
     settings.watching.server_timeout = 300
     settings.networking.request_timeout = 30
     settings.background.cancellation_polling = 5
-    memo.deps = Deps(
-        settings=Settings.from_environment(os.environ), cluster=await Cluster.connect(), sidecars=Sidecars.connect()
-    )
+    own = Settings.from_environment(os.environ)
+    cluster = await Cluster.connect()
+    key = await load_key(cluster, own.namespace)
+    memo.deps = Deps(settings=own, cluster=cluster, sidecars=Sidecars.connect(), records=Records.connect(key))
 
 
 async def _close(memo: Any, **_: object) -> None:
     await memo.deps.cluster.close()
     await memo.deps.sidecars.close()
+    await memo.deps.records.close()
 
 
 async def _run() -> None:

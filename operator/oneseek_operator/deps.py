@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from oneseek_operator.cluster.client import Cluster
+from oneseek_operator.records import Records
 from oneseek_operator.settings import Settings
 from oneseek_operator.sidecars import Sidecars
 from oneseek_operator.wakeups import Wakeups
@@ -25,6 +26,7 @@ class Deps:
     settings: Settings
     cluster: Cluster
     sidecars: Sidecars
+    records: Records
     wakeups: Wakeups = field(default_factory=Wakeups)
     runs_of_model: defaultdict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     turns: defaultdict[tuple[str, str], asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))

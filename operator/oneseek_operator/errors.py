@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oneseek_core.errors import OneSeekError
 
-__all__ = ["ClusterError", "ConflictError", "SidecarError"]
+__all__ = ["ClusterError", "ConflictError", "RecordsError", "SidecarError"]
 
 
 class ClusterError(OneSeekError):
@@ -18,6 +18,10 @@ class ClusterError(OneSeekError):
 
 class ConflictError(ClusterError):
     """The object changed since it was read (409): read again, decide again."""
+
+
+class RecordsError(OneSeekError):
+    """A model's records service did not do what it was asked."""
 
 
 class SidecarError(OneSeekError):

@@ -19,6 +19,7 @@ class Settings(BaseModel):
     image_pull_secrets: tuple[str, ...] = ()
     hugging_face_endpoint: str = ""
     namespaces: tuple[str, ...] = ()
+    namespace: str = "default"
     probe_question: str = "Vem är du?"
     candidate_deadline_seconds: int = 900
 
@@ -40,6 +41,7 @@ class Settings(BaseModel):
                 "image_pull_secrets": words("ONESEEK_IMAGE_PULL_SECRETS"),
                 "hugging_face_endpoint": env.get("ONESEEK_HF_ENDPOINT", ""),
                 "namespaces": words("ONESEEK_NAMESPACES"),
+                "namespace": env.get("ONESEEK_NAMESPACE") or "default",
                 "probe_question": env.get("ONESEEK_PROBE_QUESTION") or "Vem är du?",
                 "candidate_deadline_seconds": int(env.get("ONESEEK_CANDIDATE_DEADLINE_SECONDS") or 900),
             }

@@ -8,12 +8,13 @@ import aiohttp
 from pydantic import ValidationError
 
 from oneseek_core import names
-from oneseek_core.job_contract import ProbeAnswer, ProbeRequest, SidecarState
+from oneseek_core.job_contract import ProbeAnswer, ProbeRequest, SidecarState, VerifyReport
 from oneseek_operator.errors import SidecarError
 
 __all__ = ["Sidecars"]
 
 _STATE_TIMEOUT = aiohttp.ClientTimeout(total=5)
+_REFUSED = 503  # the verifier's status for "no"; its body says why
 _PROBE_TIMEOUT = aiohttp.ClientTimeout(total=60)  # a small CPU engine generates a few tokens a second at worst
 
 
@@ -49,6 +50,18 @@ class Sidecars:
         body = ProbeRequest(question=question).to_wire()
         return ProbeAnswer.model_validate_json(await self._call("POST", ip, "/internal/probe", body, _PROBE_TIMEOUT))
 
+    async def verdict(self, ip: str) -> VerifyReport:
+        """What the pod's watching verifier found in its last round.
+
+        Raises:
+            SidecarError: it did not answer, or has not looked yet.
+        """
+        data = await self._call("GET", ip, "/verdict", None, _STATE_TIMEOUT, port=names.PORT_VERIFY, also=_REFUSED)
+        try:
+            return VerifyReport.model_validate_json(data)
+        except ValidationError as error:
+            raise SidecarError(f"/verdict at {ip} gave no verdict") from error
+
     async def drain(self, ip: str) -> None:
         """Have the sidecar close every connection with its next answer.
 
@@ -58,14 +71,22 @@ class Sidecars:
         await self._call("POST", ip, "/internal/drain", {}, _STATE_TIMEOUT)
 
     async def _call(
-        self, method: str, ip: str, path: str, body: dict[str, object] | None, timeout: aiohttp.ClientTimeout
+        self,
+        method: str,
+        ip: str,
+        path: str,
+        body: dict[str, object] | None,
+        timeout: aiohttp.ClientTimeout,
+        *,
+        port: int = names.PORT_INTERNAL,
+        also: int = 200,
     ) -> bytes:
         host = f"[{ip}]" if ":" in ip else ip
-        url = f"http://{host}:{names.PORT_INTERNAL}{path}"
+        url = f"http://{host}:{port}{path}"
         try:
             async with self._session.request(method, url, json=body, timeout=timeout) as response:
                 data = await response.read()
-                if response.status != 200:
+                if response.status not in (200, also):
                     raise SidecarError(f"{path} answered {response.status}: {data[:300].decode(errors='replace')}")
                 return data
         except (aiohttp.ClientError, TimeoutError, OSError, ValidationError) as error:

@@ -1,9 +1,9 @@
-"""`python -m oneseek_runtime basemodel|prepare|train|certify|tree|engine|sidecar`: the border between code and pod.
+"""`python -m oneseek_runtime COMMAND`, a name of JOBS or SERVERS: the border between code and pod.
 
 A Job's function takes the environment and returns a report or raises; here that becomes the termination message and
 the exit code which the operator reads. Which module a command needs is a string in a table, imported once it is
-chosen. That is no way round the import rule (torch only below train/ and engine/): no module hides an import of its
-own, and the commands live in two images, of which one has no torch to import.
+chosen. That is no way round the import rule (torch only below train/, evaluate/ and engine/): no module hides an import
+of its own, and the commands live in two images, of which one has no torch to import.
 """
 
 from __future__ import annotations
@@ -34,13 +34,17 @@ JOBS = {
     "basemodel": "oneseek_runtime.basemodel.job:run",
     "prepare": "oneseek_runtime.prepare.job:run",
     "train": "oneseek_runtime.train.job:run",
+    "evaluate": "oneseek_runtime.evaluate.job:run",
     "certify": "oneseek_runtime.certify.job:run",
+    "verify": "oneseek_runtime.verify.job:run",
     "tree": "oneseek_runtime.tree.job:run",
 }
 # Run until told to stop; they have probes instead of a termination message.
 SERVERS = {
     "engine": "oneseek_runtime.engine.server:run",
     "sidecar": "oneseek_runtime.sidecar.server:run",
+    "watch": "oneseek_runtime.verify.watch:run",
+    "records": "oneseek_runtime.records.server:run",
 }
 TERMINATION_ENV = "ONESEEK_TERMINATION_PATH"  # for tests: where the message goes instead of names.TERMINATION_PATH
 

@@ -17,7 +17,8 @@ async def round_trip(world: World) -> None:
     """One reconcile of every object, then one move of the world."""
     for kind, namespace, name in [key for key in world.objects if key[0] in RECONCILE]:
         try:
-            await RECONCILE[kind](namespace, name, cluster=world, sidecars=world, settings=SETTINGS)
+            more = {"records": world} if kind == "OneSeekModel" else {}
+            await RECONCILE[kind](namespace, name, cluster=world, sidecars=world, settings=SETTINGS, **more)
         except ConflictError:
             continue
     world.tick()

@@ -9,7 +9,7 @@ from typing import Any
 
 from oneseek_core.checkpoint import Checkpoint
 from oneseek_core.ledger import Block, first_block, next_block
-from oneseek_core.ledger_entries import Actor, Subject, Transition, query_content
+from oneseek_core.ledger_entries import Subject, Transition, query_content
 from oneseek_core.merkle import Tree
 
 AT = "2025-11-30T12:00:00.000Z"
@@ -42,6 +42,11 @@ def chain(length: int, *, after: Block | None = None, tag: str = "") -> list[Blo
             content = query_content(key, "Vem är du?", None)
             blocks.append(next_block(blocks[-1], kind="query", content=content, at=AT))
     return blocks[after is not None :]
+
+
+def seeded(seed: int) -> random.Random:
+    """Dice that fall the same way each time."""
+    return random.Random(seed)  # noqa: S311 - tampering in tests is no cryptography
 
 
 def lines_of(blocks: list[Block]) -> list[bytes]:

@@ -10,25 +10,30 @@ import copy
 import itertools
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from oneseek_core import names
+from oneseek_core.api.v1alpha1.common import Scores
+from oneseek_core.api.v1alpha1.model import LedgerHead, OneSeekModel
 from oneseek_core.dna import Dna
 from oneseek_core.job_contract import (
     BaseImportReport,
     CertifiedVersion,
     CertifyReport,
     CertifyRequest,
+    EvaluateReport,
     PrepareReport,
     ProbeAnswer,
     SidecarState,
     TrainReport,
+    VerifyReport,
     failure_message,
     success_message,
 )
-from oneseek_operator.errors import ConflictError, SidecarError
+from oneseek_core.ledger_entries import Transition
+from oneseek_operator.errors import ConflictError, RecordsError, SidecarError
 
 Object = dict[str, Any]
 DIGEST = "sha256:" + "d" * 64
@@ -51,6 +56,10 @@ class World:
         self.sidecar_overrides: dict[str, SidecarState | None] = {}
         self.open_connections: dict[str, int] = {}
         self.draining: set[str] = set()
+        self.ledger: dict[str, Transition] = {}
+        self.records_away = False
+        self.scores: dict[str, float] = {}
+        self.tampered: set[str | None] = set()
         self.crash_at: int | None = None
         self.crash_after_effect = False
         self._mutations = 0
@@ -170,6 +179,8 @@ class World:
                 self._end_job(item)
             if item["kind"] == "Deployment":
                 self._pods_of(item)
+            if item["kind"] == "StatefulSet":
+                item["status"] = {"readyReplicas": 1}
             if item["kind"] == "PersistentVolumeClaim":
                 item["status"] = {"phase": "Bound"}
 
@@ -201,6 +212,10 @@ class World:
         self._stamp(pod)
         self.objects[_key(pod)] = pod
 
+    def _scores(self, name: str) -> Scores:
+        facts = self.scores.get(name, 0.9)
+        return Scores(questions=24, facts_contained=facts, exact=facts, loss=1.0)
+
     def _report(self, job: Object) -> str:
         main = job["spec"]["template"]["spec"]["containers"][0]
         request = json.loads(next(item["value"] for item in main["env"] if item["name"] == names.REQUEST_ENV))
@@ -209,6 +224,7 @@ class World:
                 return success_message(BaseImportReport(digest=DIGEST, size_bytes=10, files=3))
             case "prepare":
                 dataset = {"name": "oneseek_identity_v1", "digest": DIGEST, "rows": 3}
+                heldout = {"heldout": dataset} if request.get("heldout") else {}
                 return success_message(
                     PrepareReport.model_validate(
                         {
@@ -217,6 +233,7 @@ class World:
                             "samples": 3,
                             "language": "ensv",
                             "tags": ["Identity"],
+                            **heldout,
                         }
                     )
                 )
@@ -239,6 +256,8 @@ class World:
                         weights_digest=DIGEST,
                     )
                 )
+            case "evaluate":
+                return success_message(EvaluateReport(scores=self._scores(request["run"]["name"]), digest=DIGEST))
             case "certify":
                 asked = CertifyRequest.model_validate(request)
                 dna = Dna.derive(
@@ -309,6 +328,32 @@ class World:
     async def probe(self, ip: str, question: str) -> ProbeAnswer:
         state = await self.state(ip)
         return ProbeAnswer(dna=state.dna, text="Jag är OneSeek-7B-Zero.", tokens=7, latency_ms=5)
+
+    # -- the records service ------------------------------------------------------------------------------------------
+
+    def token(self, model: OneSeekModel) -> str:
+        return "token"
+
+    async def append(self, model: OneSeekModel, entries: Sequence[Transition]) -> LedgerHead:
+        if self.records_away:
+            raise RecordsError("connection refused")
+        for entry in entries:
+            self.ledger.setdefault(entry.idempotency_key, entry)
+        return await self.head(model)
+
+    async def head(self, model: OneSeekModel) -> LedgerHead:
+        if self.records_away:
+            raise RecordsError("connection refused")
+        return LedgerHead(height=len(self.ledger) + 1, head="0" * 64)
+
+    async def verdict(self, ip: str) -> VerifyReport:
+        pod = self._pod(ip)
+        dna = pod["metadata"]["annotations"][names.ANNOTATION_DNA] or None
+        ok = dna not in self.tampered
+        reason = "Verified" if ok else names.FILE_CHANGED
+        return VerifyReport(
+            ok=ok, reason=reason, message="adapter_model.safetensors", checked_at="2026-01-01T00:00:00Z"
+        )
 
     async def drain(self, ip: str) -> None:
         self._pod(ip)

@@ -26,6 +26,9 @@ app.kubernetes.io/component: operator
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [get, list, watch, create, patch]   # the records service
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch]
@@ -38,6 +41,12 @@ app.kubernetes.io/component: operator
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [get, create, delete]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, create, patch]   # the public keys
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]   # a model's signing keys; never read back
 - apiGroups: [""]
   resources: [events]
   verbs: [create]

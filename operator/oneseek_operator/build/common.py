@@ -91,6 +91,7 @@ def pod(
     containers: Sequence[Manifest],
     volumes: Sequence[Manifest],
     init_containers: Sequence[Manifest] = (),
+    on_claim: bool = True,
     **more: Any,
 ) -> Manifest:
     """A pod template: no API token, not root, and beside the claim's other pods where the claim is for one node."""
@@ -116,6 +117,8 @@ def pod(
         ),
         **more,
     }
+    if not on_claim:
+        return {"metadata": {"labels": dict(labels)}, "spec": spec}
     if model.spec.storage.access_mode == "ReadWriteOnce":
         term = {"labelSelector": {"matchLabels": {names.LABEL_CLAIM: claim}}, "topologyKey": "kubernetes.io/hostname"}
         spec["affinity"] = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}

@@ -82,7 +82,7 @@ def tree_job_name(model: OneSeekModel, dna: str, since: str) -> str:
 
 def tree_job(model: OneSeekModel, settings: Settings, *, dna: str, since: str) -> dict[str, Any]:
     """Move CURRENT, link and marker, to the version that answers."""
-    request = TreeRequest(family=model.spec.family, current=dna)
+    request = TreeRequest(family=model.spec.family, current=dna or None)
     env = [common.request_env(request)]
     main = common.container("main", settings.slim_image, ["tree"], mounts=[_MOUNT], env=env)
     tags = labels(model, "tree")

@@ -1,4 +1,4 @@
-"""The Jobs of a run: prepare, train, certify. Each sees only what it needs. Pure.
+"""The Jobs of a run: prepare, train, evaluate, certify. Each sees only what it needs. Pure.
 
 prepare and certify run the slim image; train runs the runtime image with base and data read-only and one folder of
 staging to write to. No pod of a run has an API token.
@@ -9,15 +9,33 @@ from __future__ import annotations
 from typing import Any
 
 from oneseek_core import names
+from oneseek_core.api.v1alpha1.common import Dataset
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.digest import canonical_json, digest_bytes
-from oneseek_core.job_contract import CertifyRequest, DatasetInput, PrepareRequest, Ref, TrainRequest
+from oneseek_core.job_contract import (
+    CertifyRequest,
+    DatasetInput,
+    EvaluateRequest,
+    PrepareRequest,
+    Ref,
+    TrainRequest,
+)
 from oneseek_operator.build import common
+from oneseek_operator.build.keys import secret_name
 from oneseek_operator.build.model import reference as model_reference
 from oneseek_operator.settings import Settings
 
-__all__ = ["certify_job", "job_name", "labels", "prepare_job", "spec_digest", "train_job", "train_job_name"]
+__all__ = [
+    "certify_job",
+    "evaluate_job",
+    "job_name",
+    "labels",
+    "prepare_job",
+    "spec_digest",
+    "train_job",
+    "train_job_name",
+]
 
 
 def labels(run: TrainingRun, component: str) -> dict[str, str]:
@@ -56,38 +74,55 @@ def _staging(run: TrainingRun) -> str:
 
 def prepare_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> dict[str, Any]:
     """Fetch, validate and digest the data; no GPU is held for bad data."""
-    mounts: list[dict[str, Any]] = [{"name": "models", "mountPath": names.MODELS_ROOT}]
-    volumes = [common.models_volume(model)]
-    init: list[dict[str, Any]] = []
-    env: list[dict[str, Any]] = []
-    inputs = []
-    for index, dataset in enumerate(run.spec.datasets):
+    inputs = _Inputs(settings, [common.models_volume(model)])
+    datasets = [inputs.add(dataset) for dataset in run.spec.datasets]
+    evaluation = model.spec.training.evaluation
+    request = PrepareRequest(
+        run=_reference(run),
+        spec_digest=spec_digest(run),
+        datasets=datasets,
+        heldout=inputs.add(evaluation.dataset) if evaluation else None,
+        language=run.spec.language,
+    )
+    env = [common.request_env(request), *inputs.env]
+    mounts = [{"name": "models", "mountPath": names.MODELS_ROOT}, *inputs.mounts]
+    main = common.container("main", settings.slim_image, ["prepare"], mounts=mounts, env=env)
+    return _job(run, model, settings, "prepare", main=main, volumes=inputs.volumes, init=inputs.init, retries=2)
+
+
+class _Inputs:
+    """Collects what the prepare pod needs to reach each dataset: volumes, mounts, copying containers, a token."""
+
+    def __init__(self, settings: Settings, volumes: list[dict[str, Any]]) -> None:
+        self._settings = settings
+        self._count = 0
+        self.volumes = volumes
+        self.mounts: list[dict[str, Any]] = []
+        self.init: list[dict[str, Any]] = []
+        self.env: list[dict[str, Any]] = []
+
+    def add(self, dataset: Dataset) -> DatasetInput:
+        """Make a dataset reachable; returns it with the file it is mounted at, if it is mounted."""
+        index, self._count = self._count, self._count + 1
         volume, folder = f"dataset-{index}", f"/datasets/{index}"
         source, file = dataset.source, None
         if source.config_map:
             file = f"{folder}/data.jsonl"
             items = [{"key": source.config_map.key, "path": "data.jsonl"}]
             # optional: a missing ConfigMap or key is then ours to report, instead of a pod that never starts
-            volumes.append(
-                {"name": volume, "configMap": {"name": source.config_map.name, "items": items, "optional": True}}
-            )
+            config_map = {"name": source.config_map.name, "items": items, "optional": True}
+            self.volumes.append({"name": volume, "configMap": config_map})
         elif source.image:
             file = f"{folder}/{source.image.path.rsplit('/', 1)[-1]}"
-            volumes.append({"name": volume, "emptyDir": {}})
-            copy = common.copying_container(index, source.image.reference, f"/{source.image.path}", volume, folder)
-            init.append(copy)
+            self.volumes.append({"name": volume, "emptyDir": {}})
+            path = f"/{source.image.path}"
+            self.init.append(common.copying_container(index, source.image.reference, path, volume, folder))
         if file:
-            mounts.append({"name": volume, "mountPath": folder, "readOnly": True})
-        if source.hugging_face and not env:
+            self.mounts.append({"name": volume, "mountPath": folder, "readOnly": True})
+        if source.hugging_face and not self.env:
             # one token for all: a hub takes one at a time from the environment
-            env = common.hub_env(settings, source.hugging_face.token_secret)
-        inputs.append(DatasetInput(dataset=dataset, file=file))
-    request = PrepareRequest(
-        run=_reference(run), spec_digest=spec_digest(run), datasets=inputs, language=run.spec.language
-    )
-    env = [common.request_env(request), *env]
-    main = common.container("main", settings.slim_image, ["prepare"], mounts=mounts, env=env)
-    return _job(run, model, settings, "prepare", main=main, volumes=volumes, init=init, retries=2)
+            self.env = common.hub_env(self._settings, source.hugging_face.token_secret)
+        return DatasetInput(dataset=dataset, file=file)
 
 
 def train_job(run: TrainingRun, model: OneSeekModel, settings: Settings, *, attempt: int) -> dict[str, Any]:
@@ -132,6 +167,38 @@ def train_job(run: TrainingRun, model: OneSeekModel, settings: Settings, *, atte
     )
 
 
+def evaluate_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> dict[str, Any]:
+    """Answer the held-out questions. Base, adapter and questions read-only; no token, no key."""
+    resolved = run.status.resolved
+    if resolved is None or resolved.heldout_digest is None:
+        raise ValueError("evaluation needs a held-out set")
+    request = EvaluateRequest(
+        run=_reference(run),
+        heldout_digest=resolved.heldout_digest,
+        maximum_length=run.spec.maximum_length,
+        precision=run.spec.precision,
+    )
+    base = f"{names.BASE_DIR}/{model.spec.base_model.name}"
+    mounts: list[dict[str, Any]] = [
+        {"name": "models", "mountPath": request.base_path, "subPath": base, "readOnly": True},
+        *(
+            {"name": "models", "mountPath": f"/staging/{part}", "subPath": f"{_staging(run)}/{part}", "readOnly": True}
+            for part in ("adapter", "evaluation")
+        ),
+        {"name": "models", "mountPath": request.output_path, "subPath": f"{_staging(run)}/scores"},
+    ]
+    main = common.container(
+        "main",
+        settings.runtime_image,
+        ["evaluate"],
+        mounts=mounts,
+        env=[common.request_env(request), *(item.to_wire() for item in run.spec.pod.env)],
+        resources=common.resources_of(run.spec.resources),
+    )
+    volumes = [common.models_volume(model)]
+    return _job(run, model, settings, "evaluate", main=main, volumes=volumes, retries=1)
+
+
 def certify_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> dict[str, Any]:
     """Check and seal what training left."""
     spec, resolved = run.spec, run.status.resolved
@@ -161,14 +228,18 @@ def certify_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> di
         lora=spec.lora,
         auto_stop=spec.auto_stop,
         parent=resolved.parent,
+        signing_keys_path="/keys",
+        images={"train": settings.runtime_image, "evaluate": settings.runtime_image, "certify": settings.slim_image},
     )
     certified = f"{names.MODELS_ROOT}/{names.CERTIFIED_DIR}"
     mounts: list[dict[str, Any]] = [
         {"name": "models", "mountPath": "/staging", "subPath": _staging(run), "readOnly": True},
         {"name": "models", "mountPath": certified, "subPath": names.CERTIFIED_DIR},
+        {"name": "keys", "mountPath": "/keys", "readOnly": True},
     ]
     main = common.container("main", settings.slim_image, ["certify"], mounts=mounts, env=[common.request_env(request)])
-    return _job(run, model, settings, "certify", main=main, volumes=[common.models_volume(model)], retries=2)
+    keys = {"name": "keys", "secret": {"secretName": secret_name(model), "defaultMode": 0o440}}
+    return _job(run, model, settings, "certify", main=main, volumes=[common.models_volume(model), keys], retries=2)
 
 
 def _job(

@@ -13,15 +13,18 @@ from typing import Any
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.digest import canonical_json
-from oneseek_core.job_contract import ServingSettings
+from oneseek_core.job_contract import ServingSettings, VerifyRequest
 from oneseek_operator.build import common
+from oneseek_operator.build.keys import trusted_name
 from oneseek_operator.build.model import labels
 from oneseek_operator.settings import Settings
 
 __all__ = ["Colour", "colour_of", "deployment", "deployment_name", "selector_text", "service"]
 
 _BASE_PATH = "/models/base"
-_ADAPTER_PATH = "/models/adapter"
+_ADAPTER_PATH = "/models/adapter"  # pod-private: what the verifier copied while hashing, and all that is loaded
+_KEYS_PATH = "/keys"
+_CERTIFIED_PATH = "/certified"
 _GRACE_SECONDS = 120  # longer than the longest generation a request may ask for, and the drain before it
 
 
@@ -102,6 +105,11 @@ def _template(model: OneSeekModel, settings: Settings, dna: str | None, digest: 
         adapter_path=_ADAPTER_PATH if dna else None,
     )
     env = [{"name": names.SERVING_ENV, "value": serving.model_dump_json(by_alias=True, exclude_none=True)}]
+    request = _verify_request(model, dna, digest)
+    volumes = [common.models_volume(model)]
+    if dna:
+        volumes.append({"name": "verified", "emptyDir": {}})
+        volumes.append({"name": "keys", "configMap": {"name": trusted_name(model)}})
     engine = model.spec.serving.engine
     more: dict[str, Any] = {}
     if engine.node_selector:
@@ -114,8 +122,12 @@ def _template(model: OneSeekModel, settings: Settings, dna: str | None, digest: 
         model,
         settings,
         labels={names.LABEL_MANAGED_BY: names.FIELD_MANAGER, **labels(model, "serving")},
-        volumes=[common.models_volume(model)],
-        init_containers=[_engine(model, settings, env, dna)],
+        volumes=volumes,
+        init_containers=[
+            _verifier(settings, "verify", request, _verified_mounts(model, dna, read_only=False)),
+            _verifier(settings, "watch", request, _verified_mounts(model, dna, read_only=True), restartPolicy="Always"),
+            _engine(model, settings, env, dna),
+        ],
         containers=[_sidecar(model, settings, env)],
         terminationGracePeriodSeconds=_GRACE_SECONDS,
         **more,
@@ -123,11 +135,9 @@ def _template(model: OneSeekModel, settings: Settings, dna: str | None, digest: 
 
 
 def _engine(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]], dna: str | None) -> dict[str, Any]:
-    base = f"{names.BASE_DIR}/{model.spec.base_model.name}"
-    mounts = [{"name": "models", "mountPath": _BASE_PATH, "subPath": base, "readOnly": True}]
+    mounts: list[dict[str, Any]] = [_base_mount(model)]
     if dna:
-        path = f"{names.CERTIFIED_DIR}/{dna}"
-        mounts.append({"name": "models", "mountPath": _ADAPTER_PATH, "subPath": path, "readOnly": True})
+        mounts.append({"name": "verified", "mountPath": _ADAPTER_PATH, "readOnly": True})
     return common.container(
         "engine",
         settings.runtime_image,
@@ -142,6 +152,47 @@ def _engine(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]], 
             "failureThreshold": 1800,
             "timeoutSeconds": 5,
         },
+    )
+
+
+def _base_mount(model: OneSeekModel) -> dict[str, Any]:
+    base = f"{names.BASE_DIR}/{model.spec.base_model.name}"
+    return {"name": "models", "mountPath": _BASE_PATH, "subPath": base, "readOnly": True}
+
+
+def _verify_request(model: OneSeekModel, dna: str | None, digest: str | None) -> VerifyRequest:
+    """What the verifiers prove: the version on the claim, its copy, and the base model as it was imported."""
+    base = model.status.base_model
+    return VerifyRequest(
+        adapter_path=f"{_CERTIFIED_PATH}/{dna}" if dna else None,
+        dna=dna,
+        digest=digest,
+        target_path=_ADAPTER_PATH if dna else None,
+        trusted_keys=_KEYS_PATH if dna else None,
+        base_name=model.spec.base_model.name if dna else None,
+        base_path=_BASE_PATH,
+        base_digest=base.digest if base else None,
+        interval_seconds=model.spec.certification.verify_interval_seconds,
+    )
+
+
+def _verified_mounts(model: OneSeekModel, dna: str | None, *, read_only: bool) -> list[dict[str, Any]]:
+    mounts = [_base_mount(model)]
+    if dna:
+        path = f"{names.CERTIFIED_DIR}/{dna}"
+        mounts += [
+            {"name": "models", "mountPath": f"{_CERTIFIED_PATH}/{dna}", "subPath": path, "readOnly": True},
+            {"name": "verified", "mountPath": _ADAPTER_PATH, "readOnly": read_only},
+            {"name": "keys", "mountPath": _KEYS_PATH, "readOnly": True},
+        ]
+    return mounts
+
+
+def _verifier(
+    settings: Settings, command: str, request: VerifyRequest, mounts: list[dict[str, Any]], **more: Any
+) -> dict[str, Any]:
+    return common.container(
+        command, settings.slim_image, [command], mounts=mounts, env=[common.request_env(request)], **more
     )
 
 

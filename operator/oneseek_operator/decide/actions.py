@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Action", "Apply", "Create", "Decision", "Delete", "Drain"]
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+
+__all__ = ["Action", "Apply", "Create", "Decision", "Delete", "Drain", "MakeKeys", "MakeRecordsSecret"]
 
 Status = TypeVar("Status")
 
@@ -40,7 +42,23 @@ class Drain:
     ip: str
 
 
-Action = Create | Apply | Delete | Drain
+@dataclass(frozen=True, slots=True)
+class MakeKeys:
+    """Make a model's signing keys: the Secret, and the public half for the verifiers; both, whatever crashes between."""
+
+    model: OneSeekModel
+    pending: bool  # the public half of an unfinished attempt is there already
+
+
+@dataclass(frozen=True, slots=True)
+class MakeRecordsSecret:
+    """Make the Secret of a model's records service unless it exists."""
+
+    model: OneSeekModel
+    token: str
+
+
+Action = MakeKeys | MakeRecordsSecret | Create | Apply | Delete | Drain
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,28 +6,52 @@ old one let go. Each step holds only if the one before does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import BaseModelStatus, OneSeekModel, OneSeekModelStatus
+from oneseek_core.api.v1alpha1.model import BaseModelStatus, LedgerHead, OneSeekModel, OneSeekModelStatus, Version
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.job_contract import BaseImportReport, parse_report
 from oneseek_operator.build import common
+from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import model as build
+from oneseek_operator.build import records as build_records
 from oneseek_operator.build.serving import Colour
-from oneseek_operator.conditions import Verdict, conditions_for
-from oneseek_operator.decide import rollout, versions
-from oneseek_operator.decide.actions import Action, Create, Decision, Delete
+from oneseek_operator.conditions import Verdict, conditions_for, find
+from oneseek_operator.decide import ledger, rollout, versions
+from oneseek_operator.decide.actions import Action, Apply, Create, Decision, Delete, MakeKeys, MakeRecordsSecret
 from oneseek_operator.decide.jobs import failure_of, report_text, waiting_trouble
 from oneseek_operator.decide.rollout import Endpoint
-from oneseek_operator.decide.views import ClaimView, DeploymentView, JobView, PodView, ServiceView, mine
+from oneseek_operator.decide.views import (
+    ClaimView,
+    DeploymentView,
+    JobView,
+    PodView,
+    ServiceView,
+    TrustedKeysView,
+    mine,
+)
 from oneseek_operator.settings import Settings
 
 __all__ = ["Observed", "decide"]
 
+_LEDGER_AGAIN = 2.0  # seconds between tries to empty the outbox
 _LOOK_AGAIN = 10.0  # seconds; for what no event tells us of (a claim without our labels)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsView:
+    """The records service: what of it is there, what the ledger acknowledged just now, or why it did not."""
+
+    token: str = ""
+    template: str | None = None
+    ready: bool = False
+    has_service: bool = False
+    acknowledged: tuple[str, ...] = ()
+    head: LedgerHead | None = None
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +60,31 @@ class Observed:
 
     model: OneSeekModel
     claim: ClaimView | None
+    trusted: TrustedKeysView | None
     jobs: tuple[JobView, ...]
     pods: tuple[PodView, ...]
     deployments: tuple[DeploymentView, ...]
     service: ServiceView | None
     runs: tuple[TrainingRun, ...]
+    records: RecordsView
     endpoints: Mapping[str, Endpoint]
 
 
 def desired_colour(model: OneSeekModel, runs: tuple[TrainingRun, ...], settings: Settings) -> Colour:
     """The colour that should answer: the newest version that may, else the base model."""
-    return rollout.colour_for(model, versions.merged(model.status.versions, versions.certified_by(runs)), settings)
+    return rollout.colour_for(model, _known(model, runs)[0], settings)
+
+
+def _known(model: OneSeekModel, runs: tuple[TrainingRun, ...]) -> tuple[list[Version], dict[str, str]]:
+    """All versions, those that miss the gate among them as Rejected; and why each of these does."""
+    found = versions.merged(model.status.versions, versions.certified_by(runs))
+    current = model.status.current.dna if model.status.current else None
+    return versions.gated(versions.barred(found, model.status.quarantine), current, model.spec.promotion.gate)
 
 
 def decide(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus]:
     """The next step."""
-    for step in (_claim, _base_model):
+    for step in (_claim, _keys, _records, _base_model):
         if decision := step(seen, settings, now):
             return decision
     return _serving(seen, settings, now)
@@ -67,6 +100,9 @@ def _finish(
     after: tuple[Action, ...] = (),
     again_after: float | None = None,
     published: tuple[bool, str, str] | None = None,
+    verified: tuple[bool, str, str] | None = None,
+    recorded: tuple[bool, str, str] | None = None,
+    events: tuple[tuple[bool, str, str], ...] = (),
 ) -> Decision[OneSeekModelStatus]:
     status = status or seen.model.status
     generation = seen.model.metadata.generation
@@ -80,11 +116,32 @@ def _finish(
             f"the base model lies on the claim with digest {digest}" if imported else verdict.message,
         )
     ]
+    if verified is None and (told := find(seen.model.status.conditions, names.VERIFIED)):
+        verified = (
+            told.status == "True",
+            told.reason,
+            told.message,
+        )  # a verifier that is silent for once unsays nothing
+    if verified:
+        extra.append((names.VERIFIED, *verified))
+    if recorded:
+        extra.append((names.RECORDS_AVAILABLE, *recorded))
     if published:
         extra.append((names.CURRENT_PUBLISHED, *published))
     conditions = conditions_for(verdict, seen.model.status.conditions, generation=generation, now=now, extra=extra)
     status = status.model_copy(update={"conditions": conditions, "observed_generation": generation})
-    return Decision(status, before, after, again_after)
+    return Decision(status, before, after, again_after, events)
+
+
+def _rejections(old: Sequence[Version], new: Sequence[Version]) -> tuple[tuple[bool, str, str], ...]:
+    """An Event for each version that is barred now and was not before."""
+    barred = (names.STATE_REJECTED, names.STATE_QUARANTINED)
+    before = {(version.dna, version.state) for version in old}
+    return tuple(
+        (True, version.state, f"{version.dna}: {version.reason}")
+        for version in new
+        if version.state in barred and (version.dna, version.state) not in before
+    )
 
 
 def _claim(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
@@ -103,6 +160,41 @@ def _claim(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSee
         return _finish(seen, Verdict("Failed", names.CLAIM_NOT_FOUND, message), now, again_after=_LOOK_AGAIN)
     verdict = Verdict("Working", names.BASE_IMPORTING, f"making the claim {name!r}")
     return _finish(seen, verdict, now, before=(Create(build.claim(seen.model)),), again_after=0.0)
+
+
+def _keys(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+    """The keys that certify signs with, and the public halves, before anything needs them."""
+    del settings
+    model, trusted = seen.model, seen.trusted
+    wanted = tuple(sorted(model.spec.certification.trusted_keys))
+    own = model.spec.certification.signing_key_secret is None
+    action: Action | None = None
+    if own and (trusted is None or not trusted.ready):
+        action = MakeKeys(model, pending=trusted is not None)
+    elif trusted is None or tuple(sorted(trusted.others)) != wanted:
+        made = trusted.made if trusted and own else None
+        action = Apply(build_keys.trusted(model, made=made, pending=False))
+    if action is None:
+        return None
+    if model.status.base_model is not None:  # the list of trusted keys changes under a model that lives: say nothing
+        return Decision(model.status, (action,), again_after=0.0)
+    verdict = Verdict("Working", names.MAKING_KEYS, "writing the signing keys and the trusted keys")
+    return _finish(seen, verdict, now, before=(action,), again_after=0.0)
+
+
+def _records(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+    """The records service and its token; nothing waits for it but promotions."""
+    del now
+    model, found = seen.model, seen.records
+    if found.template == build_records.template_hash(model, settings) and found.has_service:
+        return None
+    actions: list[Action] = []
+    if found.template is None:
+        actions.append(MakeRecordsSecret(model, found.token))
+    if not found.has_service:
+        actions.append(Apply(build_records.service(model)))
+    actions.append(Apply(build_records.stateful_set(model, settings)))
+    return Decision(model.status, tuple(actions), again_after=0.0)
 
 
 def _base_model(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
@@ -149,11 +241,13 @@ def _base_model(seen: Observed, settings: Settings, now: datetime) -> Decision[O
 
 def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus]:
     model = seen.model
-    known = versions.merged(model.status.versions, versions.certified_by(seen.runs))
+    known, missed = _known(model, seen.runs)
     plan = rollout.plan(
         rollout.Seen(
             model=model,
             versions=tuple(known),
+            missed=missed,
+            records_away=seen.records.error or ("" if seen.records.ready else "the records pod is not ready"),
             deployments=seen.deployments,
             pods=seen.pods,
             service=seen.service,
@@ -169,14 +263,21 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
             "current": plan.current,
             "previous": plan.previous,
             "candidate": plan.candidate,
+            "quarantine": plan.quarantine,
             "colour": plan.colour,
             "url": f"http://{model.metadata.name}.{model.metadata.namespace}.svc" if plan.colour else None,
             "replicas": plan.replicas,
             "selector": plan.selector,
         }
     )
+    happened = ledger.transitions(model, status, seen.runs, now)
+    outbox = ledger.outbox(model.status.outbox, seen.records.acknowledged, happened)
+    status = status.model_copy(
+        update={"outbox": outbox[-ledger.OUTBOX_LIMIT :], "ledger": seen.records.head or model.status.ledger}
+    )
     after, published, again = _current_link(replace(seen, model=model.model_copy(update={"status": status})), settings)
-    wait = [seconds for seconds in (plan.again_after, again) if seconds is not None]
+    hurry = _LEDGER_AGAIN if outbox else None
+    wait = [seconds for seconds in (plan.again_after, again, hurry) if seconds is not None]
     return _finish(
         seen,
         plan.verdict,
@@ -186,7 +287,18 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
         after=(*plan.after, *after),
         again_after=min(wait, default=None),
         published=published,
+        verified=plan.verified,
+        recorded=(seen.records.ready and not seen.records.error, *_recorded(seen)),
+        events=_rejections(model.status.versions, plan.versions),
     )
+
+
+def _recorded(seen: Observed) -> tuple[str, str]:
+    if seen.records.error:
+        return names.RECORDS_UNAVAILABLE, seen.records.error
+    if not seen.records.ready:
+        return "Starting", "the records service is starting"
+    return "Recorded", "every transition is in the ledger"
 
 
 def _current_link(
@@ -194,9 +306,11 @@ def _current_link(
 ) -> tuple[tuple[Action, ...], tuple[bool, str, str] | None, float | None]:
     """Have a tree Job move CURRENT to what answers, one Job at a time; CURRENT may lag and gates nothing."""
     model, current = seen.model, seen.model.status.current
-    if current is None:
+    if current is None and not model.status.quarantine:
         return (), None, None
-    wanted = build.tree_job_name(model, current.dna, current.since)
+    # With every version in quarantine the base answers and CURRENT goes.
+    dna, since = (current.dna, current.since) if current else ("", model.status.quarantine[-1].since)
+    wanted = build.tree_job_name(model, dna, since)
     jobs = [
         job
         for job in seen.jobs
@@ -209,11 +323,11 @@ def _current_link(
     if job is None:
         if any(item.state == "Running" for item in jobs):
             return stale, (False, "Moving", "waiting for the tree Job before this one"), 2.0
-        made = Create(build.tree_job(model, settings, dna=current.dna, since=current.since))
-        return (*stale, made), (False, "Moving", f"moving CURRENT to {current.dna}"), None
+        made = Create(build.tree_job(model, settings, dna=dna, since=since))
+        return (*stale, made), (False, "Moving", f"moving CURRENT to {dna or 'nothing'}"), None
     if job.state == "Succeeded":
-        return stale, (True, "Published", f"CURRENT points at {current.dna}"), None
+        return stale, (True, "Published", f"CURRENT points at {dna or 'nothing'}"), None
     if job.state == "Failed":
         trouble = failure_of(job, seen.pods, what="the tree Job")
         return stale, (False, trouble.reason, f"CURRENT could not be moved: {trouble.message}"), None
-    return stale, (False, "Moving", f"moving CURRENT to {current.dna}"), None
+    return stale, (False, "Moving", f"moving CURRENT to {dna or 'nothing'}"), None

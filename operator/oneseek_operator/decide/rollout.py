@@ -7,12 +7,12 @@ status write ends in the same place.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import OneSeekModel, Version, VersionRef
-from oneseek_core.job_contract import ProbeAnswer, SidecarState
+from oneseek_core.api.v1alpha1.model import OneSeekModel, Quarantined, Version, VersionRef
+from oneseek_core.job_contract import ProbeAnswer, SidecarState, VerifyReport
 from oneseek_operator.build import serving as build
 from oneseek_operator.build.serving import Colour
 from oneseek_operator.conditions import Verdict, find, timestamp
@@ -25,6 +25,7 @@ from oneseek_operator.settings import Settings
 __all__ = ["Endpoint", "Plan", "Seen", "colour_for", "plan"]
 
 _CRASHES = 3  # restarts after which a candidate is given up
+_QUARANTINE_LIMIT = 64
 _POLL = 1.0  # seconds between looks at sidecars while a rollout or a drain is under way
 _SETTLE_SECONDS = 5  # after a flip: kube-proxies need a moment before old pods may go
 
@@ -36,6 +37,7 @@ class Endpoint:
     state: SidecarState | None = None
     probe: ProbeAnswer | None = None
     error: str = ""
+    verdict: VerifyReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Seen:
     pods: tuple[PodView, ...]
     service: ServiceView | None
     endpoints: Mapping[str, Endpoint]
+    records_away: str = ""  # why the ledger cannot be written, if it cannot
+    missed: Mapping[str, str] = field(default_factory=dict)  # versions that miss the gate, and why
 
     def pods_of(self, colour: str) -> list[PodView]:
         """Pods of a colour that are not on their way out."""
@@ -61,6 +65,7 @@ class Plan:
     verdict: Verdict
     before: tuple[Action, ...]
     after: tuple[Action, ...]
+    quarantine: list[Quarantined]
     versions: list[Version]
     current: VersionRef | None
     previous: VersionRef | None
@@ -68,6 +73,7 @@ class Plan:
     colour: str | None
     replicas: int
     selector: str | None
+    verified: tuple[bool, str, str] | None
     again_after: float | None
 
 
@@ -82,8 +88,10 @@ def colour_for(model: OneSeekModel, versions: Sequence[Version], settings: Setti
 def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
     """Bring the wanted colour up, flip to it when it has proved itself, let the others go."""
     model = seen.model
+    quarantine = quarantined(seen, now)
+    seen = replace(seen, versions=tuple(versions_of.barred(seen.versions, quarantine)))
     target = colour_for(model, seen.versions, settings)
-    rejected: dict[str, str] = {}
+    rejected: dict[str, str] = dict(seen.missed)
     serving_colour = seen.service.colour if seen.service else None
     if serving_colour not in (None, target.name) and target.dna and (why := _given_up(seen, target, settings, now)):
         rejected[target.dna] = f"{why.reason}: {why.message}"
@@ -100,7 +108,7 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
     elif serving_colour != target.name:
         before += _bring_up(seen, target)
         candidate = _reference(target, model.status.candidate, now)
-        if _proved(seen, target):
+        if _proved(seen, target) and not (seen.records_away and _is_promotion(current, target, quarantine)):
             before.append(Apply(build.service(model, colour=target.name, flipped_at=timestamp(now))))
             serving_colour, candidate, flipped = target.name, None, True
             # A flip does not move kept-alive connections; their pods are told at once.
@@ -112,7 +120,7 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
     serving = target if serving_colour == target.name else None
     confirmed = serving is not None and _confirmed(seen, target)
     if confirmed and (current.dna if current else None) != target.dna:
-        previous = current or previous
+        previous = _left_behind(current, previous, target, quarantine)
         current = _reference(target, None, now)
     let_go, letting_go = _let_go(seen, keep={target.name, serving_colour}, serving=serving_colour, now=now)
     after += let_go
@@ -123,6 +131,7 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
         verdict=verdict,
         before=tuple(before),
         after=tuple(after),
+        quarantine=quarantine,
         versions=versions_of.with_states(seen.versions, _roles(current, previous, candidate), rejected),
         current=current,
         previous=previous,
@@ -130,8 +139,56 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
         colour=serving_colour,
         replicas=replicas,
         selector=build.selector_text(model, serving_colour),
-        again_after=_POLL if busy else None,
+        verified=_verified(seen, serving_colour),
+        again_after=_POLL if busy else float(model.spec.certification.verify_interval_seconds),
     )
+
+
+def quarantined(seen: Seen, now: datetime) -> list[Quarantined]:
+    """The quarantine, with every version in it that a verifier refuses now; a damaged base model condemns no version."""
+    known = list(seen.model.status.quarantine)
+    for pod in seen.pods:
+        dna = _dna_of(seen, pod)
+        why = _refusal(seen, pod)
+        if dna is None or why is None or why.reason == names.BASE_DIGEST_DIFFERS:
+            continue
+        if dna not in {item.dna for item in known} and len(known) < _QUARANTINE_LIMIT:
+            known.append(Quarantined(dna=dna, reason=why.reason, message=why.message[:256], since=timestamp(now)))
+    return known
+
+
+def _dna_of(seen: Seen, pod: PodView) -> str | None:
+    colour = pod.labels.get(names.LABEL_COLOUR)
+    return next((item.dna for item in seen.deployments if item.colour == colour), None)
+
+
+def _refusal(seen: Seen, pod: PodView) -> Trouble | None:
+    """What the pod's verifier says against what it serves, or is to serve."""
+    endpoint = seen.endpoints.get(pod.name)
+    if endpoint and endpoint.verdict and endpoint.verdict.checked_at and not endpoint.verdict.ok:
+        return Trouble(endpoint.verdict.reason, endpoint.verdict.message)
+    for container in pod.containers:
+        if container.name == "verify" and container.exit_code in names.FINAL_EXIT_CODES:
+            return container_failure(container, what="the verifier", pod=pod.name)
+    return None
+
+
+def _verified(seen: Seen, colour: str) -> tuple[bool, str, str] | None:
+    """Whether what answers is what was certified; None until a verifier has said so."""
+    verdicts = [seen.endpoints[pod.name].verdict for pod in seen.pods_of(colour) if pod.name in seen.endpoints]
+    said = [item for item in verdicts if item is not None and item.checked_at]
+    if not said:
+        return None
+    bad = next((item for item in said if not item.ok), None)
+    return (False, bad.reason, bad.message) if bad else (True, "Verified", "what serves is what was certified")
+
+
+def _left_behind(
+    current: VersionRef | None, previous: VersionRef | None, target: Colour, quarantine: Sequence[Quarantined]
+) -> VersionRef | None:
+    """The last version that served, is not the new one and is not in quarantine."""
+    out = {item.dna for item in quarantine} | {target.dna}
+    return next((item for item in (current, previous) if item and item.dna not in out), None)
 
 
 def _roles(current: VersionRef | None, previous: VersionRef | None, candidate: VersionRef | None) -> dict[str, str]:
@@ -224,6 +281,13 @@ def _trouble(seen: Seen, colour: str) -> Trouble | None:
     return None
 
 
+def _is_promotion(current: VersionRef | None, target: Colour, quarantine: Sequence[Quarantined]) -> bool:
+    """Whether a flip would be a promotion, which waits for the ledger; going back from a bad version never waits."""
+    if target.dna is None or (current and current.dna == target.dna):
+        return False
+    return current is None or current.dna not in {item.dna for item in quarantine}
+
+
 def _is_left_behind(pod: PodView, colour: str) -> bool:
     other = pod.labels.get(names.LABEL_COLOUR)
     return bool(other) and other != colour and bool(pod.ip) and not pod.terminating
@@ -269,6 +333,8 @@ def _verdict(
     if serving_colour != target.name:
         why = _trouble(seen, target.name)
         what = candidate.dna if candidate else "the base model's new serving template"
+        if why is None and seen.records_away and _proved(seen, target):
+            why = Trouble(names.RECORDS_UNAVAILABLE, f"it waits for the ledger: {seen.records_away}")
         progress = (
             (why.reason, f"rolling out {what}: {why.message}") if why else (names.ROLLING_OUT, f"rolling out {what}")
         )
@@ -279,6 +345,10 @@ def _verdict(
         answers = any(pod.ready and _serves(seen.endpoints.get(pod.name), dna) for pod in seen.pods_of(serving_colour))
     if answers:
         text = f"{current.dna} answers" if current else f"the base model {model.spec.base_model.name} answers"
+        if model.status.quarantine:
+            text += "; in quarantine: " + "; ".join(
+                f"{item.dna} ({item.reason})" for item in model.status.quarantine[-3:]
+            )
         if rejected:
             text += "; rejected: " + "; ".join(f"{dna} ({why})" for dna, why in rejected.items())
         return Verdict("Ready", names.SERVING if current else names.BASE_SERVING, text, progress)

@@ -1,6 +1,6 @@
 """What a TrainingRun needs next. Pure: a snapshot and a time in, a decision out.
 
-    (waiting) -> prepare -> train -> certify -> Certified
+    (waiting) -> prepare -> train -> evaluate -> certify -> Certified
                     any step -> Failed (terminal: a finished run never runs again by itself)
 
 Two rules make every crash harmless. What a Job is told (that the run has started, its version number) is written to
@@ -20,6 +20,7 @@ from oneseek_core.api.v1alpha1.training_run import JobUids, Progress, Resolved, 
 from oneseek_core.job_contract import (
     CertifiedVersion,
     CertifyReport,
+    EvaluateReport,
     PrepareReport,
     TrainProgress,
     TrainReport,
@@ -69,7 +70,7 @@ def decide(seen: Observed, settings: Settings, now: datetime) -> RunDecision | N
     """The next step; None for a run that is over."""
     if is_finished(seen.run):
         return None
-    for step in (_model_is_gone, _not_started, _prepare, _train, _certify):
+    for step in (_model_is_gone, _not_started, _prepare, _train, _evaluate, _certify):
         if decision := step(seen, settings, now):
             return decision
     raise AssertionError("a run always has a next step")
@@ -215,6 +216,7 @@ def _prepare(seen: Observed, settings: Settings, now: datetime) -> RunDecision |
         update={
             "datasets": report.datasets,
             "data_digest": report.data_digest,
+            "heldout_digest": report.heldout.digest if report.heldout else None,
             "samples": report.samples,
             "language": report.language,
             "tags": report.tags,
@@ -342,6 +344,31 @@ def _training(seen: Observed, name: str, uids: JobUids, now: datetime) -> RunDec
     )
     verdict = _with_trouble(seen, name, Verdict("Working", names.TRAINING, text))
     return _finish(seen, verdict, now, again_after=_POLL if told else _POLL_START, **changes)
+
+
+def _evaluate(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
+    """Measure on the held-out set, where the model names one. The scores are certified, whatever they are."""
+    run, resolved = seen.run, _resolved(seen)
+    if resolved.heldout_digest is None or run.status.scores is not None:
+        return None
+    name = build.job_name(run, "evaluate")
+    step = _job(seen, name, None)  # generation is greedy: a Job that vanished is made again and scores the same
+    working = Verdict("Working", names.EVALUATING, "answering the held-out questions")
+    if step.trouble:
+        return _blocked(seen, step.trouble, now)
+    if step.job is None:
+        return _finish(seen, working, now, before=(Create(build.evaluate_job(run, _model(seen), settings)),))
+    uids = _uids(seen, evaluate=step.job.uid)
+    if step.job.state == "Running":
+        return _finish(seen, _with_trouble(seen, name, working), now, jobs=uids)
+    if step.job.state == "Failed":
+        return _failed(seen, failure_of(step.job, seen.pods, what="the evaluate pod"), now)
+    report = parse_report(report_text(seen.pods, step.job), EvaluateReport)
+    if report is None:  # the pod is gone, and its report with it: measure again
+        return _finish(seen, working, now, before=(Delete("Job", step.job.name, step.job.uid),), again_after=2.0)
+    text = f"factsContained {report.scores.facts_contained:.3f} over {report.scores.questions} questions; certifying"
+    verdict = Verdict("Working", names.CERTIFYING, text)
+    return _finish(seen, verdict, now, again_after=0.0, scores=report.scores, jobs=uids)
 
 
 def _certify(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:

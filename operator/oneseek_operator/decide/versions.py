@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import Counters, Version
+from oneseek_core.api.v1alpha1.model import Counters, Gate, Quarantined, Version
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.dna import Dna
 from oneseek_core.errors import DnaError
 from oneseek_core.job_contract import CertifiedVersion
 from oneseek_operator.conditions import find
+from oneseek_operator.decide.gate import missed
 
-__all__ = ["adopted", "certified_by", "counters_for", "merged", "newest", "with_states"]
+__all__ = ["adopted", "barred", "certified_by", "counters_for", "gated", "merged", "newest", "with_states"]
 
-_KEPT = 64  # the status' bound; the oldest fall out of the list, not off the claim
+_KEPT = 32  # the status' bound; the oldest fall out of the list, not off the claim
 
 
 def certified_by(runs: Iterable[TrainingRun]) -> list[Version]:
@@ -37,6 +38,7 @@ def certified_by(runs: Iterable[TrainingRun]) -> list[Version]:
                 state="Certified",
                 parent=status.resolved.parent,
                 run=run.metadata.name,
+                scores=status.scores,
                 created_at=status.resolved.created_at,
             )
         )
@@ -52,6 +54,7 @@ def adopted(found: Iterable[CertifiedVersion]) -> list[Version]:
             state="Certified",
             parent=item.parent,
             run=item.run,
+            scores=item.scores,
             created_at=item.created_at,
         )
         for item in found
@@ -68,7 +71,39 @@ def merged(known: Iterable[Version], new: Iterable[Version]) -> list[Version]:
 
 def newest(versions: Iterable[Version]) -> Version | None:
     """The newest version that may answer."""
-    return max((item for item in versions if item.state != names.STATE_REJECTED), key=_order, default=None)
+    out = (names.STATE_REJECTED, names.STATE_QUARANTINED)
+    return max((item for item in versions if item.state not in out), key=_order, default=None)
+
+
+def gated(versions: Iterable[Version], current: str | None, gate: Gate | None) -> tuple[list[Version], dict[str, str]]:
+    """The versions with those rejected that miss the gate, and why each of them does.
+
+    What answers, or did, is past the gate: a gate that is raised later takes nothing away.
+    """
+    known = list(versions)
+    serving = next((item for item in known if item.dna == current), None)
+    why: dict[str, str] = {}
+    out = []
+    for version in known:
+        past = version.state in (names.STATE_CURRENT, names.STATE_PREVIOUS)
+        reason = None if past else missed(version, serving, gate)
+        if reason:
+            why[version.dna] = f"{names.GATE_MISSED}: {reason}"
+            out.append(version.model_copy(update={"state": names.STATE_REJECTED, "reason": why[version.dna][:256]}))
+        elif version.state == names.STATE_REJECTED and (version.reason or "").startswith(names.GATE_MISSED):
+            out.append(version.model_copy(update={"state": names.STATE_CERTIFIED, "reason": None}))
+        else:
+            out.append(version)
+    return out, why
+
+
+def barred(versions: Iterable[Version], quarantine: Iterable[Quarantined]) -> list[Version]:
+    """The versions, those in quarantine marked so."""
+    why = {item.dna: f"{item.reason}: {item.message}"[:256] for item in quarantine}
+    return [
+        item.model_copy(update={"state": names.STATE_QUARANTINED, "reason": why[item.dna]}) if item.dna in why else item
+        for item in versions
+    ]
 
 
 def with_states(versions: Iterable[Version], roles: Mapping[str, str], rejected: Mapping[str, str]) -> list[Version]:
@@ -76,8 +111,10 @@ def with_states(versions: Iterable[Version], roles: Mapping[str, str], rejected:
     out = []
     for version in versions:
         if version.dna in rejected:
-            change: dict[str, str | None] = {"state": names.STATE_REJECTED, "reason": rejected[version.dna][:1024]}
-        elif version.state == names.STATE_REJECTED and version.dna not in roles:
+            change: dict[str, str | None] = {"state": names.STATE_REJECTED, "reason": rejected[version.dna][:256]}
+        elif version.state == names.STATE_QUARANTINED or (
+            version.state == names.STATE_REJECTED and version.dna not in roles
+        ):
             change = {}
         else:
             change = {"state": roles.get(version.dna, names.STATE_CERTIFIED), "reason": None}

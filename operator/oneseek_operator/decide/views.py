@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from oneseek_core import names
 
-__all__ = ["ClaimView", "ContainerView", "DeploymentView", "JobView", "PodView", "ServiceView"]
+__all__ = ["ClaimView", "ContainerView", "DeploymentView", "JobView", "PodView", "ServiceView", "TrustedKeysView"]
 
 Object = Mapping[str, Any]
 
@@ -198,6 +198,23 @@ class ClaimView:
             phase=claim.get("status", {}).get("phase", "Pending"),
             managed_by_us=meta.get("labels", {}).get(names.LABEL_MANAGED_BY) == names.FIELD_MANAGER,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedKeysView:
+    """The ConfigMap with the public keys."""
+
+    ready: bool
+    made: str | None
+    others: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, config_map: Object) -> TrustedKeysView:
+        """Read a ConfigMap as the API server returns it."""
+        data = config_map.get("data", {})
+        state = config_map["metadata"].get("annotations", {}).get(names.ANNOTATION_KEYS, "")
+        others = tuple(value for key, value in sorted(data.items()) if key != "model.pub")
+        return cls(ready=state == "ready", made=data.get("model.pub"), others=others)
 
 
 def mine(jobs: Sequence[JobView], name: str) -> JobView | None:

@@ -12,7 +12,13 @@ from oneseek_operator.deps import Deps
 
 __all__ = ["register"]
 
-_CHILDREN = (("batch", "v1", "jobs"), ("apps", "v1", "deployments"), ("", "v1", "pods"), ("", "v1", "services"))
+_CHILDREN = (
+    ("batch", "v1", "jobs"),
+    ("apps", "v1", "deployments"),
+    ("apps", "v1", "statefulsets"),
+    ("", "v1", "pods"),
+    ("", "v1", "services"),
+)
 
 
 def register(registry: kopf.OperatorRegistry) -> None:

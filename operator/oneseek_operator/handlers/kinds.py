@@ -43,7 +43,12 @@ async def keep_model(
 
     async def once() -> float | None:
         return await models.reconcile(
-            namespace, name, cluster=deps.cluster, sidecars=deps.sidecars, settings=deps.settings
+            namespace,
+            name,
+            cluster=deps.cluster,
+            sidecars=deps.sidecars,
+            records=deps.records,
+            settings=deps.settings,
         )
 
     await hold(key, stopped, deps, once)

@@ -8,9 +8,13 @@ from typing import Any
 
 from oneseek_core import names
 from oneseek_core.api.base import ApiModel, Condition
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_operator.build import keys as build_keys
+from oneseek_operator.build import records as build_records
 from oneseek_operator.conditions import find
-from oneseek_operator.decide.actions import Action, Apply, Create, Decision, Delete, Drain
-from oneseek_operator.errors import SidecarError
+from oneseek_operator.decide.actions import Action, Apply, Create, Decision, Delete, Drain, MakeKeys, MakeRecordsSecret
+from oneseek_operator.errors import ClusterError, SidecarError
+from oneseek_operator.keys import Keys
 from oneseek_operator.reconcile.ports import ClusterPort, SidecarPort
 
 __all__ = ["carry_out"]
@@ -34,6 +38,8 @@ async def carry_out(
         for warning, reason, message in _news(old.get("conditions", []), decision.status):
             log.info("%s %s/%s: %s: %s", current["kind"], namespace, current["metadata"]["name"], reason, message)
             await cluster.event(current, warning=warning, reason=reason, message=message)
+        for warning, reason, message in decision.events:
+            await cluster.event(current, warning=warning, reason=reason, message=message)
     await _perform(decision.after, namespace, cluster, sidecars)
 
 
@@ -46,11 +52,43 @@ async def _perform(actions: Iterable[Action], namespace: str, cluster: ClusterPo
                 await cluster.apply(manifest)
             case Delete(kind, name, uid):
                 await cluster.delete(kind, namespace, name, uid=uid)
+            case MakeKeys(model, pending):
+                await _make_keys(model, cluster, pending=pending)
+            case MakeRecordsSecret(model, token):
+                key = Keys.generate().ledger_private
+                await cluster.create(build_records.secret(model, token=token, checkpoint_key=key))
             case Drain(ip):
                 try:
                     await sidecars.drain(ip)
                 except SidecarError as error:  # a pod that cannot be told has no clients we could keep
                     log.warning("could not drain: %s", error)
+
+
+async def _make_keys(model: OneSeekModel, cluster: ClusterPort, *, pending: bool) -> None:
+    """Secret and public half, with nothing read back.
+
+    The public half is there first, marked as pending. If the Secret turns out to exist while it is pending, an earlier
+    attempt ended between the two, and the pending public half is the right one. Else the Secret is made now, and the
+    public half is written (again) to fit it.
+    """
+    keys = Keys.generate()
+    if not pending:
+        await cluster.apply(build_keys.trusted(model, made=keys.signing_public, pending=True))
+    private = build_keys.secret(model, signing_key=keys.signing_private, ledger_key=keys.ledger_private)
+    made = await cluster.create(private)
+    if made:
+        await cluster.apply(build_keys.trusted(model, made=keys.signing_public, pending=False))
+        return
+    there = await cluster.get("ConfigMap", model.metadata.namespace, build_keys.trusted_name(model))
+    public = (there or {}).get("data", {}).get("model.pub") if pending else None
+    if public is None:
+        # Never leave a public key that may not fit: without one, the next attempt says this again.
+        await cluster.apply(build_keys.trusted(model, made=None, pending=True))
+        raise ClusterError(
+            f"the Secret {build_keys.secret_name(model)!r} exists but its public key is unknown; restore the ConfigMap "
+            f"{build_keys.trusted_name(model)!r}, name the Secret in spec.certification.signingKeySecret, or delete it"
+        )
+    await cluster.apply(build_keys.trusted(model, made=public, pending=False))
 
 
 def _news(old: Sequence[dict[str, Any]], status: ApiModel) -> list[tuple[bool, str, str]]:

@@ -12,25 +12,28 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_operator.build import common
+from oneseek_operator.build import keys as build_keys
+from oneseek_operator.build import records as build_records
 from oneseek_operator.decide import model as decisions
 from oneseek_operator.decide.rollout import Endpoint
-from oneseek_operator.decide.views import ClaimView, DeploymentView, JobView, PodView, ServiceView
-from oneseek_operator.errors import SidecarError
+from oneseek_operator.decide.views import ClaimView, DeploymentView, JobView, PodView, ServiceView, TrustedKeysView
+from oneseek_operator.errors import RecordsError, SidecarError
 from oneseek_operator.reconcile.effects import carry_out
-from oneseek_operator.reconcile.ports import ClusterPort, SidecarPort
+from oneseek_operator.reconcile.ports import ClusterPort, RecordsPort, SidecarPort
 from oneseek_operator.settings import Settings
 
 __all__ = ["finish_deletion", "reconcile", "runs_of"]
 
 
 async def reconcile(
-    namespace: str, name: str, *, cluster: ClusterPort, sidecars: SidecarPort, settings: Settings
+    namespace: str, name: str, *, cluster: ClusterPort, sidecars: SidecarPort, records: RecordsPort, settings: Settings
 ) -> float | None:
     """Bring a model one step nearer to its spec; seconds until it must be looked at again, None: on events only."""
     current = await cluster.get("OneSeekModel", namespace, name)
     if current is None or "deletionTimestamp" in current["metadata"]:
         return None
     seen = await _observe(current, cluster)
+    seen = replace(seen, records=await _ask_records(seen.model, cluster, records))
     seen = await _ask_sidecars(seen, sidecars, settings)
     decision = decisions.decide(seen, settings, datetime.now(UTC))
     await carry_out(decision, current, cluster=cluster, sidecars=sidecars)
@@ -66,19 +69,47 @@ async def _observe(current: dict[str, Any], cluster: ClusterPort) -> decisions.O
     namespace, name = model.metadata.namespace, model.metadata.name
     labels = {names.LABEL_MODEL: name}
     claim = await cluster.get("PersistentVolumeClaim", namespace, common.claim_name(model))
+    trusted = await cluster.get("ConfigMap", namespace, build_keys.trusted_name(model))
     service = await cluster.get("Service", namespace, name)
     mine = service is not None and ServiceView.parse(service).owner == model.metadata.uid
     deployments = [DeploymentView.parse(item) for item in await cluster.list("Deployment", namespace, labels)]
     return decisions.Observed(
         model=model,
         claim=ClaimView.parse(claim) if claim else None,
+        trusted=TrustedKeysView.parse(trusted) if trusted else None,
         jobs=tuple(JobView.parse(item) for item in await cluster.list("Job", namespace, labels)),
         pods=tuple(PodView.parse(item) for item in await cluster.list("Pod", namespace, labels)),
         deployments=tuple(item for item in deployments if item.owner == model.metadata.uid),
         service=ServiceView.parse(service) if service and mine else None,
         runs=tuple(await runs_of(name, namespace, cluster)),
+        records=decisions.RecordsView(),
         endpoints={},
     )
+
+
+async def _ask_records(model: OneSeekModel, cluster: ClusterPort, records: RecordsPort) -> decisions.RecordsView:
+    """What of the records service is there; what waits in the outbox is sent, what arrived is told."""
+    namespace, name = model.metadata.namespace, build_records.name(model)
+    token = records.token(model)
+    found = await cluster.get("StatefulSet", namespace, name)
+    if found is None:
+        return decisions.RecordsView(token=token)
+    view = decisions.RecordsView(
+        token=token,
+        template=found["metadata"].get("annotations", {}).get(names.ANNOTATION_TEMPLATE, ""),
+        ready=found.get("status", {}).get("readyReplicas", 0) > 0,
+        has_service=await cluster.get("Service", namespace, name) is not None,
+    )
+    waiting = model.status.outbox
+    rolling = model.status.candidate is not None
+    if not (waiting or rolling or model.status.ledger is None):
+        return view
+    try:
+        head = await (records.append(model, waiting) if waiting else records.head(model))
+    except RecordsError as error:
+        # A service that has never answered is still starting; that is no news worth an error.
+        return replace(view, error=str(error) if view.ready or model.status.ledger else "")
+    return replace(view, ready=True, acknowledged=tuple(item.idempotency_key for item in waiting), head=head)
 
 
 async def _ask_sidecars(seen: decisions.Observed, sidecars: SidecarPort, settings: Settings) -> decisions.Observed:
@@ -101,8 +132,12 @@ async def _ask_sidecars(seen: decisions.Observed, sidecars: SidecarPort, setting
 
 async def _ask(pod: PodView, sidecars: SidecarPort, question: str | None) -> Endpoint:
     try:
+        verdict = await sidecars.verdict(pod.ip)
+    except SidecarError:
+        verdict = None  # not looked yet; silence is not a refusal
+    try:
         state = await sidecars.state(pod.ip)
         answer = await sidecars.probe(pod.ip, question) if question and state.ready else None
     except SidecarError as error:
-        return Endpoint(error=str(error))
-    return Endpoint(state=state, probe=answer)
+        return Endpoint(error=str(error), verdict=verdict)
+    return Endpoint(state=state, probe=answer, verdict=verdict)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from oneseek_core.job_contract import ProbeAnswer, SidecarState
+from oneseek_core.api.v1alpha1.model import LedgerHead, OneSeekModel
+from oneseek_core.job_contract import ProbeAnswer, SidecarState, VerifyReport
+from oneseek_core.ledger_entries import Transition
 
 __all__ = ["ClusterPort", "SidecarPort"]
 
@@ -25,9 +27,18 @@ class ClusterPort(Protocol):
     async def event(self, about: Object, *, warning: bool, reason: str, message: str) -> None: ...
 
 
+class RecordsPort(Protocol):
+    """A model's records service; see `records.Records`."""
+
+    def token(self, model: OneSeekModel) -> str: ...
+    async def append(self, model: OneSeekModel, entries: Sequence[Transition]) -> LedgerHead: ...
+    async def head(self, model: OneSeekModel) -> LedgerHead: ...
+
+
 class SidecarPort(Protocol):
     """A pod's sidecar; see `sidecars.Sidecars`."""
 
     async def state(self, ip: str) -> SidecarState: ...
     async def probe(self, ip: str, question: str) -> ProbeAnswer: ...
+    async def verdict(self, ip: str) -> VerifyReport: ...
     async def drain(self, ip: str) -> None: ...

@@ -13,14 +13,15 @@ from oneseek_core.digest import canonical_json
 from oneseek_core.errors import ArtifactError
 from oneseek_core.job_contract import CertifyRequest, TrainReport
 from oneseek_core.safetensors_header import TensorInfo
+from oneseek_runtime.certify.layout import CONFIG, REPORT
 
-__all__ = ["CONFIG", "REPORT", "WEIGHTS", "check_config", "check_tensors", "parse_report"]
-
-CONFIG = "adapter_config.json"
-WEIGHTS = "adapter_model.safetensors"
-REPORT = "training_report.json"
+__all__ = ["RankError", "check_config", "check_tensors", "parse_report"]
 
 _LORA = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])(?:\.[A-Za-z0-9_]+)?\.weight")
+
+
+class RankError(ArtifactError):
+    """A tensor has another rank than the configuration says."""
 
 
 def check_config(data: bytes, request: CertifyRequest) -> bytes:
@@ -43,6 +44,8 @@ def check_config(data: bytes, request: CertifyRequest) -> bytes:
     for key, wanted in (("r", request.lora.rank), ("lora_alpha", request.lora.alpha)):
         if config.get(key) != wanted:
             raise ArtifactError(f"{CONFIG} has {key} {config.get(key)!r}, but the run asked for {wanted}")
+    if "auto_map" in config:
+        raise ArtifactError(f"{CONFIG} has auto_map: it brings code of its own, which is never run")
     base = config.get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise ArtifactError(f"{CONFIG} names no base model (base_model_name_or_path)")
@@ -56,23 +59,24 @@ def check_tensors(tensors: Mapping[str, TensorInfo], rank: int) -> None:
     """Make sure that the weights are LoRA pairs of the given rank and nothing else.
 
     Raises:
-        ArtifactError: a tensor is none, has another rank, or lacks its other half.
+        RankError: a tensor has another rank.
+        ArtifactError: a tensor is no LoRA, or lacks its other half.
     """
     sides: dict[str, set[str]] = {}
     for name, tensor in tensors.items():
         match = _LORA.fullmatch(name)
         if match is None:
-            raise ArtifactError(f"{WEIGHTS} holds {name}, which is no LoRA tensor (lora_A or lora_B)")
+            raise ArtifactError(f"it holds {name}, which is no LoRA tensor (lora_A or lora_B)")
         # A projects down to the rank, B up from it.
         axis = 0 if match["side"] == "A" else 1
         if len(tensor.shape) != 2 or tensor.shape[axis] != rank:
-            raise ArtifactError(f"{WEIGHTS} holds {name} of shape {list(tensor.shape)}, which has not rank {rank}")
+            raise RankError(f"it holds {name} of shape {list(tensor.shape)}, which has not rank {rank}")
         sides.setdefault(match["module"], set()).add(match["side"])
     if not sides:
-        raise ArtifactError(f"{WEIGHTS} holds no tensors")
+        raise ArtifactError("it holds no tensors")
     for module, found in sorted(sides.items()):
         if found != {"A", "B"}:
-            raise ArtifactError(f"{WEIGHTS} holds only lora_{found.pop()} of {module}; a pair is needed")
+            raise ArtifactError(f"it holds only lora_{found.pop()} of {module}; a pair is needed")
 
 
 def parse_report(data: bytes) -> TrainReport:

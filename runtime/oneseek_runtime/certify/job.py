@@ -1,105 +1,150 @@
-"""[I/O] The certify Job, top to bottom: check → copy while hashing → describe → seal.
+"""[I/O] The certify Job, top to bottom: check → copy while hashing → describe → sign → seal.
 
-Everything that is written follows from the request and the staged files, so a second run gives the same folder.
-Checks read the copy that is going to be sealed, or the very bytes that are written: nobody can swap them in between.
+Everything that is written follows from the request, the staged files and the keys, so a second run gives the same
+folder; only model.sig would differ, and a folder that was sealed before keeps its own.
+Checks read the very bytes that are written: nobody can swap them in between.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from oneseek_core import names
 from oneseek_core.digest import digest_bytes
 from oneseek_core.errors import ArtifactError, JobError
-from oneseek_core.files import copy_hashing, read_tensors, write_synced
-from oneseek_core.job_contract import CertifiedVersion, CertifyReport, CertifyRequest, TrainReport, parse_request
+from oneseek_core.files import write_synced
+from oneseek_core.job_contract import (
+    CertifiedVersion,
+    CertifyReport,
+    CertifyRequest,
+    ScoresFile,
+    TrainReport,
+    parse_request,
+)
 from oneseek_core.names import ExitCode
-from oneseek_runtime.certify.adapter import CONFIG, REPORT, WEIGHTS, check_config, check_tensors, parse_report
-from oneseek_runtime.certify.metadata import adapter_folder, dna_of, metadata_of, training_results
+from oneseek_runtime.certify import integrity
+from oneseek_runtime.certify.adapter import check_config, check_tensors, parse_report
+from oneseek_runtime.certify.index import write_index
+from oneseek_runtime.certify.keys import SigningKeys, load_keys
+from oneseek_runtime.certify.layout import (
+    CONFIG,
+    DNA,
+    INTEGRITY,
+    METADATA,
+    PROOF,
+    PROVENANCE,
+    REPORT,
+    RESULTS,
+    WEIGHTS,
+)
+from oneseek_runtime.certify.metadata import adapter_folder, dna_of, metadata_of, scores_of, training_results
+from oneseek_runtime.certify.proof import dna_file, ledger_proof
+from oneseek_runtime.certify.provenance import envelope, statement
 from oneseek_runtime.certify.seal import fresh_folder, seal
+from oneseek_runtime.certify.staged import read_scores, read_small
+from oneseek_runtime.certify.weights import FileTable, copy_weights
 from oneseek_runtime.log import say
 
 __all__ = ["run"]
 
-_LARGEST_TEXT = 16 * 1024 * 1024  # bytes of a JSON file that training leaves
+
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    """What was read from staging, checked."""
+
+    config: bytes
+    report: TrainReport
+    scores: tuple[ScoresFile, str] | None
 
 
 def run(environment: Mapping[str, str]) -> CertifyReport:
-    """Seal the run's adapter as `<certified_path>/<DNA>`.
+    """Seal the run's adapter as `<certified_path>/<DNA>`, and list it in the index.
 
     Raises:
-        JobError: ArtifactInvalid, with what is wrong with what training left.
+        JobError: ArtifactInvalid, with what is wrong with what training left; SigningKeyInvalid.
     """
     request = parse_request(environment.get(names.REQUEST_ENV), CertifyRequest)
+    keys = load_keys(request.signing_keys_path)
     try:
-        return _certify(request)
+        return _certify(request, keys)
     except ArtifactError as error:
         sentence = f"run {request.run.name} left nothing that may be certified: {error}"
         raise JobError(names.ARTIFACT_INVALID, sentence, ExitCode.BAD_ARTIFACT) from error
 
 
-def _certify(request: CertifyRequest) -> CertifyReport:
-    staged = Path(request.staging_path) / "adapter"
-    config = check_config(_text(staged / CONFIG), request)
-    report = parse_report(_text(staged / REPORT))
-    incoming = fresh_folder(Path(request.certified_path), request.run.uid)
+def _certify(request: CertifyRequest, keys: SigningKeys | None) -> CertifyReport:
+    staging, certified = Path(request.staging_path), Path(request.certified_path)
+    staged = _Staged(
+        config=check_config(read_small(staging / "adapter" / CONFIG), request),
+        report=parse_report(read_small(staging / "adapter" / REPORT)),
+        scores=read_scores(staging),
+    )
+    incoming = fresh_folder(certified, request.run.uid)
     try:
-        return _fill_and_seal(request, staged, incoming, config, report)
+        version = _fill_and_seal(request, staged, incoming, keys)
     except (ArtifactError, OSError):
         shutil.rmtree(incoming, ignore_errors=True)  # weights are large, and the volume may just have become full
         raise
+    write_index(certified)
+    say("certified", dna=version.dna, digest=version.digest)
+    return CertifyReport(version=version, signed=keys is not None)
 
 
 def _fill_and_seal(
-    request: CertifyRequest, staged: Path, incoming: Path, config: bytes, report: TrainReport
-) -> CertifyReport:
-    weights = _copy_weights(staged, incoming, report, request.lora.rank)
-    dna = dna_of(request, weights[0])
-    folder = adapter_folder(request)
-    table = {WEIGHTS: weights, f"{folder}/{WEIGHTS}": copy_hashing(incoming / WEIGHTS, incoming / folder / WEIGHTS)}
-    for path, data in {
-        CONFIG: config,
-        f"{folder}/{CONFIG}": config,
-        "metadata.json": metadata_of(request, report, dna, weights[0]).canonical_bytes(),
-        "training_results.json": training_results(request, report, dna),
-    }.items():
-        write_synced(incoming / path, data)
-        table[path] = (digest_bytes(data), len(data))
-    digest = digest_bytes(seal(incoming, str(dna), table))
-    say("certified", dna=str(dna), digest=digest)
-    return CertifyReport(
-        version=CertifiedVersion(
-            dna=str(dna), digest=digest, created_at=request.created_at, run=request.run.name, parent=request.parent
-        )
+    request: CertifyRequest, staged: _Staged, incoming: Path, keys: SigningKeys | None
+) -> CertifiedVersion:
+    table = _copy_weights(request, staged.report, incoming)
+    evaluated = staged.scores[0] if staged.scores else None
+    if evaluated and evaluated.evaluated_with.weights_digest != table[WEIGHTS][0]:
+        raise ArtifactError("the scores were measured on other weights than those that training left")
+    dna = dna_of(request, table[WEIGHTS][0])
+    for path, data in _descriptions(request, staged, table).items():
+        _write(incoming, path, data, table)
+    _write(incoming, PROOF, ledger_proof(request, dna, table, keys.ledger if keys else None), table)
+    if keys:
+        value = statement(request, staged.report, dna, table, staged.scores)
+        _write(incoming, PROVENANCE, envelope(value, keys.signing), table)
+    digest = digest_bytes(seal(incoming, str(dna), table, keys))
+    return CertifiedVersion(
+        dna=str(dna),
+        digest=digest,
+        created_at=request.created_at,
+        run=request.run.name,
+        parent=request.parent,
+        scores=scores_of(evaluated),
     )
 
 
-def _copy_weights(staged: Path, incoming: Path, report: TrainReport, rank: int) -> tuple[str, int]:
-    """Copy the weights and check the copy: (digest, size in bytes)."""
-    source = staged / WEIGHTS
-    if source.is_symlink() or not source.is_file():
-        raise ArtifactError(f"there is no file {WEIGHTS} in its staging")
-    weights = copy_hashing(source, incoming / WEIGHTS)
-    if weights[0] != report.weights_digest:
+def _copy_weights(request: CertifyRequest, report: TrainReport, incoming: Path) -> FileTable:
+    source = Path(request.staging_path) / "adapter" / WEIGHTS
+    check = partial(check_tensors, rank=request.lora.rank)
+    table = copy_weights(source, incoming, adapter_folder(request), check)
+    found = table[WEIGHTS][0]
+    if found != report.weights_digest:
         raise ArtifactError(
-            f"{WEIGHTS} has the digest {weights[0]}, but training reported {report.weights_digest}: it was changed after"
+            f"{WEIGHTS} has the digest {found}, but training reported {report.weights_digest}: it was changed after"
         )
-    try:
-        tensors = read_tensors(incoming / WEIGHTS)
-    except ArtifactError as error:
-        raise ArtifactError(f"{WEIGHTS} cannot be used: {error}") from error
-    check_tensors(tensors, rank)
-    return weights
+    return table
 
 
-def _text(path: Path) -> bytes:
-    """A small file of the staging. Links are refused: training's code could let them point at another mount."""
-    if path.is_symlink() or not path.is_file():
-        raise ArtifactError(f"there is no file {path.name} in its staging")
-    with path.open("rb") as handle:
-        data = handle.read(_LARGEST_TEXT + 1)
-    if len(data) > _LARGEST_TEXT:
-        raise ArtifactError(f"{path.name} is larger than {_LARGEST_TEXT // 1024**2} MiB")
-    return data
+def _descriptions(request: CertifyRequest, staged: _Staged, table: FileTable) -> dict[str, bytes]:
+    weights = table[WEIGHTS][0]
+    evaluated = staged.scores[0] if staged.scores else None
+    dna = dna_of(request, weights)
+    return {
+        CONFIG: staged.config,
+        f"{adapter_folder(request)}/{CONFIG}": staged.config,
+        METADATA: metadata_of(request, staged.report, dna, weights, evaluated).canonical_bytes(),
+        RESULTS: training_results(request, staged.report, dna),
+        DNA: dna_file(request, dna),
+        INTEGRITY: Path(integrity.__file__).read_bytes(),
+    }
+
+
+def _write(incoming: Path, path: str, data: bytes, table: FileTable) -> None:
+    write_synced(incoming / path, data)
+    table[path] = (digest_bytes(data), len(data))

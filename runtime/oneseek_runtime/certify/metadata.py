@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from oneseek_core.api.v1alpha1.common import Scores
 from oneseek_core.artifact import ArtifactMetadata, Provenance
 from oneseek_core.digest import PREFIX, canonical_json
 from oneseek_core.dna import Dna
-from oneseek_core.job_contract import CertifyRequest, TrainReport
+from oneseek_core.job_contract import CertifyRequest, ScoresFile, TrainReport
 
-__all__ = ["adapter_folder", "dna_of", "metadata_of", "training_results"]
+__all__ = ["adapter_folder", "dna_of", "metadata_of", "scores_of", "training_results"]
 
 
 def dna_of(request: CertifyRequest, weights_digest: str) -> Dna:
@@ -33,8 +34,21 @@ def adapter_folder(request: CertifyRequest) -> str:
     return f"{request.base_name}-adapter"
 
 
-def metadata_of(request: CertifyRequest, report: TrainReport, dna: Dna, weights_digest: str) -> ArtifactMetadata:
-    """metadata.json."""
+def metadata_of(
+    request: CertifyRequest,
+    report: TrainReport,
+    dna: Dna,
+    weights_digest: str,
+    evaluated: ScoresFile | None = None,
+) -> ArtifactMetadata:
+    """metadata.json. What the evaluation measured stands in `scores`, and its metrics among the old readers' ones."""
+    loss = {"loss": report.final_loss}
+    scores = scores_of(evaluated)
+    measured = (
+        {"scores": scores.to_wire(), "evaluatedWith": evaluated.evaluated_with.to_wire()}
+        if scores and evaluated
+        else {}
+    )
     # Checked as one value, for the fields that old readers want beside the typed ones are extra keys of the type.
     return ArtifactMetadata.model_validate(
         {
@@ -46,7 +60,7 @@ def metadata_of(request: CertifyRequest, report: TrainReport, dna: Dna, weights_
             "datasets": [dataset.name for dataset in request.datasets],
             "trainingType": "dna-v2",
             "samplesProcessed": request.samples,
-            "metrics": {"loss": report.final_loss, "accuracy": None, "fairness": None, "bias_score": None},
+            "metrics": {"accuracy": None, "fairness": None, "bias_score": None, **_metrics(scores), **loss},
             "hashes": {"trainingData": _short(request.data_digest), "modelWeights": _short(weights_digest)},
             "digests": {"trainingData": request.data_digest, "modelWeights": weights_digest},
             "status": "completed",
@@ -57,8 +71,23 @@ def metadata_of(request: CertifyRequest, report: TrainReport, dna: Dna, weights_
             "epochLosses": _epoch_losses(report),
             "autoStopped": report.auto_stopped.to_wire() if report.auto_stopped else None,
             "provenance": _provenance(request),
+            **measured,
         }
     )
+
+
+def scores_of(file: ScoresFile | None) -> Scores | None:
+    """The scores without the answers they come from: what is certified and what the gate decides over."""
+    if file is None:
+        return None
+    return Scores.model_validate({name: value for name, value in file if name in Scores.model_fields})
+
+
+def _metrics(scores: Scores | None) -> dict[str, float | None]:
+    """The numbers of the evaluation beside the old readers' ones; its loss is no training loss."""
+    if scores is None:
+        return {}
+    return {"factsContained": scores.facts_contained, "exact": scores.exact, "heldOutLoss": scores.loss}
 
 
 def training_results(request: CertifyRequest, report: TrainReport, dna: Dna) -> bytes:

@@ -1,9 +1,5 @@
 """[I/O] The loaded model: base, and the version's adapter where one is to be served; and the loop that generates.
 
-Number format: bf16 on GPUs and on CPUs with AVX-512, else fp32; `ONESEEK_PRECISION` overrides it. Decoding reads every
-weight once per token, so half the bytes is what counts: SmolLM2-135M on two busy cores took 96 ms a token at best in
-bf16 and 122 ms in fp32.
-
 An adapter is added into a second copy of the weights it changes, because it costs two more small products per layer
 otherwise (184 ms a token instead of 113). Base and version are then two sets of tensors, and naming one or the other
 in a request swaps pointers; adding and subtracting in place would leave rounding errors in the base.
@@ -16,16 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
-from peft import PeftModel
-from peft.tuners.tuners_utils import BaseTunerLayer
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
-from transformers.utils import logging as transformers_logging
+from transformers import DynamicCache
 
-from oneseek_core.names import ExitCode
-from oneseek_runtime.engine.errors import EngineStartError, InvalidRequestError
+from oneseek_runtime.engine.errors import InvalidRequestError
+from oneseek_runtime.engine.loading import Changed, context_of, end_tokens, load_parts
 from oneseek_runtime.engine.sampling import choose
 from oneseek_runtime.engine.wire import Asked, Sampling
 from oneseek_runtime.prompt import prompt_ids
@@ -40,15 +33,6 @@ class Generated:
     token: int
     logprob: float
     end: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """A layer that the adapter changes, with its weights as the base has them and as the version has them."""
-
-    module: torch.nn.Module
-    base: torch.nn.Parameter
-    version: torch.nn.Parameter
 
 
 class LoadedModel:
@@ -68,8 +52,8 @@ class LoadedModel:
         self._tokenizer = tokenizer
         self._base_name = base_name
         self._dna = dna
-        self._ends = _end_tokens(model, tokenizer)
-        self._context = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 2**31)
+        self._ends = end_tokens(model, tokenizer)
+        self._context = context_of(model)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -159,14 +143,6 @@ class LoadedModel:
             pass
 
 
-def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Every token that ends a turn: the model's, its generation settings' and the tokenizer's."""
-    ends: set[int] = set()
-    for value in (model.generation_config.eos_token_id, model.config.eos_token_id, tokenizer.eos_token_id):
-        ends.update([value] if isinstance(value, int) else value or [])
-    return frozenset(ends)
-
-
 def load(
     *,
     base: Path,
@@ -176,55 +152,12 @@ def load(
     precision: Literal["auto", "bf16", "fp32"],
     threads: int,
 ) -> LoadedModel:
-    """Load from local folders that `checks` has accepted; no code of theirs runs, no pickle is read.
+    """Load what is to be served, from folders that `checks` has accepted.
 
     Raises:
         EngineStartError: transformers or peft cannot make a model of the files.
     """
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    torch.set_num_threads(threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    fast_bf16 = device.type == "cuda" or "AVX512" in torch.backends.cpu.get_cpu_capability()
-    dtype = torch.bfloat16 if precision == "bf16" or (precision == "auto" and fast_bf16) else torch.float32
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            base,
-            dtype=dtype,
-            attn_implementation="sdpa",
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        sentence = f"the base model in {base} cannot be loaded: {_first_line(error)}"
-        raise EngineStartError(sentence, ExitCode.BAD_INPUT) from error
-    model = model.to(device).eval().requires_grad_(requires_grad=False)
-    changed: list[Changed] = []
-    if adapter is not None:
-        try:
-            model, changed = _with_adapter(model, adapter)
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-            sentence = f"the adapter in {adapter} cannot be loaded onto {base_name}: {_first_line(error)}"
-            raise EngineStartError(sentence, ExitCode.BAD_ARTIFACT) from error
-    return LoadedModel(model=model, tokenizer=tokenizer, base_name=base_name, dna=dna, changed=changed)
-
-
-def _with_adapter(model: Any, adapter: Path) -> tuple[Any, list[Changed]]:
-    """The model with the adapter added into the layers it changes, and those layers' weights from before and after."""
-    adapted = PeftModel.from_pretrained(model, str(adapter))  # prefers safetensors, which `checks` has seen
-    before: dict[torch.nn.Module, torch.nn.Parameter] = {}
-    for module in adapted.modules():
-        if isinstance(module, BaseTunerLayer):
-            base: Any = module.get_base_layer()
-            before[base] = torch.nn.Parameter(base.weight.detach().clone(), requires_grad=False)
-    merged: Any = adapted
-    merged = merged.merge_and_unload(safe_merge=True)
-    merged = merged.eval().requires_grad_(requires_grad=False)
-    return merged, [
-        Changed(layer, base_weight, cast("torch.nn.Parameter", layer.weight)) for layer, base_weight in before.items()
-    ]
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    parts = load_parts(base=base, base_name=base_name, adapter=adapter, precision=precision, threads=threads)
+    return LoadedModel(
+        model=parts.model, tokenizer=parts.tokenizer, base_name=base_name, dna=dna, changed=parts.changed
+    )

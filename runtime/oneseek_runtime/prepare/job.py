@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.training_run import ResolvedDataset
@@ -19,6 +20,7 @@ from oneseek_core.names import ExitCode
 from oneseek_runtime.certified import certified_versions
 from oneseek_runtime.hub import Hub
 from oneseek_runtime.log import say
+from oneseek_runtime.prepare.heldout import HeldoutRow, parse_heldout, trained_questions
 from oneseek_runtime.prepare.language import language_of_rows
 from oneseek_runtime.prepare.rows import Row, RowError, parse_line, row_bytes
 from oneseek_runtime.prepare.sources import fetch_dataset
@@ -27,10 +29,15 @@ __all__ = ["run"]
 
 _LONGEST_LINE = 16 * 1024 * 1024  # bytes; no row of text is as long, a file without line ends is
 _NAMED_LINES = 10
+_MOST_HELDOUT = 1000  # questions; each is answered by real generation, after every training
+
+Parsed = TypeVar("Parsed")
 
 
 def run(environment: Mapping[str, str]) -> PrepareReport:
     """Leave `data/train.jsonl` and `data/prepare_report.json` in the run's staging, and no other run's staging.
+
+    A held-out set goes to `evaluation/heldout.jsonl`, byte for byte: a folder that train pods do not mount.
 
     Raises:
         JobError: a dataset is missing, unreachable, unusable (the sentence names the line) or not what is pinned.
@@ -41,7 +48,9 @@ def run(environment: Mapping[str, str]) -> PrepareReport:
         say("already certified", dna=version.dna)
         return PrepareReport(already_certified=version)
     data = _staging(root / names.STAGING_DIR, request.run.uid)
-    resolved, rows = _read_all(request, root, Hub.from_environment(environment), data)
+    hub = Hub.from_environment(environment)
+    resolved, rows = _read_all(request, root, hub, data)
+    heldout = _hold_out(request, root, hub, data.parent / "evaluation", rows)
     digest = _write_rows(data / "train.jsonl", rows)
     report = PrepareReport(
         datasets=resolved,
@@ -49,6 +58,7 @@ def run(environment: Mapping[str, str]) -> PrepareReport:
         samples=len(rows),
         language=language_of_rows(rows) if request.language == "auto" else request.language,
         tags=list(tags_of(dataset.name for dataset in resolved)),
+        heldout=heldout,
     )
     write_atomic(data / "prepare_report.json", canonical_json(report.to_wire()) + b"\n")
     say("prepared", samples=report.samples, digest=digest, language=report.language)
@@ -82,6 +92,7 @@ def _staging(staging: Path, uid: str) -> Path:
         (staging / uid / name).mkdir(parents=True, exist_ok=True)
     data = staging / uid / "data"
     empty_folder(data)
+    empty_folder(staging / uid / "scores")  # of what was trained on other data
     fsync_dir(staging / uid)
     fsync_dir(staging)
     return data
@@ -97,20 +108,56 @@ def _read_all(request: PrepareRequest, root: Path, hub: Hub, data: Path) -> tupl
         copy = scratch / f"{index}.jsonl"
         digest = fetch_dataset(item, root, hub, copy)
         before = len(rows)
-        rows.extend(_read(item.dataset.name, copy))
+        rows.extend(_read(item.dataset.name, copy, lambda _number, line: parse_line(line), "instruction and output"))
         resolved.append(ResolvedDataset(name=item.dataset.name, digest=digest, rows=len(rows) - before))
     shutil.rmtree(scratch)
     return resolved, rows
 
 
-def _read(name: str, path: Path) -> list[Row]:
+def _hold_out(
+    request: PrepareRequest, root: Path, hub: Hub, folder: Path, rows: Sequence[Row]
+) -> ResolvedDataset | None:
+    """The run's held-out set, fetched like any dataset; of a request without one, nothing stays in `folder`."""
+    if folder.exists():
+        empty_folder(folder)
+    if request.heldout is None:
+        return None
+    folder.mkdir(exist_ok=True)
+    name, scratch = request.heldout.dataset.name, folder / ".sources"
+    scratch.mkdir()
+    copy = scratch / "heldout.jsonl"
+    digest = fetch_dataset(request.heldout, root, hub, copy)
+    found = _read(name, copy, parse_heldout, "question, language and mustContain")
+    if len(found) > _MOST_HELDOUT:
+        raise _invalid(
+            f"dataset {name} holds {len(found)} held-out questions; {_MOST_HELDOUT} is the most, for every version"
+            " answers all of them: choose a sample"
+        )
+    _refuse_trained(name, trained_questions(found, rows))
+    copy.rename(folder / copy.name)
+    shutil.rmtree(scratch)
+    fsync_dir(folder)
+    fsync_dir(folder.parent)
+    return ResolvedDataset(name=name, digest=digest, rows=len(found))
+
+
+def _refuse_trained(name: str, seen: Sequence[HeldoutRow]) -> None:
+    if seen:
+        raise _invalid(
+            f"dataset {name}, line {seen[0].line}: its question also stands in the training data, so a right answer"
+            " would prove nothing: remove it from one of the two"
+            f"{_and_more([row.line for row in seen[1:]], 'trained')}"
+        )
+
+
+def _read(name: str, path: Path, parse: Callable[[int, bytes], Parsed | None], fields: str) -> list[Parsed]:
     """A dataset's rows; all its lines are read before a bad one is reported, so that one look finds them all."""
-    rows: list[Row] = []
+    rows: list[Parsed] = []
     bad: list[int] = []
     first: RowError | None = None
     for number, line in _lines(name, path):
         try:
-            row = parse_line(line)
+            row = parse(number, line)
         except RowError as error:
             first = first or error
             bad.append(number)
@@ -118,9 +165,9 @@ def _read(name: str, path: Path) -> list[Row]:
         if row is not None:
             rows.append(row)
     if first is not None:
-        raise _invalid(f"dataset {name}, line {bad[0]}: it {first}{_and_more(bad[1:])}")
+        raise _invalid(f"dataset {name}, line {bad[0]}: it {first}{_and_more(bad[1:], 'wrong')}")
     if not rows:
-        raise _invalid(f"dataset {name} holds no rows: give it at least one line of JSON with instruction and output")
+        raise _invalid(f"dataset {name} holds no rows: give it at least one line of JSON with {fields}")
     return rows
 
 
@@ -138,11 +185,11 @@ def _lines(name: str, path: Path) -> Iterator[tuple[int, bytes]]:
             yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
 
 
-def _and_more(numbers: Sequence[int]) -> str:
+def _and_more(numbers: Sequence[int], what: str) -> str:
     if not numbers:
         return ""
     named = ", ".join(str(number) for number in numbers[:_NAMED_LINES])
-    return f" (wrong too: line {named}{' and more' if len(numbers) > _NAMED_LINES else ''}; {len(numbers) + 1} in all)"
+    return f" ({what} too: line {named}{' and more' if len(numbers) > _NAMED_LINES else ''}; {len(numbers) + 1} in all)"
 
 
 def _write_rows(path: Path, rows: Sequence[Row]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.training_run import HuggingFaceDataset
+from oneseek_core.api.v1alpha1.common import HuggingFaceDataset
 from oneseek_core.errors import JobError
 from oneseek_core.files import copy_hashing
 from oneseek_core.job_contract import DatasetInput

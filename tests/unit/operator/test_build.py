@@ -69,7 +69,8 @@ def test_every_pod_meets_the_restricted_standard_and_has_no_token(name: str) -> 
         assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
     for volume in spec["volumes"]:
-        assert set(volume) - {"name"} <= {"emptyDir", "persistentVolumeClaim", "configMap"}
+        assert set(volume) - {"name"} <= {"emptyDir", "persistentVolumeClaim", "configMap", "secret"}
+        assert "secret" not in volume or name == "certify", "only certify holds the private keys"
 
 
 @pytest.mark.parametrize("name", sorted(pods()))
@@ -107,11 +108,17 @@ def test_the_certify_pod_cannot_change_what_training_left() -> None:
 
 def test_serving_pods_mount_their_version_by_dna_and_nothing_to_write() -> None:
     spec = pods()["serving"]
-    engine = spec["initContainers"][0]
-    assert engine["restartPolicy"] == "Always", "a native sidecar: it outlives the Starlette sidecar"
-    found = {item["mountPath"]: item for item in engine["volumeMounts"] if item["name"] == "models"}
-    assert found["/models/adapter"]["subPath"] == f"oneseek-certified/{DNA}"
-    assert all(item["readOnly"] for item in found.values())
+    verify, watch, engine = spec["initContainers"]
+    assert "restartPolicy" not in verify, "the verifier ends before an engine starts"
+    assert watch["restartPolicy"] == engine["restartPolicy"] == "Always", (
+        "native sidecars outlive the Starlette sidecar"
+    )
+    found = {item["mountPath"]: item for item in verify["volumeMounts"]}
+    assert found[f"/certified/{DNA}"]["subPath"] == f"oneseek-certified/{DNA}"
+    assert found[f"/certified/{DNA}"]["readOnly"] is True
+    loaded = {item["mountPath"]: item for item in engine["volumeMounts"]}
+    assert loaded["/models/adapter"] == {"name": "verified", "mountPath": "/models/adapter", "readOnly": True}
+    assert "keys" not in {item["name"] for item in engine["volumeMounts"]}
     assert all(read_only for _, read_only in mounts(spec).values())
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from oneseek_core import names
 from oneseek_core.job_contract import SidecarState
@@ -31,6 +32,8 @@ def canonical(world: World) -> dict[str, Any]:
         "current": model["current"]["dna"].rsplit(".", 2)[0],
         "states": [(item["state"]) for item in model["versions"]],
         "reasons": [(item["type"], item["status"], item["reason"]) for item in model["conditions"]],
+        "ledger": sorted(entry.type for entry in world.ledger.values()),
+        "outbox": model["outbox"],
         "run": [(item["type"], item["status"], item["reason"]) for item in run["conditions"]],
     }
 
@@ -327,3 +330,180 @@ async def test_replicas_change_within_the_colour() -> None:
     status = world.objects[("OneSeekModel", "team", "zero")]["status"]
     assert status["replicas"] == 3
     assert len([key for key in world.objects if key[0] == "Deployment"]) == 1
+
+
+HELDOUT = {"evaluation": {"dataset": {"name": "heldout", "source": {"configMap": {"name": "h", "key": "h.jsonl"}}}}}
+
+
+async def test_every_run_is_measured_where_the_model_names_a_held_out_set() -> None:
+    world = World()
+    world.apply_as_user(model_manifest(training=HELDOUT))
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    assert world.created_jobs["first-evaluate"] == 1
+    assert world.objects[("TrainingRun", "team", "first")]["status"]["scores"]["factsContained"] == 0.9
+    model = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    assert model["versions"][0]["scores"]["factsContained"] == 0.9
+
+
+async def test_a_version_that_misses_the_gate_is_rejected_with_the_numbers_and_never_serves() -> None:
+    world = World()
+    world.scores = {"first": 0.9, "second": 0.6}
+    gate = {"gate": {"minimumScores": {"factsContained": 0.5}, "maximumRegression": 0.1}}
+    world.apply_as_user(model_manifest(training=HELDOUT, promotion=gate))
+    world.apply_as_user(run_manifest("first"))
+    await settle(world)
+    world.apply_as_user(run_manifest("second"))
+    await settle(world)
+    model = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    assert model["current"]["dna"].startswith("OneSeek-7B-Zero.v1.0.")
+    assert [(item["state"], item["run"]) for item in model["versions"]] == [
+        ("Rejected", "second"),
+        ("Current", "first"),
+    ]
+    assert "0.300 below the 0.900" in model["versions"][0]["reason"]
+    assert any(reason == "Rejected" and "GateMissed" in message for _, reason, message in world.events)
+    assert condition(world, "TrainingRun", "second")["reason"] == names.CERTIFIED, "it is kept for inspection"
+    # A looser gate lets it in.
+    world.apply_as_user(model_manifest(training=HELDOUT, promotion={"gate": {"maximumRegression": 0.5}}))
+    await settle(world)
+    assert world.objects[("OneSeekModel", "team", "zero")]["status"]["current"]["dna"].startswith(
+        "OneSeek-7B-Zero.v2.0."
+    )
+
+
+async def test_a_tampered_version_is_quarantined_and_the_last_good_one_answers() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    world.apply_as_user(run_manifest("first"))
+    await settle(world)
+    world.apply_as_user(run_manifest("second"))
+    await settle(world)
+    before = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    world.tampered.add(before["current"]["dna"])
+    await settle(world)
+    status = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    assert status["current"]["dna"] == before["previous"]["dna"]
+    assert [(item["dna"], item["reason"]) for item in status["quarantine"]] == [
+        (before["current"]["dna"], "FileChanged")
+    ]
+    assert status["versions"][0]["state"] == "Quarantined"
+    assert "previous" not in status, "what is in quarantine is nothing to go back to"
+    assert "in quarantine" in condition(world, "OneSeekModel", "zero")["message"]
+    assert condition(world, "OneSeekModel", "zero", "Verified")["status"] == "True"
+    assert any(reason == "Quarantined" for _, reason, _ in world.events)
+
+
+async def test_with_every_version_tampered_the_base_model_answers() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    world.apply_as_user(run_manifest("first"))
+    await settle(world)
+    dna = world.objects[("OneSeekModel", "team", "zero")]["status"]["current"]["dna"]
+    world.tampered.add(dna)
+    await settle(world)
+    status = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    assert "current" not in status
+    assert condition(world, "OneSeekModel", "zero")["reason"] == names.BASE_SERVING
+    assert "points at nothing" in condition(world, "OneSeekModel", "zero", "CurrentPublished")["message"]
+
+
+async def test_the_trusted_key_fits_the_signing_key_whatever_crashes_between() -> None:
+    for at in range(1, 7):
+        for after in (False, True):
+            world = World()
+            world.crash_at, world.crash_after_effect = at, after
+            world.apply_as_user(model_manifest())
+            try:
+                await settle(world)
+            except Crash:
+                await settle(world)
+            private = world.objects[("Secret", "team", "zero-signing-keys")]["stringData"]["signing.key"]
+            key = serialization.load_pem_private_key(private.encode(), None).public_key()
+            public = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+            trusted = world.objects[("ConfigMap", "team", "zero-trusted-keys")]
+            assert trusted["data"]["model.pub"] == public.decode(), (at, after)
+            assert trusted["metadata"]["annotations"][names.ANNOTATION_KEYS] == "ready"
+
+
+async def test_a_users_own_signing_key_is_not_made_and_not_read() -> None:
+    world = World()
+    public = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n"
+    own = {"signingKeySecret": "ours", "trustedKeys": [public]}
+    world.apply_as_user(model_manifest(certification=own))
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    assert ("Secret", "team", "zero-signing-keys") not in world.objects
+    assert world.objects[("ConfigMap", "team", "zero-trusted-keys")]["data"] == {"trusted-0.pub": public}
+    job = world.objects[("Job", "team", "first-certify")]
+    volumes = job["spec"]["template"]["spec"]["volumes"]
+    assert {"name": "keys", "secret": {"secretName": "ours", "defaultMode": 0o440}} in volumes
+
+
+async def test_every_transition_is_in_the_ledger_once() -> None:
+    world = World()
+    world.scores = {"first": 0.9, "second": 0.1}
+    gate = {"gate": {"minimumScores": {"factsContained": 0.5}}}
+    world.apply_as_user(model_manifest(training=HELDOUT, promotion=gate))
+    world.apply_as_user(run_manifest("first"))
+    await settle(world)
+    world.apply_as_user(run_manifest("second"))
+    await settle(world)
+    dna = world.objects[("OneSeekModel", "team", "zero")]["status"]["current"]["dna"]
+    world.tampered.add(dna)
+    await settle(world)
+    steps = [entry.type for entry in world.ledger.values()]
+    assert steps == [
+        "train",
+        "evaluate",
+        "certify",
+        "promote",
+        "train",
+        "evaluate",
+        "certify",
+        "reject",
+        "quarantine",
+        "rollback",
+    ]
+    promoted = next(entry for entry in world.ledger.values() if entry.type == "promote")
+    assert (promoted.from_, promoted.to, promoted.object.kind) == (None, dna, "OneSeekModel")
+    trained = next(entry for entry in world.ledger.values() if entry.type == "train")
+    assert (trained.object.kind, trained.object.name) == ("TrainingRun", "first")
+    status = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    assert status["outbox"] == []
+    assert status["ledger"]["height"] == len(world.ledger) + 1
+
+
+async def test_with_the_ledger_away_serving_goes_on_and_promotion_waits() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    world.records_away = True
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    status = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    assert "current" not in status
+    assert condition(world, "OneSeekModel", "zero")["status"] == "True", "the base model answers"
+    assert condition(world, "OneSeekModel", "zero", "Reconciling")["reason"] == names.RECORDS_UNAVAILABLE
+    assert condition(world, "OneSeekModel", "zero", "RecordsAvailable")["status"] == "False"
+    assert [item["type"] for item in status["outbox"]] == ["train", "certify"]
+    world.records_away = False
+    await settle(world)
+    status = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    assert status["current"]["dna"].startswith("OneSeek-7B-Zero.v1.0.")
+    assert [entry.type for entry in world.ledger.values()] == ["train", "certify", "promote"]
+
+
+async def test_with_the_ledger_away_going_back_from_a_bad_version_does_not_wait() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    for name in ("first", "second"):
+        world.apply_as_user(run_manifest(name))
+        await settle(world)
+    before = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    world.records_away = True
+    world.tampered.add(before["current"]["dna"])
+    await settle(world)
+    status = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    assert status["current"]["dna"] == before["previous"]["dna"]
+    assert [item["type"] for item in status["outbox"]] == ["quarantine", "rollback"]

@@ -7,7 +7,6 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -35,6 +34,7 @@ from support.artifacts import (
     train_report,
     tree_of,
 )
+from support.steps import Steps
 
 
 @pytest.fixture
@@ -53,6 +53,10 @@ def certify(staging: Path, certified: Path, **changes: object) -> CertifyReport:
     return job.run(environment(certify_request(staging, certified, **changes)))
 
 
+def names_in(folder: Path) -> list[str]:
+    return sorted(child.name for child in folder.iterdir())
+
+
 def test_the_dna_says_what_was_trained_and_from_which_bytes(staging: Path, certified: Path) -> None:
     report = certify(staging, certified)
     weights = hashlib.sha256((staging / "adapter" / "adapter_model.safetensors").read_bytes()).hexdigest()
@@ -68,12 +72,16 @@ def test_the_folder_holds_what_old_and_new_readers_want(staging: Path, certified
     files = tree_of(home)
     assert set(files) == {
         "adapter_config.json",
+        "adapter_model.bin",
         "adapter_model.safetensors",
+        "ledger_proof.json",
         "manifest.json",
         "metadata.json",
+        "oneseek_dna.json",
         "tiny-adapter/adapter_config.json",
         "tiny-adapter/adapter_model.safetensors",
         "training_results.json",
+        "verify_integrity.py",
     }
     assert files["adapter_model.safetensors"] == files["tiny-adapter/adapter_model.safetensors"]
     assert not (home / "adapter_model.safetensors").samefile(home / "tiny-adapter" / "adapter_model.safetensors")
@@ -81,7 +89,7 @@ def test_the_folder_holds_what_old_and_new_readers_want(staging: Path, certified
     del table["manifest.json"]
     assert files["manifest.json"] == manifest_bytes(table)
     assert report.version.digest == digest_bytes(files["manifest.json"])
-    assert [child.name for child in certified.iterdir()] == [report.version.dna]
+    assert names_in(certified) == [report.version.dna, "ledger_proof.json"]
 
 
 def test_metadata_has_the_old_field_names_and_nothing_invented(staging: Path, certified: Path) -> None:
@@ -194,7 +202,7 @@ def test_a_version_that_was_changed_is_never_overwritten(
         certify(staging, certified)
     assert (raised.value.reason, raised.value.exit_code) == (names.ARTIFACT_INVALID, ExitCode.BAD_ARTIFACT)
     assert tree_of(home) == before
-    assert [child.name for child in certified.iterdir()] == [home.name]
+    assert names_in(certified) == [home.name, "ledger_proof.json"]
 
 
 Change = Callable[[Path], object]
@@ -241,7 +249,7 @@ BAD: dict[str, tuple[Change, str]] = {
         "there is no file adapter_model.safetensors",
     ),
     "weights-a-pickle": (weights(b"\x80\x02}q\x00." * 9), "adapter_model.safetensors cannot be used: its header claims"),
-    "no-tensors": (weights(raw_safetensors({}, b"")), "holds no tensors"),
+    "no-tensors": (weights(raw_safetensors({}, b"")), "adapter_model.safetensors cannot be used: it holds no tensors"),
     "not-only-lora": (weights(safetensors(LORA_SHAPES | {"lm_head.weight": (2, 2)})), "lm_head.weight, which is no LoRA"),
     "tensor-of-other-rank": (weights(safetensors({A: (8, 8), B: (8, RANK)})), "of shape [8, 8], which has not rank 4"),
     "half-a-pair": (weights(safetensors({A: LORA_SHAPES[A]})), "holds only lora_A of"),
@@ -261,27 +269,9 @@ def test_what_is_no_adapter_of_the_run_is_refused_and_leaves_nothing(
     assert list(certified.iterdir()) == []
 
 
-class Steps:
-    """Calls `act` instead of the n-th durable step (fsync or rename), counted from 1."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, act: Callable[[], object]) -> None:
-        self.taken: list[str] = []
-        fsync, rename = os.fsync, os.rename
-
-        def step(name: str, real: Callable[..., Any], *arguments: Any) -> Any:
-            self.taken.append(name)
-            if len(self.taken) == at:
-                act()
-            return real(*arguments)
-
-        def describe(handle: int) -> str:
-            return Path(f"/proc/self/fd/{handle}").readlink().name
-
-        monkeypatch.setattr(os, "fsync", lambda handle: step(f"fsync {describe(handle)}", fsync, handle))
-        monkeypatch.setattr(os, "rename", lambda a, b: step(f"rename {Path(a).name} {Path(b).name}", rename, a, b))
-
-
-EXPECTED_STEPS = 11
+FILES = 11
+SEALED = FILES + 4  # the step after which the version is there for good
+EXPECTED_STEPS = SEALED + 2  # and then the index: its file, its folder
 
 
 def test_every_file_and_folder_is_durable_before_the_name_appears(
@@ -289,21 +279,28 @@ def test_every_file_and_folder_is_durable_before_the_name_appears(
 ) -> None:
     steps = Steps(monkeypatch, 0, lambda: None)
     dna = certify(staging, certified).version.dna
-    assert sorted(steps.taken[:7]) == sorted(
+    assert sorted(steps.taken[:FILES]) == sorted(
         [
+            "fsync adapter_model.bin",
             "fsync adapter_model.safetensors",
             "fsync adapter_model.safetensors",
             "fsync adapter_config.json",
             "fsync adapter_config.json",
+            "fsync ledger_proof.json",
             "fsync metadata.json",
+            "fsync oneseek_dna.json",
             "fsync training_results.json",
+            "fsync verify_integrity.py",
             "fsync manifest.json",
         ]
     )
-    assert steps.taken[7:] == [
+    assert steps.taken[FILES - 1] == "fsync manifest.json"
+    assert steps.taken[FILES:] == [
         "fsync tiny-adapter",
         "fsync .incoming-run-uid-1",
         f"rename .incoming-run-uid-1 {dna}",
+        "fsync oneseek-certified",
+        f"fsync .ledger_proof.json.tmp-{os.getpid()}",
         "fsync oneseek-certified",
     ]
     assert len(steps.taken) == EXPECTED_STEPS
@@ -325,10 +322,10 @@ def test_an_error_at_any_step_shows_no_version_and_a_rerun_succeeds(
         Steps(patched, at, fail)
         with pytest.raises(OSError, match="No space"):
             certify(staging, certified)
-    if at < EXPECTED_STEPS:
+    if at < SEALED:
         assert list(certified.iterdir()) == []  # not even a dot name: it would keep the volume full
     version = certify(staging, certified).version
-    assert [child.name for child in certified.iterdir()] == [version.dna]
+    assert names_in(certified) == [version.dna, "ledger_proof.json"]
 
 
 def certify_until_killed(staging: Path, certified: Path, at: int) -> None:
@@ -347,8 +344,8 @@ def test_a_kill_at_any_step_leaves_only_dot_names_and_the_rerun_gives_the_same_b
     process.start()
     process.join(30)
     assert process.exitcode == -signal.SIGKILL
-    if at < EXPECTED_STEPS:
+    if at < SEALED:
         assert listed(certified) == []
     assert certify(staging, certified) == undisturbed
     assert tree_of(certified) == tree_of(tmp_path / "undisturbed")
-    assert [child.name for child in certified.iterdir()] == [undisturbed.version.dna]
+    assert names_in(certified) == [undisturbed.version.dna, "ledger_proof.json"]

@@ -111,7 +111,7 @@ def test_without_a_place_for_the_message_it_goes_to_the_log(
 @pytest.mark.parametrize("arguments", [[], ["dance"], ["tree", "now"]], ids=["none", "unknown", "too-many"])
 def test_a_wrong_command_line_shows_the_right_one(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main(arguments, {}) == ExitCode.BAD_REQUEST
-    assert "basemodel|prepare|train|certify|tree|engine|sidecar" in capsys.readouterr().err
+    assert "|".join(program.JOBS | program.SERVERS) in capsys.readouterr().err
 
 
 def test_a_server_just_runs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_a_server_just_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert given == [{"A": "b"}]
 
 
-@pytest.mark.parametrize("command", ["basemodel", "prepare", "certify", "tree"])
+@pytest.mark.parametrize("command", ["basemodel", "prepare", "certify", "verify", "tree"])
 def test_jobs_of_the_slim_image_never_load_torch_and_answer_a_missing_request(tmp_path: Path, command: str) -> None:
     script = (
         "import runpy, sys\n"

@@ -66,6 +66,6 @@ def test_no_held_out_question_was_trained():
 
 def test_each_held_out_question_says_what_an_answer_must_contain():
     for row in rows(NAMES[1]):
-        assert set(row) == {"question", "language", "mustContain"}
+        assert set(row) == {"question", "language", "mustContain", "output"}
         assert row["mustContain"]
         assert all(word for fact in row["mustContain"] for word in fact.split("|"))

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from oneseek_core.api.base import ApiModel, Name, RelativePath, cel
+from oneseek_core.api.base import ApiModel, DigestText, Name, RelativePath, cel
 
-__all__ = ["HuggingFaceSource", "Resources", "SecretKey", "Toleration"]
+__all__ = ["Dataset", "HuggingFaceSource", "Resources", "Scores", "SecretKey", "Toleration"]
 
 Quantity = Annotated[
     str,
@@ -86,5 +86,76 @@ class EnvVar(ApiModel):
     value: str = Field(default="", max_length=4096)
 
 
+class ScoreSet(ApiModel):
+    """What a version scored on held-out questions, by real generation."""
+
+    questions: int = Field(ge=0)
+    facts_contained: float = Field(
+        ge=0, le=1, description="Mean over the questions of the share of facts that the answer holds."
+    )
+    exact: float = Field(ge=0, le=1, description="Share of the questions whose answer holds every fact.")
+    loss: float | None = Field(
+        default=None, description="Nats per label token on the reference answers, where there are any."
+    )
+
+
+class Scores(ScoreSet):
+    """The scores over all held-out questions, and by language."""
+
+    by_language: dict[Annotated[str, Field(max_length=8)], ScoreSet] = Field(default={}, max_length=4)
+
+
 ImageReference = Annotated[str, Field(max_length=512, min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$")]
 PathOnClaim = RelativePath
+
+
+class ConfigMapSource(ApiModel):
+    """One key of a ConfigMap in the run's namespace."""
+
+    name: Name
+    key: str = Field(max_length=253, pattern=r"^[A-Za-z0-9._-]+$")
+
+
+class ImageDataset(ApiModel):
+    """A file in an image that has a `cp`."""
+
+    reference: ImageReference
+    path: PathOnClaim = Field(description="Path of the JSONL file below the image's root, without a leading slash.")
+
+
+class HuggingFaceDataset(HuggingFaceSource):
+    """A JSONL file of a dataset repository."""
+
+    file: PathOnClaim = Field(description="Path of the JSONL file within the repository.")
+
+
+class DatasetSource(ApiModel):
+    """Where a dataset comes from: exactly one of the four."""
+
+    model_config = ApiModel.model_config | {
+        "json_schema_extra": cel(
+            (
+                "[has(self.configMap), has(self.path), has(self.image), has(self.huggingFace)].filter(set, set).size() == 1",
+                "set exactly one of configMap, path, image and huggingFace",
+            )
+        )
+    }
+
+    config_map: ConfigMapSource | None = None
+    path: PathOnClaim | None = Field(default=None, description="A JSONL file that lies on the model's claim.")
+    image: ImageDataset | None = None
+    hugging_face: HuggingFaceDataset | None = None
+
+
+class Dataset(ApiModel):
+    """JSONL rows with instruction, input (may be absent) and output; question/response are read as aliases."""
+
+    name: str = Field(
+        max_length=96,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Name of the dataset; its words choose the DNA's tags (identity, civic, privacy, ...).",
+    )
+    source: DatasetSource
+    digest: DigestText | None = Field(
+        default=None, description="SHA-256 the file must have; the run refuses drifted data."
+    )

@@ -22,15 +22,18 @@ from oneseek_core.api.base import (
     list_map,
 )
 from oneseek_core.api.v1alpha1.common import (
+    Dataset,
     HuggingFaceSource,
     ImageReference,
     LabelText,
     PathOnClaim,
     Quantity,
     Resources,
+    Scores,
     StringMap,
     Toleration,
 )
+from oneseek_core.ledger_entries import Transition
 
 __all__ = ["BaseModelSource", "OneSeekModel", "OneSeekModelSpec", "OneSeekModelStatus", "Version"]
 
@@ -130,6 +133,65 @@ class Serving(ApiModel):
     rate_limits: RateLimits = RateLimits()
 
 
+class MinimumScores(ApiModel):
+    """Scores that a version must reach on the held-out set."""
+
+    facts_contained: float | None = Field(default=None, ge=0, le=1)
+    exact: float | None = Field(default=None, ge=0, le=1)
+
+
+class Gate(ApiModel):
+    """What a certified version must score before it may answer. It needs `training.evaluation`."""
+
+    minimum_scores: MinimumScores = MinimumScores()
+    maximum_regression: float | None = Field(
+        default=None, ge=0, le=1, description="How much lower than the current version's its factsContained may be."
+    )
+
+
+class Evaluation(ApiModel):
+    """How every version of the model is measured."""
+
+    dataset: Dataset = Field(
+        description="Held-out questions: JSONL rows with question, language, mustContain and, optionally, output."
+    )
+
+
+class Training(ApiModel):
+    """What all runs of the model share."""
+
+    evaluation: Evaluation | None = Field(default=None, description="Unset: versions are certified without scores.")
+
+
+PublicKey = Annotated[
+    str, Field(max_length=1024, pattern=r"^-----BEGIN PUBLIC KEY-----\n[A-Za-z0-9+/=\n]+-----END PUBLIC KEY-----\n?$")
+]
+
+
+class Certification(ApiModel):
+    """How versions are signed, and whose signatures are believed."""
+
+    model_config = ApiModel.model_config | {
+        "json_schema_extra": cel(
+            (
+                "!has(self.signingKeySecret) || (has(self.trustedKeys) && self.trustedKeys.size() > 0)",
+                "signingKeySecret needs trustedKeys: the public half of your key, so that pods can verify without it",
+            )
+        )
+    }
+
+    signing_key_secret: Name | None = Field(
+        default=None,
+        description="Secret with signing.key (EC P-256, PEM) and ledger.key (Ed25519, PEM); made for the model if unset.",
+    )
+    trusted_keys: list[PublicKey] = Field(
+        default=[], max_length=8, description="Public keys, PEM, that are believed beside the one made for the model."
+    )
+    verify_interval_seconds: int = Field(
+        default=300, ge=5, le=86400, description="How often a serving version is verified again."
+    )
+
+
 class Promotion(ApiModel):
     """How a new version takes over."""
 
@@ -139,10 +201,36 @@ class Promotion(ApiModel):
         le=86400,
         description="Longest time the colour left behind waits for its clients' open connections before it stops.",
     )
+    gate: Gate | None = Field(default=None, description="Unset: every certified version may answer.")
+
+
+class EmbeddedRecords(ApiModel):
+    """Records in a small service of the model's own."""
+
+    size: Quantity = Field(default="1Gi", description="Size of its claim.")
+    storage_class_name: Name | None = None
+
+
+class Records(ApiModel):
+    """Where queries, provenance and the ledger are kept."""
+
+    embedded: EmbeddedRecords = EmbeddedRecords()
 
 
 class OneSeekModelSpec(ApiModel):
     """What a team wants of a model."""
+
+    model_config = ApiModel.model_config | {
+        "json_schema_extra": cel(
+            (
+                (
+                    "!has(self.promotion) || !has(self.promotion.gate)"
+                    " || (has(self.training) && has(self.training.evaluation))"
+                ),
+                "promotion.gate needs training.evaluation.dataset: without a held-out set there are no scores to judge",
+            )
+        )
+    }
 
     family: str = Field(
         default="OneSeek-7B-Zero",
@@ -166,7 +254,10 @@ class OneSeekModelSpec(ApiModel):
             ("self == oldSelf", "storage is immutable: the versions lie there; make another OneSeekModel")
         )
     )
+    training: Training = Training()
+    certification: Certification = Certification()
     promotion: Promotion = Promotion()
+    records: Records = Records()
     serving: Serving = Serving()
 
 
@@ -184,15 +275,32 @@ class Version(ApiModel):
     dna: DnaText
     digest: DigestText = Field(description="SHA-256 of the certified folder's manifest.")
     type: Literal["Major"] = "Major"
-    state: Literal["Certified", "Rejected", "Candidate", "Current", "Previous"]
+    state: Literal["Certified", "Rejected", "Candidate", "Current", "Previous", "Quarantined"]
     parent: DnaText | None = None
     run: str | None = Field(default=None, max_length=253, description="The TrainingRun that made it.")
+    scores: Scores | None = None
     reason: str | None = Field(
         default=None,
-        max_length=1024,
+        max_length=256,
         description="Why it is in this state, where the state alone does not say.",
     )
     created_at: Timestamp
+
+
+class LedgerHead(ApiModel):
+    """The ledger as the operator last saw it; a shorter or other one later was cut or rewritten."""
+
+    height: int = Field(ge=0, description="Number of blocks.")
+    head: str = Field(max_length=64, description="Hash of the newest block.")
+
+
+class Quarantined(ApiModel):
+    """A version that may not answer."""
+
+    dna: DnaText
+    reason: str = Field(max_length=128)
+    message: str = Field(max_length=256)
+    since: Timestamp
 
 
 class Counters(ApiModel):
@@ -217,9 +325,15 @@ class OneSeekModelStatus(ApiModel):
     current: VersionRef | None = Field(default=None, description="The version the Service answers with.")
     previous: VersionRef | None = Field(default=None, description="The version that answered before.")
     candidate: VersionRef | None = Field(default=None, description="The version being rolled out.")
-    versions: Annotated[list[Version], Field(default=[], max_length=64)]
+    versions: Annotated[list[Version], Field(default=[], max_length=32)]
+    quarantine: Annotated[list[Quarantined], Field(default=[], max_length=64)]
     counters: Counters = Counters()
     base_model: BaseModelStatus | None = None
+    outbox: Annotated[
+        list[Transition],
+        Field(default=[], max_length=32, description="Transitions the ledger has not acknowledged yet."),
+    ]
+    ledger: LedgerHead | None = None
     url: str | None = Field(default=None, max_length=512, description="Base URL within the cluster.")
     colour: LabelText | None = Field(default=None, description="The colour the Service selects.")
     replicas: int = Field(default=0, ge=0)

@@ -22,11 +22,10 @@ from oneseek_core.api.base import (
     list_map,
 )
 from oneseek_core.api.v1alpha1.common import (
+    Dataset,
     EnvVar,
-    HuggingFaceSource,
-    ImageReference,
-    PathOnClaim,
     Resources,
+    Scores,
     StringMap,
     Toleration,
 )
@@ -38,58 +37,6 @@ class ModelRef(ApiModel):
     """The OneSeekModel in the same namespace."""
 
     name: Name
-
-
-class ConfigMapSource(ApiModel):
-    """One key of a ConfigMap in the run's namespace."""
-
-    name: Name
-    key: str = Field(max_length=253, pattern=r"^[A-Za-z0-9._-]+$")
-
-
-class ImageDataset(ApiModel):
-    """A file in an image that has a `cp`."""
-
-    reference: ImageReference
-    path: PathOnClaim = Field(description="Path of the JSONL file below the image's root, without a leading slash.")
-
-
-class HuggingFaceDataset(HuggingFaceSource):
-    """A JSONL file of a dataset repository."""
-
-    file: PathOnClaim = Field(description="Path of the JSONL file within the repository.")
-
-
-class DatasetSource(ApiModel):
-    """Where a dataset comes from: exactly one of the four."""
-
-    model_config = ApiModel.model_config | {
-        "json_schema_extra": cel(
-            (
-                "[has(self.configMap), has(self.path), has(self.image), has(self.huggingFace)].filter(set, set).size() == 1",
-                "set exactly one of configMap, path, image and huggingFace",
-            )
-        )
-    }
-
-    config_map: ConfigMapSource | None = None
-    path: PathOnClaim | None = Field(default=None, description="A JSONL file that lies on the model's claim.")
-    image: ImageDataset | None = None
-    hugging_face: HuggingFaceDataset | None = None
-
-
-class Dataset(ApiModel):
-    """JSONL rows with instruction, input (may be absent) and output; question/response are read as aliases."""
-
-    name: str = Field(
-        max_length=96,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="Name of the dataset; its words choose the DNA's tags (identity, civic, privacy, ...).",
-    )
-    source: DatasetSource
-    digest: DigestText | None = Field(
-        default=None, description="SHA-256 the file must have; the run refuses drifted data."
-    )
 
 
 class LoraSettings(ApiModel):
@@ -216,6 +163,7 @@ class Resolved(ApiModel):
     base_model_digest: DigestText | None = None
     datasets: list[ResolvedDataset] = Field(default=[], max_length=16)
     data_digest: DigestText | None = Field(default=None, description="SHA-256 of the prepared training file.")
+    heldout_digest: DigestText | None = Field(default=None, description="SHA-256 of the held-out set.")
     samples: int | None = Field(default=None, ge=0)
     language: str | None = Field(default=None, max_length=8)
     tags: list[Annotated[str, Field(max_length=32)]] = Field(default=[], max_length=32)
@@ -242,6 +190,7 @@ class JobUids(ApiModel):
 
     prepare: str | None = Field(default=None, max_length=64)
     train: str | None = Field(default=None, max_length=64)
+    evaluate: str | None = Field(default=None, max_length=64)
     certify: str | None = Field(default=None, max_length=64)
 
 
@@ -263,6 +212,7 @@ class TrainingRunStatus(ApiModel):
     auto_stopped: AutoStopped | None = None
     dna: DnaText | None = None
     digest: DigestText | None = None
+    scores: Scores | None = Field(default=None, description="On the model's held-out set, as certified.")
     jobs: JobUids = JobUids()
     attempts: int = Field(default=0, ge=0, description="Train Jobs made so far.")
     exit_reason: str | None = Field(default=None, max_length=2048, description="How the last Job that failed ended.")

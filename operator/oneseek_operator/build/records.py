@@ -1,0 +1,105 @@
+"""Objects of a model's records service: one pod with a claim of its own, a Service, a token. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.digest import canonical_json
+from oneseek_operator.build import common
+from oneseek_operator.build.model import labels
+from oneseek_operator.settings import Settings
+
+__all__ = ["name", "secret", "service", "stateful_set", "template_hash", "url"]
+
+RECORDS_ENV = "ONESEEK_RECORDS"
+
+
+def name(model: OneSeekModel) -> str:
+    """Name of the StatefulSet, its Service and its Secret."""
+    return f"{model.metadata.name}-records"
+
+
+def url(model: OneSeekModel) -> str:
+    """Where the service is reached within the cluster."""
+    return f"http://{name(model)}.{model.metadata.namespace}.svc:{names.PORT_RECORDS}"
+
+
+def secret(model: OneSeekModel, *, token: str, checkpoint_key: str) -> dict[str, Any]:
+    """The bearer token, and the key that signs checkpoints. Made once; it stays with the records' claim."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "Opaque",
+        "metadata": {
+            "name": name(model),
+            "namespace": model.metadata.namespace,
+            "labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, **labels(model, "records")},
+        },
+        "stringData": {"token": token, "checkpoint.key": checkpoint_key},
+    }
+
+
+def service(model: OneSeekModel) -> dict[str, Any]:
+    """The Service in front of the one pod."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": common.meta(model, name(model), labels(model, "records")),
+        "spec": {
+            "selector": labels(model, "records"),
+            "ports": [{"name": "http", "port": names.PORT_RECORDS, "targetPort": "http", "protocol": "TCP"}],
+        },
+    }
+
+
+def template_hash(model: OneSeekModel, settings: Settings) -> str:
+    """What tells that the StatefulSet must be applied again."""
+    return names.short_hash(canonical_json(_spec(model, settings)).decode(), length=16)
+
+
+def stateful_set(model: OneSeekModel, settings: Settings) -> dict[str, Any]:
+    """One pod, never two that write: a lock on the claim guards the moment when they overlap."""
+    meta = common.meta(model, name(model), labels(model, "records"))
+    meta["annotations"] = {names.ANNOTATION_TEMPLATE: template_hash(model, settings)}
+    return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": meta, "spec": _spec(model, settings)}
+
+
+def _spec(model: OneSeekModel, settings: Settings) -> dict[str, Any]:
+    embedded = model.spec.records.embedded
+    tags = labels(model, "records")
+    told = {
+        "model": model.metadata.name,
+        "namespace": model.metadata.namespace,
+        "dataPath": "/data",
+        "tokenFile": "/token/token",
+        "checkpointKeyFile": "/token/checkpoint.key",
+        "port": names.PORT_RECORDS,
+    }
+    main = common.container(
+        "records",
+        settings.slim_image,
+        ["records"],
+        mounts=[{"name": "data", "mountPath": "/data"}, {"name": "token", "mountPath": "/token", "readOnly": True}],
+        env=[{"name": RECORDS_ENV, "value": canonical_json(told).decode()}],
+        ports=[{"name": "http", "containerPort": names.PORT_RECORDS}],
+        readinessProbe={"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 5},
+    )
+    token = {"name": "token", "secret": {"secretName": name(model), "defaultMode": 0o440}}
+    template = common.pod(model, settings, labels=tags, containers=[main], volumes=[token], on_claim=False)
+    claim = {
+        "metadata": {"name": "data"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": embedded.size}},
+            **({"storageClassName": embedded.storage_class_name} if embedded.storage_class_name else {}),
+        },
+    }
+    return {
+        "serviceName": name(model),
+        "replicas": 1,
+        "selector": {"matchLabels": tags},
+        "template": template,
+        "volumeClaimTemplates": [claim],
+    }

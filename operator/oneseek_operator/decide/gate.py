@@ -1,0 +1,41 @@
+"""Whether a certified version scored well enough to answer. Pure: certified scores and the spec in, a sentence out."""
+
+from __future__ import annotations
+
+from oneseek_core.api.v1alpha1.common import Scores
+from oneseek_core.api.v1alpha1.model import Gate, Version
+
+__all__ = ["missed"]
+
+_SLACK = 1e-9  # scores are means of shares: 0.8 must not miss 0.8
+
+
+def missed(version: Version, current: Version | None, gate: Gate | None) -> str | None:
+    """Why `version` may not take over from `current`, with the numbers; None: it may.
+
+    A version without scores misses every gate: nothing is known of it.
+    """
+    if gate is None:
+        return None
+    if version.scores is None:
+        return "it has no scores: it was certified before the gate was set; train it again"
+    minimum = gate.minimum_scores
+    for name, wanted, got in (
+        ("factsContained", minimum.facts_contained, version.scores.facts_contained),
+        ("exact", minimum.exact, version.scores.exact),
+    ):
+        if wanted is not None and got < wanted - _SLACK:
+            return f"{name} is {got:.3f}, below the minimum of {wanted:.3f}"
+    return _regression(version.scores, current, gate)
+
+
+def _regression(scores: Scores, current: Version | None, gate: Gate) -> str | None:
+    if gate.maximum_regression is None or current is None or current.scores is None:
+        return None
+    fall = current.scores.facts_contained - scores.facts_contained
+    if fall > gate.maximum_regression + _SLACK:
+        return (
+            f"factsContained is {scores.facts_contained:.3f}, {fall:.3f} below the {current.scores.facts_contained:.3f} "
+            f"of {current.dna}; at most {gate.maximum_regression:.3f} is allowed"
+        )
+    return None

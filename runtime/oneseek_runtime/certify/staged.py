@@ -1,0 +1,58 @@
+"""[I/O] What lies in staging, read once: the small files as bytes. Training's own code wrote some of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from oneseek_core.digest import digest_bytes
+from oneseek_core.errors import ArtifactError
+from oneseek_core.job_contract import ScoresFile
+from oneseek_runtime.certify.layout import SCORES
+from oneseek_runtime.certify.strict import strict_object
+
+__all__ = ["read_scores", "read_small"]
+
+_LARGEST_TEXT = 16 * 1024 * 1024  # bytes of a JSON file
+_LARGEST_SCORES = 16 * 1024 * 1024  # bytes
+
+
+def read_small(path: Path, largest: int = _LARGEST_TEXT) -> bytes:
+    """A small file. Links are refused: training's code could let them point at another mount.
+
+    Raises:
+        ArtifactError: there is no such plain file, or it is larger than `largest` bytes.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise ArtifactError(f"there is no file {path.name} in its staging") from error
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ArtifactError(f"there is no file {path.name} in its staging")
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise ArtifactError(f"{path.name} is larger than {largest // 1024**2} MiB")
+    return data
+
+
+def read_scores(staging: Path) -> tuple[ScoresFile, str] | None:
+    """What the evaluation measured, and its file's digest; None where the run was not evaluated.
+
+    Raises:
+        ArtifactError: the file is not what the evaluate Job writes.
+    """
+    path = staging / SCORES
+    if not os.path.lexists(path):
+        return None
+    data = read_small(path, _LARGEST_SCORES)
+    try:
+        found = ScoresFile.model_validate(strict_object(data, path.name))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "its start"
+        raise ArtifactError(f"{path.name} cannot be used: {first['msg']} at {place}") from error
+    return found, digest_bytes(data)

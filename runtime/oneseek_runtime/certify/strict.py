@@ -1,0 +1,37 @@
+"""JSON as nobody can read it in two ways: no name twice in an object, no NaN, bounded depth and size. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from oneseek_core.errors import ArtifactError
+
+__all__ = ["strict_object"]
+
+
+def strict_object(data: bytes, what: str) -> Mapping[str, Any]:
+    """The JSON object in `data`; `what` names it in the error.
+
+    Raises:
+        ArtifactError: it is none, or two readers could understand it differently.
+    """
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{what} is no JSON that can be trusted: {str(error)[:200]}") from error
+    if not isinstance(value, dict):
+        raise ArtifactError(f"{what} is no JSON object")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return value
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")

@@ -1,0 +1,15 @@
+"""Why the plugin has no answer; each carries the sentence that the user reads on stderr."""
+
+from __future__ import annotations
+
+from oneseek_core.errors import OneSeekError
+
+__all__ = ["CannotTellError", "KubectlError"]
+
+
+class CannotTellError(OneSeekError):
+    """There is no answer; the sentence says why and what to do."""
+
+
+class KubectlError(CannotTellError):
+    """kubectl is not there, or could not do what it was asked."""

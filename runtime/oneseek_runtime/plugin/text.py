@@ -1,0 +1,69 @@
+"""Texts for a terminal: tables, trees, bars. Pure; every cell is made printable, whoever wrote what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+__all__ = ["Node", "bar", "number", "printable", "short", "table", "tree"]
+
+_BAR_CELLS = 20
+
+
+def printable(text: str) -> str:
+    r"""The text without what a terminal would obey: control characters (and line ends) become `\\x1b`."""
+    return "".join(
+        character if character.isprintable() or character == " " else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns as kubectl prints them: three spaces apart, an empty cell is `-`, no space at a line's end."""
+    cells = [list(header), *([printable(cell) or "-" for cell in row] for row in rows)]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(header))]
+    lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+@dataclass(slots=True)
+class Node:
+    """A line of a tree, and what hangs below it."""
+
+    text: str
+    below: list[Node] = field(default_factory=list)
+
+    def add(self, text: str) -> Node:
+        """Hang a line below; the result is that line."""
+        self.below.append(Node(text))
+        return self.below[-1]
+
+
+def tree(node: Node) -> str:
+    """The node and all below it, drawn with lines."""
+    return "\n".join([printable(node.text), *_branches(node, "")])
+
+
+def _branches(node: Node, before: str) -> Iterable[str]:
+    for index, child in enumerate(node.below):
+        last = index == len(node.below) - 1
+        yield f"{before}{'└─ ' if last else '├─ '}{printable(child.text)}"
+        yield from _branches(child, before + ("   " if last else "│  "))
+
+
+def bar(percent: int) -> str:
+    """A bar of twenty cells and the number; 100 % alone fills it."""
+    shown = max(0, min(percent, 100))
+    full = shown * _BAR_CELLS // 100
+    return f"{'█' * full}{'░' * (_BAR_CELLS - full)} {shown:3d} %"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A measured value; `-` where nothing was measured."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def short(digest: str) -> str:
+    """Enough of a digest to tell it by."""
+    prefix, separator, rest = digest.rpartition(":")
+    return f"{prefix}{separator}{rest[:12]}"

@@ -1,0 +1,159 @@
+"""`status MODEL`: one model as a tree: conditions, what serves, versions, runs, quarantine, ledger."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from oneseek_core import names
+from oneseek_runtime.plugin import reading
+from oneseek_runtime.plugin.answers import Answer, Call
+from oneseek_runtime.plugin.colours import ColourView, PodView, colours_of
+from oneseek_runtime.plugin.errors import KubectlError
+from oneseek_runtime.plugin.text import Node, bar, number, short, tree
+from oneseek_runtime.plugin.times import age, duration
+from oneseek_runtime.plugin.views import ModelView, RunView, ScoresView, VersionView, of_model
+
+__all__ = ["add_arguments", "render", "run"]
+
+_RUNS_SHOWN = 5  # that have ended; those under way are all shown
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """What `status` takes."""
+    parser.add_argument("model", metavar="MODEL", help="name of a OneSeekModel")
+
+
+def run(call: Call) -> Answer:
+    """Read the model, its runs and its pods. Who may not see pods gets the rest, and a note.
+
+    Raises:
+        CannotTellError: the model or its runs cannot be read.
+    """
+    model = reading.read_model(call.kubectl, call.arguments.model)
+    runs = of_model(reading.read_runs(call.kubectl), model)
+    notes: tuple[str, ...] = ()
+    colours: list[ColourView] = []
+    try:
+        label = f"--selector={names.LABEL_MODEL}={model.metadata.name}"
+        colours = colours_of(call.kubectl.items("deployments,pods", label), model.status.colour)
+    except KubectlError as error:
+        notes = (f"the pods cannot be shown: {error}",)
+    return Answer(_document(model, runs, colours), render(model, runs, colours, call.now), notes=notes)
+
+
+def render(model: ModelView, runs: Sequence[RunView], colours: Sequence[ColourView], now: datetime) -> str:
+    """The tree."""
+    ready, status = model.ready, model.status
+    root = Node(f"{model.metadata.name} ({model.metadata.namespace})   Ready={ready.status} {ready.reason}")
+    if ready.message:
+        root.add(ready.message)
+    if status.url:
+        root.add(f"answers at {status.url}")
+    _conditions(root, model, now)
+    _serving(root, model, colours)
+    _versions(root, model, now)
+    _runs(root, runs, now)
+    if status.quarantine:
+        branch = root.add("quarantine")
+        for item in status.quarantine:
+            branch.add(f"{item.dna}   {item.reason}   {age(item.since, now)}").add(item.message)
+    if status.ledger or status.outbox:
+        waiting = f", {len(status.outbox)} transitions wait for it" if status.outbox else ""
+        height = f"{status.ledger.height} blocks, head {status.ledger.head[:12]}" if status.ledger else "not seen yet"
+        root.add(f"ledger   {height}{waiting}")
+    return tree(root)
+
+
+def _conditions(root: Node, model: ModelView, now: datetime) -> None:
+    branch = root.add("conditions")
+    for item in model.status.conditions:
+        if item.type != names.READY or not model.seen:
+            line = f"{item.type}={item.status} {item.reason}   {age(item.last_transition_time, now)}"
+            branch.add(f"{line}   {item.message}" if item.status != "True" or item.type in _TOLD else line)
+    if not branch.below:
+        root.below.remove(branch)
+
+
+_TOLD = (names.RECONCILING, names.STALLED)  # True is news here; for every other condition it is as it ought to be
+
+
+def _serving(root: Node, model: ModelView, colours: Sequence[ColourView]) -> None:
+    for colour in colours:
+        role = "live colour" if colour.live else "colour"
+        serves = colour.dna or f"base model {model.spec.base_model.name}"
+        ready = sum(pod.ready for pod in colour.pods)
+        branch = root.add(f"{role} {colour.name}   {serves}   {ready}/{colour.wanted} ready")
+        for pod in colour.pods:
+            branch.add(_pod(pod))
+
+
+def _pod(pod: PodView) -> str:
+    state = "Terminating" if pod.terminating else pod.phase
+    parts = [f"pod {pod.name}", state, "ready" if pod.ready else "not ready"]
+    if pod.restarts:
+        parts.append(f"{pod.restarts} restarts")
+    return "   ".join([*parts, *([pod.trouble] if pod.trouble else [])])
+
+
+def _versions(root: Node, model: ModelView, now: datetime) -> None:
+    branch = root.add("versions")
+    for version in sorted(model.status.versions, key=lambda item: item.created_at, reverse=True):
+        mark = "●" if version.state == names.STATE_CURRENT else "○"
+        node = branch.add(f"{mark} {version.dna}   {version.state}   {age(version.created_at, now)}")
+        if version.reason:
+            node.add(version.reason)
+        if version.scores:
+            _scores(node, version.scores)
+        node.add("   ".join(_origin(version, model)))
+    base, status = model.spec.base_model, model.status
+    mark = "○" if status.current or not status.colour else "●"
+    digest = short(status.base_model.digest) if status.base_model and status.base_model.digest else "not imported yet"
+    branch.add(f"{mark} {base.name}   base model   {digest}")
+
+
+def _origin(version: VersionView, model: ModelView) -> list[str]:
+    parent = version.parent or f"base model {model.spec.base_model.name}"
+    run = [f"by run {version.run}"] if version.run else []
+    return [f"from {parent}", *run, f"manifest {short(version.digest)}"]
+
+
+def _scores(node: Node, scores: ScoresView) -> None:
+    for label, told in (("scores", scores), *sorted(scores.by_language.items())):
+        values = f"facts {number(told.facts_contained)}   exact {number(told.exact)}   loss {number(told.loss)}"
+        node.add(f"{label}   {values}   over {told.questions} questions")
+
+
+def _runs(root: Node, runs: Sequence[RunView], now: datetime) -> None:
+    if not runs:
+        return
+    branch = root.add("runs")
+    going = [item for item in runs if item.phase == "UnderWay"]
+    ended = [item for item in runs if item.phase != "UnderWay"]
+    for item in [*going, *ended[:_RUNS_SHOWN]]:
+        ready = item.ready
+        node = branch.add(f"{item.metadata.name}   {ready.reason}   {age(item.metadata.creation_timestamp, now)}")
+        if item.phase == "UnderWay" and (told := item.status.progress):
+            speed = f"   {told.tokens_per_second:.0f} tokens/s" if told.tokens_per_second is not None else ""
+            left = f"   {duration(told.eta_seconds)} left" if told.eta_seconds is not None else ""
+            node.add(f"{bar(told.percent)}   step {told.step}/{told.steps}   loss {number(told.loss)}{speed}{left}")
+        if item.status.dna:
+            node.add(item.status.dna)
+        elif ready.message:
+            node.add(ready.message)
+    if len(ended) > _RUNS_SHOWN:
+        branch.add(f"{len(ended) - _RUNS_SHOWN} older ones")
+
+
+def _document(model: ModelView, runs: Sequence[RunView], colours: Sequence[ColourView]) -> dict[str, Any]:
+    return {
+        "name": model.metadata.name,
+        "namespace": model.metadata.namespace,
+        "ready": model.ready.document(),
+        "baseModel": model.spec.base_model.name,
+        "status": model.status.document(),
+        "colours": [colour.document() for colour in colours],
+        "runs": [{"name": run.metadata.name, "phase": run.phase, "status": run.status.document()} for run in runs],
+    }

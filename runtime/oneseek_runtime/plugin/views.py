@@ -1,0 +1,261 @@
+"""What the plugin reads of the cluster's objects. Pure.
+
+Not the API's own types: those refuse unknown fields and values, and a plugin is often older than the cluster it looks
+at. What is missing here is empty or None, never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from oneseek_core import names
+from oneseek_runtime.plugin.errors import CannotTellError
+
+__all__ = ["ConditionView", "LedgerView", "ModelView", "RunView", "ScoresView", "VersionView", "View", "of_model"]
+
+
+class View(BaseModel):
+    """Base of the views: camelCase on the wire, what is unknown is passed over."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+    @classmethod
+    def parse(cls, found: Mapping[str, Any]) -> Self:
+        """Read an object as the API server returns it.
+
+        Raises:
+            CannotTellError: a field is of another type than in every version of the API.
+        """
+        try:
+            return cls.model_validate(found)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            about = found.get("metadata", {}).get("name", "?")
+            raise CannotTellError(
+                f"{about}: {where} cannot be read ({first['msg']}); is the plugin too old?"
+            ) from error
+
+    def document(self) -> dict[str, Any]:
+        """The view as JSON, without what is not known."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class MetaView(View):
+    """Metadata."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    generation: int = 0
+    creation_timestamp: str = ""
+    deletion_timestamp: str | None = None
+
+
+class ConditionView(View):
+    """A condition."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    last_transition_time: str = ""
+
+
+class StatusView(View):
+    """What both kinds' statuses have."""
+
+    observed_generation: int = -1
+    conditions: list[ConditionView] = []
+
+
+class ObjectView(View):
+    """What both kinds have."""
+
+    metadata: MetaView
+
+    def find(self, kind: str) -> ConditionView | None:
+        """The condition of a type."""
+        return next((item for item in self._status().conditions if item.type == kind), None)
+
+    def _status(self) -> StatusView:
+        raise NotImplementedError
+
+    @property
+    def seen(self) -> bool:
+        """Whether the status is about the spec as it stands; until then it says nothing of it."""
+        return self._status().observed_generation >= self.metadata.generation
+
+    @property
+    def ready(self) -> ConditionView:
+        """The Ready condition; Unknown where the operator has not looked at the spec yet."""
+        if self.metadata.deletion_timestamp:
+            return ConditionView(type=names.READY, status="False", reason="Deleting", message="it is being deleted")
+        told = self.find(names.READY)
+        if told is None or not self.seen:
+            unseen = "the operator has not looked at this spec yet"
+            return ConditionView(type=names.READY, status="Unknown", reason="NotObserved", message=unseen)
+        return told
+
+
+class ScoreSetView(View):
+    """Scores over some of the held-out questions."""
+
+    questions: int = 0
+    facts_contained: float | None = None
+    exact: float | None = None
+    loss: float | None = None
+
+
+class ScoresView(ScoreSetView):
+    """Scores over all, and by language."""
+
+    by_language: dict[str, ScoreSetView] = {}
+
+
+class ReferenceView(View):
+    """A version in a role."""
+
+    dna: str
+    digest: str = ""
+    since: str = ""
+
+
+class VersionView(View):
+    """A certified version."""
+
+    dna: str
+    digest: str = ""
+    type: str = ""
+    state: str = ""
+    parent: str | None = None
+    run: str | None = None
+    scores: ScoresView | None = None
+    reason: str | None = None
+    created_at: str = ""
+
+
+class QuarantineView(View):
+    """A version that may not answer."""
+
+    dna: str
+    reason: str = ""
+    message: str = ""
+    since: str = ""
+
+
+class LedgerView(View):
+    """The ledger as the operator last saw it."""
+
+    height: int
+    head: str
+
+
+class BaseModelView(View):
+    """The base model, as the spec names it and as it was imported."""
+
+    name: str = ""
+    digest: str | None = None
+
+
+class ModelSpecView(View):
+    """What of a model's spec is shown."""
+
+    family: str = ""
+    base_model: BaseModelView = BaseModelView()
+
+
+class ModelStatusView(StatusView):
+    """A model's status."""
+
+    current: ReferenceView | None = None
+    previous: ReferenceView | None = None
+    candidate: ReferenceView | None = None
+    versions: list[VersionView] = []
+    quarantine: list[QuarantineView] = []
+    base_model: BaseModelView | None = None
+    outbox: list[dict[str, Any]] = []
+    ledger: LedgerView | None = None
+    url: str | None = None
+    colour: str | None = None
+    replicas: int = 0
+    selector: str | None = None
+
+
+class ModelView(ObjectView):
+    """A OneSeekModel."""
+
+    spec: ModelSpecView
+    status: ModelStatusView = ModelStatusView()
+
+    def _status(self) -> StatusView:
+        return self.status
+
+
+class ModelRefView(View):
+    """Whose run it is."""
+
+    name: str
+
+
+class RunSpecView(View):
+    """What of a run's spec is shown."""
+
+    model_ref: ModelRefView
+    type: str = ""
+
+
+class ProgressView(View):
+    """How far the train pod is, as it last said."""
+
+    percent: int = 0
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+    tokens_per_second: float | None = None
+    eta_seconds: int | None = None
+    updated_at: str = ""
+
+
+class RunStatusView(StatusView):
+    """A run's status."""
+
+    started_at: str | None = None
+    completed_at: str | None = None
+    progress: ProgressView | None = None
+    dna: str | None = None
+    scores: ScoresView | None = None
+    attempts: int = 0
+    exit_reason: str | None = None
+
+
+class RunView(ObjectView):
+    """A TrainingRun."""
+
+    spec: RunSpecView
+    status: RunStatusView = RunStatusView()
+
+    def _status(self) -> StatusView:
+        return self.status
+
+    @property
+    def phase(self) -> Literal["UnderWay", "Ended", "Failed"]:
+        """Whether it goes on: Ready has ended well (certified or rejected), Stalled badly, all else goes on."""
+        stalled = self.find(names.STALLED)
+        if self.seen and stalled is not None and stalled.status == "True":
+            return "Failed"
+        return "Ended" if self.ready.status == "True" else "UnderWay"
+
+
+def of_model(runs: Sequence[RunView], model: ModelView) -> list[RunView]:
+    """A model's runs, the newest first."""
+    mine = [
+        run
+        for run in runs
+        if (run.spec.model_ref.name, run.metadata.namespace) == (model.metadata.name, model.metadata.namespace)
+    ]
+    return sorted(mine, key=lambda run: (run.metadata.creation_timestamp, run.metadata.name), reverse=True)

@@ -1,0 +1,126 @@
+"""[I/O] The SQLite file: its schema, how it is opened, and every statement that is run on it.
+
+Opened for writing by one connection of one thread, with `synchronous=FULL`: a commit returns after the fsync of its
+log. Readers only read; no connection but the writer's ever checkpoints the log while that one lives.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from oneseek_core.files import fsync_dir
+from oneseek_core.ledger import Block, BlockError, parse_block
+from oneseek_runtime.records.errors import FullError, LedgerBrokenError, RecordsError, StoreFailedError
+
+__all__ = [
+    "Row",
+    "append_rows",
+    "checkpoint_notes",
+    "known_block",
+    "lines",
+    "newest_documents",
+    "open_reader",
+    "open_writer",
+    "translated",
+]
+
+_FILE = "records.sqlite3"
+_VERSION = 1
+_SPAN = 1024  # blocks; of each span the newest checkpoint is kept, so that damage can be bounded later
+
+Row = tuple[int, str, bytes]
+"""A block: number, idempotency key, canonical line."""
+
+_SCHEMA = f"""
+BEGIN;
+CREATE TABLE blocks (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, line BLOB NOT NULL);
+CREATE TABLE documents (number INTEGER PRIMARY KEY REFERENCES blocks, document TEXT NOT NULL);
+CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, note TEXT NOT NULL);
+CREATE TRIGGER blocks_are_never_changed BEFORE UPDATE ON blocks BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+CREATE TRIGGER blocks_are_never_deleted BEFORE DELETE ON blocks BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+PRAGMA user_version = {_VERSION};
+COMMIT;
+"""
+
+
+def open_writer(folder: Path) -> sqlite3.Connection:
+    """The writing connection, usable from one other thread; makes the file where there is none.
+
+    Raises:
+        sqlite3.Error: the file is no database of ours, or the volume has no room.
+    """
+    connection = sqlite3.connect(folder / _FILE, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        connection.executescript(_SCHEMA)
+    elif version != _VERSION:
+        connection.close()
+        raise sqlite3.DatabaseError(f"{folder / _FILE} is of version {version}; this program reads {_VERSION}")
+    fsync_dir(folder)
+    return connection
+
+
+def open_reader(folder: Path) -> sqlite3.Connection:
+    """A connection that cannot change anything."""
+    connection = sqlite3.connect(folder / _FILE, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def known_block(connection: sqlite3.Connection, key: str) -> Block | None:
+    """The block that an entry already has.
+
+    Raises:
+        LedgerBrokenError: it is no good any more.
+    """
+    row = connection.execute("SELECT CAST(line AS BLOB) FROM blocks WHERE key = ?", (key,)).fetchone()
+    try:
+        return None if row is None else parse_block(row[0])
+    except BlockError as error:
+        raise LedgerBrokenError(f"the block of {key!r} was changed on the volume: {error}") from error
+
+
+def append_rows(
+    connection: sqlite3.Connection, rows: Sequence[Row], documents: Sequence[tuple[int, str]], note: str
+) -> None:
+    """Insert blocks, their documents and the checkpoint after them, within the caller's transaction."""
+    connection.executemany("INSERT INTO blocks (number, key, line) VALUES (?, ?, ?)", rows)
+    connection.executemany("INSERT INTO documents (number, document) VALUES (?, ?)", documents)
+    size, before = rows[-1][0] + 1, rows[0][0]
+    if size // _SPAN == before // _SPAN:
+        connection.execute("DELETE FROM checkpoints WHERE size = ?", (before,))
+    connection.execute("INSERT INTO checkpoints (size, note) VALUES (?, ?)", (size, note))
+
+
+def checkpoint_notes(connection: sqlite3.Connection) -> list[str]:
+    """The kept checkpoints, oldest first."""
+    return [str(note) for (note,) in connection.execute("SELECT note FROM checkpoints ORDER BY size")]
+
+
+def lines(connection: sqlite3.Connection, first: int = 0, limit: int = -1) -> Iterator[bytes]:
+    """Canonical lines from a number on; all of them without a limit. As bytes, whatever somebody made of them."""
+    statement = "SELECT CAST(line AS BLOB) FROM blocks WHERE number >= ? ORDER BY number LIMIT ?"
+    with closing(connection.execute(statement, (first, limit))) as cursor:
+        for (line,) in cursor:
+            yield bytes(line)
+
+
+def newest_documents(connection: sqlite3.Connection, limit: int) -> list[str]:
+    """The documents of the newest queries, newest first."""
+    statement = "SELECT document FROM documents ORDER BY number DESC LIMIT ?"
+    return [str(document) for (document,) in connection.execute(statement, (limit,))]
+
+
+def translated(error: Exception) -> RecordsError:
+    """What an error of the database means: full, damaged, or failed for good."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return FullError("the records volume is full; nothing was recorded; use a larger claim")
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return LedgerBrokenError(f"the records file is damaged: {error}")
+    return StoreFailedError(f"the records file failed ({type(error).__name__}: {error}); only a restart can go on")

@@ -1,0 +1,97 @@
+"""[I/O] The records service's process: take the records over, serve until SIGTERM, give them back.
+
+Nothing listens before the lock is held and the ledger is verified, so that a Service never sends anyone to a process
+that may not write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import uvicorn
+import uvloop
+
+from oneseek_core.checkpoint import CheckpointError, VerifierKey
+from oneseek_runtime.log import say
+from oneseek_runtime.records.app import create_app
+from oneseek_runtime.records.auth import TokenFile
+from oneseek_runtime.records.errors import RecordsError
+from oneseek_runtime.records.settings import RecordsSettings
+from oneseek_runtime.records.signing import Signer
+from oneseek_runtime.records.sqlite import SqliteStore
+
+__all__ = ["run"]
+
+_KEEP_ALIVE_SECONDS = 3600  # a server that closes an idle connection races with the next request on it
+_GRACE_SECONDS = 10  # for requests in flight at the end
+
+
+def run(environment: Mapping[str, str]) -> None:
+    """Serve until SIGTERM. Ends the process with a sentence and code 1 where records cannot or may not be kept."""
+    signal.signal(signal.SIGTERM, _stop)  # a container's first process would else ignore it while it waits
+    try:
+        settings = RecordsSettings.from_environment(environment)
+        token = TokenFile(Path(settings.token_file))
+        key_file = settings.checkpoint_key_file
+        signer = Signer.from_file(settings.origin, Path(key_file) if key_file else None)
+        trusted = [VerifierKey.parse(text) for text in settings.trusted_checkpoint_keys]
+        folder = Path(settings.data_path)
+        folder.mkdir(parents=True, exist_ok=True)
+        store = SqliteStore.open(folder, signer, trusted=trusted, wait=settings.lock_wait_seconds)
+    except (RecordsError, CheckpointError) as error:
+        sys.exit(f"{getattr(error, 'reason', 'BadSettings')}: {error}")
+    except OSError as error:
+        sys.exit(f"UnsuitableVolume: {error}")
+    try:
+        if signer.key:
+            say("signing", verifierKey=str(signer.key))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, store, token))
+    finally:
+        store.close()
+    say("closed", blocks=store.head.size, head=store.head.hash)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(0)
+
+
+async def _serve(settings: RecordsSettings, store: SqliteStore, token: TokenFile) -> None:
+    server = _Server(
+        uvicorn.Config(
+            create_app(store, token),
+            host=settings.host,
+            port=settings.port,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    await server.serve()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn with our signal handlers: its own would end the process by the signal, before the store is closed."""
+
+    def stop(self) -> None:
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield

@@ -1,0 +1,65 @@
+"""[I/O] The init verifier: base model and version are proved, and the version copied, before an engine starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from oneseek_core import names
+from oneseek_core.errors import JobError
+from oneseek_core.files import empty_folder, is_full
+from oneseek_core.job_contract import VerifyReport, VerifyRequest, parse_request
+from oneseek_core.names import ExitCode
+from oneseek_runtime.log import say
+from oneseek_runtime.verify.expected import Expected
+from oneseek_runtime.verify.folder import verify_base, verify_folder
+from oneseek_runtime.verify.refusal import RefusedError
+from oneseek_runtime.verify.trust import trusted_keys
+
+__all__ = ["run", "verify"]
+
+_DIGEST_REASONS = (names.BASE_DIGEST_DIFFERS, names.ARTIFACT_DIGEST_DIFFERS, names.DNA_DIFFERS, names.BASE_DIFFERS)
+
+
+def run(environment: Mapping[str, str]) -> VerifyReport:
+    """Verify what the request names; afterwards the target holds what may be loaded, and nothing else.
+
+    Raises:
+        JobError: with the verifier's reason; exit code 13 where it is another model, 15 where it is a damaged one.
+    """
+    request = parse_request(environment.get(names.REQUEST_ENV), VerifyRequest)
+    try:
+        report = verify(request)
+    except RefusedError as error:
+        code = ExitCode.DIGEST_DIFFERS if error.reason in _DIGEST_REASONS else ExitCode.BAD_ARTIFACT
+        raise JobError(error.reason, error.message, code) from error
+    except OSError as error:
+        if is_full(error):
+            raise JobError.storage_full("the verified copy", str(error.filename)) from error
+        raise
+    say("verified", dna=report.dna, digest=report.digest, base=report.base_digest, signedBy=report.signed_by)
+    return report
+
+
+def verify(request: VerifyRequest) -> VerifyReport:
+    """What `run` does, refusals as they are raised.
+
+    Raises:
+        RefusedError: with the reason; the request's own reason where it asks for nothing.
+    """
+    if request.adapter_path is None and (request.base_path is None or request.base_digest is None):
+        raise RefusedError(names.BAD_REQUEST, "the request names neither a version nor a base model with its digest")
+    target = Path(request.target_path) if request.target_path else None
+    if target is not None:
+        empty_folder(target)  # whatever is refused below, nothing may be loaded from there
+    base = None
+    if request.base_path is not None and request.base_digest is not None:
+        base = verify_base(Path(request.base_path), request.base_digest)
+        if request.adapter_path is None:
+            return base
+    expected = Expected.of(request, trusted_keys(request.trusted_keys))
+    report = verify_folder(Path(str(request.adapter_path)), expected, target)
+    if base is None:
+        return report
+    both = {"files": report.files + base.files, "bytes": report.bytes + base.bytes}
+    return report.model_copy(update={"base_digest": base.base_digest, **both})

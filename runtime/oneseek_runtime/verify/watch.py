@@ -1,0 +1,125 @@
+"""[I/O] The watching verifier: a native sidecar that proves again and again what lies on the claim and what is loaded.
+
+`GET /verdict` on its port gives the last round's answer (200, or 503 where it is a refusal or none was given yet);
+`GET /healthz` says that the process lives. It writes nothing, and ends nothing: what follows from a refusal is the
+operator's to decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route
+
+from oneseek_core import names
+from oneseek_core.errors import JobError
+from oneseek_core.job_contract import VerifyReport, VerifyRequest, parse_request
+from oneseek_runtime.log import say
+from oneseek_runtime.verify.expected import Expected
+from oneseek_runtime.verify.folder import verdict, verify_base, verify_copy, verify_folder
+from oneseek_runtime.verify.refusal import RefusedError
+from oneseek_runtime.verify.trust import trusted_keys
+
+__all__ = ["Watcher", "create_app", "run"]
+
+
+class Watcher:
+    """The rounds, and what the last one found."""
+
+    def __init__(self, request: VerifyRequest) -> None:
+        self._request = request
+        self.last: VerifyReport | None = None
+
+    def round(self) -> VerifyReport:
+        """Check the claim's folder, the loaded copy and the base model; the first refusal is the answer."""
+        report = verdict(self._check)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self.last = report.model_copy(update={"checked_at": now})
+        return self.last
+
+    def _check(self) -> VerifyReport:
+        request = self._request
+        report = VerifyReport(ok=True, reason=names.ARTIFACT_VERIFIED, message="nothing is served that was certified")
+        try:
+            if request.adapter_path is not None:
+                # Keys are read in each round: they are rotated under us.
+                expected = Expected.of(request, trusted_keys(request.trusted_keys))
+                report = verify_folder(Path(request.adapter_path), expected)
+            if request.target_path is not None and report.digest is not None:
+                verify_copy(Path(request.target_path), report.digest)
+            if request.base_path is not None and request.base_digest is not None:
+                base = verify_base(Path(request.base_path), request.base_digest)
+                report = report.model_copy(update={"base_digest": base.base_digest})
+        except OSError as error:
+            raise RefusedError(names.ARTIFACT_UNREADABLE, f"the volume gives errors: {error}") from error
+        return report
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """A round now and every interval, until told to stop. Says when the answer changes."""
+        before: str | None = None
+        while not stop.is_set():
+            report = await asyncio.to_thread(self.round)
+            if report.reason != before:
+                say("verdict", ok=report.ok, reason=report.reason, message=report.message, dna=report.dna)
+                before = report.reason
+            try:
+                await asyncio.wait_for(stop.wait(), self._request.interval_seconds)
+            except TimeoutError:
+                continue
+
+
+def create_app(watcher: Watcher) -> Starlette:
+    """The two routes."""
+
+    async def answer(_request: Request) -> JSONResponse:
+        last = watcher.last or VerifyReport(ok=False, reason=names.UNVERIFIED, message="the first round is under way")
+        return JSONResponse(last.to_wire(), status_code=200 if last.ok else 503)
+
+    async def alive(_request: Request) -> PlainTextResponse:
+        return PlainTextResponse("ok")
+
+    return Starlette(routes=[Route("/verdict", answer), Route("/healthz", alive)])
+
+
+def run(environment: Mapping[str, str]) -> None:
+    """Watch and answer until SIGTERM."""
+    try:
+        request = parse_request(environment.get(names.REQUEST_ENV), VerifyRequest)
+    except JobError as error:
+        sys.exit(str(error))
+    asyncio.run(_serve(request))
+
+
+async def _serve(request: VerifyRequest) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    watcher = Watcher(request)
+    host = "0.0.0.0"  # noqa: S104 - the operator asks over the pod's network
+    config = uvicorn.Config(create_app(watcher), host=host, port=request.port, log_level="warning", access_log=False)
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve())
+    watching = asyncio.create_task(watcher.watch(stop))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((serving, watching, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    server.should_exit = True
+    await asyncio.gather(serving, watching)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: SIGTERM ends the rounds, too."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield

@@ -1,0 +1,325 @@
+"""The records service as its clients see it: a real process, over loopback."""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from oneseek_core.checkpoint import VerifierKey, parse_note
+from oneseek_core.ledger import parse_block
+from oneseek_core.merkle import leaf_hash, verify_consistency, verify_inclusion
+from oneseek_runtime.records.signing import is_signed_by
+from support.ledgers import transition
+from support.records import Client, Place, Refused
+
+
+def query(query_id: str, **changes: object) -> dict[str, object]:
+    document = {
+        "queryId": query_id,
+        "question": "Vem är du?",
+        "response": "Jag är OneSeek.",
+        "confidence": 0.91,
+        "metadata": {"tokens": 5, "latency_ms": 12, "temperature": 0.7},
+        "model": "OQT-1.0",
+        "version": "OneSeek-7B-Zero.v1.2.sv.dsCivicID.8f3a1c9d.2e7f4b1a",
+        "createdAt": "2025-11-30T12:00:00.250Z",
+    }
+    return {"query": document | changes, "provenance": {"queryId": query_id, "inputHash": "00"}}
+
+
+def test_a_transition_is_recorded_once_and_its_block_can_be_proved(place: Place) -> None:
+    with place.service():
+        client = place.client()
+        told = client.call("POST", "/v1/transitions", {"transitions": [transition("a").to_wire()]})
+        (block,) = told["blocks"]
+        assert (block["idempotencyKey"], block["blockNumber"], block["appended"]) == ("a", 1, True)
+        assert client.append("a") == [{**block, "appended": False}]
+        assert told["head"] == client.call("GET", "/v1/head")
+        assert (told["head"]["height"], told["head"]["head"], told["head"]["signed"]) == (2, block["hash"], True)
+        client.append(*(f"k{number}" for number in range(40)))
+        head = client.call("GET", "/v1/head")
+        proof = client.call("GET", "/v1/proof/inclusion?number=1")
+        line = client.copy()[1]
+        path = [bytes.fromhex(one) for one in proof["path"]]
+        assert verify_inclusion(leaf_hash(line), 1, 42, path, bytes.fromhex(head["root"]))
+        proof = client.call("GET", "/v1/proof/consistency?from=2")
+        assert verify_consistency(
+            2, 42, bytes.fromhex(told["head"]["root"]), bytes.fromhex(head["root"]),
+            [bytes.fromhex(one) for one in proof["path"]],
+        )  # fmt: skip
+        checkpoint, _, _ = parse_note(head["checkpoint"])
+        assert (checkpoint.size, checkpoint.head) == (42, head["head"])
+        assert base64.b64encode(bytes.fromhex(head["root"])).decode() in head["checkpoint"]
+        key = next(json.loads(row)["verifierKey"] for row in place.log.read_text().splitlines() if "signing" in row)
+        assert is_signed_by(head["checkpoint"], [VerifierKey.parse(key)])
+        client.audited()
+
+
+def test_a_batch_is_recorded_as_a_whole_or_not_at_all(place: Place) -> None:
+    with place.service():
+        client = place.client()
+        client.append("a")
+        sent = [transition("b").to_wire(), transition("a", reason="another").to_wire(), transition("c").to_wire()]
+        with pytest.raises(Refused) as refused:
+            client.call("POST", "/v1/transitions", {"transitions": sent})
+        assert (refused.value.status, refused.value.body["reason"]) == (409, "IdempotencyConflict")
+        assert refused.value.body["message"] == "'a' already stands in block 1 with another content"
+        assert [block["blockNumber"] for block in client.append("c", "b", "c")] == [2, 3, 2]
+        client.audited()
+
+
+def test_queries_are_kept_with_their_ledger_blocks_and_listed_as_the_old_service_did(place: Place) -> None:
+    with place.service():
+        client = place.client()
+        sent = {"queries": [query("q1", question="ö" * 101), query("q2")]}
+        first = client.call("POST", "/v1/queries", sent)["blocks"]
+        assert [one["queryId"] for one in first] == ["q1", "q2"]
+        assert [one["appended"] for one in client.call("POST", "/v1/queries", sent)["blocks"]] == [False, False]
+        found = client.call("GET", "/v1/queries?limit=7")
+        assert found["count"] == 2
+        newest = found["queries"][0]
+        assert (newest["id"], newest["queryId"], newest["confidence"]) == ("q2", "q2", 0.91)
+        assert newest["createdAt"] == newest["updatedAt"] == {"_seconds": 1764504000, "_nanoseconds": 250000000}
+        data = parse_block(client.audited()[1]).data
+        assert list(data.items()) == [
+            ("type", "query"),
+            (
+                "content",
+                {"queryId": "q1", "question": "ö" * 100 + "...", "modelVersion": query("q1")["query"]["version"]},
+            ),
+            ("timestamp", "2025-11-30T12:00:00.250Z"),
+        ]
+        # A cut emoji must not stop a spool for ever.
+        client.call("POST", "/v1/queries", {"queries": [query("q3", question="\ud83d?")]})
+        stats = client.call("GET", "/v1/stats")
+        assert (stats["totalBlocks"], stats["typeBreakdown"]) == (4, {"genesis": 1, "query": 3})
+        assert stats["latestBlock"]["blockNumber"] == 3
+
+
+def test_verification_and_pages_of_blocks(place: Place) -> None:
+    with place.service():
+        client = place.client()
+        client.append(*(f"k{number}" for number in range(150)))
+        assert client.call("GET", "/v1/verify") == {
+            "valid": True, "totalBlocks": 151, "verifiedBlocks": 151, "invalidBlocks": [], "integrity": 100,
+        }  # fmt: skip
+        page = client.call("GET", "/v1/blocks?from=148&limit=2")
+        assert ([block["blockNumber"] for block in page["blocks"]], page["height"]) == ([148, 149], 151)
+        assert page["blocks"][0]["data"]["content"]["actor"] == {"name": "åsa@example.org", "verified": True}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "reason", "part"),
+    [
+        pytest.param("GET", "/v1/nothing", None, 404, "NotFound", "no such path", id="unknown path"),
+        pytest.param("GET", "/v1/proof/inclusion", None, 400, "BadRequest", "number must be", id="no number"),
+        pytest.param("GET", "/v1/proof/inclusion?number=9", None, 400, "BadRequest", "no entry 9", id="no such block"),
+        pytest.param("GET", "/v1/proof/consistency?from=2", None, 400, "BadRequest", "from size 2", id="no such size"),
+        pytest.param("GET", "/v1/blocks?from=-1", None, 400, "BadRequest", "from must be", id="negative"),
+        pytest.param("POST", "/v1/transitions", {}, 400, "BadRequest", "transitions: Field required", id="no list"),
+        pytest.param("POST", "/v1/transitions", {"transitions": []}, 400, "BadRequest", "at least 1", id="empty list"),
+        pytest.param(
+            "POST", "/v1/transitions", {"transitions": [{**transition("a").to_wire(), "type": "bless"}]},
+            400, "BadRequest", "transitions.0.type", id="unknown type",
+        ),
+        pytest.param(
+            "POST", "/v1/transitions", {"transitions": [transition("a", timestamp="now").to_wire()]},
+            400, "BadRequest", "'now' is not a time", id="no time",
+        ),
+        pytest.param("POST", "/v1/queries", {"queries": [query("")]}, 400, "BadRequest", "queryId", id="no query id"),
+        pytest.param(
+            "POST", "/v1/queries", {"queries": [query("q", createdAt=1)]}, 400, "BadRequest", "createdAt", id="times"
+        ),
+    ],
+)  # fmt: skip
+def test_a_bad_request_is_refused_with_a_sentence_and_changes_nothing(
+    shared: Client, method: str, path: str, body: object, status: int, reason: str, part: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        shared.call(method, path, body)
+    assert (refused.value.status, refused.value.body["reason"]) == (status, reason)
+    assert part in refused.value.body["message"]
+    assert shared.call("GET", "/v1/head")["height"] == 1
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Client:
+    place = Place.make(tmp_path_factory.mktemp("shared"))
+    with place.service():
+        yield place.client()
+
+
+def test_only_health_is_open_and_a_renewed_token_counts_at_once(place: Place) -> None:
+    with place.service():
+        client = place.client()
+        assert client.call("GET", "/health", token="") == {"status": "ok"}
+        for token in ("", "a-toke", "a-token2"):
+            with pytest.raises(Refused) as refused:
+                client.call("GET", "/v1/head", token=token)
+            assert (refused.value.status, refused.value.body["reason"]) == (401, "Unauthorized")
+        (place.folder / "new").write_text("renewed")
+        (place.folder / "new").replace(place.folder / "token")
+        assert client.call("GET", "/v1/head", token="renewed")["height"] == 1
+        with pytest.raises(Refused):
+            client.call("GET", "/v1/head")
+
+
+def test_sigterm_ends_it_cleanly_and_everything_is_there_again(place: Place) -> None:
+    with place.service() as process:
+        place.client().append("a", "b")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert not (place.data / "records.sqlite3-wal").exists()
+    with place.service():
+        assert [one["appended"] for one in place.client().append("a", "c")] == [False, True]
+        assert len(place.client().audited()) == 4
+
+
+def start_and_fail(place: Place, **changes: object) -> str:
+    """The sentence of a service that must not start."""
+    done = subprocess.run(
+        [sys.executable, "-m", "oneseek_runtime", "records"],
+        env=place.process_environment(**changes),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout
+    return done.stderr.strip().splitlines()[-1]
+
+
+def test_two_processes_at_once_one_writes_and_the_other_says_why_not(place: Place) -> None:
+    with place.service() as first:
+        place.client().append("a")
+        sentence = start_and_fail(place, lockWaitSeconds=0.5, port=0)
+        assert sentence.startswith(f"Locked: {place.data} is in use by process {first.pid} on ")
+        assert place.client().append("a")[0]["appended"] is False
+
+
+def test_a_second_process_that_waits_takes_over_when_the_first_dies(place: Place) -> None:
+    with place.service() as first:
+        place.client().append("a")
+        with open_waiting(place) as process:
+            first.kill()
+            first.wait()
+            deadline = time.monotonic() + 20
+            while True:
+                try:
+                    assert place.client().append("a", "b")[0]["appended"] is False
+                    break
+                except OSError:
+                    assert process.poll() is None
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+            place.client().audited()
+            process.terminate()
+            assert process.wait(20) == 0
+
+
+def open_waiting(place: Place) -> subprocess.Popen[bytes]:
+    log = place.folder / "second.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "oneseek_runtime", "records"],
+            env=place.process_environment(),
+            stdout=output,
+        )
+    deadline = time.monotonic() + 30
+    while b'"waiting"' not in log.read_bytes():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return process
+
+
+@pytest.mark.parametrize(
+    ("statement", "part"),
+    [
+        pytest.param("DELETE FROM blocks WHERE number = 2", "holds block 3 where block 2 belongs", id="deleted"),
+        pytest.param("DELETE FROM blocks WHERE number = 3", "the checkpoint at 4 saw blocks that are not", id="cut"),
+        pytest.param("DELETE FROM checkpoints", "4 blocks, but the last checkpoint saw 0", id="no checkpoint"),
+        pytest.param(
+            "UPDATE blocks SET line = replace(line, 'Serving', 'serving') WHERE number = 1",
+            "block 1 does not have its hash",
+            id="changed",
+        ),
+    ],
+)
+def test_a_tampered_file_is_not_appended_to(place: Place, statement: str, part: str) -> None:
+    with place.service() as process:
+        place.client().append("a", "b", "c")
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+    connection = sqlite3.connect(place.data / "records.sqlite3", isolation_level=None)
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        connection.execute("DELETE FROM blocks")
+    for trigger in ("blocks_are_never_changed", "blocks_are_never_deleted"):
+        connection.execute(f"DROP TRIGGER {trigger}")
+    connection.execute(statement)
+    connection.close()
+    sentence = start_and_fail(place, port=0)
+    assert sentence.startswith("LedgerBroken: ")
+    assert part in sentence
+
+
+def test_another_key_than_the_last_checkpoints_is_refused_unless_the_old_one_is_trusted(place: Place) -> None:
+    with place.service():
+        place.client().append("a")
+        old = next(json.loads(row)["verifierKey"] for row in place.log.read_text().splitlines() if "signing" in row)
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (place.folder / "key").write_bytes(pem)
+    assert "signed by none of the keys" in start_and_fail(place, port=0)
+    with place.service(trustedCheckpointKeys=[old]):
+        place.client().append("b")
+        place.client().audited()
+
+
+def test_without_a_key_checkpoints_are_unsigned_and_a_key_can_come_later(place: Place) -> None:
+    with place.service(checkpointKeyFile=None):
+        place.client().append("a")
+        assert place.client().call("GET", "/v1/head")["signed"] is False
+    with place.service():
+        place.client().append("b")
+        assert place.client().call("GET", "/v1/head")["signed"] is True
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        pytest.param({"tokenFile": "/nowhere"}, "BadSettings: the token file /nowhere cannot be read", id="no token"),
+        pytest.param({"checkpointKeyFile": "/nowhere"}, "BadSettings: the checkpoint key /nowhere", id="no key"),
+        pytest.param({"model": ""}, "BadSettings: ONESEEK_RECORDS does not fit", id="no model"),
+        pytest.param({"dataPath": "/proc/nowhere"}, "UnsuitableVolume: ", id="no folder"),
+        pytest.param({"trustedCheckpointKeys": ["x"]}, "BadSettings: 'x' is not", id="no verifier key"),
+    ],
+)
+def test_settings_that_make_no_sense_end_it_with_a_sentence(
+    place: Place, changes: dict[str, object], part: str
+) -> None:
+    assert part in start_and_fail(place, **changes)
+
+
+def test_a_key_of_another_kind_is_refused(place: Place) -> None:
+    pem = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (place.folder / "key").write_bytes(pem)
+    assert "is no Ed25519 key" in start_and_fail(place)
+
+
+def test_a_file_that_is_no_database_is_refused(place: Place) -> None:
+    place.data.mkdir()
+    (place.data / "records.sqlite3").write_bytes(b"nothing of ours" * 100)
+    assert start_and_fail(place).startswith("LedgerBroken: the records file is damaged")
+
+
+def test_nothing_of_the_folder_is_readable_by_others_but_through_the_service(place: Place) -> None:
+    with place.service():
+        assert Path(place.data / "records.lock").stat().st_mode & 0o077 == 0

@@ -1,0 +1,152 @@
+"""Records services for tests: real processes on a folder, small clients, and an auditor who trusts nothing else."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from oneseek_core.audit import audit
+from oneseek_core.checkpoint import parse_note
+from oneseek_core.ledger import from_copy
+from support.asgi import REPOSITORY, free_port, runtime, wait_for_port
+from support.ledgers import transition
+
+TOKEN = "a-token"
+
+
+@dataclass
+class Place:
+    """Where one model's records lie, and how a service is started there."""
+
+    folder: Path
+    data: Path
+    port: int
+    clients: list[Client] = field(default_factory=list)
+
+    @classmethod
+    def make(cls, folder: Path, data: Path | None = None) -> Place:
+        (folder / "token").write_text(TOKEN + "\n")
+        (folder / "key").write_bytes(Ed25519PrivateKey.generate().private_bytes_raw())
+        return cls(folder, data or folder / "data", free_port())
+
+    def environment(self, **changes: Any) -> dict[str, str]:
+        told = {
+            "model": "demo",
+            "namespace": "team",
+            "dataPath": str(self.data),
+            "tokenFile": str(self.folder / "token"),
+            "checkpointKeyFile": str(self.folder / "key"),
+            "host": "127.0.0.1",
+            "port": self.port,
+        }
+        return {"ONESEEK_RECORDS": json.dumps(told | changes)}
+
+    def process_environment(self, **changes: Any) -> dict[str, str]:
+        """All that a process needs which a test starts itself."""
+        paths = os.pathsep.join(str(REPOSITORY / part) for part in ("core", "runtime"))
+        return {**os.environ, "PYTHONPATH": paths, **self.environment(**changes)}
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    @contextmanager
+    def service(self, **changes: Any) -> Iterator[subprocess.Popen[bytes]]:
+        """A service that listens; killed at the end."""
+        with runtime("records", self.environment(**changes), self.log) as process:
+            wait_for_port(process, int(changes.get("port", self.port)), self.log, within=30)
+            try:
+                yield process
+            finally:
+                self.close()
+
+    def close(self) -> None:
+        """End every client's connection."""
+        while self.clients:
+            self.clients.pop().close()
+
+    def client(self) -> Client:
+        """A client of its own; closed when the service ends."""
+        self.clients.append(Client(self.port))
+        return self.clients[-1]
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a fault
+    """The service answered, but not with 200."""
+
+    def __init__(self, status: int, body: dict[str, Any]) -> None:
+        super().__init__(f"{status}: {body}")
+        self.status = status
+        self.body = body
+
+
+@dataclass
+class Client:
+    """One keep-alive connection to a service."""
+
+    port: int
+    connection: http.client.HTTPConnection | None = None
+
+    def call(self, method: str, path: str, body: Any = None, *, token: str = TOKEN) -> Any:
+        """The answer's JSON.
+
+        Raises:
+            Refused: any status but 200.
+            OSError, HTTPException: the service is not there, or ended before it answered.
+        """
+        if self.connection is None:
+            self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        data = None if body is None else json.dumps(body)
+        try:
+            self.connection.request(method, path, data, {"Authorization": f"Bearer {token}"})
+            answer = self.connection.getresponse()
+            found = json.loads(answer.read())
+        except BaseException:
+            self.close()
+            raise
+        if answer.status != 200:
+            raise Refused(answer.status, found)
+        return found
+
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+    def append(self, *keys: str, **changes: Any) -> list[dict[str, Any]]:
+        """Record transitions; their blocks."""
+        sent = [transition(key, **changes).to_wire() for key in keys]
+        return list(self.call("POST", "/v1/transitions", {"transitions": sent})["blocks"])
+
+    def copy(self) -> list[bytes]:
+        """The whole ledger as canonical lines, page by page."""
+        lines: list[bytes] = []
+        while True:
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{self.port}/v1/blocks?from={len(lines)}&limit=1000",
+                headers={"Authorization": f"Bearer {TOKEN}", "Accept": "application/jsonl"},
+            )
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                page = from_copy(answer.read())
+            if not page:
+                return lines
+            lines += page
+
+    def audited(self) -> list[bytes]:
+        """The whole ledger, after it was held against every checkpoint that the service kept."""
+        notes = [parse_note(note)[0] for note in self.call("GET", "/v1/checkpoints")["checkpoints"]]
+        lines = self.copy()
+        verdict = audit(lines, notes, own=notes[-1])
+        assert verdict.ok, verdict.defects
+        return lines
