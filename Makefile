@@ -33,10 +33,10 @@ lint: venv manifests-check ## Formatting, lint, types, import contracts
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 
 unit: venv ## Unit tests: no cluster, no model
-	$(PY) -m pytest tests/unit tests/legacy -q
+	$(PY) -m pytest tests/unit tests/legacy tests/hostile -q -n 2
 
-runtime-test: venv ## Training, engine and sidecar as real processes on a tiny real model
-	$(PY) -m pytest tests/runtime -q
+runtime-test: venv ## Training, engine, sidecar and records as real processes on a tiny real model
+	$(PY) -m pytest tests/runtime tests/records -q
 
 chart-test: venv ## The chart, rendered by helm
 	@$(DEV) tools
@@ -61,7 +61,7 @@ manifests-check: venv
 	 || { echo "generated files are stale: run 'make manifests' and commit"; rm -rf $$scratch; exit 1; }; done; rm -rf $$scratch
 
 prove: venv ## Long proofs; result files under docs/proofs/
-	$(PY) -m pytest tests/cluster -q -m prove
+	PYTHONPATH=dev $(PY) -m oneseek_dev.prove
 
 bench: venv ## Interleaved comparisons; result files under docs/benchmarks/
 	$(PY) -m pytest tests/bench -q -s

@@ -286,12 +286,14 @@ class TreeRequest(ApiModel):
     models_root: str = names.MODELS_ROOT
     family: str
     current: DnaText | None
+    remove: list[DnaText] = Field(default=[], max_length=32, description="Versions that retention deletes.")
 
 
 class TreeReport(ApiModel):
     """Where CURRENT points now."""
 
     current: DnaText | None = None
+    removed: list[DnaText] = []
 
 
 class ServingSettings(ApiModel):

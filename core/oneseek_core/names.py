@@ -144,6 +144,7 @@ STATE_CANDIDATE = "Candidate"
 STATE_CURRENT = "Current"
 STATE_PREVIOUS = "Previous"
 STATE_QUARANTINED = "Quarantined"
+STATE_DELETED = "Deleted"  # by retention; the line stays while the run that made it does
 
 
 class ExitCode(IntEnum):

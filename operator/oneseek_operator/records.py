@@ -50,9 +50,10 @@ class Records:
         Raises:
             RecordsError: the service is away or refused; nothing is known to be recorded.
         """
-        body = {"transitions": [item.to_wire() for item in entries]}
-        await self._call("POST", model, "/v1/transitions", body)
-        return await self.head(model)
+        found = await self._call(
+            "POST", model, "/v1/transitions", {"transitions": [item.to_wire() for item in entries]}
+        )
+        return _head(found["head"])
 
     async def head(self, model: OneSeekModel) -> LedgerHead:
         """The ledger's height and newest hash.
@@ -61,7 +62,7 @@ class Records:
             RecordsError: the service is away or refused.
         """
         found = await self._call("GET", model, "/v1/head", None)
-        return LedgerHead(height=found["height"], head=found["head"])
+        return _head(found)
 
     async def _call(self, method: str, model: OneSeekModel, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         url = build.url(model) + path
@@ -76,3 +77,7 @@ class Records:
             raise RecordsError(
                 f"the records service does not answer: {type(error).__name__} {error}".rstrip()
             ) from error
+
+
+def _head(found: dict[str, Any]) -> LedgerHead:
+    return LedgerHead(height=found["height"], head=found["head"])

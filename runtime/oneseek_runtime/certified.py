@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oneseek_core import names
+from oneseek_core.api.v1alpha1.common import Scores
 from oneseek_core.artifact import ArtifactMetadata
 from oneseek_core.digest import digest_bytes
 from oneseek_core.dna import Dna
@@ -39,6 +40,11 @@ def _folders(folder: Path) -> Iterator[Path]:
             yield child
 
 
+def _scores(metadata: ArtifactMetadata) -> Scores | None:
+    found = (metadata.model_extra or {}).get("scores")
+    return Scores.model_validate(found) if found else None
+
+
 def _read(folder: Path) -> Certified | None:
     try:
         dna = Dna.parse(folder.name)
@@ -53,6 +59,7 @@ def _read(folder: Path) -> Certified | None:
             created_at=metadata.created_at,
             run=made_by.run if made_by else None,
             parent=made_by.parent if made_by else None,
+            scores=_scores(metadata),
         )
     except (ValueError, ArtifactError, OSError):  # no DNA, a field that is no text of ours, or not readable
         return None

@@ -38,6 +38,7 @@ FILES = [
 ]
 SEALED = len(FILES) + 6  # the step after which the version is there for good
 STEPS = SEALED + 2
+ROUNDS = -(-int(os.environ.get("ONESEEK_PROVE_COUNT", "1")) // STEPS)  # `make prove` asks for 100 kills
 
 
 @pytest.fixture
@@ -84,9 +85,10 @@ def until_killed(staging: Path, certified: Path, at: int) -> None:
         certify(staging, certified)
 
 
+@pytest.mark.parametrize("again", range(ROUNDS))
 @pytest.mark.parametrize("at", range(1, STEPS + 1))
 def test_a_kill_at_any_step_lists_no_half_version_and_the_rerun_ends_the_same(
-    staging: Path, certified: Path, at: int
+    staging: Path, certified: Path, at: int, again: int
 ) -> None:
     process = multiprocessing.get_context("fork").Process(target=until_killed, args=(staging, certified, at))
     process.start()

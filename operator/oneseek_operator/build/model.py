@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from oneseek_core import names
@@ -10,7 +11,7 @@ from oneseek_core.job_contract import BaseImportRequest, Ref, TreeRequest
 from oneseek_operator.build import common
 from oneseek_operator.settings import Settings
 
-__all__ = ["base_job", "base_job_name", "claim", "labels", "tree_job", "tree_job_name"]
+__all__ = ["base_job", "base_job_name", "claim", "labels", "prune_job_name", "tree_job", "tree_job_name"]
 
 _MOUNT = {"name": "models", "mountPath": names.MODELS_ROOT}
 _IMPORT = "/import"
@@ -80,11 +81,18 @@ def tree_job_name(model: OneSeekModel, dna: str, since: str) -> str:
     return f"{model.metadata.name}-tree-{names.short_hash(dna, since)}"
 
 
-def tree_job(model: OneSeekModel, settings: Settings, *, dna: str, since: str) -> dict[str, Any]:
-    """Move CURRENT, link and marker, to the version that answers."""
-    request = TreeRequest(family=model.spec.family, current=dna or None)
+def prune_job_name(model: OneSeekModel, remove: Sequence[str]) -> str:
+    """Name of the Job that deletes these versions."""
+    return f"{model.metadata.name}-prune-{names.short_hash(*remove)}"
+
+
+def tree_job(
+    model: OneSeekModel, settings: Settings, *, name: str, dna: str, remove: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Move CURRENT, link and marker, to the version that answers, and delete versions that retention gives up."""
+    request = TreeRequest(family=model.spec.family, current=dna or None, remove=list(remove))
     env = [common.request_env(request)]
     main = common.container("main", settings.slim_image, ["tree"], mounts=[_MOUNT], env=env)
     tags = labels(model, "tree")
     template = common.pod(model, settings, labels=tags, containers=[main], volumes=[common.models_volume(model)])
-    return common.job(model, tree_job_name(model, dna, since), labels=tags, template=template, retries=3)
+    return common.job(model, name, labels=tags, template=template, retries=3)

@@ -77,6 +77,7 @@ def _spec(model: OneSeekModel, settings: Settings) -> dict[str, Any]:
         "checkpointKeyFile": "/token/checkpoint.key",
         "port": names.PORT_RECORDS,
     }
+    health = {"path": "/health", "port": "http"}
     main = common.container(
         "records",
         settings.slim_image,
@@ -84,7 +85,10 @@ def _spec(model: OneSeekModel, settings: Settings) -> dict[str, Any]:
         mounts=[{"name": "data", "mountPath": "/data"}, {"name": "token", "mountPath": "/token", "readOnly": True}],
         env=[{"name": RECORDS_ENV, "value": canonical_json(told).decode()}],
         ports=[{"name": "http", "containerPort": names.PORT_RECORDS}],
-        readinessProbe={"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 5},
+        # Nothing listens before the lock is held and the ledger verified, which takes seconds a million entries.
+        startupProbe={"httpGet": health, "periodSeconds": 1, "failureThreshold": 900, "timeoutSeconds": 5},
+        readinessProbe={"httpGet": health, "periodSeconds": 5, "timeoutSeconds": 5},
+        livenessProbe={"httpGet": health, "periodSeconds": 10, "timeoutSeconds": 10, "failureThreshold": 3},
     )
     token = {"name": "token", "secret": {"secretName": name(model), "defaultMode": 0o440}}
     template = common.pod(model, settings, labels=tags, containers=[main], volumes=[token], on_claim=False)

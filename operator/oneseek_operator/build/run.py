@@ -176,7 +176,7 @@ def evaluate_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> d
         run=_reference(run),
         heldout_digest=resolved.heldout_digest,
         maximum_length=run.spec.maximum_length,
-        precision=run.spec.precision,
+        precision="auto",  # as the engine will serve it
     )
     base = f"{names.BASE_DIR}/{model.spec.base_model.name}"
     mounts: list[dict[str, Any]] = [

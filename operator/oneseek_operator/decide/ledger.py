@@ -39,6 +39,10 @@ def transitions(
         was = before.get(version.dna)
         if was is None:
             found += _made(model, version, runs, now)
+        if version.state == names.STATE_DELETED and was is not None and was.state != version.state:
+            key = f"{model.metadata.uid}/delete/{version.dna}"
+            subject = _subject(model, "OneSeekModel")
+            found.append(_entry("delete", subject, key, version, now, reason="spec.retention.keepVersions"))
         if version.state in _BARRED and (was is None or was.state != version.state):
             found.append(_barred(model, version, now))
     if (old.current.dna if old.current else None) != (new.current.dna if new.current else None):

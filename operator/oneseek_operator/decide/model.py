@@ -20,7 +20,7 @@ from oneseek_operator.build import model as build
 from oneseek_operator.build import records as build_records
 from oneseek_operator.build.serving import Colour
 from oneseek_operator.conditions import Verdict, conditions_for, find
-from oneseek_operator.decide import ledger, rollout, versions
+from oneseek_operator.decide import ledger, retention, rollout, versions
 from oneseek_operator.decide.actions import Action, Apply, Create, Decision, Delete, MakeKeys, MakeRecordsSecret
 from oneseek_operator.decide.jobs import failure_of, report_text, waiting_trouble
 from oneseek_operator.decide.rollout import Endpoint
@@ -270,6 +270,7 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
             "selector": plan.selector,
         }
     )
+    status, pruning = _pruned(seen, status, settings)
     happened = ledger.transitions(model, status, seen.runs, now)
     outbox = ledger.outbox(model.status.outbox, seen.records.acknowledged, happened)
     status = status.model_copy(
@@ -284,7 +285,7 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
         now,
         status=status,
         before=plan.before,
-        after=(*plan.after, *after),
+        after=(*plan.after, *after, *pruning),
         again_after=min(wait, default=None),
         published=published,
         verified=plan.verified,
@@ -299,6 +300,31 @@ def _recorded(seen: Observed) -> tuple[str, str]:
     if not seen.records.ready:
         return "Starting", "the records service is starting"
     return "Recorded", "every transition is in the ledger"
+
+
+def _pruned(
+    seen: Observed, status: OneSeekModelStatus, settings: Settings
+) -> tuple[OneSeekModelStatus, tuple[Action, ...]]:
+    """Have a Job delete what retention gives up; its line says Deleted once the Job has done it."""
+    model = seen.model
+    mounted = {item.dna for item in seen.deployments if item.dna}
+    gone = retention.retired(status.versions, model.spec.retention.keep_versions, mounted)
+    prefix = f"{model.metadata.name}-prune-"
+    jobs = [job for job in seen.jobs if job.name.startswith(prefix) and job.owner == model.metadata.uid]
+    wanted = build.prune_job_name(model, gone) if gone else ""
+    stale = tuple(Delete("Job", job.name, job.uid) for job in jobs if job.name != wanted and job.state != "Running")
+    job = mine(jobs, wanted) if gone else None
+    if job and job.state == "Succeeded":
+        versions = [
+            item.model_copy(update={"state": names.STATE_DELETED, "reason": None}) if item.dna in gone else item
+            for item in status.versions
+        ]
+        return status.model_copy(update={"versions": versions}), stale
+    running = any(item.state == "Running" for item in seen.jobs if item.owner == model.metadata.uid)
+    if not gone or job or running:  # one Job at a time changes the tree
+        return status, stale
+    dna = status.current.dna if status.current else ""
+    return status, (*stale, Create(build.tree_job(model, settings, name=wanted, dna=dna, remove=gone)))
 
 
 def _current_link(
@@ -323,7 +349,7 @@ def _current_link(
     if job is None:
         if any(item.state == "Running" for item in jobs):
             return stale, (False, "Moving", "waiting for the tree Job before this one"), 2.0
-        made = Create(build.tree_job(model, settings, dna=dna, since=since))
+        made = Create(build.tree_job(model, settings, name=wanted, dna=dna))
         return (*stale, made), (False, "Moving", f"moving CURRENT to {dna or 'nothing'}"), None
     if job.state == "Succeeded":
         return stale, (True, "Published", f"CURRENT points at {dna or 'nothing'}"), None

@@ -71,7 +71,7 @@ def merged(known: Iterable[Version], new: Iterable[Version]) -> list[Version]:
 
 def newest(versions: Iterable[Version]) -> Version | None:
     """The newest version that may answer."""
-    out = (names.STATE_REJECTED, names.STATE_QUARANTINED)
+    out = (names.STATE_REJECTED, names.STATE_QUARANTINED, names.STATE_DELETED)
     return max((item for item in versions if item.state not in out), key=_order, default=None)
 
 
@@ -85,7 +85,7 @@ def gated(versions: Iterable[Version], current: str | None, gate: Gate | None) -
     why: dict[str, str] = {}
     out = []
     for version in known:
-        past = version.state in (names.STATE_CURRENT, names.STATE_PREVIOUS)
+        past = version.state in (names.STATE_CURRENT, names.STATE_PREVIOUS, names.STATE_DELETED)
         reason = None if past else missed(version, serving, gate)
         if reason:
             why[version.dna] = f"{names.GATE_MISSED}: {reason}"
@@ -101,7 +101,9 @@ def barred(versions: Iterable[Version], quarantine: Iterable[Quarantined]) -> li
     """The versions, those in quarantine marked so."""
     why = {item.dna: f"{item.reason}: {item.message}"[:256] for item in quarantine}
     return [
-        item.model_copy(update={"state": names.STATE_QUARANTINED, "reason": why[item.dna]}) if item.dna in why else item
+        item.model_copy(update={"state": names.STATE_QUARANTINED, "reason": why[item.dna]})
+        if item.dna in why and item.state != names.STATE_DELETED
+        else item
         for item in versions
     ]
 
@@ -112,7 +114,7 @@ def with_states(versions: Iterable[Version], roles: Mapping[str, str], rejected:
     for version in versions:
         if version.dna in rejected:
             change: dict[str, str | None] = {"state": names.STATE_REJECTED, "reason": rejected[version.dna][:256]}
-        elif version.state == names.STATE_QUARANTINED or (
+        elif version.state in (names.STATE_QUARANTINED, names.STATE_DELETED) or (
             version.state == names.STATE_REJECTED and version.dna not in roles
         ):
             change = {}

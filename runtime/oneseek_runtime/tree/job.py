@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from oneseek_core.errors import DnaError, JobError
 from oneseek_core.files import fsync_dir, write_atomic
 from oneseek_core.job_contract import TreeReport, TreeRequest, parse_request
 from oneseek_core.names import ExitCode
+from oneseek_runtime.certify.index import write_index
 from oneseek_runtime.log import say
 
 __all__ = ["run"]
@@ -51,7 +53,29 @@ def run(environment: Mapping[str, str]) -> TreeReport:
         # Old readers compare the text with paths they build themselves: the fixed mount, and no line end.
         write_atomic(marker, f"{names.MODELS_ROOT}/{names.CERTIFIED_DIR}/{request.current}".encode())
     say("current", dna=request.current)
-    return TreeReport(current=request.current)
+    removed = [dna for dna in request.remove if _remove(certified, request, dna)]
+    write_index(certified)
+    return TreeReport(current=request.current, removed=removed)
+
+
+def _remove(certified: Path, request: TreeRequest, dna: str) -> bool:
+    """Delete a version in two steps, so that a crash leaves no half version listed: a dot name first, then the files."""
+    if dna == request.current:
+        raise _refused(f"{dna} answers and cannot be deleted")
+    try:
+        Dna.parse(dna)
+    except DnaError as error:
+        raise _refused(f"nothing of that name can be deleted: {error}") from error
+    folder, doomed = certified / dna, certified / f".deleted-{dna}"
+    there = folder.is_dir() and not folder.is_symlink()
+    if there:
+        folder.replace(doomed)
+        fsync_dir(certified)
+    if doomed.is_dir() and not doomed.is_symlink():
+        shutil.rmtree(doomed)
+        fsync_dir(certified)
+        say("deleted", dna=dna)
+    return there
 
 
 def _check_version(certified: Path, family: str, text: str) -> None:

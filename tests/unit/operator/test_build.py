@@ -42,7 +42,7 @@ def jobs() -> dict[str, dict[str, Any]]:
     """Every Job there is."""
     return {
         "base": build_model.base_job(model(), SETTINGS),
-        "tree": build_model.tree_job(model(), SETTINGS, dna=DNA, since="2026-01-01T00:00:00Z"),
+        "tree": build_model.tree_job(model(), SETTINGS, name="zero-tree-1", dna=DNA),
         "prepare": build_run.prepare_job(run(), model(), SETTINGS),
         "train": build_run.train_job(run(), model(), SETTINGS, attempt=1),
         "certify": build_run.certify_job(run(), model(), SETTINGS),

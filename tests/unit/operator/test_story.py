@@ -507,3 +507,18 @@ async def test_with_the_ledger_away_going_back_from_a_bad_version_does_not_wait(
     status = world.objects[("OneSeekModel", "team", "zero")]["status"]
     assert status["current"]["dna"] == before["previous"]["dna"]
     assert [item["type"] for item in status["outbox"]] == ["quarantine", "rollback"]
+
+
+async def test_retention_deletes_old_versions_and_never_what_a_way_back_needs() -> None:
+    world = World()
+    world.apply_as_user(model_manifest(retention={"keepVersions": 1}))
+    for name in ("first", "second", "third"):
+        world.apply_as_user(run_manifest(name))
+        await settle(world)
+    status = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    states = {item["run"]: item["state"] for item in status["versions"]}
+    assert states == {"third": "Current", "second": "Previous", "first": "Deleted"}
+    deleted = [entry.dna for entry in world.ledger.values() if entry.type == "delete"]
+    assert deleted == [item["dna"] for item in status["versions"] if item["state"] == "Deleted"]
+    assert not [key for key in world.objects if key[0] == "Job" and "-prune-" in key[2]], "its Job is cleaned away"
+    assert [entry.type for entry in world.ledger.values()].count("promote") == 3

@@ -112,3 +112,40 @@ def test_a_failure_while_moving_leaves_the_old_target_and_a_rerun_succeeds(
     point(claim, second)
     assert link.readlink() == Path(second)
     assert not [child for child in link.parent.iterdir() if child.name.startswith(".")]
+
+
+def remove(claim: Path, current: str, *names_: str) -> TreeReport:
+    told = {"modelsRoot": str(claim), "family": FAMILY, "current": current, "remove": list(names_)}
+    return job.run(environment(told))
+
+
+def test_retention_deletes_versions_and_nothing_else(claim: Path, versions: tuple[str, str]) -> None:
+    older, newer = versions
+    certified = claim / "oneseek-certified"
+    kept = tree_of(certified / newer)
+    assert remove(claim, newer, older).removed == [older]
+    assert not (certified / older).exists()
+    assert tree_of(certified / newer) == kept
+    assert not [path for path in certified.iterdir() if path.name.startswith(".deleted-")]
+    assert older not in (certified / "ledger_proof.json").read_text(), "the index of old readers follows"
+    assert remove(claim, newer, older).removed == []
+
+
+def test_what_a_crash_left_half_deleted_is_deleted_by_the_next_try(claim: Path, versions: tuple[str, str]) -> None:
+    older, newer = versions
+    certified = claim / "oneseek-certified"
+    (certified / older).rename(certified / f".deleted-{older}")
+    remove(claim, newer, older)
+    assert not (certified / f".deleted-{older}").exists()
+
+
+def test_what_answers_is_never_deleted(claim: Path, versions: tuple[str, str]) -> None:
+    with pytest.raises(JobError, match="answers and cannot be deleted"):
+        remove(claim, versions[1], versions[1])
+    assert (claim / "oneseek-certified" / versions[1]).is_dir()
+
+
+@pytest.mark.parametrize("name", ["..", "../basemodeller", "a/b", ".staging"])
+def test_only_versions_can_be_deleted(claim: Path, versions: tuple[str, str], name: str) -> None:
+    with pytest.raises(JobError, match="nothing of that name"):
+        remove(claim, versions[1], name)

@@ -192,6 +192,18 @@ class Certification(ApiModel):
     )
 
 
+class Retention(ApiModel):
+    """How many versions stay on the claim."""
+
+    keep_versions: int | None = Field(
+        default=None,
+        ge=1,
+        le=32,
+        description="Newest versions to keep; older ones are deleted, but never what answers, answered before or is on its way,"
+        " nor a parent of those. Unset: all stay.",
+    )
+
+
 class Promotion(ApiModel):
     """How a new version takes over."""
 
@@ -258,6 +270,7 @@ class OneSeekModelSpec(ApiModel):
     certification: Certification = Certification()
     promotion: Promotion = Promotion()
     records: Records = Records()
+    retention: Retention = Retention()
     serving: Serving = Serving()
 
 
@@ -275,7 +288,7 @@ class Version(ApiModel):
     dna: DnaText
     digest: DigestText = Field(description="SHA-256 of the certified folder's manifest.")
     type: Literal["Major"] = "Major"
-    state: Literal["Certified", "Rejected", "Candidate", "Current", "Previous", "Quarantined"]
+    state: Literal["Certified", "Rejected", "Candidate", "Current", "Previous", "Quarantined", "Deleted"]
     parent: DnaText | None = None
     run: str | None = Field(default=None, max_length=253, description="The TrainingRun that made it.")
     scores: Scores | None = None

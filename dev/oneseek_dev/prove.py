@@ -1,0 +1,61 @@
+"""`make prove`: the proofs that are too long for every change, at full count; one result file a day in docs/proofs/."""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from oneseek_dev.console import say
+from oneseek_dev.layout import checkout
+from oneseek_dev.shell import run
+
+COUNT = "100"
+PROOFS = {
+    "The records service killed with SIGKILL under 8 writers": ["tests/records/test_records_crash.py", "-k", "killed"],
+    "Sealing killed with SIGKILL at every durable step": ["tests/hostile/test_sealing.py"],
+}
+
+
+def machine() -> str:
+    """What the figures were made on."""
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.machine(),
+    )
+    return f"{os.cpu_count()} cores, {model}; Linux {platform.release()}; Python {platform.python_version()}"
+
+
+def main() -> int:
+    """Run each proof and write down how it ended; the exit status is 0 only if all held."""
+    root, today = checkout(), datetime.now(UTC).date().isoformat()
+    commit = run(["git", "-C", root, "rev-parse", "--short", "HEAD"], check=False).strip()
+    lines = [f"# Proofs of {today}", "", f"`make prove` at {commit}, count {COUNT}. {machine()}.", ""]
+    lines += ["| proof | command | result | seconds |", "| --- | --- | --- | --- |"]
+    failed = False
+    for title, arguments in PROOFS.items():
+        say(f"  … {title}")
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", *arguments],
+            cwd=root,
+            env={**os.environ, "ONESEEK_PROVE_COUNT": COUNT},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        failed = failed or done.returncode != 0
+        closing = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr.strip()[-200:]
+        say(f"    {closing}")
+        words = " ".join(arguments)
+        lines.append(f"| {title} | `pytest {words}` | {closing} | {time.monotonic() - started:.0f} |")
+    folder = root / "docs" / "proofs"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{today}.md").write_text("\n".join(lines) + "\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
