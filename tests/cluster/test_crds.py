@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.kube import Kube, KubectlError, condition
+from support.kube import ROOT, Kube, KubectlError, condition
 from support.makers import model_manifest, run_manifest
 
 Object = dict[str, Any]
@@ -222,3 +223,45 @@ def test_the_columns_tell_the_story(kube: Kube) -> None:
     head = kube.kubectl("get", "osm").splitlines()[0].split()
     assert head == ["NAME", "CURRENT", "READY", "REASON", "AGE"]
     assert "columns" in kube.kubectl("get", "oneseek"), "both kinds are in the category"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples").rglob("*.yaml")), ids=lambda path: path.parent.name + "/" + path.name
+)
+def test_the_examples_are_accepted(kube: Kube, path: Path) -> None:
+    kube.kubectl("create", "--dry-run=server", "--validate=strict", "-f", str(path))
+
+
+def test_a_gate_without_a_held_out_set_is_refused(kube: Kube) -> None:
+    gate = {"gate": {"minimumScores": {"exact": 0.5}}}
+    said = refused(kube, model_manifest(namespace=kube.namespace, promotion=gate))
+    assert "promotion.gate needs training.evaluation.dataset" in said
+
+
+def test_a_signing_key_without_its_public_half_is_refused(kube: Kube) -> None:
+    said = refused(kube, model_manifest(namespace=kube.namespace, certification={"signingKeySecret": "ours"}))
+    assert "signingKeySecret needs trustedKeys" in said
+
+
+MORE_MODEL_BREACHES = [
+    ("spec.retention.keepVersions", 0, "spec.retention.keepVersions"),
+    ("spec.retention.keepVersions", 33, "spec.retention.keepVersions"),
+    ("spec.certification.verifyIntervalSeconds", 1, "spec.certification.verifyIntervalSeconds"),
+    ("spec.certification.trustedKeys", ["-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----"], "trustedKeys"),
+    ("spec.records.embedded.size", "big", "spec.records.embedded.size"),
+    ("spec.training.evaluation", {}, "spec.training.evaluation.dataset"),
+    ("spec.serving.rateLimits.enabled", "no", "spec.serving.rateLimits.enabled"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "sentence"), MORE_MODEL_BREACHES)
+def test_what_proves_a_model_has_bounds_too(kube: Kube, path: str, value: Any, sentence: str) -> None:
+    assert sentence in refused(kube, changed(model_manifest(namespace=kube.namespace), path, value))
+
+
+@pytest.mark.parametrize("score", ["factsContained", "exact"])
+def test_scores_are_shares(kube: Kube, score: str) -> None:
+    evaluation = {"evaluation": {"dataset": DATASET}}
+    gate = {"gate": {"minimumScores": {score: 1.1}}}
+    said = refused(kube, model_manifest(namespace=kube.namespace, training=evaluation, promotion=gate))
+    assert f"spec.promotion.gate.minimumScores.{score}" in said

@@ -22,6 +22,7 @@ from oneseek_operator.build.serving import Colour
 from oneseek_operator.conditions import Verdict, conditions_for, find
 from oneseek_operator.decide import ledger, retention, rollout, versions
 from oneseek_operator.decide.actions import Action, Apply, Create, Decision, Delete, MakeKeys, MakeRecordsSecret
+from oneseek_operator.decide.bounds import fitted
 from oneseek_operator.decide.jobs import failure_of, report_text, waiting_trouble
 from oneseek_operator.decide.rollout import Endpoint
 from oneseek_operator.decide.views import (
@@ -129,7 +130,7 @@ def _finish(
     if published:
         extra.append((names.CURRENT_PUBLISHED, *published))
     conditions = conditions_for(verdict, seen.model.status.conditions, generation=generation, now=now, extra=extra)
-    status = status.model_copy(update={"conditions": conditions, "observed_generation": generation})
+    status = fitted(status.model_copy(update={"conditions": conditions, "observed_generation": generation}))
     return Decision(status, before, after, again_after, events)
 
 
