@@ -14,7 +14,7 @@ from typing import Any
 from oneseek_core.ledger import Block
 from oneseek_runtime.plugin.times import moment
 
-__all__ = ["Event", "Reign", "events_of", "live_at", "reigns_of"]
+__all__ = ["Event", "Reign", "events_of", "gaps", "live_at", "reigns_of"]
 
 _MOVES = ("promote", "rollback", "reset")  # after these another version answers: the one in `to`, or the base model
 
@@ -122,14 +122,19 @@ def _optional(value: Any) -> str | None:
 
 
 def reigns_of(events: Sequence[Event], begin: str) -> list[Reign]:
-    """Who answered, one after the other, from `begin` (the ledger's first block) on: the base model first."""
+    """Who answered, one after the other: the base model first, from `begin` (the time of the ledger's first block) on.
+
+    Where a step happened before there was a ledger to write it into, the ledger's knowledge begins with that step.
+    """
+    begin = min((begin, *(event.happened for event in events if event.happened)))
     reigns = []
     dna, digest, since, began = None, None, begin, None
     for event in events:
         if not event.moves or event.after == dna:
             continue
         at = max(event.happened or event.recorded, since)
-        reigns.append(Reign(dna, digest, since, at, began, event))
+        if began or at > since:
+            reigns.append(Reign(dna, digest, since, at, began, event))
         dna, digest, since, began = event.after, event.digest if event.after else None, at, event
     reigns.append(Reign(dna, digest, since, None, began, None))
     return reigns
@@ -142,4 +147,17 @@ def live_at(reigns: Sequence[Reign], at: datetime) -> Reign | None:
         since = moment(reign.since)
         if since is not None and since <= at:
             found = reign
+    return found
+
+
+def gaps(events: Sequence[Event]) -> list[str]:
+    """Where a block names another version as the one that answered before than the ledger does; a sentence each."""
+    found, live = [], None
+    for event in events:
+        if not event.moves:
+            continue
+        if event.before != live:
+            told, known = event.before or "the base model", live or "the base model"
+            found.append(f"block {event.block} says that {told} answered before it, the blocks before say {known}")
+        live = event.after
     return found

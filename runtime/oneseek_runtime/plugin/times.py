@@ -20,7 +20,10 @@ def parse_time(text: str, now: datetime) -> datetime:
         CannotTellError: it is none of these, or lies ahead.
     """
     if ago := _AGO.fullmatch(text):
-        return now - timedelta(seconds=int(ago[1]) * _SECONDS[ago[2]])
+        try:
+            return now - timedelta(seconds=int(ago[1]) * _SECONDS[ago[2]])
+        except OverflowError as error:
+            raise CannotTellError(f"{text} is too long ago: there was no year then") from error
     found = moment(text)
     if found is None:
         forms = "2026-03-01T12:00:00Z, 2026-03-01 12:00 (UTC), 2026-03-01 or 90m (ago)"

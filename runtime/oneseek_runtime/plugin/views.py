@@ -1,105 +1,14 @@
-"""What the plugin reads of the cluster's objects. Pure.
-
-Not the API's own types: those refuse unknown fields and values, and a plugin is often older than the cluster it looks
-at. What is missing here is empty or None, never a guess.
-"""
+"""What the plugin reads of models and runs; how leniently, says `objectview`. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
-
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.alias_generators import to_camel
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from oneseek_core import names
-from oneseek_runtime.plugin.errors import CannotTellError
+from oneseek_runtime.plugin.objectview import ObjectView, StatusView, View
 
-__all__ = ["ConditionView", "LedgerView", "ModelView", "RunView", "ScoresView", "VersionView", "View", "of_model"]
-
-
-class View(BaseModel):
-    """Base of the views: camelCase on the wire, what is unknown is passed over."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
-
-    @classmethod
-    def parse(cls, found: Mapping[str, Any]) -> Self:
-        """Read an object as the API server returns it.
-
-        Raises:
-            CannotTellError: a field is of another type than in every version of the API.
-        """
-        try:
-            return cls.model_validate(found)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            about = found.get("metadata", {}).get("name", "?")
-            raise CannotTellError(
-                f"{about}: {where} cannot be read ({first['msg']}); is the plugin too old?"
-            ) from error
-
-    def document(self) -> dict[str, Any]:
-        """The view as JSON, without what is not known."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-class MetaView(View):
-    """Metadata."""
-
-    name: str
-    namespace: str = ""
-    uid: str = ""
-    generation: int = 0
-    creation_timestamp: str = ""
-    deletion_timestamp: str | None = None
-
-
-class ConditionView(View):
-    """A condition."""
-
-    type: str
-    status: str
-    reason: str = ""
-    message: str = ""
-    last_transition_time: str = ""
-
-
-class StatusView(View):
-    """What both kinds' statuses have."""
-
-    observed_generation: int = -1
-    conditions: list[ConditionView] = []
-
-
-class ObjectView(View):
-    """What both kinds have."""
-
-    metadata: MetaView
-
-    def find(self, kind: str) -> ConditionView | None:
-        """The condition of a type."""
-        return next((item for item in self._status().conditions if item.type == kind), None)
-
-    def _status(self) -> StatusView:
-        raise NotImplementedError
-
-    @property
-    def seen(self) -> bool:
-        """Whether the status is about the spec as it stands; until then it says nothing of it."""
-        return self._status().observed_generation >= self.metadata.generation
-
-    @property
-    def ready(self) -> ConditionView:
-        """The Ready condition; Unknown where the operator has not looked at the spec yet."""
-        if self.metadata.deletion_timestamp:
-            return ConditionView(type=names.READY, status="False", reason="Deleting", message="it is being deleted")
-        told = self.find(names.READY)
-        if told is None or not self.seen:
-            unseen = "the operator has not looked at this spec yet"
-            return ConditionView(type=names.READY, status="Unknown", reason="NotObserved", message=unseen)
-        return told
+__all__ = ["LedgerView", "ModelView", "RunView", "ScoresView", "VersionView", "of_model"]
 
 
 class ScoreSetView(View):

@@ -10,13 +10,13 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
 
-from oneseek_core.ledger import GENESIS, Block, Defect, read_chain
+from oneseek_core.ledger import GENESIS, Block, BlockError, Defect, parse_block, read_chain
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Call, Exit
 from oneseek_runtime.plugin.copies import Copy, copy_from_cluster, copy_from_file
 from oneseek_runtime.plugin.errors import CannotTellError
 from oneseek_runtime.plugin.text import printable, table
-from oneseek_runtime.plugin.timeline import Event, Reign, events_of, live_at, reigns_of
+from oneseek_runtime.plugin.timeline import Event, Reign, events_of, gaps, live_at, reigns_of
 from oneseek_runtime.plugin.times import moment, parse_time, stamp
 
 __all__ = ["add_arguments", "run"]
@@ -43,14 +43,14 @@ def run(call: Call) -> Answer:
     at = parse_time(arguments.at, call.now) if arguments.at else None
     copy = _copy(call)
     blocks, defects = _blocks(copy)
-    notes = _notes(copy, defects)
     events = events_of(blocks)
+    notes = (*_notes(copy, defects), *gaps(events))
     begin = next((block.timestamp for block in blocks), None)
     if begin is None:
         raise CannotTellError(f"{copy.source} holds no block that can be read")
     reigns = reigns_of(events, begin)
     code = Exit.REFUSED if defects else Exit.OK
-    document: dict[str, Any] = {"source": copy.source, "verified": not defects, "begins": begin}
+    document: dict[str, Any] = {"source": copy.source, "verified": not defects, "begins": reigns[0].since}
     if at is None:
         live = [reign.document() for reign in reigns]
         return Answer(
@@ -61,8 +61,8 @@ def run(call: Call) -> Answer:
         )
     reign = live_at(reigns, at)
     if reign is None:
-        raise CannotTellError(f"the ledger begins at {begin}; of {stamp(at)} it knows nothing")
-    if copy.witnessed is None and (end := moment(blocks[-1].timestamp)) and at > end:
+        raise CannotTellError(f"the ledger begins at {reigns[0].since}; of {stamp(at)} it knows nothing")
+    if copy.whole and (end := moment(blocks[-1].timestamp)) and at > end:
         notes += (f"the copy ends at {blocks[-1].timestamp}: what came after is not in it",)
     document |= {"at": stamp(at), "live": reign.document()}
     return Answer(document, render_at(reign, stamp(at)), code, notes)
@@ -88,10 +88,12 @@ def _blocks(copy: Copy) -> tuple[list[Block], list[Defect]]:
             defects += [defect] if defect else []
         return blocks, defects
     for place, line in enumerate(copy.lines):
-        ((block, defect),) = read_chain([line])
-        if block is None:
-            defects += [defect] if defect else []
-        elif blocks and block.number <= blocks[-1].number:
+        try:
+            block = parse_block(line)
+        except BlockError as error:
+            defects.append(Defect(error.reason, place, place, str(error), (place,), error.expected, error.actual))
+            continue
+        if blocks and block.number <= blocks[-1].number:
             sentence = f"block {block.number} comes after block {blocks[-1].number}"
             defects.append(Defect("Block out of place", block.number, block.number, sentence, (place,)))
         else:
@@ -112,20 +114,18 @@ def _notes(copy: Copy, defects: Sequence[Defect]) -> tuple[str, ...]:
 def render(events: Sequence[Event], live: Reign) -> str:
     """The table of all transitions, and what answers since the last of them."""
     rows = [
-        [
-            "●" if event is live.began else "",
-            str(event.block),
-            event.happened,
-            event.kind,
-            (event.after or _BASE) if event.moves else event.dna or "",
-            _actor(event),
-            event.reason,
-        ]
+        [str(event.block), event.happened, event.kind, _version(event, live), _actor(event), event.reason]
         for event in events
     ]
-    text = table(["LIVE", "BLOCK", "TIME", "WHAT", "VERSION", "BY", "REASON"], rows).replace("LIVE   ", "       ", 1)
-    lines = [line.replace("-", " ", 1) if line.startswith("-") else line for line in text.split("\n")]
+    lines = [table(["BLOCK", "TIME", "WHAT", "VERSION", "BY", "REASON"], rows)] if rows else ["no transitions yet"]
     return "\n".join([*lines, f"live since {live.since}: {printable(live.dna or _BASE)}"])
+
+
+def _version(event: Event, live: Reign) -> str:
+    """The version it was about; what answers now is marked."""
+    if not event.moves:
+        return event.dna or ""
+    return f"{'● ' if event is live.began else ''}{event.after or _BASE}"
 
 
 def render_at(reign: Reign, at: str) -> str:

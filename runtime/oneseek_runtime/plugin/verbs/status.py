@@ -141,7 +141,7 @@ def _runs(root: Node, runs: Sequence[RunView], now: datetime) -> None:
             node.add(f"{bar(told.percent)}   step {told.step}/{told.steps}   loss {number(told.loss)}{speed}{left}")
         if item.status.dna:
             node.add(item.status.dna)
-        elif ready.message:
+        elif ready.message and not (ready.reason == names.TRAINING and item.status.progress):
             node.add(ready.message)
     if len(ended) > _RUNS_SHOWN:
         branch.add(f"{len(ended) - _RUNS_SHOWN} older ones")

@@ -1,59 +1,41 @@
-"""[I/O] What the plugin runs inside a pod through `kubectl exec`, where the token, the claim and the keys are.
+"""[I/O] Inside a records pod: its ledger as JSON lines, read from the service beside us with the token it keeps here.
 
-`python -m oneseek_runtime.plugin.inpod ledger|transitions` in a records pod, `... verify` in the watching verifier's
-container. So neither token nor files leave the pod, and who may enter it is the API server's to say. A dump is JSON
-lines: a head, the blocks, and an end that tells a whole dump from one whose connection broke.
+A head (with the checkpoints that were kept), the blocks up to that head, and an end that tells a whole dump from one
+whose connection broke.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
-import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from oneseek_core import names
-from oneseek_core.errors import JobError, OneSeekError
-from oneseek_core.job_contract import VerifyRequest, parse_request
 from oneseek_core.ledger import BlockError, parse_block
 from oneseek_core.ledger_entries import QUERY
 from oneseek_runtime.records.settings import RecordsSettings
 from oneseek_runtime.records.signing import Signer
-from oneseek_runtime.verify.watch import Watcher
 
-__all__ = ["main"]
+__all__ = ["transitions", "whole"]
 
 _PAGE = 1000  # blocks
 _SECONDS = 60  # for one page
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach one that listens on all addresses
 
 
-def main(arguments: Sequence[str], environment: Mapping[str, str], out: BinaryIO) -> int:
-    """Write what was asked for to `out`; the result is the process's exit code: 0, or 2 with a sentence on stderr."""
-    try:
-        match arguments:
-            case ["verify"]:
-                out.write(_verify(environment) + b"\n")
-            case ["ledger" | "transitions" as what]:
-                out.writelines(
-                    line + b"\n"
-                    for line in _dump(RecordsSettings.from_environment(environment), whole=what == "ledger")
-                )
-            case _:
-                return 2
-        out.flush()
-    except (OneSeekError, JobError, OSError, ValueError, http.client.HTTPException):
-        return 2
-    return 0
+def whole(environment: Mapping[str, str]) -> Iterator[bytes]:
+    """The lines of a dump with every block.
+
+    Raises:
+        SettingsError, OSError, ValueError, HTTPException: this is no records pod, or its service does not answer.
+    """
+    return _dump(RecordsSettings.from_environment(environment), whole=True)
 
 
-def _verify(environment: Mapping[str, str]) -> bytes:
-    """One round of the watching verifier, now, as its own request says."""
-    request = parse_request(environment.get(names.REQUEST_ENV), VerifyRequest)
-    return json.dumps(Watcher(request).round().to_wire()).encode()
+def transitions(environment: Mapping[str, str]) -> Iterator[bytes]:
+    """The lines of a dump without the queries, of which there may be millions. Raises as `whole`."""
+    return _dump(RecordsSettings.from_environment(environment), whole=False)
 
 
 def _dump(settings: RecordsSettings, *, whole: bool) -> Iterator[bytes]:
@@ -102,7 +84,3 @@ def _key(settings: RecordsSettings) -> dict[str, Any]:
     if settings.checkpoint_key_file is None:
         return {}
     return {"verifierKey": str(Signer.from_file(settings.origin, Path(settings.checkpoint_key_file)).key)}
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ, sys.stdout.buffer))
