@@ -44,7 +44,7 @@ Run = Callable[..., tuple[int, dict[str, object]]]
 
 
 def test_a_job_that_did_its_work_leaves_its_report(run_tree: Run) -> None:
-    assert run_tree(lambda _: TreeReport(current="x")) == (0, {"report": {"current": "x"}})
+    assert run_tree(lambda _: TreeReport(current="x")) == (0, {"report": {"current": "x", "removed": []}})
 
 
 def test_a_jobs_own_error_is_the_message_and_one_log_line(run_tree: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,7 +105,7 @@ def test_without_a_place_for_the_message_it_goes_to_the_log(
 ) -> None:
     monkeypatch.setattr(program, "_load", lambda _entry: lambda _environment: TreeReport(current="x"))
     assert program.main(["tree"], {program.TERMINATION_ENV: str(tmp_path / "no" / "folder")}) == 0
-    assert '{"report":{"current":"x"}}' in capsys.readouterr().err
+    assert '{"report":{"current":"x","removed":[]}}' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["dance"], ["tree", "now"]], ids=["none", "unknown", "too-many"])
