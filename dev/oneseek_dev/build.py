@@ -14,6 +14,7 @@ from pathlib import Path
 from oneseek_dev import configs, tools
 from oneseek_dev.console import step
 from oneseek_dev.content import key_of
+from oneseek_dev.errors import DevError
 from oneseek_dev.images import BASE_KEY, BASE_PACKAGES, BASE_SUITE, CATALOGUE, NO_BASE, Image
 from oneseek_dev.layout import REGISTRY_PORT, cache_folder, checkout
 from oneseek_dev.locks import locked
@@ -194,7 +195,10 @@ def debian_mirror() -> str:
         site, *rest = line.split()
         if rest == ["Debian", BASE_SUITE]:
             return site
-    return "http://deb.debian.org/debian"
+    raise DevError(
+        f"This machine's apt knows no mirror of Debian {BASE_SUITE} to make the base image from: run `apt-get update`, "
+        "or name an image in ONESEEK_BASE_IMAGE."
+    )
 
 
 def push(local: str, reference: str, *, insecure: bool = False) -> None:
