@@ -28,6 +28,22 @@ ANNOTATION_TEMPLATE = "oneseek.io/template"  # hash of what was applied, so that
 ANNOTATION_KEYS = "oneseek.io/keys"  # on the trusted keys: `pending` until the Secret with their private halves exists
 ANNOTATION_FLIPPED_AT = "oneseek.io/flipped-at"  # on the Service: when its selector last moved
 
+# Requests: annotations that ask for one thing to be done once. What became of it stands in status.request.
+REQUEST_VERBS = ("rollback", "promote", "release", "reset")  # on a OneSeekModel
+RETRY_VERB = "retry"  # on a TrainingRun
+ANNOTATION_REQUESTED_BY = "oneseek.io/requested-by"  # who asks; an admission policy makes it the caller's own name
+PREVIOUS = "previous"  # value of rollback: the version that answered before
+BASE = "base"  # value of rollback: the base model
+CANDIDATE = "candidate"  # value of promote: the version that waits
+ALL = "all"  # value of release: everything in quarantine
+RESET_WORD = "RESET"  # the only value of reset that does anything
+
+
+def request_annotation(verb: str) -> str:
+    """The annotation that asks for `verb`."""
+    return f"{GROUP}/{verb}"
+
+
 # The fixed mount (old readers have it written into marker files) and what lies below it.
 MODELS_ROOT = "/app/models"
 BASE_DIR = "basemodeller"
@@ -78,6 +94,34 @@ ROLLING_OUT = "RollingOut"  # a candidate's colour is being started and probed
 SCALED_TO_ZERO = "ScaledToZero"  # spec.serving.replicas is 0
 GATE_MISSED = "GateMissed"  # the scores are below promotion.gate
 PROBE_FAILED = "ProbeFailed"  # the candidate's preview did not answer as it must
+
+# Reasons around versions that people choose.
+WAITING_FOR_PROMOTION = "WaitingForPromotion"  # promotion.mode is Manual and a candidate has proved itself
+PINNED_VERSION_UNKNOWN = "PinnedVersionUnknown"  # spec.version names no certified version of this model
+PINNED_VERSION_QUARANTINED = "PinnedVersionQuarantined"  # a safe version answers instead of the pinned one
+PINNED_VERSION_REJECTED = "PinnedVersionRejected"  # the pinned version missed the gate or failed its preview
+QUARANTINE_FULL = "QuarantineFull"  # nothing is promoted by itself any more; release what may answer again
+ROLLED_BACK = "RolledBack"  # in quarantine because a person went back from it
+WATCH_FAILED = "WatchFailed"  # it answered, and failed while it was watched
+RESETTING = "Resetting"  # a reset is under way
+
+# Reasons of requests: why one was refused, or how it ended.
+REQUESTED = "Requested"  # accepted and under way
+DONE = "Done"
+REQUEST_IN_MANIFEST = "RequestInManifest"  # a manifest carries it: it would repeat for ever
+NO_SUCH_VERSION = "NoSuchVersion"
+NO_PREVIOUS_VERSION = "NoPreviousVersion"
+NO_CANDIDATE = "NoCandidate"
+VERSION_QUARANTINED = "VersionQuarantined"
+VERSION_REJECTED = "VersionRejected"
+VERSION_DELETED = "VersionDeleted"
+ALREADY_CURRENT = "AlreadyCurrent"
+NOT_QUARANTINED = "NotQuarantined"
+PINNED_BY_GIT = "PinnedByGit"  # spec.version names a version: change it there
+NOT_CONFIRMED = "NotConfirmed"  # reset without the word RESET
+REQUEST_PENDING = "RequestPending"  # another request is under way
+NOT_FINISHED = "NotFinished"  # retry of a run that has not failed
+MODEL_RESET = "ModelReset"  # a reset stopped the run
 
 RECORDS_UNAVAILABLE = "RecordsUnavailable"  # the ledger cannot be written; promotions wait, serving does not
 

@@ -12,30 +12,47 @@ from pydantic import Field
 
 from oneseek_core.api.base import (
     ApiModel,
-    Condition,
     DigestText,
-    DnaText,
     Name,
     ObjectMeta,
-    Timestamp,
     cel,
-    list_map,
 )
 from oneseek_core.api.v1alpha1.common import (
     Dataset,
     HuggingFaceSource,
     ImageReference,
-    LabelText,
     PathOnClaim,
     Quantity,
     Resources,
-    Scores,
     StringMap,
     Toleration,
 )
-from oneseek_core.ledger_entries import Transition
+from oneseek_core.api.v1alpha1.model_status import (
+    BaseModelStatus,
+    Counters,
+    LedgerHead,
+    OneSeekModelStatus,
+    Quarantined,
+    Version,
+    VersionRef,
+)
+from oneseek_core.api.v1alpha1.promotion import Gate, Promotion
 
-__all__ = ["BaseModelSource", "OneSeekModel", "OneSeekModelSpec", "OneSeekModelStatus", "Version"]
+__all__ = [
+    "BaseModelSource",
+    "BaseModelStatus",
+    "Counters",
+    "Gate",
+    "Import",
+    "LedgerHead",
+    "OneSeekModel",
+    "OneSeekModelSpec",
+    "OneSeekModelStatus",
+    "Promotion",
+    "Quarantined",
+    "Version",
+    "VersionRef",
+]
 
 
 class BaseModelSource(ApiModel):
@@ -133,22 +150,6 @@ class Serving(ApiModel):
     rate_limits: RateLimits = RateLimits()
 
 
-class MinimumScores(ApiModel):
-    """Scores that a version must reach on the held-out set."""
-
-    facts_contained: float | None = Field(default=None, ge=0, le=1)
-    exact: float | None = Field(default=None, ge=0, le=1)
-
-
-class Gate(ApiModel):
-    """What a certified version must score before it may answer. It needs `training.evaluation`."""
-
-    minimum_scores: MinimumScores = MinimumScores()
-    maximum_regression: float | None = Field(
-        default=None, ge=0, le=1, description="How much lower than the current version's its factsContained may be."
-    )
-
-
 class Evaluation(ApiModel):
     """How every version of the model is measured."""
 
@@ -187,9 +188,27 @@ class Certification(ApiModel):
     trusted_keys: list[PublicKey] = Field(
         default=[], max_length=8, description="Public keys, PEM, that are believed beside the one made for the model."
     )
+    legacy_layout: bool = Field(
+        default=True,
+        description="Also write what the old service's readers want (adapter_model.bin, the doubled adapter folder).",
+    )
     verify_interval_seconds: int = Field(
         default=300, ge=5, le=86400, description="How often a serving version is verified again."
     )
+
+
+class Import(ApiModel):
+    """A certified version from elsewhere: exactly one of the two. Verified against `certification.trustedKeys` first."""
+
+    model_config = ApiModel.model_config | {
+        "json_schema_extra": cel(("has(self.image) != has(self.path)", "set exactly one of image and path"))
+    }
+
+    image: ImageReference | None = Field(
+        default=None,
+        description="An image with the version's folder under /models, as `kubectl oneseek export` makes it.",
+    )
+    path: PathOnClaim | None = Field(default=None, description="A certified folder that lies on the model's claim.")
 
 
 class Retention(ApiModel):
@@ -202,18 +221,6 @@ class Retention(ApiModel):
         description="Newest versions to keep; older ones are deleted, but never what answers, answered before or is on its way,"
         " nor a parent of those. Unset: all stay.",
     )
-
-
-class Promotion(ApiModel):
-    """How a new version takes over."""
-
-    keep_warm_seconds: int = Field(
-        default=300,
-        ge=0,
-        le=86400,
-        description="Longest time the colour left behind waits for its clients' open connections before it stops.",
-    )
-    gate: Gate | None = Field(default=None, description="Unset: every certified version may answer.")
 
 
 class EmbeddedRecords(ApiModel):
@@ -253,6 +260,15 @@ class OneSeekModelSpec(ApiModel):
             ("self == oldSelf", "family is immutable: it is part of every DNA; make another OneSeekModel")
         ),
     )
+    version: str = Field(
+        default="auto",
+        max_length=253,
+        pattern=r"^(auto|[A-Za-z][A-Za-z0-9_-]*\.v[0-9]+\.[0-9]+\..+)$",
+        description="The pin, for Git: the DNA that answers. auto: the newest certified version that passes.",
+    )
+    suspend: bool = Field(
+        default=False, description="Scale to zero and start nothing; the version that answered is kept."
+    )
     base_model: BaseModelSpec = Field(
         json_schema_extra=cel(
             (
@@ -269,88 +285,12 @@ class OneSeekModelSpec(ApiModel):
     training: Training = Training()
     certification: Certification = Certification()
     promotion: Promotion = Promotion()
+    imports: list[Import] = Field(
+        default=[], max_length=8, description="Certified versions to bring in from another cluster or folder."
+    )
     records: Records = Records()
     retention: Retention = Retention()
     serving: Serving = Serving()
-
-
-class VersionRef(ApiModel):
-    """A version in a role, and since when."""
-
-    dna: DnaText
-    digest: DigestText
-    since: Timestamp
-
-
-class Version(ApiModel):
-    """One certified version on the claim."""
-
-    dna: DnaText
-    digest: DigestText = Field(description="SHA-256 of the certified folder's manifest.")
-    type: Literal["Major"] = "Major"
-    state: Literal["Certified", "Rejected", "Candidate", "Current", "Previous", "Quarantined", "Deleted"]
-    parent: DnaText | None = None
-    run: str | None = Field(default=None, max_length=253, description="The TrainingRun that made it.")
-    scores: Scores | None = None
-    reason: str | None = Field(
-        default=None,
-        max_length=256,
-        description="Why it is in this state, where the state alone does not say.",
-    )
-    created_at: Timestamp
-
-
-class LedgerHead(ApiModel):
-    """The ledger as the operator last saw it; a shorter or other one later was cut or rewritten."""
-
-    height: int = Field(ge=0, description="Number of blocks.")
-    head: str = Field(max_length=64, description="Hash of the newest block.")
-
-
-class Quarantined(ApiModel):
-    """A version that may not answer."""
-
-    dna: DnaText
-    reason: str = Field(max_length=128)
-    message: str = Field(max_length=256)
-    since: Timestamp
-
-
-class Counters(ApiModel):
-    """Version numbers given out so far; they only rise."""
-
-    major: int = Field(default=0, ge=0)
-    micro: int = Field(default=0, ge=0)
-
-
-class BaseModelStatus(ApiModel):
-    """The imported base model."""
-
-    digest: DigestText
-    size_bytes: int | None = Field(default=None, ge=0)
-
-
-class OneSeekModelStatus(ApiModel):
-    """What is."""
-
-    observed_generation: int = Field(default=-1)
-    conditions: list[Condition] = Field(default=[], max_length=16, json_schema_extra=list_map("type"))
-    current: VersionRef | None = Field(default=None, description="The version the Service answers with.")
-    previous: VersionRef | None = Field(default=None, description="The version that answered before.")
-    candidate: VersionRef | None = Field(default=None, description="The version being rolled out.")
-    versions: Annotated[list[Version], Field(default=[], max_length=32)]
-    quarantine: Annotated[list[Quarantined], Field(default=[], max_length=64)]
-    counters: Counters = Counters()
-    base_model: BaseModelStatus | None = None
-    outbox: Annotated[
-        list[Transition],
-        Field(default=[], max_length=32, description="Transitions the ledger has not acknowledged yet."),
-    ]
-    ledger: LedgerHead | None = None
-    url: str | None = Field(default=None, max_length=512, description="Base URL within the cluster.")
-    colour: LabelText | None = Field(default=None, description="The colour the Service selects.")
-    replicas: int = Field(default=0, ge=0)
-    selector: str | None = Field(default=None, max_length=512)
 
 
 class OneSeekModel(ApiModel):

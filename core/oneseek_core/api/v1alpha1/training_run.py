@@ -29,6 +29,7 @@ from oneseek_core.api.v1alpha1.common import (
     StringMap,
     Toleration,
 )
+from oneseek_core.api.v1alpha1.promotion import Request
 
 __all__ = ["Dataset", "TrainingRun", "TrainingRunSpec", "TrainingRunStatus"]
 
@@ -215,6 +216,7 @@ class TrainingRunStatus(ApiModel):
     scores: Scores | None = Field(default=None, description="On the model's held-out set, as certified.")
     jobs: JobUids = JobUids()
     attempts: int = Field(default=0, ge=0, description="Train Jobs made so far.")
+    request: Request | None = Field(default=None, description="The newest retry asked for, and its outcome.")
     exit_reason: str | None = Field(default=None, max_length=2048, description="How the last Job that failed ended.")
 
 

@@ -1,0 +1,103 @@
+"""The status of a OneSeekModel: which versions there are, which one answers, and what was asked of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from oneseek_core.api.base import ApiModel, Condition, DigestText, DnaText, Timestamp, list_map
+from oneseek_core.api.v1alpha1.common import LabelText, Scores
+from oneseek_core.api.v1alpha1.promotion import Request, Selection
+from oneseek_core.ledger_entries import Transition
+
+__all__ = [
+    "BaseModelStatus",
+    "Counters",
+    "LedgerHead",
+    "OneSeekModelStatus",
+    "Quarantined",
+    "Version",
+    "VersionRef",
+]
+
+
+class VersionRef(ApiModel):
+    """A version in a role, and since when."""
+
+    dna: DnaText
+    digest: DigestText
+    since: Timestamp
+
+
+class Version(ApiModel):
+    """One certified version on the claim."""
+
+    dna: DnaText
+    digest: DigestText = Field(description="SHA-256 of the certified folder's manifest.")
+    type: Literal["Major", "Micro"] = "Major"
+    state: Literal["Certified", "Rejected", "Candidate", "Current", "Previous", "Quarantined", "Deleted"]
+    parent: DnaText | None = None
+    run: str | None = Field(default=None, max_length=253, description="The TrainingRun that made it.")
+    scores: Scores | None = None
+    reason: str | None = Field(
+        default=None,
+        max_length=256,
+        description="Why it is in this state, where the state alone does not say.",
+    )
+    created_at: Timestamp
+
+
+class LedgerHead(ApiModel):
+    """The ledger as the operator last saw it; a shorter or other one later was cut or rewritten."""
+
+    height: int = Field(ge=0, description="Number of blocks.")
+    head: str = Field(max_length=64, description="Hash of the newest block.")
+
+
+class Quarantined(ApiModel):
+    """A version that may not answer."""
+
+    dna: DnaText
+    reason: str = Field(max_length=128)
+    message: str = Field(max_length=256)
+    since: Timestamp
+
+
+class Counters(ApiModel):
+    """Version numbers given out so far; they only rise."""
+
+    major: int = Field(default=0, ge=0)
+    micro: int = Field(default=0, ge=0)
+
+
+class BaseModelStatus(ApiModel):
+    """The imported base model."""
+
+    digest: DigestText
+    size_bytes: int | None = Field(default=None, ge=0)
+
+
+class OneSeekModelStatus(ApiModel):
+    """What is."""
+
+    observed_generation: int = Field(default=-1)
+    conditions: list[Condition] = Field(default=[], max_length=16, json_schema_extra=list_map("type"))
+    current: VersionRef | None = Field(default=None, description="The version the Service answers with.")
+    previous: VersionRef | None = Field(default=None, description="The version that answered before.")
+    candidate: VersionRef | None = Field(default=None, description="The version being rolled out.")
+    versions: Annotated[list[Version], Field(default=[], max_length=32)]
+    quarantine: Annotated[list[Quarantined], Field(default=[], max_length=64)]
+    request: Request | None = Field(default=None, description="The newest request and its outcome; scripts wait on it.")
+    selection: Selection | None = Field(default=None, description="What a rollback or promotion by hand chose.")
+    counters: Counters = Counters()
+    base_model: BaseModelStatus | None = None
+    outbox: Annotated[
+        list[Transition],
+        Field(default=[], max_length=32, description="Transitions the ledger has not acknowledged yet."),
+    ]
+    ledger: LedgerHead | None = None
+    url: str | None = Field(default=None, max_length=512, description="Base URL within the cluster.")
+    colour: LabelText | None = Field(default=None, description="The colour the Service selects.")
+    replicas: int = Field(default=0, ge=0)
+    selector: str | None = Field(default=None, max_length=512)
