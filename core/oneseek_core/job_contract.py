@@ -321,6 +321,13 @@ class SidecarState(ApiModel):
     ready: bool = Field(description="The engine answers and serves what the settings ask for.")
     draining: bool = False
     open_connections: int = Field(ge=0, description="Open client connections on the public port.")
+    spooled: int = Field(default=0, ge=0, description="Answered questions that the records service has not yet.")
+    lost: int = Field(
+        default=0, ge=0, description="Answered questions that will never be recorded: spool full, refused."
+    )
+    abandoned: int = Field(
+        default=0, ge=0, description="Those given up when the stopping pod's time was over. Told once; then it ends."
+    )
 
 
 class ProbeRequest(ApiModel):

@@ -64,6 +64,8 @@ PORT_ENGINE = 8000  # OpenAI API on the pod's loopback
 PORT_RECORDS = 8082  # the records service
 PORT_VERIFY = 8083  # the watching verifier's verdict
 
+SPOOL_SECONDS = 600  # so long a pod that stops goes on handing its answered questions to the records service
+
 USER_ID = 10001  # every pod runs as this user and group; fsGroup opens the claim to it
 
 # Condition types.
@@ -124,6 +126,9 @@ NOT_FINISHED = "NotFinished"  # retry of a run that has not failed
 MODEL_RESET = "ModelReset"  # a reset stopped the run
 
 RECORDS_UNAVAILABLE = "RecordsUnavailable"  # the ledger cannot be written; promotions wait, serving does not
+TRANSITION_REFUSED = "TransitionRefused"  # the ledger will not take one; it stays in status.outbox
+OUTBOX_FULL = "OutboxFull"  # more happened while the ledger was away than status.outbox holds
+ANSWERS_NOT_RECORDED = "AnswersNotRecorded"  # a pod ended before the records service took all it had answered
 
 # Reasons of a run.
 QUEUED = "Queued"  # another run of the same model is under way

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oneseek_core.errors import OneSeekError
 
-__all__ = ["ClusterError", "ConflictError", "RecordsError", "SidecarError"]
+__all__ = ["ClusterError", "ConflictError", "RecordsError", "SidecarError", "TransitionRefusedError"]
 
 
 class ClusterError(OneSeekError):
@@ -22,6 +22,10 @@ class ConflictError(ClusterError):
 
 class RecordsError(OneSeekError):
     """A model's records service did not do what it was asked."""
+
+
+class TransitionRefusedError(RecordsError):
+    """The ledger will not take an entry as it is; nothing of the request was recorded."""
 
 
 class SidecarError(OneSeekError):

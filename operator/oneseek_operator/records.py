@@ -16,11 +16,13 @@ import aiohttp
 from oneseek_core.api.v1alpha1.model import LedgerHead, OneSeekModel
 from oneseek_core.ledger_entries import Transition
 from oneseek_operator.build import records as build
-from oneseek_operator.errors import RecordsError
+from oneseek_operator.errors import RecordsError, TransitionRefusedError
+from oneseek_operator.reconcile.ports import Appended
 
 __all__ = ["Records"]
 
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
+_REFUSED = (400, 409)  # the service's statuses for an entry that trying again cannot help
 
 
 class Records:
@@ -44,16 +46,35 @@ class Records:
         about = f"{model.metadata.namespace}/{model.metadata.name}".encode()
         return hmac.new(self._key, about, hashlib.sha256).hexdigest()
 
-    async def append(self, model: OneSeekModel, entries: Sequence[Transition]) -> LedgerHead:
+    async def append(self, model: OneSeekModel, entries: Sequence[Transition]) -> Appended:
         """Record transitions; returns once they are durable. Entries that are there already are not doubled.
 
+        A batch is recorded as a whole or not at all, so where it is refused each entry is sent alone: one that the
+        ledger will not take keeps no other from it.
+
         Raises:
-            RecordsError: the service is away or refused; nothing is known to be recorded.
+            RecordsError: the service is away; what it had acknowledged by then is sent again next time.
         """
-        found = await self._call(
-            "POST", model, "/v1/transitions", {"transitions": [item.to_wire() for item in entries]}
-        )
-        return _head(found["head"])
+        try:
+            head = await self._append(model, entries)
+        except TransitionRefusedError:
+            return await self._one_by_one(model, entries)
+        return Appended(head, tuple(item.idempotency_key for item in entries))
+
+    async def _one_by_one(self, model: OneSeekModel, entries: Sequence[Transition]) -> Appended:
+        acknowledged, refused = [], []
+        for item in entries:
+            try:
+                await self._append(model, [item])
+            except TransitionRefusedError as error:
+                refused.append(f"{item.type} {item.idempotency_key}: {error}")
+            else:
+                acknowledged.append(item.idempotency_key)
+        return Appended(await self.head(model), tuple(acknowledged), tuple(refused))
+
+    async def _append(self, model: OneSeekModel, entries: Sequence[Transition]) -> LedgerHead:
+        body = {"transitions": [item.to_wire() for item in entries]}
+        return _head((await self._call("POST", model, "/v1/transitions", body))["head"])
 
     async def head(self, model: OneSeekModel) -> LedgerHead:
         """The ledger's height and newest hash.
@@ -71,7 +92,8 @@ class Records:
             async with self._session.request(method, url, json=body, headers=headers, timeout=_TIMEOUT) as response:
                 found: dict[str, Any] = await response.json(content_type=None)
                 if response.status >= 400:
-                    raise RecordsError(f"the records service answered {response.status}: {found.get('message', found)}")
+                    kind = TransitionRefusedError if response.status in _REFUSED else RecordsError
+                    raise kind(f"the records service answered {response.status}: {found.get('message', found)}")
                 return found
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise RecordsError(

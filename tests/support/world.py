@@ -34,6 +34,7 @@ from oneseek_core.job_contract import (
 )
 from oneseek_core.ledger_entries import Transition
 from oneseek_operator.errors import ConflictError, RecordsError, SidecarError
+from oneseek_operator.reconcile.ports import Appended
 
 Object = dict[str, Any]
 DIGEST = "sha256:" + "d" * 64
@@ -58,6 +59,9 @@ class World:
         self.draining: set[str] = set()
         self.ledger: dict[str, Transition] = {}
         self.records_away = False
+        self.refused_transitions: set[str] = set()
+        self.spooled: dict[str, int] = {}
+        self.abandoned: dict[str, int] = {}
         self.scores: dict[str, float] = {}
         self.tampered: set[str | None] = set()
         self.crash_at: int | None = None
@@ -323,6 +327,8 @@ class World:
             ready=True,
             draining=ip in self.draining,
             open_connections=self.open_connections.get(ip, 0),
+            spooled=self.spooled.get(ip, 0),
+            abandoned=self.abandoned.pop(ip, 0),
         )
 
     async def probe(self, ip: str, question: str) -> ProbeAnswer:
@@ -334,12 +340,14 @@ class World:
     def token(self, model: OneSeekModel) -> str:
         return "token"
 
-    async def append(self, model: OneSeekModel, entries: Sequence[Transition]) -> LedgerHead:
+    async def append(self, model: OneSeekModel, entries: Sequence[Transition]) -> Appended:
         if self.records_away:
             raise RecordsError("connection refused")
-        for entry in entries:
+        good = [entry for entry in entries if entry.type not in self.refused_transitions]
+        for entry in good:
             self.ledger.setdefault(entry.idempotency_key, entry)
-        return await self.head(model)
+        refused = tuple(f"{entry.type} {entry.idempotency_key}: stands there" for entry in entries if entry not in good)
+        return Appended(await self.head(model), tuple(entry.idempotency_key for entry in good), refused)
 
     async def head(self, model: OneSeekModel) -> LedgerHead:
         if self.records_away:

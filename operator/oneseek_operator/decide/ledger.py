@@ -22,10 +22,13 @@ _AUTOMATIC = Actor(name=names.FIELD_MANAGER, verified=True)
 _BARRED = {names.STATE_REJECTED: "reject", names.STATE_QUARANTINED: "quarantine"}
 
 
-def outbox(waiting: Sequence[Transition], acknowledged: Iterable[str], new: Iterable[Transition]) -> list[Transition]:
-    """What still has to reach the ledger, oldest first."""
+def outbox(
+    waiting: Sequence[Transition], acknowledged: Iterable[str], new: Iterable[Transition]
+) -> tuple[list[Transition], list[Transition]]:
+    """What still has to reach the ledger, oldest first; and what there is no room for: the newest, never the oldest."""
     done = set(acknowledged)
-    return [item for item in [*waiting, *new] if item.idempotency_key not in done]
+    left = [item for item in [*waiting, *new] if item.idempotency_key not in done]
+    return left[:OUTBOX_LIMIT], left[OUTBOX_LIMIT:]
 
 
 def transitions(

@@ -14,6 +14,7 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import BaseModelStatus, LedgerHead, OneSeekModel, OneSeekModelStatus, Version
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.job_contract import BaseImportReport, parse_report
+from oneseek_core.ledger_entries import Transition
 from oneseek_operator.build import common
 from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import model as build
@@ -39,6 +40,7 @@ from oneseek_operator.settings import Settings
 __all__ = ["Observed", "decide"]
 
 _LEDGER_AGAIN = 2.0  # seconds between tries to empty the outbox
+_REFUSED_AGAIN = 300.0  # seconds, where the ledger refuses all that is left in it
 _LOOK_AGAIN = 10.0  # seconds; for what no event tells us of (a claim without our labels)
 
 
@@ -51,6 +53,7 @@ class RecordsView:
     ready: bool = False
     has_service: bool = False
     acknowledged: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()  # a sentence for each transition in the outbox that the ledger will not take
     head: LedgerHead | None = None
     error: str = ""
 
@@ -273,12 +276,10 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
     )
     status, pruning = _pruned(seen, status, settings)
     happened = ledger.transitions(model, status, seen.runs, now)
-    outbox = ledger.outbox(model.status.outbox, seen.records.acknowledged, happened)
-    status = status.model_copy(
-        update={"outbox": outbox[-ledger.OUTBOX_LIMIT :], "ledger": seen.records.head or model.status.ledger}
-    )
+    outbox, dropped = ledger.outbox(model.status.outbox, seen.records.acknowledged, happened)
+    status = status.model_copy(update={"outbox": outbox, "ledger": seen.records.head or model.status.ledger})
     after, published, again = _current_link(replace(seen, model=model.model_copy(update={"status": status})), settings)
-    hurry = _LEDGER_AGAIN if outbox else None
+    hurry = _LEDGER_AGAIN if len(outbox) > len(seen.records.refused) else _REFUSED_AGAIN if outbox else None
     wait = [seconds for seconds in (plan.again_after, again, hurry) if seconds is not None]
     return _finish(
         seen,
@@ -290,17 +291,33 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
         again_after=min(wait, default=None),
         published=published,
         verified=plan.verified,
-        recorded=(seen.records.ready and not seen.records.error, *_recorded(seen)),
-        events=_rejections(model.status.versions, plan.versions),
+        recorded=_recorded(seen),
+        events=(*_rejections(model.status.versions, plan.versions), *plan.events, *_overflow(dropped)),
     )
 
 
-def _recorded(seen: Observed) -> tuple[str, str]:
+def _recorded(seen: Observed) -> tuple[bool, str, str]:
+    """Whether what happens reaches the ledger; what never will is said even where all else does."""
+    states = [endpoint.state for endpoint in seen.endpoints.values() if endpoint.state]
+    lost = sum(state.lost for state in states)
+    more = f"; {lost} answered questions will never be in it (the pods' spools were full, or it refused them)"
     if seen.records.error:
-        return names.RECORDS_UNAVAILABLE, seen.records.error
+        return False, names.RECORDS_UNAVAILABLE, seen.records.error + (more if lost else "")
     if not seen.records.ready:
-        return "Starting", "the records service is starting"
-    return "Recorded", "every transition is in the ledger"
+        return False, "Starting", "the records service is starting"
+    if seen.records.refused:
+        sentence = "; ".join(seen.records.refused)[:1024]
+        return False, names.TRANSITION_REFUSED, f"the ledger refuses {sentence}; they stay in status.outbox"
+    return True, "Recorded", "every transition is in the ledger" + (more if lost else "")
+
+
+def _overflow(dropped: Sequence[Transition]) -> tuple[tuple[bool, str, str], ...]:
+    """An Event for each transition that the outbox had no room for."""
+    why = f"{ledger.OUTBOX_LIMIT} transitions wait for it already"
+    return tuple(
+        (True, names.OUTBOX_FULL, f"{item.type} of {item.dna or item.object.name} will not be in the ledger: {why}")
+        for item in dropped
+    )
 
 
 def _pruned(

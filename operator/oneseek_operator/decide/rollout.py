@@ -75,6 +75,7 @@ class Plan:
     selector: str | None
     verified: tuple[bool, str, str] | None
     again_after: float | None
+    events: tuple[tuple[bool, str, str], ...] = ()
 
 
 def colour_for(model: OneSeekModel, versions: Sequence[Version], settings: Settings) -> Colour:
@@ -125,7 +126,8 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
     let_go, letting_go = _let_go(seen, keep={target.name, serving_colour}, serving=serving_colour, now=now)
     after += let_go
     verdict = _verdict(seen, target, serving_colour, candidate=candidate, current=current, rejected=rejected)
-    busy = serving_colour != target.name or letting_go or flipped or verdict.state == "Working"
+    stopping, events = _stopping(seen)
+    busy = serving_colour != target.name or letting_go or flipped or stopping or verdict.state == "Working"
     replicas = sum(item.replicas for item in seen.deployments if item.colour == serving_colour)
     return Plan(
         verdict=verdict,
@@ -141,6 +143,7 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
         selector=build.selector_text(model, serving_colour),
         verified=_verified(seen, serving_colour),
         again_after=_POLL if busy else float(model.spec.certification.verify_interval_seconds),
+        events=events,
     )
 
 
@@ -294,7 +297,10 @@ def _is_left_behind(pod: PodView, colour: str) -> bool:
 
 
 def _let_go(seen: Seen, *, keep: set[str], serving: str, now: datetime) -> tuple[list[Action], bool]:
-    """Old colours: tell them to close connections; remove one when none is open, or its time is over."""
+    """Old colours: tell them to close connections; remove one when none is open, or its time is over.
+
+    One with answers that the records service does not have yet is kept on, for at most SPOOL_SECONDS.
+    """
     actions: list[Action] = []
     flipped_at = seen.service.flipped_at if seen.service else ""
     old = [item for item in seen.deployments if item.colour not in keep and not item.terminating]
@@ -302,7 +308,7 @@ def _let_go(seen: Seen, *, keep: set[str], serving: str, now: datetime) -> tuple
         return [], bool(old)  # the flip is being made in this very step
     age = (now - datetime.fromisoformat(flipped_at)).total_seconds()
     for deployment in old:
-        open_connections = 0
+        open_connections = spooled = 0
         for pod in seen.pods_of(deployment.colour):
             endpoint = seen.endpoints.get(pod.name)
             if endpoint is None or endpoint.state is None:
@@ -311,10 +317,30 @@ def _let_go(seen: Seen, *, keep: set[str], serving: str, now: datetime) -> tuple
                 actions.append(Drain(pod.ip))
                 open_connections += 1  # look again once it has been told
             open_connections += endpoint.state.open_connections
-        over = age >= seen.model.spec.promotion.keep_warm_seconds
-        if age >= _SETTLE_SECONDS and (over or open_connections == 0):
+            spooled += endpoint.state.spooled
+        warm = seen.model.spec.promotion.keep_warm_seconds
+        unneeded = open_connections == 0 or age >= warm
+        if age >= _SETTLE_SECONDS and unneeded and (spooled == 0 or age >= warm + names.SPOOL_SECONDS):
             actions.append(Delete("Deployment", deployment.name))
     return actions, bool(old)
+
+
+def _stopping(seen: Seen) -> tuple[bool, tuple[tuple[bool, str, str], ...]]:
+    """Whether pods on their way out still speak; and an Event for each that gives answers up, which it says once."""
+    events = []
+    speaking = False
+    for pod in seen.pods:
+        endpoint = seen.endpoints.get(pod.name)
+        if not pod.terminating or endpoint is None or endpoint.state is None:
+            continue
+        speaking = True
+        if count := endpoint.state.abandoned:
+            sentence = (
+                f"pod {pod.name} ended with {count} answered questions that the records service did not take within "
+                f"{names.SPOOL_SECONDS // 60} minutes; they are in no ledger"
+            )
+            events.append((True, names.ANSWERS_NOT_RECORDED, sentence))
+    return speaking, tuple(events)
 
 
 def _verdict(

@@ -38,8 +38,8 @@ async def carry_out(
         for warning, reason, message in _news(old.get("conditions", []), decision.status):
             log.info("%s %s/%s: %s: %s", current["kind"], namespace, current["metadata"]["name"], reason, message)
             await cluster.event(current, warning=warning, reason=reason, message=message)
-        for warning, reason, message in decision.events:
-            await cluster.event(current, warning=warning, reason=reason, message=message)
+    for warning, reason, message in decision.events:
+        await cluster.event(current, warning=warning, reason=reason, message=message)
     await _perform(decision.after, namespace, cluster, sidecars)
 
 

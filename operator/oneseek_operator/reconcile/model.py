@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,8 @@ from oneseek_operator.reconcile.ports import ClusterPort, RecordsPort, SidecarPo
 from oneseek_operator.settings import Settings
 
 __all__ = ["finish_deletion", "reconcile", "runs_of"]
+
+_LEAVING_SECONDS = 1.0
 
 
 async def reconcile(
@@ -105,11 +108,15 @@ async def _ask_records(model: OneSeekModel, cluster: ClusterPort, records: Recor
     if not (waiting or rolling or model.status.ledger is None):
         return view
     try:
-        head = await (records.append(model, waiting) if waiting else records.head(model))
+        if waiting:
+            done = await records.append(model, waiting)
+            view = replace(view, acknowledged=done.acknowledged, refused=done.refused, head=done.head)
+        else:
+            view = replace(view, head=await records.head(model))
     except RecordsError as error:
         # A service that has never answered is still starting; that is no news worth an error.
         return replace(view, error=str(error) if view.ready or model.status.ledger else "")
-    return replace(view, ready=True, acknowledged=tuple(item.idempotency_key for item in waiting), head=head)
+    return replace(view, ready=True)
 
 
 async def _ask_sidecars(seen: decisions.Observed, sidecars: SidecarPort, settings: Settings) -> decisions.Observed:
@@ -122,12 +129,24 @@ async def _ask_sidecars(seen: decisions.Observed, sidecars: SidecarPort, setting
     endpoints = {}
     for pod in seen.pods:
         colour = pod.labels.get(names.LABEL_COLOUR)
-        if not colour or not pod.ip or pod.terminating or pod.phase != "Running":
+        if not colour or not pod.ip or pod.phase != "Running":
+            continue
+        if pod.terminating:
+            endpoints[pod.name] = await _ask_leaving(pod, sidecars)
             continue
         if colour == target and not pod.ready:
             continue
         endpoints[pod.name] = await _ask(pod, sidecars, settings.probe_question if probe and colour == target else None)
     return replace(seen, endpoints=endpoints)
+
+
+async def _ask_leaving(pod: PodView, sidecars: SidecarPort) -> Endpoint:
+    """Whether a pod on its way out still has answers to record; one that is gone must not be waited for."""
+    try:
+        async with asyncio.timeout(_LEAVING_SECONDS):
+            return Endpoint(state=await sidecars.state(pod.ip))
+    except (SidecarError, TimeoutError) as error:
+        return Endpoint(error=str(error))
 
 
 async def _ask(pod: PodView, sidecars: SidecarPort, question: str | None) -> Endpoint:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from oneseek_core.api.v1alpha1.model import LedgerHead, OneSeekModel
 from oneseek_core.job_contract import ProbeAnswer, SidecarState, VerifyReport
 from oneseek_core.ledger_entries import Transition
 
-__all__ = ["ClusterPort", "SidecarPort"]
+__all__ = ["Appended", "ClusterPort", "RecordsPort", "SidecarPort"]
 
 Object = dict[str, Any]
 
@@ -27,11 +28,20 @@ class ClusterPort(Protocol):
     async def event(self, about: Object, *, warning: bool, reason: str, message: str) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of transitions: the keys of those that are durable, a sentence for each that the ledger refuses."""
+
+    head: LedgerHead
+    acknowledged: tuple[str, ...]
+    refused: tuple[str, ...] = ()
+
+
 class RecordsPort(Protocol):
     """A model's records service; see `records.Records`."""
 
     def token(self, model: OneSeekModel) -> str: ...
-    async def append(self, model: OneSeekModel, entries: Sequence[Transition]) -> LedgerHead: ...
+    async def append(self, model: OneSeekModel, entries: Sequence[Transition]) -> Appended: ...
     async def head(self, model: OneSeekModel) -> LedgerHead: ...
 
 

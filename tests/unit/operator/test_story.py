@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives import serialization
 
 from oneseek_core import names
 from oneseek_core.job_contract import SidecarState
-from oneseek_operator.decide import rollout
+from oneseek_operator.decide import ledger, rollout
 from support.driver import condition, round_trip, settle
+from support.ledgers import transition
 from support.makers import merged, model_manifest, run_manifest
 from support.world import Crash, World, failed
 
@@ -269,6 +270,81 @@ async def test_connections_that_never_close_do_not_hold_the_old_colour_for_ever(
     service["metadata"]["annotations"][names.ANNOTATION_FLIPPED_AT] = past.strftime("%Y-%m-%dT%H:%M:%SZ")
     await settle(world)
     assert ("Deployment", "team", old) not in world.objects
+
+
+def flipped_ago(world: World, seconds: float) -> None:
+    """Make the Service's last flip that old."""
+    past = datetime.now(UTC) - timedelta(seconds=seconds)
+    service = world.objects[("Service", "team", "zero")]
+    service["metadata"]["annotations"][names.ANNOTATION_FLIPPED_AT] = past.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def test_an_old_colour_waits_until_the_ledger_has_what_it_answered_but_not_for_ever() -> None:
+    world = World()
+    world.apply_as_user(model_manifest(promotion={"keepWarmSeconds": 60}))
+    await settle(world)
+    old = next(key[2] for key in world.objects if key[0] == "Deployment")
+    world.spooled[f"{old}-0"] = 7
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    flipped_ago(world, 60 + names.SPOOL_SECONDS - 30)
+    await settle(world)
+    assert ("Deployment", "team", old) in world.objects
+    world.spooled.clear()
+    await settle(world)
+    assert ("Deployment", "team", old) not in world.objects
+
+
+async def test_an_old_colour_whose_answers_never_reach_the_ledger_goes_when_its_time_is_over() -> None:
+    world = World()
+    world.apply_as_user(model_manifest(promotion={"keepWarmSeconds": 60}))
+    await settle(world)
+    old = next(key[2] for key in world.objects if key[0] == "Deployment")
+    world.spooled[f"{old}-0"] = 7
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    flipped_ago(world, 61 + names.SPOOL_SECONDS)
+    await settle(world)
+    assert ("Deployment", "team", old) not in world.objects
+
+
+async def test_answers_that_a_stopping_pod_gives_up_are_counted_in_one_event() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    pod = next(item for key, item in world.objects.items() if key[0] == "Pod" and key[2].endswith("-0"))
+    pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    world.abandoned[pod["metadata"]["name"]] = 7
+    await settle(world)
+    told = [message for _, reason, message in world.events if reason == names.ANSWERS_NOT_RECORDED]
+    assert len(told) == 1
+    assert f"pod {pod['metadata']['name']} ended with 7 answered questions" in told[0]
+
+
+async def test_a_transition_that_the_ledger_refuses_holds_no_other_back_and_is_said() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    world.refused_transitions = {"train"}
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    status = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    assert [entry.type for entry in world.ledger.values()] == ["certify", "promote"]
+    assert [item["type"] for item in status["outbox"]] == ["train"], "never dropped in silence"
+    recorded = condition(world, "OneSeekModel", "zero", "RecordsAvailable")
+    assert (recorded["status"], recorded["reason"]) == ("False", names.TRANSITION_REFUSED)
+    assert "train" in recorded["message"]
+    world.refused_transitions = set()
+    await settle(world)
+    assert condition(world, "OneSeekModel", "zero", "RecordsAvailable")["reason"] == "Recorded"
+    assert world.objects[("OneSeekModel", "team", "zero")]["status"]["outbox"] == []
+
+
+def test_a_full_outbox_keeps_the_oldest_and_names_what_it_drops() -> None:
+    entries = [transition(f"k{number}") for number in range(ledger.OUTBOX_LIMIT + 2)]
+    kept, dropped = ledger.outbox(entries[:-3], ["k0"], entries[-3:])
+    assert [item.idempotency_key for item in (kept[0], kept[-1])] == ["k1", f"k{ledger.OUTBOX_LIMIT}"]
+    assert [item.idempotency_key for item in dropped] == [f"k{ledger.OUTBOX_LIMIT + 1}"]
 
 
 async def test_a_run_without_a_model_says_so_and_goes_on_when_the_model_comes() -> None:
