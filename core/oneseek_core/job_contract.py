@@ -233,6 +233,7 @@ class CertifyRequest(ApiModel):
     signing_keys_path: str | None = Field(
         default=None, description="Folder with `signing.key` and `ledger.key`; absent: certified without signature."
     )
+    legacy_layout: bool = Field(default=True, description="Also write what only the old service's readers open.")
     images: dict[str, str] = Field(
         default={}, description="Role (train, evaluate, certify) -> image with digest, for the provenance."
     )

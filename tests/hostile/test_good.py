@@ -28,6 +28,8 @@ OTHER: list[dict[str, Any]] = [
     {"scores": {"loss": None, "byLanguage": {}}},
     {"images": {"train": "registry.example/runtime@sha256:" + "1" * 64, "certify": "slim:1"}},
     {"baseName": "kb-llama.3.1-8b"},
+    {"legacyLayout": False},
+    {"legacyLayout": False, "baseName": "kb-llama.3.1-8b", "scores": {"factsContained": 0.25}},
     {"datasets": []},
     {"datasets": [{"name": f"d-{n}", "digest": DATA_DIGEST, "rows": n + 1} for n in range(20)]},
     {"run": {"namespace": "laget", "name": "identitet-ö", "uid": "u"}},

@@ -351,6 +351,23 @@ CASES: dict[str, tuple[Change, str]] = {
     "missing-weights": (remove(WEIGHTS), names.FILE_MISSING),
     "missing-config": (remove(CONFIG), names.FILE_MISSING),
     "missing-old-readers-weights": (remove("adapter_model.bin"), names.FILE_MISSING),
+    # layouts: old readers' files are all there or none is, even for somebody with the key
+    "old-readers-weights-left-out": (resealed(remove("adapter_model.bin")), names.FILE_MISSING),
+    "nested-weights-left-out": (resealed(remove(f"tiny-adapter/{WEIGHTS}")), names.FILE_MISSING),
+    "nested-config-left-out": (resealed(remove(f"tiny-adapter/{CONFIG}")), names.FILE_MISSING),
+    "nested-folder-left-out": (resealed(lambda w: shutil.rmtree(w.folder / "tiny-adapter")), names.FILE_MISSING),
+    "nested-folder-of-another-name": (
+        resealed(lambda w: (w.folder / "tiny-adapter").rename(w.folder / "other-adapter")),
+        names.FILE_MISSING,
+    ),
+    "nested-folder-twice": (
+        resealed(lambda w: shutil.copytree(w.folder / "tiny-adapter", w.folder / "other-adapter")),
+        names.FILE_UNKNOWN,
+    ),
+    "old-readers-files-not-announced": (metadata(adapters=[]), names.FILE_UNKNOWN),
+    "another-folder-announced": (metadata(adapters=["other-adapter"]), names.METADATA_INVALID),
+    "two-folders-announced": (metadata(adapters=["tiny-adapter", "other-adapter"]), names.METADATA_INVALID),
+    "layout-not-said": (metadata(adapters=None), names.METADATA_INVALID),
     "missing-manifest": (remove("manifest.json"), names.MANIFEST_INVALID),
     "missing-metadata-signed": (resealed(remove("metadata.json")), names.FILE_MISSING),
     "missing-folder": (lambda w: shutil.rmtree(w.folder), names.ARTIFACT_MISSING),

@@ -229,6 +229,7 @@ def certify_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> di
         auto_stop=spec.auto_stop,
         parent=resolved.parent,
         signing_keys_path="/keys",
+        legacy_layout=model.spec.certification.legacy_layout,
         images={"train": settings.runtime_image, "evaluate": settings.runtime_image, "certify": settings.slim_image},
     )
     certified = f"{names.MODELS_ROOT}/{names.CERTIFIED_DIR}"

@@ -20,7 +20,7 @@ from typing import Any, Tuple  # noqa: UP035 - old Pythons run this
 P = 2**255 - 19
 Q = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, P - 2, P) % P
-REQUIRED = ("oneseek_dna.json", "ledger_proof.json", "adapter_model.bin")
+REQUIRED = ("oneseek_dna.json", "ledger_proof.json", "metadata.json", "adapter_model.safetensors")
 UNLISTED = ("manifest.json", "model.sig")
 Point = Tuple[int, int, int, int]  # noqa: UP006 - old Pythons
 
@@ -70,12 +70,20 @@ def check(folder: Path, result: dict[str, Any]) -> None:
         ("metadata.json", metadata["dna"] == dna),
         ("weights hash", files.get("adapter_model.safetensors", "")[7:15] == weights),
         ("timestamp hash", hashlib.sha256(metadata["createdAt"].encode()).hexdigest()[:8] == stamp),
+        ("layout", check_layout(files, metadata)),
         ("files", not any(details[key] for key in ("changed", "missing", "unknown"))),
     ]
     details["dna"] = [name for name, good in told if not good]
     result["dna"] = "INVALID" if details["dna"] else "VALID"
     result["ledger"] = check_proof(proof, files, details)
     result["datasets"] = check_datasets(proof, details)
+
+
+def check_layout(files: dict[str, str], metadata: dict[str, Any]) -> bool:
+    """Whether old readers' files are all there or none is, as the metadata says."""
+    found = {path for path in files if "/" in path or path == "adapter_model.bin"}
+    wanted = {name + "/adapter_" + end for name in metadata["adapters"] for end in ("config.json", "model.safetensors")}
+    return found == (wanted | {"adapter_model.bin"} if wanted else wanted)
 
 
 def load(folder: Path, name: str) -> Any:

@@ -40,8 +40,9 @@ from oneseek_runtime.certify.layout import (
     REPORT,
     RESULTS,
     WEIGHTS,
+    adapter_folder,
 )
-from oneseek_runtime.certify.metadata import adapter_folder, dna_of, metadata_of, scores_of, training_results
+from oneseek_runtime.certify.metadata import dna_of, metadata_of, scores_of, training_results
 from oneseek_runtime.certify.proof import dna_file, ledger_proof
 from oneseek_runtime.certify.provenance import envelope, statement
 from oneseek_runtime.certify.seal import fresh_folder, seal
@@ -122,7 +123,8 @@ def _fill_and_seal(
 def _copy_weights(request: CertifyRequest, report: TrainReport, incoming: Path) -> FileTable:
     source = Path(request.staging_path) / "adapter" / WEIGHTS
     check = partial(check_tensors, rank=request.lora.rank)
-    table = copy_weights(source, incoming, adapter_folder(request), check)
+    folder = adapter_folder(request.base_name) if request.legacy_layout else None
+    table = copy_weights(source, incoming, folder, check)
     found = table[WEIGHTS][0]
     if found != report.weights_digest:
         raise ArtifactError(
@@ -135,9 +137,10 @@ def _descriptions(request: CertifyRequest, staged: _Staged, table: FileTable) ->
     weights = table[WEIGHTS][0]
     evaluated = staged.scores[0] if staged.scores else None
     dna = dna_of(request, weights)
+    doubled = {f"{adapter_folder(request.base_name)}/{CONFIG}": staged.config} if request.legacy_layout else {}
     return {
         CONFIG: staged.config,
-        f"{adapter_folder(request)}/{CONFIG}": staged.config,
+        **doubled,
         METADATA: metadata_of(request, staged.report, dna, weights, evaluated).canonical_bytes(),
         RESULTS: training_results(request, staged.report, dna),
         DNA: dna_file(request, dna),

@@ -1,6 +1,7 @@
 """Names of the files in a certified folder, in one place for who writes them and who checks them. Pure.
 
-The union of what old readers look for (the contract's artefact layout) and what proves the version.
+The union of what old readers look for (the contract's artefact layout) and what proves the version. The largest of
+them, which only old readers open, may be left out: all or none of `legacy_files`, as `adapters` in the metadata says.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ __all__ = [
     "SIGNING_KEY",
     "TORCH_WEIGHTS",
     "WEIGHTS",
+    "adapter_folder",
     "is_known",
+    "legacy_files",
 ]
 
 CONFIG = "adapter_config.json"
@@ -49,6 +52,17 @@ LOADED = (CONFIG, WEIGHTS, METADATA, names.MANIFEST)  # what the verified copy h
 
 _FIXED = {CONFIG, WEIGHTS, TORCH_WEIGHTS, METADATA, RESULTS, DNA, PROOF, INTEGRITY, PROVENANCE}
 _NESTED = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]*-adapter/(?:{re.escape(CONFIG)}|{re.escape(WEIGHTS)})")
+
+
+def adapter_folder(base_name: str) -> str:
+    """Name of the folder in which old readers look for the adapter, relative to the version's."""
+    return f"{base_name}-adapter"
+
+
+def legacy_files(base_name: str) -> set[str]:
+    """What only old readers want: the pickle, and the adapter once more in a folder of its own."""
+    folder = adapter_folder(base_name)
+    return {TORCH_WEIGHTS, f"{folder}/{CONFIG}", f"{folder}/{WEIGHTS}"}
 
 
 def is_known(path: str) -> bool:

@@ -13,8 +13,9 @@ from oneseek_core.artifact import ArtifactMetadata, Provenance
 from oneseek_core.digest import PREFIX, canonical_json
 from oneseek_core.dna import Dna
 from oneseek_core.job_contract import CertifyRequest, ScoresFile, TrainReport
+from oneseek_runtime.certify.layout import adapter_folder
 
-__all__ = ["adapter_folder", "dna_of", "metadata_of", "scores_of", "training_results"]
+__all__ = ["dna_of", "metadata_of", "scores_of", "training_results"]
 
 
 def dna_of(request: CertifyRequest, weights_digest: str) -> Dna:
@@ -27,11 +28,6 @@ def dna_of(request: CertifyRequest, weights_digest: str) -> Dna:
         weights_sha256=weights_digest.removeprefix(PREFIX),
         created_at=request.created_at,
     )
-
-
-def adapter_folder(request: CertifyRequest) -> str:
-    """Name of the folder in which old readers look for the adapter, relative to the version's."""
-    return f"{request.base_name}-adapter"
 
 
 def metadata_of(
@@ -65,7 +61,7 @@ def metadata_of(
             "digests": {"trainingData": request.data_digest, "modelWeights": weights_digest},
             "status": "completed",
             "finalizedAt": request.created_at,
-            "adapters": [adapter_folder(request)],
+            "adapters": [adapter_folder(request.base_name)] if request.legacy_layout else [],
             "trainingConfig": _training_config(request, report),
             "trainingDuration": _duration(report),
             "epochLosses": _epoch_losses(report),

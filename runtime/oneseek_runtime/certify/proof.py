@@ -39,8 +39,8 @@ def ledger_proof(
     """ledger_proof.json; without a key `signature` is null, which old readers call UNSIGNED.
 
     `dataset_hashes` is empty because old readers resolve its paths against their working directory, where no dataset
-    lies; `datasets` (an extra key, which they ignore) names the datasets by digest. `weights` puts the bytes of both
-    weight files under the signature.
+    lies; `datasets` (an extra key, which they ignore) names the datasets by digest. `weights` puts the bytes of every
+    weight file at the root under the signature.
     """
     value: dict[str, Any] = {
         "event": "training",
@@ -50,7 +50,7 @@ def ledger_proof(
         "dataset_hashes": [],
         "datasets": [dataset.to_wire() for dataset in request.datasets],
         "final_weights": {request.base_name: 1.0},
-        "weights": {name: table[name][0] for name in (WEIGHTS, TORCH_WEIGHTS)},
+        "weights": {name: table[name][0] for name in (WEIGHTS, TORCH_WEIGHTS) if name in table},
         "training_config": {"epochs": request.epochs, "base_lr": request.learning_rate, "seed": request.seed},
         "timestamp": request.created_at,
     }

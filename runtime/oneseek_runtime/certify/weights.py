@@ -1,6 +1,8 @@
 """[I/O] The weights on their way into the folder: one read, one thread a copy, each copy hashed as it is written.
 
 The header is checked before anything is written, from the same open file: nobody can swap it in between.
+A few blocks go round between the reader and the writers, small enough together to stay in the processor's cache; one
+more thread pushes what was written to the disk meanwhile, so that little is left to wait for at the end.
 """
 
 from __future__ import annotations
@@ -8,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import FileIO
 from pathlib import Path
-from queue import Queue
+from queue import SimpleQueue
+from threading import Lock
 
 from oneseek_core.digest import PREFIX
 from oneseek_core.errors import ArtifactError
@@ -23,23 +26,22 @@ from oneseek_runtime.certify.torch_zip import TorchArchive
 __all__ = ["copy_weights"]
 
 _CHUNK = 1024 * 1024  # bytes
-_AHEAD = 32  # chunks that the reader may be ahead of the slowest writer
-_SYNC = 64 * 1024 * 1024  # bytes after which a writer pushes them to the disk, while the others go on hashing
+_BLOCKS = 8  # how far the reader may be ahead of the slowest writer
+_SYNC = 64 * 1024 * 1024  # bytes of a file after which they are pushed to the disk, while others are hashed
 FileTable = dict[str, tuple[str, int]]
 
 
 def copy_weights(
-    source: Path, incoming: Path, folder: str, check: Callable[[Mapping[str, TensorInfo]], None]
+    source: Path, incoming: Path, folder: str | None, check: Callable[[Mapping[str, TensorInfo]], None]
 ) -> FileTable:
-    """Write the weights as safetensors, twice, and as old readers' torch archive; the result lists digests and sizes.
+    """Write the weights as safetensors and, for old readers, once more in `folder` and as torch archive.
 
-    `folder` names the sub-folder of the second copy. `check` may refuse the tensors before anything is written.
+    The result lists digests and sizes. Without `folder` old readers get nothing. `check` may refuse the tensors before anything is written.
 
     Raises:
         ArtifactError: the source is no plain file, no safetensors, or `check` refused it.
         OSError: reading or writing failed; what was written may be incomplete.
     """
-    (incoming / folder).mkdir(exist_ok=True)
     with _open_plain(source) as reader:
         size = os.fstat(reader.fileno()).st_size
         try:
@@ -47,18 +49,18 @@ def copy_weights(
             header = reader.read(header_length(start, size))
             tensors = parse_header(header, size - LENGTH_BYTES - len(header))
             check(tensors)
-            sinks: list[_Copy] = [
-                _Copy(incoming / WEIGHTS, start + header),
-                _Copy(
-                    incoming / folder / WEIGHTS, start + header, hashing=False
-                ),  # the bytes that the first one hashes
-                _Torch(incoming / TORCH_WEIGHTS, TorchArchive(tensors)),
-            ]
+            archive = TorchArchive(tensors)  # refuses types that no adapter has, whether it is written or not
         except ArtifactError as error:
             raise ArtifactError(f"{WEIGHTS} cannot be used: {error}") from error
-        _fan_out(reader, sinks)
-    first, _, torch = (sink.result() for sink in sinks)
-    return {WEIGHTS: first, f"{folder}/{WEIGHTS}": first, TORCH_WEIGHTS: torch}
+        first = _Copy(incoming / WEIGHTS, start + header)
+        sinks = {WEIGHTS: first}
+        if folder is not None:
+            (incoming / folder).mkdir()
+            # The bytes are those that the first one hashes.
+            sinks[f"{folder}/{WEIGHTS}"] = _Copy(incoming / folder / WEIGHTS, start + header, hashing=False)
+            sinks[TORCH_WEIGHTS] = _Torch(incoming / TORCH_WEIGHTS, archive)
+        _fan_out(reader, list(sinks.values()))
+    return {path: (sink if sink.is_hashing else first).result() for path, sink in sinks.items()}
 
 
 def _open_plain(source: Path) -> FileIO:
@@ -72,13 +74,36 @@ def _open_plain(source: Path) -> FileIO:
     return os.fdopen(handle, "rb", buffering=0)
 
 
+class _Block:
+    """A buffer that goes from the reader to every sink and back; the last sink that is done with it returns it."""
+
+    def __init__(self, readers: int) -> None:
+        self._whole = memoryview(bytearray(_CHUNK))
+        self._readers = readers
+        self._left = 0
+        self._lock = Lock()
+        self.data = self._whole[:0]
+
+    def fill(self, file: FileIO) -> int:
+        """Read into the block what fits; the number of bytes, 0 at the file's end."""
+        count = file.readinto(self._whole)
+        self.data, self._left = self._whole[:count], self._readers
+        return count
+
+    def done(self) -> bool:
+        """One sink has used it; True for the last of them."""
+        with self._lock:
+            self._left -= 1
+            return not self._left
+
+
 class _Copy:
     """A file that is being written, beginning with `start`; its bytes are hashed where `hashing`."""
 
     def __init__(self, path: Path, start: bytes, *, hashing: bool = True) -> None:
         self._file = path.open("xb", buffering=0)
         self._hasher = hashlib.sha256() if hashing else None
-        self._size = self._unsynced = 0
+        self._size = self._pushed = 0
         self._put(start)
 
     def _put(self, data: bytes | memoryview) -> None:
@@ -88,14 +113,26 @@ class _Copy:
         view = memoryview(data)
         while view:
             view = view[self._file.write(view) :]
-        self._unsynced += len(data)
-        if self._unsynced >= _SYNC:  # else the disk stands idle until the end, and then we do
-            os.fdatasync(self._file.fileno())
-            self._unsynced = 0
 
-    def write(self, chunk: bytes) -> None:
+    @property
+    def is_hashing(self) -> bool:
+        """Whether it knows its digest."""
+        return self._hasher is not None
+
+    def write(self, chunk: memoryview) -> None:
         """Take the next bytes of the tensors' data."""
         self._put(chunk)
+
+    def is_behind(self) -> bool:
+        """Whether so much was written since this was last True that it should be pushed to the disk."""
+        behind = self._size - self._pushed >= _SYNC
+        if behind:
+            self._pushed = self._size
+        return behind
+
+    def push(self) -> None:
+        """Have the disk take what was written, and wait for it; not in the thread that writes."""
+        os.fdatasync(self._file.fileno())
 
     def finish(self) -> None:
         """Make the file's bytes durable."""
@@ -116,8 +153,8 @@ class _Torch(_Copy):
         self._archive = archive
         super().__init__(path, archive.start())
 
-    def write(self, chunk: bytes) -> None:
-        for piece in self._archive.feed(memoryview(chunk)):
+    def write(self, chunk: memoryview) -> None:
+        for piece in self._archive.feed(chunk):
             self._put(piece)
 
     def finish(self) -> None:
@@ -125,34 +162,55 @@ class _Torch(_Copy):
         super().finish()
 
 
-def _fan_out(reader: FileIO, sinks: list[_Copy]) -> None:
+def _fan_out(reader: FileIO, sinks: Sequence[_Copy]) -> None:
     """Give every sink all that is left in the reader; each writes, hashes and syncs in a thread of its own."""
-    queues: list[Queue[bytes | None]] = [Queue(_AHEAD) for _ in sinks]
-    with ThreadPoolExecutor(len(sinks)) as pool:
-        waiting = [pool.submit(_drain, sink, queue) for sink, queue in zip(sinks, queues, strict=True)]
-        try:
-            while chunk := reader.read(_CHUNK):
+    free: SimpleQueue[_Block] = SimpleQueue()
+    for _ in range(_BLOCKS):
+        free.put(_Block(len(sinks)))
+    queues: list[SimpleQueue[_Block | None]] = [SimpleQueue() for _ in sinks]
+    behind: SimpleQueue[_Copy | None] = SimpleQueue()
+    try:
+        with ThreadPoolExecutor(len(sinks) + 1) as pool:
+            pushing = pool.submit(_push, behind)
+            writing = [
+                pool.submit(_drain, sink, queue, free, behind) for sink, queue in zip(sinks, queues, strict=True)
+            ]
+            try:
+                while (block := free.get()).fill(reader):
+                    for queue in queues:
+                        queue.put(block)
+            finally:
                 for queue in queues:
-                    queue.put(chunk)
-        finally:
-            for queue in queues:
-                queue.put(None)
-    for future in waiting:
-        future.result()
+                    queue.put(None)
+                behind.put(None)
+        for future in (*writing, pushing):
+            future.result()
+    finally:
+        for sink in sinks:
+            sink.close()
 
 
-def _drain(sink: _Copy, queue: Queue[bytes | None]) -> None:
-    """Write all chunks and sync. After an error the rest is thrown away, for the reader must never wait for ever."""
+def _push(behind: SimpleQueue[_Copy | None]) -> None:
+    """Keep the disk busy. What it reports here it may not report to the final fsync, so it must be raised."""
+    while (sink := behind.get()) is not None:
+        sink.push()
+
+
+def _drain(
+    sink: _Copy, queue: SimpleQueue[_Block | None], free: SimpleQueue[_Block], behind: SimpleQueue[_Copy | None]
+) -> None:
+    """Write all blocks and sync. After an error the rest is thrown away, for the reader must never wait for ever."""
     failed: OSError | ArtifactError | None = None
-    while (chunk := queue.get()) is not None:
+    while (block := queue.get()) is not None:
         if failed is None:
             try:
-                sink.write(chunk)
+                sink.write(block.data)
+                if sink.is_behind():
+                    behind.put(sink)
             except (OSError, IndexError) as error:
                 failed = error if isinstance(error, OSError) else ArtifactError(f"{WEIGHTS} grew while it was read")
-    try:
-        if failed is not None:
-            raise failed
-        sink.finish()
-    finally:
-        sink.close()
+        if block.done():
+            free.put(block)
+    if failed is not None:
+        raise failed
+    sink.finish()

@@ -17,7 +17,7 @@ from oneseek_core.dna import Dna
 from oneseek_core.errors import ArtifactError, DnaError
 from oneseek_core.safetensors_header import LENGTH_BYTES, TensorInfo, header_length, parse_header
 from oneseek_runtime.certify.adapter import RankError, check_tensors
-from oneseek_runtime.certify.layout import CONFIG, METADATA, TORCH_WEIGHTS, WEIGHTS
+from oneseek_runtime.certify.layout import CONFIG, METADATA, TORCH_WEIGHTS, WEIGHTS, adapter_folder, legacy_files
 from oneseek_runtime.certify.strict import strict_object
 from oneseek_runtime.certify.torch_zip import TorchArchive
 from oneseek_runtime.verify.expected import Expected
@@ -56,10 +56,11 @@ def check_contents(dna: Dna, table: FileTable, heads: Mapping[str, bytes], expec
     """Make sure that metadata, configuration, weights and DNA fit each other and what is expected.
 
     Raises:
-        RefusedError: MetadataInvalid, DnaDiffers, AdapterConfigInvalid, CodeFound, WeightsInvalid, PickleFound,
-            RankDiffers, BaseModelDiffers, BaseModelDigestDiffers.
+        RefusedError: MetadataInvalid, DnaDiffers, FileMissing, FileUnknown, AdapterConfigInvalid, CodeFound,
+            WeightsInvalid, PickleFound, RankDiffers, BaseModelDiffers, BaseModelDigestDiffers.
     """
     metadata = _check_metadata(dna, table[WEIGHTS][0], heads[METADATA])
+    _check_layout(table, metadata)
     config = _check_config(heads[CONFIG])
     rank = _check_rank(config, metadata, expected.rank)
     tensors = _check_weights(heads[WEIGHTS], table[WEIGHTS][1], rank)
@@ -86,6 +87,22 @@ def _check_metadata(dna: Dna, weights: str, data: bytes) -> ArtifactMetadata:
     if told != weights:
         raise RefusedError(names.METADATA_INVALID, f"{METADATA} says the weights are {told}, but they are {weights}")
     return metadata
+
+
+def _check_layout(table: FileTable, metadata: ArtifactMetadata) -> None:
+    """Old readers' files are all there or none is, as the metadata's `adapters` says; never a mixture."""
+    base = metadata.base_model
+    adapters = (metadata.model_extra or {}).get("adapters")
+    if adapters not in ([], [adapter_folder(base)]):
+        raise RefusedError(
+            names.METADATA_INVALID, f"{METADATA} names the adapters {adapters!a}, which certification never writes"
+        )
+    wanted = legacy_files(base) if adapters else set()
+    found = {path for path in table if path == TORCH_WEIGHTS or "/" in path}
+    for path in sorted(wanted - found):
+        raise RefusedError(names.FILE_MISSING, f"{path} is not there, but {METADATA} says that old readers find it")
+    for path in sorted(found - wanted):
+        raise RefusedError(names.FILE_UNKNOWN, f"{path} is there, but {METADATA} says nothing of it")
 
 
 def _part(metadata: ArtifactMetadata, name: str) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import Resolved, TrainingRun
+from oneseek_core.job_contract import CertifyRequest
 from oneseek_operator.build import model as build_model
 from oneseek_operator.build import run as build_run
 from oneseek_operator.build import serving
@@ -100,6 +101,14 @@ def test_the_train_pod_writes_only_its_adapter_folder() -> None:
         "/staging/data": (".staging/u-1/data", True),
         "/staging/adapter": (".staging/u-1/adapter", False),
     }
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_the_certify_request_says_whether_old_readers_are_served(legacy: bool) -> None:
+    wanted = model(certification={"legacyLayout": legacy})
+    (main,) = build_run.certify_job(run(), wanted, SETTINGS)["spec"]["template"]["spec"]["containers"]
+    request = next(item["value"] for item in main["env"] if item["name"] == names.REQUEST_ENV)
+    assert CertifyRequest.model_validate_json(request).legacy_layout is legacy
 
 
 def test_the_certify_pod_cannot_change_what_training_left() -> None:

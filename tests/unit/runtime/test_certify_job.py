@@ -4,6 +4,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -90,6 +91,25 @@ def test_the_folder_holds_what_old_and_new_readers_want(staging: Path, certified
     assert files["manifest.json"] == manifest_bytes(table)
     assert report.version.digest == digest_bytes(files["manifest.json"])
     assert names_in(certified) == [report.version.dna, "ledger_proof.json"]
+
+
+def test_without_the_old_layout_only_what_old_readers_open_is_left_out(staging: Path, certified: Path) -> None:
+    full = certify(staging, certified).version
+    files = tree_of(certified / full.dna)
+    shutil.rmtree(certified / full.dna)
+    slim = certify(staging, certified, legacyLayout=False).version
+    found = tree_of(certified / slim.dna)
+    assert slim.dna == full.dna
+    assert set(files) - set(found) == {
+        "adapter_model.bin",
+        "tiny-adapter/adapter_config.json",
+        "tiny-adapter/adapter_model.safetensors",
+    }
+    assert not [path for path in (certified / slim.dna).iterdir() if path.is_dir()]
+    changed = {path for path in found if found[path] != files[path]}
+    assert changed == {"manifest.json", "metadata.json", "ledger_proof.json"}
+    assert json.loads(found["metadata.json"])["adapters"] == []
+    assert set(json.loads(found["ledger_proof.json"])["weights"]) == {"adapter_model.safetensors"}
 
 
 def test_metadata_has_the_old_field_names_and_nothing_invented(staging: Path, certified: Path) -> None:

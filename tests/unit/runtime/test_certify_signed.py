@@ -240,8 +240,9 @@ def check(home: Path) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
-def test_the_folders_own_script_accepts_what_was_sealed(tmp_path: Path, keys: Keys) -> None:
-    home, _ = certify(tmp_path, keys=keys)
+@pytest.mark.parametrize("legacy", [True, False])
+def test_the_folders_own_script_accepts_what_was_sealed(tmp_path: Path, keys: Keys, legacy: bool) -> None:
+    home, _ = certify(tmp_path, keys=keys, legacyLayout=legacy)
     code, found = check(home)
     assert (code, found["overall"], found["dna"], found["ledger"]) == (0, "VALID", "VALID", "SYNCED")
     assert found["datasets"] == "UNKNOWN"
@@ -278,6 +279,10 @@ def forge_proof(home: Path) -> None:
         pytest.param(lambda home: (home / "link").symlink_to("/etc"), id="link"),
         pytest.param(lambda home: (home / "oneseek_dna.json").unlink(), id="no-dna"),
         pytest.param(lambda home: (home / "manifest.json").write_text("{}"), id="manifest"),
+        pytest.param(lambda home: [(home / "adapter_model.bin").unlink(), reseal(home, None)], id="mixed-layout"),
+        pytest.param(
+            lambda home: [edit_json(home / "metadata.json", adapters=[]), reseal(home, None)], id="layout-not-said"
+        ),
         pytest.param(forge_proof, id="forged"),
     ],
 )

@@ -15,8 +15,10 @@ from oneseek_core.job_contract import VerifyReport, parse_report
 from oneseek_core.names import ExitCode
 from oneseek_runtime.verify import folder, job
 from oneseek_runtime.verify.expected import Expected
+from oneseek_runtime.verify.refusal import RefusedError
+from oneseek_runtime.verify.trust import trusted_keys
 from support.artifacts import environment, model_folder, tree_of
-from support.certified import Keys, certify, make_keys, shared_keys, verify_request
+from support.certified import Keys, certify, edit_json, make_keys, reseal, shared_keys, verify_request
 
 
 @pytest.fixture
@@ -121,14 +123,17 @@ def test_an_unsigned_version_is_accepted_only_where_no_signature_is_required(tmp
     assert raised.value.reason == names.SIGNATURE_MISSING
 
 
-def test_versions_certified_before_old_readers_files_were_written_stay_good(tmp_path: Path) -> None:
-    home, _ = certify(tmp_path, keys=None)
-    for name in ("adapter_model.bin", "oneseek_dna.json", "ledger_proof.json", "verify_integrity.py"):
-        (home / name).unlink()
-    table = digest_tree(home)
-    del table[names.MANIFEST]
-    (home / names.MANIFEST).write_bytes(manifest_bytes(table))
-    assert folder.verify_folder(home, Expected(require_signature=False)).ok
+@pytest.mark.parametrize("legacy", [True, False])
+def test_both_layouts_are_accepted_and_no_mixture_of_them(tmp_path: Path, keys: Keys, legacy: bool) -> None:
+    home, _ = certify(tmp_path, keys=keys, legacyLayout=legacy)
+    expected = Expected(trusted=trusted_keys(str(keys.trusted)))
+    assert folder.verify_folder(home, expected).ok
+    edit_json(home / "metadata.json", adapters=[] if legacy else ["tiny-adapter"])
+    reseal(home, keys)
+    with pytest.raises(RefusedError) as raised:
+        folder.verify_folder(home, expected)
+    assert raised.value.reason == (names.FILE_UNKNOWN if legacy else names.FILE_MISSING)
+    assert "metadata.json" in raised.value.message
 
 
 def test_a_refusal_is_a_value_for_the_plugin(tmp_path: Path) -> None:
