@@ -25,12 +25,14 @@ class Verdict:
     """How an object stands, in the three words every reader knows, with one reason and one sentence.
 
     `progress` is an ongoing change beside a truth that stands: a model that serves while a candidate is rolled out.
+    A change that is `stuck` goes on only once a person has done something.
     """
 
     state: Literal["Ready", "Working", "Waiting", "Failed"]
     reason: str
     message: str
     progress: tuple[str, str] | None = None
+    stuck: bool = False
 
 
 def find(conditions: Sequence[Condition], kind: str) -> Condition | None:
@@ -56,7 +58,7 @@ def conditions_for(
     if verdict.state == "Working":
         wanted.append((names.RECONCILING, True, verdict.reason, verdict.message))
     elif verdict.progress is not None:
-        wanted.append((names.RECONCILING, True, *verdict.progress))
+        wanted.append((names.STALLED if verdict.stuck else names.RECONCILING, True, *verdict.progress))
     if verdict.state == "Failed":
         wanted.append((names.STALLED, True, verdict.reason, verdict.message))
     return [_condition(item, old, generation, now) for item in [*wanted, *extra]]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from oneseek_core import job_contract, names
+from oneseek_operator.conditions import Verdict
 from oneseek_operator.decide.views import ContainerView, JobView, PodView
 
-__all__ = ["Trouble", "failure_of", "report_text", "waiting_trouble"]
+__all__ = ["Trouble", "failure_of", "lasts", "report_text", "waiting_trouble", "with_trouble"]
+
+_PATIENCE = timedelta(minutes=5)  # after it a pod that cannot start is a person's business, and nobody should wait
 
 _PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 _CANNOT_START = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
@@ -16,10 +20,29 @@ _CANNOT_START = {"CreateContainerConfigError", "CreateContainerError", "RunConta
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A reason and a sentence."""
+    """A reason and a sentence; `since` where it is a pod that does not start: when the pod was made."""
 
     reason: str
     message: str
+    since: str = ""
+
+
+def lasts(trouble: Trouble, now: datetime) -> bool:
+    """Whether a pod has not started for so long that waiting alone will hardly help."""
+    return bool(trouble.since) and now - datetime.fromisoformat(trouble.since) >= _PATIENCE
+
+
+def with_trouble(trouble: Trouble | None, working: Verdict, now: datetime) -> tuple[Verdict, float | None]:
+    """`working`, or what keeps it from going on; and in how many seconds that is to be called stalled.
+
+    Stalled is no end here: once the pod starts the work goes on.
+    """
+    if trouble is None:
+        return working, None
+    if lasts(trouble, now):
+        return Verdict("Failed", trouble.reason, trouble.message), None
+    left = (datetime.fromisoformat(trouble.since) + _PATIENCE - now).total_seconds() + 0.1 if trouble.since else None
+    return Verdict("Working", trouble.reason, trouble.message), left
 
 
 def report_text(pods: Sequence[PodView], job: JobView) -> str:
@@ -40,7 +63,7 @@ def waiting_trouble(pods: Sequence[PodView], job_name: str) -> Trouble | None:
                 "persistentvolumeclaim" in pod.unschedulable.lower() or "persistent volume" in pod.unschedulable
             )
             reason = names.CLAIM_NOT_BOUND if about_claim else names.UNSCHEDULABLE
-            return Trouble(reason, f"no node takes pod {pod.name}: {pod.unschedulable}")
+            return Trouble(reason, f"no node takes pod {pod.name}: {pod.unschedulable}", since=pod.created)
         if trouble := container_trouble(pod):
             return trouble
     return None
@@ -51,9 +74,11 @@ def container_trouble(pod: PodView) -> Trouble | None:
     for container in pod.containers:
         if container.waiting_reason in _PULL:
             text = container.waiting_message or container.waiting_reason
-            return Trouble(names.IMAGE_UNAVAILABLE, f"pod {pod.name} cannot pull its image: {text}")
+            message = f"pod {pod.name} cannot pull its image: {text}"
+            return Trouble(names.IMAGE_UNAVAILABLE, message, since=pod.created)
         if container.waiting_reason in _CANNOT_START:
-            return Trouble(names.JOB_FAILED, f"pod {pod.name} cannot start: {container.waiting_message}")
+            message = f"pod {pod.name} cannot start: {container.waiting_message}"
+            return Trouble(names.JOB_FAILED, message, since=pod.created)
     return None
 
 

@@ -24,7 +24,7 @@ from oneseek_operator.conditions import Verdict, conditions_for, find
 from oneseek_operator.decide import ledger, retention, rollout, versions
 from oneseek_operator.decide.actions import Action, Apply, Create, Decision, Delete, MakeKeys, MakeRecordsSecret
 from oneseek_operator.decide.bounds import fitted
-from oneseek_operator.decide.jobs import failure_of, report_text, waiting_trouble
+from oneseek_operator.decide.jobs import failure_of, report_text, waiting_trouble, with_trouble
 from oneseek_operator.decide.rollout import Endpoint
 from oneseek_operator.decide.views import (
     ClaimView,
@@ -219,11 +219,9 @@ def _base_model(seen: Observed, settings: Settings, now: datetime) -> Decision[O
         hint = f"; when mended, `kubectl delete job {job.name}` imports again"
         return _finish(seen, Verdict("Failed", reason, trouble.message + hint), now)
     if job.state == "Running":
-        trouble_now = waiting_trouble(seen.pods, job.name)
-        verdict = Verdict("Working", names.BASE_IMPORTING, f"importing the base model {name!r}")
-        if trouble_now:
-            verdict = Verdict("Working", trouble_now.reason, trouble_now.message)
-        return _finish(seen, verdict, now)
+        working = Verdict("Working", names.BASE_IMPORTING, f"importing the base model {name!r}")
+        verdict, again_after = with_trouble(waiting_trouble(seen.pods, job.name), working, now)
+        return _finish(seen, verdict, now, again_after=again_after)
     report = parse_report(report_text(seen.pods, job), BaseImportReport)
     if report is None:
         message = (

@@ -18,7 +18,7 @@ from oneseek_operator.build.serving import Colour
 from oneseek_operator.conditions import Verdict, find, timestamp
 from oneseek_operator.decide import versions as versions_of
 from oneseek_operator.decide.actions import Action, Apply, Delete, Drain
-from oneseek_operator.decide.jobs import Trouble, container_failure, container_trouble
+from oneseek_operator.decide.jobs import Trouble, container_failure, container_trouble, lasts
 from oneseek_operator.decide.views import DeploymentView, PodView, ServiceView
 from oneseek_operator.settings import Settings
 
@@ -125,7 +125,7 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
         current = _reference(target, None, now)
     let_go, letting_go = _let_go(seen, keep={target.name, serving_colour}, serving=serving_colour, now=now)
     after += let_go
-    verdict = _verdict(seen, target, serving_colour, candidate=candidate, current=current, rejected=rejected)
+    verdict = _verdict(seen, target, serving_colour, now, candidate=candidate, current=current, rejected=rejected)
     stopping, events = _stopping(seen)
     busy = serving_colour != target.name or letting_go or flipped or stopping or verdict.state == "Working"
     replicas = sum(item.replicas for item in seen.deployments if item.colour == serving_colour)
@@ -270,7 +270,8 @@ def _trouble(seen: Seen, colour: str) -> Trouble | None:
     """What keeps a colour from answering, if a pod can tell."""
     for pod in seen.pods_of(colour):
         if pod.unschedulable:
-            return Trouble(names.UNSCHEDULABLE, f"no node takes pod {pod.name}: {pod.unschedulable}")
+            message = f"no node takes pod {pod.name}: {pod.unschedulable}"
+            return Trouble(names.UNSCHEDULABLE, message, since=pod.created)
         if trouble := container_trouble(pod):
             return trouble
         for container in pod.containers:
@@ -347,6 +348,7 @@ def _verdict(
     seen: Seen,
     target: Colour,
     serving_colour: str,
+    now: datetime,
     *,
     candidate: VersionRef | None,
     current: VersionRef | None,
@@ -355,7 +357,7 @@ def _verdict(
     model = seen.model
     if model.spec.serving.replicas == 0:
         return Verdict("Waiting", names.SCALED_TO_ZERO, "spec.serving.replicas is 0: nothing answers")
-    progress = None
+    progress, stuck = None, False
     if serving_colour != target.name:
         why = _trouble(seen, target.name)
         what = candidate.dna if candidate else "the base model's new serving template"
@@ -364,6 +366,8 @@ def _verdict(
         progress = (
             (why.reason, f"rolling out {what}: {why.message}") if why else (names.ROLLING_OUT, f"rolling out {what}")
         )
+        # A candidate is given up after a while; nobody gives up a changed template of the base model but a person.
+        stuck = candidate is None and why is not None and lasts(why, now)
     if serving_colour == target.name:
         answers = _confirmed(seen, target)
     else:
@@ -377,12 +381,12 @@ def _verdict(
             )
         if rejected:
             text += "; rejected: " + "; ".join(f"{dna} ({why})" for dna, why in rejected.items())
-        return Verdict("Ready", names.SERVING if current else names.BASE_SERVING, text, progress)
+        return Verdict("Ready", names.SERVING if current else names.BASE_SERVING, text, progress, stuck=stuck)
     why = _trouble(seen, serving_colour)
     ready = find(model.status.conditions, names.READY)
     crashed = why is not None and why.reason in (names.ENGINE_FAILED, names.OUT_OF_MEMORY)
     if why:
-        return Verdict("Failed" if crashed else "Working", why.reason, why.message)
+        return Verdict("Failed" if crashed or lasts(why, now) else "Working", why.reason, why.message)
     restarting = ready is not None and ready.status == "True"
     return Verdict(
         "Working", names.STARTING_ENGINE, "the engine is starting again" if restarting else "the engine is starting"

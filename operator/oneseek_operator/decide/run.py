@@ -29,7 +29,7 @@ from oneseek_core.job_contract import (
 from oneseek_operator.build import run as build
 from oneseek_operator.conditions import Verdict, conditions_for, find, timestamp
 from oneseek_operator.decide.actions import Action, Create, Decision, Delete
-from oneseek_operator.decide.jobs import Trouble, failure_of, report_text, waiting_trouble
+from oneseek_operator.decide.jobs import Trouble, failure_of, report_text, waiting_trouble, with_trouble
 from oneseek_operator.decide.versions import certified_by, counters_for
 from oneseek_operator.decide.views import JobView, PodView, mine
 from oneseek_operator.settings import Settings
@@ -135,10 +135,13 @@ def _not_started(seen: Observed, settings: Settings, now: datetime) -> RunDecisi
         message = (
             f"waiting for the base model of {model.metadata.name!r}: {ready.message if ready else 'not imported yet'}"
         )
-        return _finish(seen, Verdict("Working", names.MODEL_NOT_READY, message), now)
+        stalled = find(model.status.conditions, names.STALLED) is not None
+        return _finish(seen, Verdict("Failed" if stalled else "Working", names.MODEL_NOT_READY, message), now)
     if ahead := _ahead(seen):
         message = f"waiting for the run {ahead.metadata.name!r}: a model trains one run at a time"
-        return _finish(seen, Verdict("Working", names.QUEUED, message), now)
+        if ahead.spec.suspend:
+            message += f", and that one is suspended; resume {ahead.metadata.name!r}, or delete it"
+        return _finish(seen, Verdict("Failed" if ahead.spec.suspend else "Working", names.QUEUED, message), now)
     resolved = Resolved(
         spec_digest=build.spec_digest(run),
         base_model_digest=model.status.base_model.digest,
@@ -204,7 +207,7 @@ def _prepare(seen: Observed, settings: Settings, now: datetime) -> RunDecision |
         return _finish(seen, working, now, before=(Create(build.prepare_job(run, _model(seen), settings)),))
     uids = _uids(seen, prepare=step.job.uid)
     if step.job.state == "Running":
-        return _finish(seen, _with_trouble(seen, name, working), now, jobs=uids)
+        return _working(seen, name, working, now, jobs=uids)
     if step.job.state == "Failed":
         return _failed(seen, failure_of(step.job, seen.pods, what="the prepare pod"), now)
     report = parse_report(report_text(seen.pods, step.job), PrepareReport)
@@ -236,9 +239,10 @@ def _no_report(name: str) -> Trouble:
     return Trouble(names.JOB_VANISHED, f"the Job {name!r} ended well but its pod and report are gone")
 
 
-def _with_trouble(seen: Observed, job: str, working: Verdict) -> Verdict:
-    trouble = waiting_trouble(seen.pods, job)
-    return Verdict("Working", trouble.reason, trouble.message) if trouble else working
+def _working(seen: Observed, job: str, working: Verdict, now: datetime, **changes: Any) -> RunDecision:
+    """The Job is at work, or its pod does not start and the verdict says why."""
+    verdict, again_after = with_trouble(waiting_trouble(seen.pods, job), working, now)
+    return _finish(seen, verdict, now, again_after=again_after, **changes)
 
 
 def _train(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
@@ -342,7 +346,7 @@ def _training(seen: Observed, name: str, uids: JobUids, now: datetime) -> RunDec
         if isinstance(shown, Progress)
         else "the train pod is starting"
     )
-    verdict = _with_trouble(seen, name, Verdict("Working", names.TRAINING, text))
+    verdict, _ = with_trouble(waiting_trouble(seen.pods, name), Verdict("Working", names.TRAINING, text), now)
     return _finish(seen, verdict, now, again_after=_POLL if told else _POLL_START, **changes)
 
 
@@ -360,7 +364,7 @@ def _evaluate(seen: Observed, settings: Settings, now: datetime) -> RunDecision 
         return _finish(seen, working, now, before=(Create(build.evaluate_job(run, _model(seen), settings)),))
     uids = _uids(seen, evaluate=step.job.uid)
     if step.job.state == "Running":
-        return _finish(seen, _with_trouble(seen, name, working), now, jobs=uids)
+        return _working(seen, name, working, now, jobs=uids)
     if step.job.state == "Failed":
         return _failed(seen, failure_of(step.job, seen.pods, what="the evaluate pod"), now)
     report = parse_report(report_text(seen.pods, step.job), EvaluateReport)
@@ -382,7 +386,7 @@ def _certify(seen: Observed, settings: Settings, now: datetime) -> RunDecision |
         return _finish(seen, working, now, before=(Create(build.certify_job(run, _model(seen), settings)),))
     uids = _uids(seen, certify=step.job.uid)
     if step.job.state == "Running":
-        return _finish(seen, _with_trouble(seen, name, working), now, jobs=uids)
+        return _working(seen, name, working, now, jobs=uids)
     if step.job.state == "Failed":
         return _failed(seen, failure_of(step.job, seen.pods, what="the certify pod"), now)
     report = parse_report(report_text(seen.pods, step.job), CertifyReport)
