@@ -310,6 +310,7 @@ class ServingSettings(ApiModel):
     adapter_path: str | None = None
     certified_path: str = f"{names.MODELS_ROOT}/{names.CERTIFIED_DIR}"
     engine_url: str = f"http://127.0.0.1:{names.PORT_ENGINE}"
+    auth: Literal["Token", "Legacy"] = "Token"
 
 
 class SidecarState(ApiModel):

@@ -32,6 +32,8 @@ ANNOTATION_FLIPPED_AT = "oneseek.io/flipped-at"  # on the Service: when its sele
 REQUEST_VERBS = ("rollback", "promote", "release", "reset")  # on a OneSeekModel
 RETRY_VERB = "retry"  # on a TrainingRun
 ANNOTATION_REQUESTED_BY = "oneseek.io/requested-by"  # who asks; an admission policy makes it the caller's own name
+SIDECAR_ACCOUNT_PREFIX = "oneseek-sidecar-"  # then the model's name; the admission policy knows sidecars by it
+TOKEN_AUDIENCE = "oneseek"  # noqa: S105 - of clients' tokens: one that leaks opens nothing at the API server
 PREVIOUS = "previous"  # value of rollback: the version that answered before
 BASE = "base"  # value of rollback: the base model
 CANDIDATE = "candidate"  # value of promote: the version that waits
@@ -42,6 +44,11 @@ RESET_WORD = "RESET"  # the only value of reset that does anything
 def request_annotation(verb: str) -> str:
     """The annotation that asks for `verb`."""
     return f"{GROUP}/{verb}"
+
+
+def sidecar_account(model: str) -> str:
+    """The service account of a model's sidecars."""
+    return f"{SIDECAR_ACCOUNT_PREFIX}{model}"
 
 
 # The fixed mount (old readers have it written into marker files) and what lies below it.
@@ -56,6 +63,7 @@ MANIFEST = "manifest.json"  # in a certified folder: a SHA-256 per file
 TERMINATION_PATH = "/dev/termination-log"
 TERMINATION_LIMIT = 3072  # bytes; the kubelet cuts at 4096 for all containers together
 REQUEST_ENV = "ONESEEK_REQUEST"  # a job's arguments: one JSON object of `job_contract`
+API_ACCESS_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # token and ca.crt of the sidecar's own account
 SERVING_ENV = "ONESEEK_SERVING"  # the sidecar's and engine's settings: one JSON object
 
 PORT_PUBLIC = 8080  # the legacy and OpenAI API
@@ -75,6 +83,7 @@ STALLED = "Stalled"
 BASE_MODEL_IMPORTED = "BaseModelImported"
 VERIFIED = "Verified"  # condition: what serves is what was certified, looked at on an interval
 RECORDS_AVAILABLE = "RecordsAvailable"  # condition: transitions reach the ledger
+TOKENS_ACCEPTED = "TokensAccepted"  # condition: the routes that change things can tell who asks
 CURRENT_PUBLISHED = "CurrentPublished"  # the CURRENT link on the claim points at what answers
 
 # Reasons of a model.
@@ -125,6 +134,8 @@ REQUEST_PENDING = "RequestPending"  # another request is under way
 NOT_FINISHED = "NotFinished"  # retry of a run that has not failed
 MODEL_RESET = "ModelReset"  # a reset stopped the run
 
+REVIEW_ALLOWED = "TokenReviewAllowed"  # the sidecars may ask the API server whose a token is
+REVIEW_FORBIDDEN = "TokenReviewForbidden"  # the operator has no cluster-scoped rights, so no sidecar may ask
 RECORDS_UNAVAILABLE = "RecordsUnavailable"  # the ledger cannot be written; promotions wait, serving does not
 TRANSITION_REFUSED = "TransitionRefused"  # the ledger will not take one; it stays in status.outbox
 OUTBOX_FULL = "OutboxFull"  # more happened while the ledger was away than status.outbox holds

@@ -22,6 +22,10 @@ class Settings(BaseModel):
     namespace: str = "default"
     probe_question: str = "Vem är du?"
     candidate_deadline_seconds: int = 900
+    admission_policy: bool = False
+    """The API server itself makes sure that `oneseek.io/requested-by` is the writer's own name."""
+    token_reviewers: str = ""
+    """The ClusterRole, and the ClusterRoleBinding of that name, that lets sidecars review tokens; empty: there is none."""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Settings:
@@ -43,6 +47,8 @@ class Settings(BaseModel):
                 "namespaces": words("ONESEEK_NAMESPACES"),
                 "namespace": env.get("ONESEEK_NAMESPACE") or "default",
                 "probe_question": env.get("ONESEEK_PROBE_QUESTION") or "Vem är du?",
+                "admission_policy": env.get("ONESEEK_ADMISSION_POLICY") == "on",
+                "token_reviewers": env.get("ONESEEK_TOKEN_REVIEWERS", ""),
                 "candidate_deadline_seconds": int(env.get("ONESEEK_CANDIDATE_DEADLINE_SECONDS") or 900),
             }
         )

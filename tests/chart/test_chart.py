@@ -32,7 +32,8 @@ def of_kind(objects: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 def test_the_whole_cluster_is_watched_with_a_cluster_role() -> None:
     objects = render()
-    assert len(of_kind(objects, "ClusterRole")) == 1
+    names = [item["metadata"]["name"] for item in of_kind(objects, "ClusterRole")]
+    assert names == ["sys-oneseek-operator", "sys-oneseek-operator-tokens"]
     assert [item["metadata"]["name"] for item in of_kind(objects, "Role")] == ["oneseek-operator-key"]
     env = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["env"]
     assert {"name": "ONESEEK_NAMESPACES", "value": ""} in env
@@ -43,6 +44,46 @@ def test_named_namespaces_need_no_cluster_wide_rights() -> None:
     assert of_kind(objects, "ClusterRole") == of_kind(objects, "ClusterRoleBinding") == []
     assert sorted(item["metadata"]["namespace"] for item in of_kind(objects, "Role")) == ["a", "b", "sys"]
     assert {item["subjects"][0]["namespace"] for item in of_kind(objects, "RoleBinding")} == {"sys"}
+
+
+def test_of_cluster_wide_bindings_only_the_token_reviewers_may_be_touched() -> None:
+    rules = [rule for item in of_kind(render(), "ClusterRole") for rule in item["rules"]]
+    touching = [rule for rule in rules if set(rule["resources"]) & {"clusterroles", "clusterrolebindings"}]
+    assert {tuple(rule["verbs"]) for rule in touching} == {("get", "update"), ("bind",)}
+    assert all(rule["resourceNames"] == ["sys-oneseek-operator-tokens"] for rule in touching)
+    binding = next(
+        item for item in of_kind(render(), "ClusterRoleBinding") if item["metadata"]["name"].endswith("tokens")
+    )
+    assert "subjects" not in binding, "they are the operator's; an upgrade must not take them away"
+
+
+def environment(objects: list[dict[str, Any]]) -> dict[str, str]:
+    """The operator's environment, as far as the chart gives it in plain values."""
+    env = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["env"]
+    return {item["name"]: item["value"] for item in env if "value" in item}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "installed"),
+    [
+        ([], True),
+        (["--set", "admissionPolicy=never"], False),
+        (["--set", "namespaces={a}"], False),
+        (["--set", "namespaces={a}", "--set", "admissionPolicy=always"], True),
+    ],
+    ids=["cluster", "never", "namespaced", "always"],
+)
+def test_the_operator_is_told_whether_the_admission_policy_is_there(arguments: list[str], *, installed: bool) -> None:
+    objects = render(*arguments)
+    assert bool(of_kind(objects, "ValidatingAdmissionPolicy")) is installed
+    assert (environment(objects)["ONESEEK_ADMISSION_POLICY"] == "on") is installed
+    bindings = of_kind(objects, "ValidatingAdmissionPolicyBinding")
+    assert [item["spec"]["validationActions"] for item in bindings] == [["Deny"]] * installed
+
+
+def test_sidecars_of_named_namespaces_can_review_no_tokens_and_the_operator_knows() -> None:
+    assert environment(render())["ONESEEK_TOKEN_REVIEWERS"] == "sys-oneseek-operator-tokens"
+    assert environment(render("--set", "namespaces={a}"))["ONESEEK_TOKEN_REVIEWERS"] == ""
 
 
 @pytest.mark.parametrize("arguments", [[], ["--set", "namespaces={a}"]], ids=["cluster", "namespaced"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from oneseek_operator.settings import Settings
 
-SETTINGS = Settings(slim_image="slim:1", runtime_image="runtime:1")
+SETTINGS = Settings(slim_image="slim:1", runtime_image="runtime:1", token_reviewers="token-reviewers")
 DIGEST = "sha256:" + "a" * 64
 
 

@@ -68,6 +68,9 @@ class World:
         self.crash_after_effect = False
         self._mutations = 0
         self._versions = itertools.count(1)
+        reviewers = {"kind": "ClusterRoleBinding", "metadata": {"name": "token-reviewers"}}
+        self._stamp(reviewers)
+        self.objects[_key(reviewers)] = reviewers
 
     # -- the API server -----------------------------------------------------------------------------------------
 
@@ -135,6 +138,17 @@ class World:
         if old:
             new["metadata"] = old["metadata"] | {key: value for key, value in new["metadata"].items() if key != "uid"}
             new["status"] = old.get("status", {})
+        self._stamp(new)
+        self.objects[_key(new)] = new
+        if crash:
+            raise Crash
+
+    async def replace(self, manifest: Object) -> None:
+        crash = self._mutate("replace", manifest["kind"])
+        live = self.objects.get(_key(manifest))
+        if live is None or live["metadata"]["resourceVersion"] != manifest["metadata"]["resourceVersion"]:
+            raise ConflictError("the object has been modified", status=409)
+        new = copy.deepcopy(manifest)
         self._stamp(new)
         self.objects[_key(new)] = new
         if crash:
@@ -374,4 +388,4 @@ def failed(reason: str, message: str, code: int = 11) -> Object:
 
 
 def _key(item: Object) -> tuple[str, str, str]:
-    return (item["kind"], item["metadata"]["namespace"], item["metadata"]["name"])
+    return (item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"])

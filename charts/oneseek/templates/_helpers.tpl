@@ -12,6 +12,20 @@ app.kubernetes.io/component: operator
 {{- define "oneseek.name" -}}
 {{ printf "%s-operator" .Release.Name | trunc 53 | trimSuffix "-" }}
 {{- end }}
+{{/* Cluster-scoped objects of this release. */}}
+{{- define "oneseek.clusterName" -}}
+{{ .Release.Namespace }}-{{ include "oneseek.name" . }}
+{{- end }}
+{{/* The role, and the binding, of those sidecars that may review tokens. */}}
+{{- define "oneseek.tokenReviewers" -}}
+{{ include "oneseek.clusterName" . }}-tokens
+{{- end }}
+{{/* "on" where the admission policy is installed. By itself only where cluster-scoped objects are ours to make. */}}
+{{- define "oneseek.admissionPolicy" -}}
+{{- if eq .Values.admissionPolicy "always" }}on
+{{- else if and (eq .Values.admissionPolicy "auto") (not .Values.namespaces) }}on
+{{- end }}
+{{- end }}
 {{/* What the operator may do with namespaced objects: each verb is used by a handler, no other is given. */}}
 {{- define "oneseek.rules" -}}
 - apiGroups: [oneseek.io]
@@ -47,6 +61,15 @@ app.kubernetes.io/component: operator
 - apiGroups: [""]
   resources: [secrets]
   verbs: [create]   # a model's signing keys; never read back
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  verbs: [get, create, patch]   # one a model, for its sidecars
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [roles, rolebindings]
+  verbs: [get, create, patch]   # of these accounts; Kubernetes lets nobody give what they do not have
+- apiGroups: [authorization.k8s.io]
+  resources: [localsubjectaccessreviews]
+  verbs: [create]   # had only to be given to sidecars
 - apiGroups: [""]
   resources: [events]
   verbs: [create]

@@ -14,7 +14,7 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.digest import canonical_json
 from oneseek_core.job_contract import ServingSettings, VerifyRequest
-from oneseek_operator.build import common
+from oneseek_operator.build import common, identity
 from oneseek_operator.build.keys import trusted_name
 from oneseek_operator.build.model import labels
 from oneseek_operator.settings import Settings
@@ -103,10 +103,11 @@ def _template(model: OneSeekModel, settings: Settings, dna: str | None, digest: 
         dna=dna,
         digest=digest,
         adapter_path=_ADAPTER_PATH if dna else None,
+        auth=model.spec.serving.auth.mode,
     )
     env = [{"name": names.SERVING_ENV, "value": serving.model_dump_json(by_alias=True, exclude_none=True)}]
     request = _verify_request(model, dna, digest)
-    volumes = [common.models_volume(model)]
+    volumes = [common.models_volume(model), identity.token_volume()]
     if dna:
         volumes.append({"name": "verified", "emptyDir": {}})
         volumes.append({"name": "keys", "configMap": {"name": trusted_name(model)}})
@@ -129,6 +130,7 @@ def _template(model: OneSeekModel, settings: Settings, dna: str | None, digest: 
             _engine(model, settings, env, dna),
         ],
         containers=[_sidecar(model, settings, env)],
+        serviceAccountName=names.sidecar_account(model.metadata.name),
         terminationGracePeriodSeconds=_GRACE_SECONDS,
         **more,
     )
@@ -210,7 +212,7 @@ def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]])
         "sidecar",
         settings.slim_image,
         ["sidecar"],
-        mounts=[mount],
+        mounts=[mount, identity.token_mount()],
         env=env,
         ports=[
             {"name": "public", "containerPort": names.PORT_PUBLIC},

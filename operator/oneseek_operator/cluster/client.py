@@ -24,6 +24,7 @@ Object = dict[str, Any]
 _TIMEOUT = 15.0  # seconds; an API server that takes longer is away
 _CONFLICT, _NOT_FOUND = 409, 404
 
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _PATHS = {
     "OneSeekModel": (f"/apis/{names.API_VERSION}", names.MODELS),
     "TrainingRun": (f"/apis/{names.API_VERSION}", names.TRAINING_RUNS),
@@ -36,6 +37,10 @@ _PATHS = {
     "Event": ("/api/v1", "events"),
     "Secret": ("/api/v1", "secrets"),
     "ConfigMap": ("/api/v1", "configmaps"),
+    "ServiceAccount": ("/api/v1", "serviceaccounts"),
+    "Role": (_RBAC, "roles"),
+    "RoleBinding": (_RBAC, "rolebindings"),
+    "ClusterRoleBinding": (_RBAC, "clusterrolebindings"),  # of no namespace: ""
 }
 
 
@@ -84,6 +89,16 @@ class Cluster:
         query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}
         path = _path(manifest["kind"], meta["namespace"], meta["name"])
         await self._request("PATCH", path, body=manifest, query=query, content_type="application/apply-patch+yaml")
+
+    async def replace(self, manifest: Object) -> None:
+        """Write an object as it was read and changed.
+
+        Raises:
+            ConflictError: the object changed since.
+        """
+        meta = manifest["metadata"]
+        path = _path(manifest["kind"], meta.get("namespace", ""), meta["name"])
+        await self._request("PUT", path, body=manifest, query={"fieldManager": names.FIELD_MANAGER})
 
     async def delete(self, kind: str, namespace: str, name: str, *, uid: str = "") -> None:
         """Delete an object and, in the background, what it owns. Gone already is fine; another uid is left alone."""
@@ -192,7 +207,8 @@ class Cluster:
 
 def _path(kind: str, namespace: str, name: str = "") -> str:
     prefix, plural = _PATHS[kind]
-    return f"{prefix}/namespaces/{namespace}/{plural}" + (f"/{name}" if name else "")
+    within = f"/namespaces/{namespace}" if namespace else ""
+    return f"{prefix}{within}/{plural}" + (f"/{name}" if name else "")
 
 
 def _message(data: bytes) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 
-__all__ = ["Action", "Apply", "Create", "Decision", "Delete", "Drain", "MakeKeys", "MakeRecordsSecret"]
+__all__ = ["Action", "Apply", "Create", "Decision", "Delete", "Drain", "MakeKeys", "MakeRecordsSecret", "Replace"]
 
 Status = TypeVar("Status")
 
@@ -58,7 +58,14 @@ class MakeRecordsSecret:
     token: str
 
 
-Action = MakeKeys | MakeRecordsSecret | Create | Apply | Delete | Drain
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Write an object as it was read and changed; a conflict where somebody else changed it since."""
+
+    manifest: dict[str, Any]
+
+
+Action = Replace | MakeKeys | MakeRecordsSecret | Create | Apply | Delete | Drain
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,19 +16,30 @@ from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.job_contract import BaseImportReport, parse_report
 from oneseek_core.ledger_entries import Transition
 from oneseek_operator.build import common
+from oneseek_operator.build import identity as build_identity
 from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import model as build
 from oneseek_operator.build import records as build_records
 from oneseek_operator.build.serving import Colour
 from oneseek_operator.conditions import Verdict, conditions_for, find
 from oneseek_operator.decide import ledger, retention, rollout, versions
-from oneseek_operator.decide.actions import Action, Apply, Create, Decision, Delete, MakeKeys, MakeRecordsSecret
+from oneseek_operator.decide.actions import (
+    Action,
+    Apply,
+    Create,
+    Decision,
+    Delete,
+    MakeKeys,
+    MakeRecordsSecret,
+    Replace,
+)
 from oneseek_operator.decide.bounds import fitted
 from oneseek_operator.decide.jobs import failure_of, report_text, waiting_trouble, with_trouble
 from oneseek_operator.decide.rollout import Endpoint
 from oneseek_operator.decide.views import (
     ClaimView,
     DeploymentView,
+    IdentityView,
     JobView,
     PodView,
     ServiceView,
@@ -71,6 +82,7 @@ class Observed:
     service: ServiceView | None
     runs: tuple[TrainingRun, ...]
     records: RecordsView
+    identity: IdentityView
     endpoints: Mapping[str, Endpoint]
 
 
@@ -88,7 +100,7 @@ def _known(model: OneSeekModel, runs: tuple[TrainingRun, ...]) -> tuple[list[Ver
 
 def decide(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus]:
     """The next step."""
-    for step in (_claim, _keys, _records, _base_model):
+    for step in (_claim, _keys, _identity, _records, _base_model):
         if decision := step(seen, settings, now):
             return decision
     return _serving(seen, settings, now)
@@ -128,6 +140,8 @@ def _finish(
         )  # a verifier that is silent for once unsays nothing
     if verified:
         extra.append((names.VERIFIED, *verified))
+    if tokens := _tokens(seen):
+        extra.append((names.TOKENS_ACCEPTED, *tokens))
     if recorded:
         extra.append((names.RECORDS_AVAILABLE, *recorded))
     if published:
@@ -184,6 +198,44 @@ def _keys(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeek
         return Decision(model.status, (action,), again_after=0.0)
     verdict = Verdict("Working", names.MAKING_KEYS, "writing the signing keys and the trusted keys")
     return _finish(seen, verdict, now, before=(action,), again_after=0.0)
+
+
+def _identity(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+    """The sidecars' account and its rights, before a pod needs them."""
+    del settings, now
+    model, found = seen.model, seen.identity
+    wanted = build_identity.objects(model)
+    actions: list[Action] = [
+        Apply(item)
+        for item in wanted
+        if (item["kind"], item["metadata"]["annotations"][names.ANNOTATION_TEMPLATE]) not in found.templates
+    ]
+    if found.reviewers is not None:
+        entry = build_identity.subject(model)
+        change = build_identity.with_subject if _wants_tokens(model) else build_identity.without_subject
+        changed = change(found.reviewers, entry)
+        if changed["subjects"] != (found.reviewers.get("subjects") or []):
+            actions.append(Replace(changed))
+    return Decision(model.status, tuple(actions), again_after=0.0) if actions else None
+
+
+def _wants_tokens(model: OneSeekModel) -> bool:
+    return model.spec.serving.auth.mode == "Token"
+
+
+def _tokens(seen: Observed) -> tuple[bool, str, str] | None:
+    """Whether the routes that change things can tell who asks; nothing where nobody is asked (auth.mode Legacy)."""
+    if not _wants_tokens(seen.model):
+        return None
+    if seen.identity.reviewers is None:
+        message = (
+            "no ClusterRoleBinding lets sidecars review tokens (the operator is installed for named namespaces, without"
+            " cluster-scoped rights), so train, reset and set-current over HTTP are refused; use kubectl, or set"
+            " spec.serving.auth.mode: Legacy"
+        )
+        return False, names.REVIEW_FORBIDDEN, message
+    message = f"train, reset and set-current over HTTP need a Kubernetes token of audience {names.TOKEN_AUDIENCE!r}"
+    return True, names.REVIEW_ALLOWED, message
 
 
 def _records(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:

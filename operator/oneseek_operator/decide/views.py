@@ -217,6 +217,21 @@ class TrustedKeysView:
         return cls(ready=state == "ready", made=data.get("model.pub"), others=others)
 
 
+@dataclass(frozen=True, slots=True)
+class IdentityView:
+    """The sidecars' account: which of its objects say what they must, and the binding of those who review tokens."""
+
+    templates: frozenset[tuple[str, str]] = frozenset()  # kind, hash of what was applied
+    reviewers: Object | None = None
+
+    @classmethod
+    def parse(cls, found: Sequence[Object], reviewers: Object | None) -> IdentityView:
+        """Read the objects as the API server returns them."""
+        said = [(item["kind"], item["metadata"].get("annotations", {})) for item in found]
+        hashes = frozenset((kind, notes.get(names.ANNOTATION_TEMPLATE, "")) for kind, notes in said)
+        return cls(hashes, reviewers)
+
+
 def mine(jobs: Sequence[JobView], name: str) -> JobView | None:
     """The Job of that name."""
     return next((job for job in jobs if job.name == name), None)

@@ -56,7 +56,8 @@ async def keep_model(
     if body.get("metadata", {}).get("deletionTimestamp"):
         try:
             async with asyncio.timeout(_DELETION_SECONDS):
-                await models.finish_deletion(OneSeekModel.model_validate(dict(body)), cluster=deps.cluster)
+                model = OneSeekModel.model_validate(dict(body))
+                await models.finish_deletion(model, cluster=deps.cluster, settings=deps.settings)
         except (TimeoutError, ClusterError, ValidationError) as error:
             log.warning("OneSeekModel %s/%s is deleted, but its claim may stay: %s", namespace, name, error)
 

@@ -12,7 +12,17 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import records as build_records
 from oneseek_operator.conditions import find
-from oneseek_operator.decide.actions import Action, Apply, Create, Decision, Delete, Drain, MakeKeys, MakeRecordsSecret
+from oneseek_operator.decide.actions import (
+    Action,
+    Apply,
+    Create,
+    Decision,
+    Delete,
+    Drain,
+    MakeKeys,
+    MakeRecordsSecret,
+    Replace,
+)
 from oneseek_operator.errors import ClusterError, SidecarError
 from oneseek_operator.keys import Keys
 from oneseek_operator.reconcile.ports import ClusterPort, SidecarPort
@@ -50,6 +60,8 @@ async def _perform(actions: Iterable[Action], namespace: str, cluster: ClusterPo
                 await cluster.create(manifest)
             case Apply(manifest):
                 await cluster.apply(manifest)
+            case Replace(manifest):
+                await cluster.replace(manifest)
             case Delete(kind, name, uid):
                 await cluster.delete(kind, namespace, name, uid=uid)
             case MakeKeys(model, pending):

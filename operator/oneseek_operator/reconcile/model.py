@@ -13,12 +13,21 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_operator.build import common
+from oneseek_operator.build import identity as build_identity
 from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import records as build_records
 from oneseek_operator.decide import model as decisions
 from oneseek_operator.decide.rollout import Endpoint
-from oneseek_operator.decide.views import ClaimView, DeploymentView, JobView, PodView, ServiceView, TrustedKeysView
-from oneseek_operator.errors import RecordsError, SidecarError
+from oneseek_operator.decide.views import (
+    ClaimView,
+    DeploymentView,
+    IdentityView,
+    JobView,
+    PodView,
+    ServiceView,
+    TrustedKeysView,
+)
+from oneseek_operator.errors import ConflictError, RecordsError, SidecarError
 from oneseek_operator.reconcile.effects import carry_out
 from oneseek_operator.reconcile.ports import ClusterPort, RecordsPort, SidecarPort
 from oneseek_operator.settings import Settings
@@ -36,6 +45,7 @@ async def reconcile(
     if current is None or "deletionTimestamp" in current["metadata"]:
         return None
     seen = await _observe(current, cluster)
+    seen = replace(seen, identity=await _identity(seen.model, cluster, settings))
     seen = replace(seen, records=await _ask_records(seen.model, cluster, records))
     seen = await _ask_sidecars(seen, sidecars, settings)
     decision = decisions.decide(seen, settings, datetime.now(UTC))
@@ -43,15 +53,23 @@ async def reconcile(
     return decision.again_after
 
 
-async def finish_deletion(model: OneSeekModel, *, cluster: ClusterPort) -> None:
+async def finish_deletion(model: OneSeekModel, *, cluster: ClusterPort, settings: Settings) -> None:
     """What a deleted model leaves: its claim stays, unless it was made for the model and the spec says Delete.
 
-    Everything else is owned by the model and goes by garbage collection.
+    Its account may review no tokens any more. Everything else is owned by the model and goes by garbage collection.
     """
     storage = model.spec.storage
-    if storage.claim_name or storage.reclaim_policy != "Delete":
-        return
-    await cluster.delete("PersistentVolumeClaim", model.metadata.namespace, common.claim_name(model))
+    if not storage.claim_name and storage.reclaim_policy == "Delete":
+        await cluster.delete("PersistentVolumeClaim", model.metadata.namespace, common.claim_name(model))
+    entry = build_identity.subject(model)
+    while reviewers := await _reviewers(cluster, settings):
+        changed = build_identity.without_subject(reviewers, entry)
+        if changed["subjects"] == (reviewers.get("subjects") or []):
+            return
+        try:
+            await cluster.replace(changed)
+        except ConflictError:  # another model's entry changed meanwhile
+            continue
 
 
 async def runs_of(model: str, namespace: str, cluster: ClusterPort) -> list[TrainingRun]:
@@ -86,8 +104,23 @@ async def _observe(current: dict[str, Any], cluster: ClusterPort) -> decisions.O
         service=ServiceView.parse(service) if service and mine else None,
         runs=tuple(await runs_of(name, namespace, cluster)),
         records=decisions.RecordsView(),
+        identity=IdentityView(),
         endpoints={},
     )
+
+
+async def _identity(model: OneSeekModel, cluster: ClusterPort, settings: Settings) -> IdentityView:
+    namespace = model.metadata.namespace
+    kinds = [(item["kind"], item["metadata"]["name"]) for item in build_identity.objects(model)]
+    found = [item for kind, name in kinds if (item := await cluster.get(kind, namespace, name))]
+    return IdentityView.parse(found, await _reviewers(cluster, settings))
+
+
+async def _reviewers(cluster: ClusterPort, settings: Settings) -> dict[str, Any] | None:
+    """The binding of those who may review tokens; None where the operator has no cluster-scoped rights."""
+    if not settings.token_reviewers:
+        return None
+    return await cluster.get("ClusterRoleBinding", "", settings.token_reviewers)
 
 
 async def _ask_records(model: OneSeekModel, cluster: ClusterPort, records: RecordsPort) -> decisions.RecordsView:

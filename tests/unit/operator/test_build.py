@@ -11,9 +11,9 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import Resolved, TrainingRun
 from oneseek_core.job_contract import CertifyRequest
+from oneseek_operator.build import identity, serving
 from oneseek_operator.build import model as build_model
 from oneseek_operator.build import run as build_run
-from oneseek_operator.build import serving
 from support.makers import DIGEST, SETTINGS, model_manifest, run_manifest
 
 META = {"uid": "u-1", "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 1}
@@ -69,8 +69,10 @@ def test_every_pod_meets_the_restricted_standard_and_has_no_token(name: str) -> 
         assert container["securityContext"]["allowPrivilegeEscalation"] is False
         assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    allowed = {"emptyDir", "persistentVolumeClaim", "configMap", "secret"}
     for volume in spec["volumes"]:
-        assert set(volume) - {"name"} <= {"emptyDir", "persistentVolumeClaim", "configMap", "secret"}
+        projected = {"projected"} if name.endswith("serving") else set()
+        assert set(volume) - {"name"} <= allowed | projected
         assert "secret" not in volume or name == "certify", "only certify holds the private keys"
 
 
@@ -129,6 +131,41 @@ def test_serving_pods_mount_their_version_by_dna_and_nothing_to_write() -> None:
     assert loaded["/models/adapter"] == {"name": "verified", "mountPath": "/models/adapter", "readOnly": True}
     assert "keys" not in {item["name"] for item in engine["volumeMounts"]}
     assert all(read_only for _, read_only in mounts(spec).values())
+
+
+@pytest.mark.parametrize("name", ["base-serving", "serving"])
+def test_only_the_sidecar_container_has_a_token_and_only_for_the_api_server(name: str) -> None:
+    spec = pods()[name]
+    assert spec["serviceAccountName"] == "oneseek-sidecar-zero"
+    volume = next(item for item in spec["volumes"] if item["name"] == "api-token")
+    token = volume["projected"]["sources"][0]["serviceAccountToken"]
+    assert "audience" not in token, "the API server's own"
+    holders = [
+        container["name"]
+        for container in [*spec["containers"], *spec["initContainers"]]
+        if any(mount["name"] == "api-token" for mount in container["volumeMounts"])
+    ]
+    assert holders == ["sidecar"]
+
+
+def test_a_sidecar_may_patch_its_own_model_and_read_runs_and_no_more() -> None:
+    account, role, binding = identity.objects(model())
+    assert account["metadata"]["ownerReferences"][0]["uid"] == "u-1"
+    writing = [rule for rule in role["rules"] if set(rule["verbs"]) - {"get", "list", "watch"}]
+    assert [(rule["resources"], rule.get("resourceNames"), rule["verbs"]) for rule in writing] == [
+        (["oneseekmodels"], ["zero"], ["get", "list", "watch", "patch"]),
+        (["localsubjectaccessreviews"], None, ["create"]),
+    ]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "oneseek-sidecar-zero", "namespace": "team"}]
+
+
+def test_accounts_enter_and_leave_a_binding_and_others_stay() -> None:
+    mine, other = identity.subject(model()), {"kind": "ServiceAccount", "name": "other", "namespace": "team"}
+    assert identity.with_subject({}, mine)["subjects"] == [mine]
+    both = identity.with_subject({"subjects": [other]}, mine)
+    assert both["subjects"] == [other, mine]
+    assert identity.with_subject({"subjects": [mine, other]}, mine)["subjects"] == [mine, other], "as it is"
+    assert identity.without_subject(both, mine)["subjects"] == [other]
 
 
 def test_a_users_image_sees_a_scratch_folder_and_not_the_claim() -> None:

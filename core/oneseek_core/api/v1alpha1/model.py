@@ -39,6 +39,7 @@ from oneseek_core.api.v1alpha1.model_status import (
 from oneseek_core.api.v1alpha1.promotion import Gate, Promotion
 
 __all__ = [
+    "Auth",
     "BaseModelSource",
     "BaseModelStatus",
     "Counters",
@@ -139,6 +140,16 @@ class RateLimits(ApiModel):
     )
 
 
+class Auth(ApiModel):
+    """Who may train, reset and set the current version over HTTP. Reads and questions are open."""
+
+    mode: Literal["Token", "Legacy"] = Field(
+        default="Token",
+        description="Token: a Kubernetes token of audience oneseek whose owner may patch the model or create runs."
+        " Legacy: anybody, as the old service had it.",
+    )
+
+
 class Serving(ApiModel):
     """How a version answers."""
 
@@ -148,6 +159,7 @@ class Serving(ApiModel):
         default="ClusterIP", description="Type of the Service named like the model."
     )
     rate_limits: RateLimits = RateLimits()
+    auth: Auth = Auth()
 
 
 class Evaluation(ApiModel):

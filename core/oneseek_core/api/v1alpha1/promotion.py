@@ -85,7 +85,7 @@ class Request(ApiModel):
     verb: Literal["rollback", "promote", "release", "reset", "retry"]
     value: str = Field(default="", max_length=253, description="What the annotation said.")
     dna: DnaText | None = Field(default=None, description="The version it was about when it was accepted.")
-    requested_by: str = Field(default="", max_length=253)
+    requested_by: str = Field(default="", max_length=512)
     outcome: Literal["Pending", "Succeeded", "Refused", "Failed"]
     reason: str = Field(max_length=128)
     message: str = Field(default="", max_length=1024)
