@@ -2,6 +2,7 @@
 
 Opened for writing by one connection of one thread, with `synchronous=FULL`: a commit returns after the fsync of its
 log. Readers only read; no connection but the writer's ever checkpoints the log while that one lives.
+A group of entries takes as few statements as possible: after each the thread must win the interpreter back.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 from oneseek_core.files import fsync_dir
 from oneseek_core.ledger import Block, BlockError, parse_block
@@ -19,7 +21,7 @@ __all__ = [
     "Row",
     "append_rows",
     "checkpoint_notes",
-    "known_block",
+    "known_blocks",
     "lines",
     "newest_documents",
     "open_reader",
@@ -29,8 +31,10 @@ __all__ = [
 
 _FILE = "records.sqlite3"
 _VERSION = 1
+_ROWS = 512  # in one statement
 _SPAN = 1024  # blocks; of each span the newest checkpoint is kept, so that damage can be bounded later
 
+Item = TypeVar("Item")
 Row = tuple[int, str, bytes]
 """A block: number, idempotency key, canonical line."""
 
@@ -72,25 +76,42 @@ def open_reader(folder: Path) -> sqlite3.Connection:
     return connection
 
 
-def known_block(connection: sqlite3.Connection, key: str) -> Block | None:
-    """The block that an entry already has.
+def known_blocks(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Block]:
+    """The blocks that entries already have, by key.
 
     Raises:
-        LedgerBrokenError: it is no good any more.
+        LedgerBrokenError: one is no good any more.
     """
-    row = connection.execute("SELECT CAST(line AS BLOB) FROM blocks WHERE key = ?", (key,)).fetchone()
-    try:
-        return None if row is None else parse_block(row[0])
-    except BlockError as error:
-        raise LedgerBrokenError(f"the block of {key!r} was changed on the volume: {error}") from error
+    found = {}
+    for some in _parts(keys):
+        marks = ",".join("?" * len(some))
+        statement = f"SELECT key, CAST(line AS BLOB) FROM blocks WHERE key IN ({marks})"  # noqa: S608 - question marks
+        for key, line in connection.execute(statement, some).fetchall():
+            try:
+                found[key] = parse_block(line)
+            except BlockError as error:
+                raise LedgerBrokenError(f"the block of {key!r} was changed on the volume: {error}") from error
+    return found
+
+
+def _parts(rows: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(rows), _ROWS):
+        yield rows[start : start + _ROWS]
+
+
+def _insert(connection: sqlite3.Connection, into: str, rows: Sequence[tuple[int | str | bytes, ...]]) -> None:
+    for some in _parts(rows):
+        row = f"({','.join('?' * len(some[0]))})"
+        statement = f"INSERT INTO {into} VALUES {','.join([row] * len(some))}"  # noqa: S608 - names of ours, question marks
+        connection.execute(statement, [value for values in some for value in values])
 
 
 def append_rows(
     connection: sqlite3.Connection, rows: Sequence[Row], documents: Sequence[tuple[int, str]], note: str
 ) -> None:
     """Insert blocks, their documents and the checkpoint after them, within the caller's transaction."""
-    connection.executemany("INSERT INTO blocks (number, key, line) VALUES (?, ?, ?)", rows)
-    connection.executemany("INSERT INTO documents (number, document) VALUES (?, ?)", documents)
+    _insert(connection, "blocks (number, key, line)", rows)
+    _insert(connection, "documents (number, document)", documents)
     size, before = rows[-1][0] + 1, rows[0][0]
     if size // _SPAN == before // _SPAN:
         connection.execute("DELETE FROM checkpoints WHERE size = ?", (before,))

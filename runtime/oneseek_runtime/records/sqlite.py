@@ -129,7 +129,7 @@ class SqliteStore:
         staged: list[tuple[Block, Entry]] = []
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            known: dict[str, Block] = {}
+            known = database.known_blocks(self._connection, [entry.key for entries in group for entry in entries])
             found = [self._enter(entries, known, staged) for entries in group]
             head = self._write(staged) if staged else self._head
             self._connection.execute("COMMIT")
@@ -146,13 +146,13 @@ class SqliteStore:
     def _enter(
         self, entries: Sequence[Entry], known: dict[str, Block], staged: list[tuple[Block, Entry]]
     ) -> list[Receipt] | RecordsError:
-        """Stage one request's entries: all of them, or none and the error. `known`: this group's blocks by key."""
+        """Stage one request's entries: all of them, or none and the error. `known`: blocks by key."""
         chain_ = self._chain
         size, tip, before = chain_.tree.size, chain_.tip, len(staged)
         receipts = []
         try:
             for entry in entries:
-                block = known.get(entry.key) or database.known_block(self._connection, entry.key)
+                block = known.get(entry.key)
                 appended = block is None
                 if block is None:
                     block = chain_.stage(entry, self._clock)
