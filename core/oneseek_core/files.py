@@ -25,6 +25,7 @@ __all__ = [
     "digest_tree",
     "empty_folder",
     "fsync_dir",
+    "fsync_file",
     "is_full",
     "read_json",
     "read_tensors",
@@ -44,6 +45,15 @@ def is_full(error: OSError) -> bool:
 def fsync_dir(path: Path) -> None:
     """Make the names in a folder durable."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def fsync_file(path: Path) -> None:
+    """Make a file's bytes durable, whoever wrote them."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from oneseek_core import names
 from oneseek_core.api.base import ApiModel, DigestText, DnaText, Timestamp
 from oneseek_core.api.v1alpha1.common import Scores
-from oneseek_core.api.v1alpha1.model import BaseModelSource
+from oneseek_core.api.v1alpha1.model import BaseModelSource, Import
 from oneseek_core.api.v1alpha1.training_run import (
     AutoStop,
     AutoStopped,
@@ -68,6 +68,30 @@ class BaseImportReport(ApiModel):
     files: int
     versions: list[CertifiedVersion] = []
     current: DnaText | None = None
+
+
+class ImportRequest(ApiModel):
+    """Verify the version that `source` holds, and take it into `oneseek-certified/`.
+
+    `known` are the digests of versions that the model has or had: the name of one is never given to another.
+    """
+
+    models_root: str = names.MODELS_ROOT
+    source: Import
+    import_path: str = Field(default="/import", description="Where an image source's init container left the files.")
+    trusted_keys: str = Field(description="Folder of public keys, PEM, as *.pub or *.pem.")
+    family: str
+    base_name: str
+    base_digest: DigestText
+    known: dict[DnaText, DigestText] = {}
+
+
+class ImportReport(ApiModel):
+    """The version as it lies on the claim now; `already`: it lay there before, unchanged."""
+
+    version: CertifiedVersion
+    signed_by: str = Field(description="Hex SHA-256 of the public key that the signature fits.")
+    already: bool = False
 
 
 class DatasetInput(ApiModel):

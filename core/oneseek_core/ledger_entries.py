@@ -38,7 +38,17 @@ class Transition(ApiModel):
     """One step in a model's life, as the operator reports it. The same idempotency key is the same step."""
 
     type: Literal[
-        "train", "evaluate", "certify", "reject", "promote", "rollback", "quarantine", "release", "reset", "delete"
+        "train",
+        "evaluate",
+        "certify",
+        "import",
+        "reject",
+        "promote",
+        "rollback",
+        "quarantine",
+        "release",
+        "reset",
+        "delete",
     ]
     idempotency_key: str = Field(min_length=1, max_length=256)
     actor: Actor

@@ -58,6 +58,7 @@ CERTIFIED_DIR = "oneseek-certified"
 STAGING_DIR = ".staging"
 OWNER_MARKER = ".oneseek-owner.json"
 INCOMING_PREFIX = ".incoming-"
+IMPORT_PREFIX = ".import-"  # half-made like the former, but an import's: a run's certify Job leaves it alone
 BASE_MANIFEST = "oneseek-base.json"  # beside the base model's files: their digests, made at import
 MANIFEST = "manifest.json"  # in a certified folder: a SHA-256 per file
 TERMINATION_PATH = "/dev/termination-log"
@@ -84,6 +85,7 @@ BASE_MODEL_IMPORTED = "BaseModelImported"
 VERIFIED = "Verified"  # condition: what serves is what was certified, looked at on an interval
 RECORDS_AVAILABLE = "RecordsAvailable"  # condition: transitions reach the ledger
 TOKENS_ACCEPTED = "TokensAccepted"  # condition: the routes that change things can tell who asks
+IMPORTED = "Imported"  # condition: every entry of spec.imports lies on the claim as a version; also its reason
 CURRENT_PUBLISHED = "CurrentPublished"  # the CURRENT link on the claim points at what answers
 
 # Reasons of a model.
@@ -196,6 +198,12 @@ CONFIG_INVALID = "AdapterConfigInvalid"
 WEIGHTS_INVALID = "WeightsInvalid"  # a damaged or hostile safetensors header, or tensors that are no LoRA
 RANK_DIFFERS = "RankDiffers"  # configuration, metadata, tensors or request name another rank
 BASE_DIFFERS = "BaseModelDiffers"  # the version was trained on another base model
+
+# Reasons of imports; what is wrong with a version itself has one of the verifier's reasons.
+IMPORTING = "Importing"
+FAMILY_DIFFERS = "FamilyDiffers"  # a version of another family than the model's
+IMPORT_INVALID = "ImportInvalid"  # the source holds no version, or several, or may not be read
+IMPORT_FAILED = "ImportFailed"  # the Job failed in a way nothing names better
 
 # States of a version.
 STATE_CERTIFIED = "Certified"

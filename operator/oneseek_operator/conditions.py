@@ -10,7 +10,7 @@ from typing import Literal
 from oneseek_core import names
 from oneseek_core.api.base import Condition
 
-__all__ = ["Verdict", "conditions_for", "find", "timestamp"]
+__all__ = ["Verdict", "conditions_for", "conditions_with", "find", "timestamp"]
 
 _LIMIT = 1800  # characters of a message; sixteen of them stay far below the status limit
 
@@ -62,6 +62,16 @@ def conditions_for(
     if verdict.state == "Failed":
         wanted.append((names.STALLED, True, verdict.reason, verdict.message))
     return [_condition(item, old, generation, now) for item in [*wanted, *extra]]
+
+
+def conditions_with(
+    old: Sequence[Condition], item: tuple[str, bool, str, str] | None, *, generation: int, now: datetime
+) -> list[Condition]:
+    """The conditions as they are, but for one."""
+    if item is None:
+        return list(old)
+    new = _condition(item, old, generation, now)
+    return [*(condition for condition in old if condition.type != new.type), new]
 
 
 def _condition(item: tuple[str, bool, str, str], old: Sequence[Condition], generation: int, now: datetime) -> Condition:

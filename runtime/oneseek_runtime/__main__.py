@@ -37,6 +37,7 @@ JOBS = {
     "evaluate": "oneseek_runtime.evaluate.job:run",
     "certify": "oneseek_runtime.certify.job:run",
     "verify": "oneseek_runtime.verify.job:run",
+    "import": "oneseek_runtime.imports.job:run",
     "tree": "oneseek_runtime.tree.job:run",
 }
 # Run until told to stop; they have probes instead of a termination message.

@@ -14,7 +14,7 @@ from oneseek_core.dna import Dna
 from oneseek_core.errors import ArtifactError
 from oneseek_core.job_contract import CertifiedVersion
 
-__all__ = ["Certified", "certified_versions"]
+__all__ = ["Certified", "certified_versions", "read_certified"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Certified:
 
 def certified_versions(folder: Path) -> list[Certified]:
     """The versions in `oneseek-certified/`, newest first; folders that cannot be read as one are left out."""
-    found = [item for child in _folders(folder) if (item := _read(child))]
+    found = [item for child in _folders(folder) if (item := read_certified(child, child.name))]
     return sorted(found, key=lambda item: (item.dna.order, item.metadata.created_at, str(item.dna)), reverse=True)
 
 
@@ -45,16 +45,17 @@ def _scores(metadata: ArtifactMetadata) -> Scores | None:
     return Scores.model_validate(found) if found else None
 
 
-def _read(folder: Path) -> Certified | None:
+def read_certified(folder: Path, name: str) -> Certified | None:
+    """The version `name` that a folder holds; None where it cannot be read as that."""
     try:
-        dna = Dna.parse(folder.name)
+        dna = Dna.parse(name)
         metadata = ArtifactMetadata.from_bytes((folder / "metadata.json").read_bytes())
         digest = digest_bytes((folder / names.MANIFEST).read_bytes())
-        if metadata.dna != folder.name:
+        if metadata.dna != name:
             return None
         made_by = metadata.provenance
         version = CertifiedVersion(
-            dna=folder.name,
+            dna=name,
             digest=digest,
             created_at=metadata.created_at,
             run=made_by.run if made_by else None,

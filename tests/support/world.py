@@ -24,6 +24,8 @@ from oneseek_core.job_contract import (
     CertifyReport,
     CertifyRequest,
     EvaluateReport,
+    ImportReport,
+    ImportRequest,
     PrepareReport,
     ProbeAnswer,
     SidecarState,
@@ -63,6 +65,9 @@ class World:
         self.spooled: dict[str, int] = {}
         self.abandoned: dict[str, int] = {}
         self.scores: dict[str, float] = {}
+        self.importable: dict[str, CertifiedVersion] = {}
+        self.certified_before: dict[str, CertifiedVersion] = {}
+        self.on_claim: list[CertifiedVersion] = []
         self.tampered: set[str | None] = set()
         self.crash_at: int | None = None
         self.crash_after_effect = False
@@ -234,13 +239,21 @@ class World:
         facts = self.scores.get(name, 0.9)
         return Scores(questions=24, facts_contained=facts, exact=facts, loss=1.0)
 
+    def _imported(self, asked: ImportRequest) -> ImportReport:
+        """The version that the entry of spec.imports was said to hold."""
+        version = self.importable[asked.source.source]
+        return ImportReport(version=version, signed_by="f" * 64, already=version.dna in asked.known)
+
     def _report(self, job: Object) -> str:
         main = job["spec"]["template"]["spec"]["containers"][0]
         request = json.loads(next(item["value"] for item in main["env"] if item["name"] == names.REQUEST_ENV))
         match main["args"][0]:
             case "basemodel":
-                return success_message(BaseImportReport(digest=DIGEST, size_bytes=10, files=3))
+                found = BaseImportReport(digest=DIGEST, size_bytes=10, files=3, versions=self.on_claim)
+                return success_message(found)
             case "prepare":
+                if before := self.certified_before.get(request["run"]["name"]):
+                    return success_message(PrepareReport(already_certified=before))
                 dataset = {"name": "oneseek_identity_v1", "digest": DIGEST, "rows": 3}
                 heldout = {"heldout": dataset} if request.get("heldout") else {}
                 return success_message(
@@ -288,6 +301,8 @@ class World:
                 )
                 version = CertifiedVersion(dna=str(dna), digest=DIGEST, created_at=asked.created_at, run=asked.run.name)
                 return success_message(CertifyReport(version=version))
+            case "import":
+                return success_message(self._imported(ImportRequest.model_validate(request)))
             case "tree":
                 return '{"report":{}}'
         raise AssertionError(main["args"])

@@ -15,7 +15,7 @@ from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.ledger_entries import Actor, Subject, Transition
 from oneseek_operator.decide.versions import newest
 
-__all__ = ["OUTBOX_LIMIT", "outbox", "transitions"]
+__all__ = ["OUTBOX_LIMIT", "imported", "outbox", "transitions"]
 
 OUTBOX_LIMIT = 32
 _AUTOMATIC = Actor(name=names.FIELD_MANAGER, verified=True)
@@ -67,6 +67,11 @@ def _made(model: OneSeekModel, version: Version, runs: Sequence[TrainingRun], no
         _entry(kind, _subject(run, "TrainingRun"), f"{run.metadata.uid}/{kind}", version, now, reason=reason)
         for kind, reason in steps
     ]
+
+
+def imported(model: OneSeekModel, version: Version, key: str, now: datetime, *, reason: str) -> Transition:
+    """A version that was certified elsewhere was taken in; the Job that did it makes the key."""
+    return _entry("import", _subject(model, "OneSeekModel"), key, version, now, reason=reason)
 
 
 def _barred(model: OneSeekModel, version: Version, now: datetime) -> Transition:

@@ -22,7 +22,7 @@ from oneseek_operator.build import model as build
 from oneseek_operator.build import records as build_records
 from oneseek_operator.build.serving import Colour
 from oneseek_operator.conditions import Verdict, conditions_for, find
-from oneseek_operator.decide import ledger, retention, rollout, versions
+from oneseek_operator.decide import imports, ledger, retention, rollout, versions
 from oneseek_operator.decide.actions import (
     Action,
     Apply,
@@ -100,7 +100,7 @@ def _known(model: OneSeekModel, runs: tuple[TrainingRun, ...]) -> tuple[list[Ver
 
 def decide(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus]:
     """The next step."""
-    for step in (_claim, _keys, _identity, _records, _base_model):
+    for step in (_claim, _keys, _identity, _records, _base_model, _imports):
         if decision := step(seen, settings, now):
             return decision
     return _serving(seen, settings, now)
@@ -146,6 +146,8 @@ def _finish(
         extra.append((names.RECORDS_AVAILABLE, *recorded))
     if published:
         extra.append((names.CURRENT_PUBLISHED, *published))
+    if taken := imports.condition(seen.model, status, seen.jobs, seen.pods):
+        extra.append(taken)
     conditions = conditions_for(verdict, seen.model.status.conditions, generation=generation, now=now, extra=extra)
     status = fitted(status.model_copy(update={"conditions": conditions, "observed_generation": generation}))
     return Decision(status, before, after, again_after, events)
@@ -293,6 +295,10 @@ def _base_model(seen: Observed, settings: Settings, now: datetime) -> Decision[O
     return _finish(seen, verdict, now, status=status, again_after=0.0)
 
 
+def _imports(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+    return imports.step(seen.model, seen.jobs, seen.pods, settings, now)
+
+
 def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus]:
     model = seen.model
     known, missed = _known(model, seen.runs)
@@ -415,7 +421,7 @@ def _current_link(
         Delete("Job", item.name, item.uid) for item in jobs if item.name != wanted and item.state != "Running"
     )
     if job is None:
-        if any(item.state == "Running" for item in jobs):
+        if any(item.state == "Running" for item in jobs) or imports.at_work(model, seen.jobs, seen.pods):
             return stale, (False, "Moving", "waiting for the tree Job before this one"), 2.0
         made = Create(build.tree_job(model, settings, name=wanted, dna=dna))
         return (*stale, made), (False, "Moving", f"moving CURRENT to {dna or 'nothing'}"), None

@@ -408,6 +408,7 @@ def _certified(seen: Observed, version: CertifiedVersion, now: datetime, reason:
         now,
         dna=version.dna,
         digest=version.digest,
+        scores=seen.run.status.scores or version.scores,
         completed_at=timestamp(now),
         resolved=resolved,
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.common import HuggingFaceSource
 from oneseek_core.errors import JobError
-from oneseek_core.files import copy_hashing, digest_file
+from oneseek_core.files import copy_hashing, digest_file, fsync_file
 from oneseek_core.names import ExitCode
 from oneseek_runtime.basemodel.folder import wanted_files
 from oneseek_runtime.hub import Hub, HubError
@@ -47,7 +46,7 @@ def fetch_model(hub: Hub, source: HuggingFaceSource, target: Path) -> FileTable:
         table: FileTable = {}
         for name in wanted_files(snapshot.files):
             path = hub.download(snapshot, name, target)
-            _sync(path)
+            fsync_file(path)
             table[name] = digest_file(path)
             say("fetched", file=name, bytes=table[name][1])
     except HubError as error:
@@ -55,11 +54,3 @@ def fetch_model(hub: Hub, source: HuggingFaceSource, target: Path) -> FileTable:
         raise JobError(names.BASE_UNAVAILABLE, f"the base model cannot be fetched: {error}", code) from error
     shutil.rmtree(target / ".cache", ignore_errors=True)  # the library's notes on where the files came from
     return table
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

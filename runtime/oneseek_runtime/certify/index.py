@@ -15,10 +15,21 @@ __all__ = ["write_index"]
 def write_index(certified: Path) -> None:
     """Have the index list the folders that are there, oldest first; rewritten in one step, and only if it changes.
 
-    A version without a proof of its own goes by its folder's digest.
+    A run's certify Job and an import may end at the same moment. Each looks again after it has written, so whoever
+    writes last has seen what the other made.
     """
     for leftover in certified.glob(f".{PROOF}.tmp-*"):  # of an attempt that was killed
         leftover.unlink(missing_ok=True)
+    path = certified / PROOF
+    while True:
+        data = _listing(certified)
+        if path.is_file() and path.read_bytes() == data:
+            return
+        write_atomic(path, data)
+
+
+def _listing(certified: Path) -> bytes:
+    """The index's bytes. A version without a proof of its own goes by its folder's digest."""
     rows = []
     for item in reversed(certified_versions(certified)):
         proof = read_json(certified / item.version.dna / PROOF) or {}
@@ -31,7 +42,4 @@ def write_index(certified: Path) -> None:
                 "immutableHash": proof.get("immutable_hash") or item.version.digest,
             }
         )
-    data = canonical_json({"models": rows}) + b"\n"
-    path = certified / PROOF
-    if not path.is_file() or path.read_bytes() != data:
-        write_atomic(path, data)
+    return canonical_json({"models": rows}) + b"\n"

@@ -13,7 +13,7 @@ from oneseek_runtime.certify.keys import SigningKeys
 from oneseek_runtime.certify.layout import SIGNATURE
 from oneseek_runtime.certify.signature import Signed, check_signature, public_pem, sign
 
-__all__ = ["fresh_folder", "seal"]
+__all__ = ["fresh_folder", "publish", "seal"]
 
 
 def fresh_folder(certified: Path, run_uid: str) -> Path:
@@ -49,12 +49,17 @@ def seal(incoming: Path, name: str, table: dict[str, tuple[str, int]], keys: Sig
     write_synced(incoming / names.MANIFEST, manifest)
     if keys:
         write_synced(incoming / SIGNATURE, sign(signed, keys.signing_file))
+    publish(incoming, home)
+    return manifest
+
+
+def publish(incoming: Path, home: Path) -> None:
+    """Make the folder's names durable, as its files' bytes are already, and then give it its own in one step."""
     for folder in sorted((path for path in incoming.rglob("*") if path.is_dir()), reverse=True):
         fsync_dir(folder)
     fsync_dir(incoming)
     incoming.rename(home)
     fsync_dir(home.parent)
-    return manifest
 
 
 def _compare(home: Path, manifest: bytes, signed: Signed, keys: SigningKeys | None) -> None:

@@ -6,7 +6,7 @@ watching verifier and the plugin.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from oneseek_core import names
@@ -35,27 +35,27 @@ def verdict(check: Callable[[], VerifyReport]) -> VerifyReport:
         return VerifyReport(ok=False, reason=error.reason, message=error.message[:2000])
 
 
-def verify_folder(path: Path, expected: Expected, target: Path | None = None) -> VerifyReport:
+def verify_folder(path: Path, expected: Expected, target: Path | None = None, *, whole: bool = False) -> VerifyReport:
     """Make sure that `path` is the certified version that is expected, and leave what is loaded of it in `target`.
 
     The source is read once: what was hashed is what was written to `target`, and what every check looked at. `target`
-    (emptied first) holds the files of `LOADED`, or nothing after a refusal.
+    (emptied first) holds the files of `LOADED`, with `whole` all of the version, or nothing after a refusal.
 
     Raises:
         RefusedError: with the reason.
         OSError: `target` cannot be written.
     """
     if target is None:
-        return _verify(path, expected, {})
+        return _verify(path, expected)
     empty_folder(target)
     try:
-        return _verify(path, expected, {name: target / name for name in LOADED})
+        return _verify(path, expected, target, whole=whole)
     except BaseException:
         empty_folder(target)
         raise
 
 
-def _verify(path: Path, expected: Expected, copies: dict[str, Path]) -> VerifyReport:
+def _verify(path: Path, expected: Expected, target: Path | None = None, *, whole: bool = False) -> VerifyReport:
     if expected.require_signature and not expected.trusted.signing:
         raise RefusedError(names.TRUSTED_KEYS_INVALID, "a signature is required, but no EC P-256 key is trusted")
     dna = dna_of_folder(path.name, expected.dna)
@@ -66,7 +66,8 @@ def _verify(path: Path, expected: Expected, copies: dict[str, Path]) -> VerifyRe
         check_names(table)
         check_present(table, files, folders, signed=expected.require_signature)
         bundle = folder.read_small(SIGNATURE, LARGEST_HEAD) if SIGNATURE in files else None
-        heads = check_files(folder, table, copies={name: copies[name] for name in copies if name in table})
+        copies = _copies(table, target, whole=whole) if target else {}
+        heads = check_files(folder, table, copies=copies)
     metadata = check_contents(dna, table, heads, expected)
     signed_by = None
     if PROOF in table:
@@ -76,8 +77,10 @@ def _verify(path: Path, expected: Expected, copies: dict[str, Path]) -> VerifyRe
         signed = Signed(str(dna), digests | {names.MANIFEST: digest_bytes(manifest)})
         signed_by = check_model_signature(bundle, signed, expected.trusted)
         check_provenance(heads.get(PROVENANCE, b""), str(dna), table, metadata, expected.trusted)
-    if copies:
-        copies[names.MANIFEST].write_bytes(manifest)
+    if target is not None:
+        (target / names.MANIFEST).write_bytes(manifest)
+        if whole and bundle is not None:
+            (target / SIGNATURE).write_bytes(bundle)
     return VerifyReport(
         ok=True,
         reason=names.ARTIFACT_VERIFIED,
@@ -88,6 +91,14 @@ def _verify(path: Path, expected: Expected, copies: dict[str, Path]) -> VerifyRe
         files=len(table),
         bytes=sum(size for _, size in table.values()),
     )
+
+
+def _copies(table: Collection[str], target: Path, *, whole: bool) -> dict[str, Path]:
+    """Where which file is copied; the folders are made."""
+    copies = {name: target / name for name in table if whole or name in LOADED}
+    for copy in copies.values():
+        copy.parent.mkdir(exist_ok=True)
+    return copies
 
 
 def _read_manifest(folder: Folder, files: dict[str, int]) -> bytes:

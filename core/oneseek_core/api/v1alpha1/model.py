@@ -30,6 +30,7 @@ from oneseek_core.api.v1alpha1.common import (
 from oneseek_core.api.v1alpha1.model_status import (
     BaseModelStatus,
     Counters,
+    ImportOutcome,
     LedgerHead,
     OneSeekModelStatus,
     Quarantined,
@@ -45,6 +46,7 @@ __all__ = [
     "Counters",
     "Gate",
     "Import",
+    "ImportOutcome",
     "LedgerHead",
     "OneSeekModel",
     "OneSeekModelSpec",
@@ -213,7 +215,13 @@ class Import(ApiModel):
     """A certified version from elsewhere: exactly one of the two. Verified against `certification.trustedKeys` first."""
 
     model_config = ApiModel.model_config | {
-        "json_schema_extra": cel(("has(self.image) != has(self.path)", "set exactly one of image and path"))
+        "json_schema_extra": cel(
+            ("has(self.image) != has(self.path)", "set exactly one of image and path"),
+            (
+                "!has(self.path) || !(self.path + '/').startsWith('oneseek-certified/')",
+                "path lies in oneseek-certified, where versions are put by OneSeek alone; put the folder elsewhere on the claim",
+            ),
+        )
     }
 
     image: ImageReference | None = Field(
@@ -221,6 +229,11 @@ class Import(ApiModel):
         description="An image with the version's folder under /models, as `kubectl oneseek export` makes it.",
     )
     path: PathOnClaim | None = Field(default=None, description="A certified folder that lies on the model's claim.")
+
+    @property
+    def source(self) -> str:
+        """The entry in words; it is what tells entries apart."""
+        return f"image {self.image}" if self.image else f"path {self.path}"
 
 
 class Retention(ApiModel):

@@ -14,6 +14,7 @@ from oneseek_core.ledger_entries import Transition
 __all__ = [
     "BaseModelStatus",
     "Counters",
+    "ImportOutcome",
     "LedgerHead",
     "OneSeekModelStatus",
     "Quarantined",
@@ -78,6 +79,18 @@ class BaseModelStatus(ApiModel):
     size_bytes: int | None = Field(default=None, ge=0)
 
 
+class ImportOutcome(ApiModel):
+    """What became of an entry of spec.imports."""
+
+    source: str = Field(max_length=520, description="The entry: `image REFERENCE` or `path PATH`.")
+    state: Literal["Imported", "Refused"]
+    dna: DnaText | None = None
+    digest: DigestText | None = None
+    reason: str = Field(max_length=64)
+    message: str = Field(max_length=512)
+    job: str = Field(max_length=64, description="Uid of the Job that found it out.")
+
+
 class OneSeekModelStatus(ApiModel):
     """What is."""
 
@@ -92,6 +105,9 @@ class OneSeekModelStatus(ApiModel):
     selection: Selection | None = Field(default=None, description="What a rollback or promotion by hand chose.")
     counters: Counters = Counters()
     base_model: BaseModelStatus | None = None
+    imports: list[ImportOutcome] = Field(
+        default=[], max_length=8, description="What became of the entries of spec.imports."
+    )
     outbox: Annotated[
         list[Transition],
         Field(default=[], max_length=32, description="Transitions the ledger has not acknowledged yet."),
