@@ -7,7 +7,7 @@ DEV := PYTHONPATH=dev python3 -m oneseek_dev
 PY := .venv/bin/python
 TEST_CLUSTER := test
 
-.PHONY: help demo test unit lint chart-test cluster-test runtime-test dev-test manifests manifests-check cluster images url down prove bench venv requirements
+.PHONY: help demo test unit lint chart-test readers readers-test cluster-test runtime-test dev-test manifests manifests-check cluster images url down prove bench venv requirements
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -27,7 +27,7 @@ images: ## Build and push the images that changed
 down: ## Remove the demo and test clusters and everything of theirs
 	@$(DEV) --name demo down && $(DEV) --name $(TEST_CLUSTER) down
 
-test: venv lint unit chart-test dev-test runtime-test cluster-test ## All tests, on real pods
+test: venv lint unit chart-test readers-test dev-test runtime-test cluster-test ## All tests, on real pods
 
 lint: venv manifests-check ## Formatting, lint, types, import contracts
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
@@ -41,6 +41,12 @@ runtime-test: venv ## Training, engine, sidecar and records as real processes on
 chart-test: venv ## The chart, rendered by helm
 	@$(DEV) tools
 	$(PY) -m pytest tests/chart -q
+
+readers: venv ## Record the objects of every phase again, and docs/readers.md
+	PYTHONPATH=dev:tests $(PY) -m support.readers
+
+readers-test: venv ## What kstatus, kubectl, Helm, Flux and Argo CD make of every phase
+	$(PY) -m pytest tests/readers -q
 
 dev-test: venv ## The local cluster itself: up, kill, up, down, nothing left
 	$(PY) -m pytest tests/dev -q

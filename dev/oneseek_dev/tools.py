@@ -81,6 +81,15 @@ def tools_folder() -> Path:
     return cache_folder() / "bin" / f"tools-{_key('tools')}"
 
 
+def readers() -> Path:
+    """The program that reads objects as kstatus, kubectl, Helm, Flux and Argo CD do; built where it is not there yet."""
+    folder = cache_folder() / "bin" / f"readers-{_key('readers')}"
+    if not folder.exists():
+        with step("building the readers of status (about 2 minutes, once)"):
+            _build(folder, lambda part: _go_build("readers", ".", part / "readers"))
+    return folder / "readers"
+
+
 def _key(module: str) -> str:
     folder = checkout() / "dev" / module
     return key_of(KUBERNETES_VERSION, _HELM_VERSION, root=folder, paths=[folder])
