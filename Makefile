@@ -46,6 +46,7 @@ readers: venv ## Record the objects of every phase again, and docs/readers.md
 	PYTHONPATH=dev:tests $(PY) -m support.readers
 
 readers-test: venv ## What kstatus, kubectl, Helm, Flux and Argo CD make of every phase
+	@$(DEV) tools
 	$(PY) -m pytest tests/readers -q
 
 dev-test: venv ## The local cluster itself: up, kill, up, down, nothing left

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
 import pytest
+import yaml
 
+from support.gitops import APPS, built
+from support.kube import ROOT
 from support.phases import PHASES, Means, Phase
 from support.readers import BEGIN, DOCUMENT, END, ask, document, load, table
 from support.world import Object
@@ -112,3 +116,14 @@ def test_a_reset_without_the_word_is_refused_before_anything_is_sent() -> None:
 
 def test_nothing_to_release_is_said_and_not_sent() -> None:
     assert patch("model-serving", "release") == {"error": "nothing is in quarantine"}
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_kustomize_builds_the_examples_as_their_tests_take_them(environment: str) -> None:
+    command = [str(ROOT / ".local/bin/kubectl"), "kustomize", str(APPS / environment)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+    def order(item: Object) -> str:
+        return str(item["kind"])
+
+    assert sorted(yaml.safe_load_all(done.stdout), key=order) == sorted(built(environment), key=order)
