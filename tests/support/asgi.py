@@ -18,21 +18,44 @@ from starlette.types import ASGIApp
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+class _Server(uvicorn.Server):
+    """Ends as soon as it is told to: uvicorn's own looks ten times a second, and so do hundreds of tests."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None))
+        self.told = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self.told.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        async with asyncio.timeout(10):
+            while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - sets, no events
+                await asyncio.sleep(0.002)
+
+
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncIterator[str]:
     """Serve an app in this event loop; yields its URL."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None))
+        server = _Server(app)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         async with asyncio.timeout(10):
             while not server.started:  # noqa: ASYNC110 - uvicorn offers a flag, no event
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0.002)
         try:
             yield url
         finally:
-            server.should_exit = True
+            server.told.set()
             await task
 
 
