@@ -15,7 +15,21 @@ from oneseek_dev.shell import run
 COUNT = "100"
 PROOFS = {
     "The records service killed with SIGKILL under 8 writers": ["tests/records/test_records_crash.py", "-k", "killed"],
-    "Sealing killed with SIGKILL at every durable step": ["tests/hostile/test_sealing.py"],
+    "Two records services started at once: one writes": [
+        "tests/records/test_records_service.py",
+        "-k",
+        "two_processes",
+    ],
+    "Sealing killed with SIGKILL at random moments; its system calls traced": [
+        "tests/hostile/test_sealing_processes.py"
+    ],
+    "Sealing killed with SIGKILL, and out of room, at every durable step": ["tests/hostile/test_sealing.py"],
+    "More than 8,000 mutations of a ledger are found and located": ["tests/unit/core/test_ledger_audit.py"],
+    "Hostile artifacts are refused, for the right reason": [
+        "tests/hostile/test_hostile.py",
+        "tests/hostile/test_swaps.py",
+    ],
+    "Good artifacts are accepted": ["tests/hostile/test_good.py"],
 }
 
 
@@ -34,12 +48,13 @@ def main() -> int:
     commit = run(["git", "-C", root, "rev-parse", "--short", "HEAD"], check=False).strip()
     lines = [f"# Proofs of {today}", "", f"`make prove` at {commit}, count {COUNT}. {machine()}.", ""]
     lines += ["| proof | command | result | seconds |", "| --- | --- | --- | --- |"]
+    figures: list[str] = []
     failed = False
     for title, arguments in PROOFS.items():
         say(f"  … {title}")
         started = time.monotonic()
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", *arguments],
+            [sys.executable, "-m", "pytest", "-q", "-s", *arguments],
             cwd=root,
             env={**os.environ, "ONESEEK_PROVE_COUNT": COUNT},
             capture_output=True,
@@ -51,9 +66,10 @@ def main() -> int:
         say(f"    {closing}")
         words = " ".join(arguments)
         lines.append(f"| {title} | `pytest {words}` | {closing} | {time.monotonic() - started:.0f} |")
+        figures += [f"- {line.partition('proved: ')[2]}" for line in done.stdout.splitlines() if "proved: " in line]
     folder = root / "docs" / "proofs"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{today}.md").write_text("\n".join(lines) + "\n")
+    (folder / f"{today}.md").write_text("\n".join([*lines, "", *figures]).rstrip() + "\n")
     return 1 if failed else 0
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -120,26 +117,3 @@ def test_a_full_volume_at_any_step_leaves_nothing_and_the_rerun_succeeds(
     if at < SEALED:
         assert list(certified.iterdir()) == []
     check(certified, certify(staging, certified))
-
-
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed; the order is tested above, too")
-def test_the_kernel_sees_the_same_order(staging: Path, certified: Path, tmp_path: Path) -> None:
-    log = tmp_path / "trace"
-    keys = str(shared_keys().private)
-    call = ["strace", "-f", "-y", "-e", "trace=fsync,rename", "-o", str(log)]
-    done = subprocess.run(
-        [*call, sys.executable, "-m", "oneseek_runtime", "certify"],
-        env=environment(
-            certify_request(staging, certified, signingKeysPath=keys), ONESEEK_TERMINATION_PATH=str(tmp_path / "t")
-        ),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if "ptrace" in done.stderr:
-        pytest.skip("the kernel does not let processes be traced here")
-    assert done.returncode == 0, done.stderr
-    lines = [line.split(None, 1)[1] for line in log.read_text().splitlines() if "fsync(" in line or "rename(" in line]
-    renamed = next(index for index, line in enumerate(lines) if line.startswith("rename(") and ".incoming-" in line)
-    assert sum("fsync(" in line for line in lines[:renamed]) == len(FILES) + 4
-    assert "oneseek-certified>" in lines[renamed + 1]

@@ -92,6 +92,7 @@ def test_no_acknowledged_entry_is_lost_when_it_is_killed_under_eight_writers(pla
         assert lines[: len(earlier)] == earlier
         assert writers.acknowledged.items() <= by_key(lines).items()
         assert len(writers.acknowledged) >= 40 * KILLS
+    sys.stdout.write(f"proved: {KILLS} kills, {len(writers.acknowledged)} entries acknowledged, all there, one chain\n")
 
 
 def test_many_requests_share_one_commit(place: Place) -> None:

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from oneseek_core.checkpoint import VerifierKey, parse_note
 from oneseek_core.ledger import parse_block
 from oneseek_core.merkle import leaf_hash, verify_consistency, verify_inclusion
 from oneseek_runtime.records.signing import is_signed_by
+from support.asgi import free_port, runtime, wait_for_port
 from support.ledgers import transition
 from support.records import Client, Place, Refused
 
@@ -203,6 +205,27 @@ def test_two_processes_at_once_one_writes_and_the_other_says_why_not(place: Plac
         sentence = start_and_fail(place, lockWaitSeconds=0.5, port=0)
         assert sentence.startswith(f"Locked: {place.data} is in use by process {first.pid} on ")
         assert place.client().append("a")[0]["appended"] is False
+
+
+def test_of_two_processes_started_at_the_same_moment_one_writes(place: Place, tmp_path: Path) -> None:
+    ports, logs = (free_port(), free_port()), (tmp_path / "one.log", tmp_path / "two.log")
+    with ExitStack() as stack:
+        both = [
+            stack.enter_context(runtime("records", place.environment(lockWaitSeconds=0.5, port=port), log))
+            for port, log in zip(ports, logs, strict=True)
+        ]
+        deadline = time.monotonic() + 60
+        while (ended := [process.poll() for process in both]).count(None) == 2:
+            assert time.monotonic() < deadline, "both go on"
+            time.sleep(0.02)
+        loser = ended.index(1)
+        writer = 1 - loser
+        assert f"Locked: {place.data} is in use by process {both[writer].pid} on " in logs[loser].read_text()
+        wait_for_port(both[writer], ports[writer], logs[writer], within=30)
+        client = Client(ports[writer])
+        assert client.append("a")[0]["appended"] is True
+        assert len(client.audited()) == 2
+        client.close()
 
 
 def test_a_second_process_that_waits_takes_over_when_the_first_dies(place: Place) -> None:
