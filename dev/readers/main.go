@@ -4,7 +4,7 @@
 //
 // Objects come as JSON lines on standard input, verdicts leave as JSON lines in the same order:
 //
-//	readers --argocd-cm argocd-cm.yaml --flux kustomization.yaml < objects.jsonl
+//	readers --argocd-cm argocd-cm.yaml --flux kustomization.yaml --crds crds < objects.jsonl
 //
 // A line may also be {"action": NAME, "parameters": {...}, "object": {...}}: the answer is then what Argo CD would patch.
 package main
@@ -37,6 +37,7 @@ type report struct {
 	Flux        verdict  `json:"flux"`        // with the expressions given
 	Argo        verdict  `json:"argo"`
 	Actions     []action `json:"actions"`
+	Columns     []column `json:"columns"` // what `kubectl get` shows
 }
 
 type line struct {
@@ -48,27 +49,38 @@ type line struct {
 func main() {
 	argocd := flag.String("argocd-cm", "", "the argocd-cm ConfigMap with health scripts and actions")
 	flux := flag.String("flux", "", "a Flux Kustomization with healthCheckExprs")
+	crds := flag.String("crds", "", "the folder of the CustomResourceDefinitions")
 	flag.Parse()
-	if err := run(*argocd, *flux); err != nil {
+	if err := run(*argocd, *flux, *crds); err != nil {
 		fmt.Fprintln(os.Stderr, "readers:", err)
 		os.Exit(1)
 	}
 }
 
-func run(argocdPath, fluxPath string) error {
-	argo, err := readArgo(argocdPath)
-	if err != nil {
+// readers is all that is configured.
+type readers struct {
+	argo *argoCD
+	flux fluxChecks
+	rows printers
+}
+
+func run(argocdPath, fluxPath, crdsPath string) error {
+	known := &readers{}
+	var err error
+	if known.argo, err = readArgo(argocdPath); err != nil {
 		return err
 	}
-	flux, err := readFlux(fluxPath)
-	if err != nil {
+	if known.flux, err = readFlux(fluxPath); err != nil {
+		return err
+	}
+	if known.rows, err = readCRDs(crdsPath); err != nil {
 		return err
 	}
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, longestLine)
 	out := json.NewEncoder(os.Stdout)
 	for lines.Scan() {
-		answer, err := answerTo(lines.Bytes(), argo, flux)
+		answer, err := known.answerTo(lines.Bytes())
 		if err != nil {
 			return err
 		}
@@ -79,7 +91,7 @@ func run(argocdPath, fluxPath string) error {
 	return lines.Err()
 }
 
-func answerTo(text []byte, argo *argoCD, flux fluxChecks) (any, error) {
+func (known *readers) answerTo(text []byte) (any, error) {
 	asked := line{}
 	if err := json.Unmarshal(text, &asked); err != nil {
 		return nil, err
@@ -93,12 +105,12 @@ func answerTo(text []byte, argo *argoCD, flux fluxChecks) (any, error) {
 		return nil, err
 	}
 	if asked.Action != "" {
-		return argo.act(object, asked.Action, asked.Parameters), nil
+		return known.argo.act(object, asked.Action, asked.Parameters), nil
 	}
-	return readAll(context.Background(), object, argo, flux)
+	return known.readAll(context.Background(), object)
 }
 
-func readAll(ctx context.Context, object *unstructured.Unstructured, argo *argoCD, flux fluxChecks) (*report, error) {
+func (known *readers) readAll(ctx context.Context, object *unstructured.Unstructured) (*report, error) {
 	out := &report{}
 	var err error
 	if out.Kstatus, err = kstatusOf(object); err != nil {
@@ -113,12 +125,15 @@ func readAll(ctx context.Context, object *unstructured.Unstructured, argo *argoC
 	if out.Helm3, err = helm3(ctx, object); err != nil {
 		return nil, err
 	}
-	if out.Flux, err = flux.of(ctx, object); err != nil {
+	if out.Flux, err = known.flux.of(ctx, object); err != nil {
 		return nil, err
 	}
-	if out.Argo, err = argo.health(object); err != nil {
+	if out.Argo, err = known.argo.health(object); err != nil {
 		return nil, err
 	}
-	out.Actions, err = argo.discover(object)
+	if out.Columns, err = known.rows.of(ctx, object); err != nil {
+		return nil, err
+	}
+	out.Actions, err = known.argo.discover(object)
 	return out, err
 }

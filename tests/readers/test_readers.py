@@ -57,6 +57,30 @@ def test_the_table_in_the_documentation_is_this_one(verdicts: Verdicts) -> None:
     assert document(text, table(PHASES, list(verdicts.values()))) == text, "run `make readers` and commit"
 
 
+def columns(said: dict[str, Any]) -> dict[str, str]:
+    """The cells of `kubectl get -o wide`."""
+    return {item["name"]: item["value"] for item in said["columns"]}
+
+
+def test_kubectl_get_tells_the_story(verdicts: Verdicts) -> None:
+    rolling = columns(verdicts["model-rolling-out"])
+    assert (rolling["Ready"], rolling["Reason"], rolling["Doing"]) == ("True", "BaseModelServing", "RollingOut")
+    assert rolling["Candidate"].startswith("OneSeek-7B-Zero.v1.0.")
+    idle = columns(verdicts["model-serving"])
+    assert (idle["Current"][:20], idle["Doing"], idle["Stalled"]) == ("OneSeek-7B-Zero.v1.0", "", "")
+    assert columns(verdicts["model-template-unschedulable"])["Stalled"] == "Unschedulable"
+    assert "in quarantine" in columns(verdicts["model-quarantined"])["Message"]
+    training = columns(verdicts["run-training"])
+    assert (training["State"], training["Progress"], training["Loss"], training["ETA"]) == (
+        "Training",
+        "40",
+        "1.25",
+        "90",
+    )
+    assert columns(verdicts["run-out-of-memory"])["State"] == "OutOfMemory"
+    assert columns(verdicts["run-certified"])["DNA"].startswith("OneSeek-7B-Zero.v1.0.")
+
+
 # -- Argo CD's actions ---------------------------------------------------------------------------------------------------
 
 

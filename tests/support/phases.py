@@ -72,6 +72,8 @@ async def record(phase: Phase) -> Object:
     world = await phase.bring_about()
     found = copy.deepcopy(world.objects[phase.key])
     found["metadata"].pop("resourceVersion")
+    if phase.key[0] == "TrainingRun":
+        found["spec"].setdefault("type", "Major")  # as the schema does
     found["metadata"]["uid"] = f"uid-of-{phase.key[2]}"
     status = found.get("status", {})
     for name in ("outbox", "ledger", "counters", "jobs"):

@@ -26,6 +26,7 @@ GOLDEN = ROOT / "tests/golden/phases"
 DOCUMENT = ROOT / "docs/readers.md"
 ARGOCD = ROOT / "examples/gitops/argocd/argocd-cm.yaml"
 FLUX = ROOT / "examples/gitops/flux/clusters/prod/oneseek.yaml"
+CRDS = ROOT / "crds"
 BEGIN, END = "<!-- table: written by `make readers` -->", "<!-- end of table -->"
 _TIMEOUT = 120
 
@@ -58,7 +59,7 @@ def program() -> Path:
 def ask(lines: Iterable[Object]) -> list[dict[str, Any]]:
     """What the program answers to each line."""
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    command = [str(program()), "--argocd-cm", str(ARGOCD), "--flux", str(FLUX)]
+    command = [str(program()), "--argocd-cm", str(ARGOCD), "--flux", str(FLUX), "--crds", str(CRDS)]
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
     if done.returncode:
         raise AssertionError(done.stderr)
@@ -92,7 +93,23 @@ def table(phases: Sequence[Phase], verdicts: Sequence[dict[str, Any]]) -> str:
             ]
             out.append("| " + " | ".join(cells) + " |")
         out.append("")
-    return "\n".join(out)
+    return "\n".join([*out, *_columns(phases, verdicts)])
+
+
+def _columns(phases: Sequence[Phase], verdicts: Sequence[dict[str, Any]]) -> list[str]:
+    """What `kubectl get` prints in each phase, as the API server makes its rows."""
+    out = []
+    for kind in ("OneSeekModel", "TrainingRun"):
+        rows = []
+        for phase, said in zip(phases, verdicts, strict=True):
+            if phase.key[0] == kind:
+                shown = [item for item in said["columns"] if not item["wide"] and item["name"] != "Age"]
+                rows.append({item["name"].upper(): item["value"] for item in shown} | {"NAME": phase.slug})
+        cells = [list(rows[0]), *(list(row.values()) for row in rows)]
+        widths = [max(len(row[place]) for row in cells) for place in range(len(cells[0]))]
+        lines = ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
+        out += [f"### `kubectl get {kind.lower()}s`", "", "```", *(line.rstrip() for line in lines), "```", ""]
+    return out
 
 
 def document(text: str, new_table: str) -> str:

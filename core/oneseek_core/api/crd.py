@@ -12,6 +12,9 @@ from oneseek_core.api.v1alpha1.training_run import TrainingRunSpec, TrainingRunS
 __all__ = ["definitions"]
 
 _READY_REASON = ".status.conditions[?(@.type=='Ready')].reason"
+_MESSAGE = ".status.conditions[?(@.type=='Ready')].message"
+_UNDER_WAY = ".status.conditions[?(@.type=='Reconciling')].reason"
+_STALLED = ".status.conditions[?(@.type=='Stalled')].reason"
 
 
 def definitions() -> dict[str, dict[str, Any]]:
@@ -26,6 +29,12 @@ def definitions() -> dict[str, dict[str, Any]]:
             _column("Candidate", ".status.candidate.dna", priority=1),
             _column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
             _column("Reason", _READY_REASON),
+            _column("Doing", _UNDER_WAY, description="What is under way, beside what answers"),
+            _column("Stalled", _STALLED, priority=1, description="What needs a person"),
+            _column("Pin", ".spec.version", priority=1, description="The version that Git names; auto: the newest"),
+            _column("Previous", ".status.previous.dna", priority=1),
+            _column("Strategy", ".spec.promotion.strategy", priority=1),
+            _column("Message", _MESSAGE, priority=1),
         ],
         scale={
             "specReplicasPath": ".spec.serving.replicas",
@@ -48,6 +57,9 @@ def definitions() -> dict[str, dict[str, Any]]:
             _column("Loss", ".status.progress.loss", kind="number"),
             _column("ETA", ".status.progress.etaSeconds", kind="integer", description="Seconds of training left"),
             _column("DNA", ".status.dna"),
+            _column("Model", ".spec.modelRef.name", priority=1),
+            _column("Attempts", ".status.attempts", kind="integer", priority=1),
+            _column("Message", _MESSAGE, priority=1),
         ],
         rules=[_name_rule(52), *_frozen_rules()],
     )
