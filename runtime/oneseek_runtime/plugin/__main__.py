@@ -31,6 +31,10 @@ VERBS = {
     "status": ("oneseek_runtime.plugin.verbs.status", "one model: conditions, pods, versions, runs"),
     "verify": ("oneseek_runtime.plugin.verbs.verify", "is it what was certified? exit 0 only if it is"),
     "history": ("oneseek_runtime.plugin.verbs.history", "what happened, and what answered when"),
+    "export": (
+        "oneseek_runtime.plugin.verbs.export",
+        "a certified version as an OCI image layout, for another cluster",
+    ),
     "audit": ("oneseek_runtime.plugin.verbs.audit", "was the ledger tampered with? exit 0 only if it was not"),
 }
 _EPILOG = "Exit codes: 0 shown, verified, clean; 1 not verified, not clean; 2 wrong usage, or something cannot be read."

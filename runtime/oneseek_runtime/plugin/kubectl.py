@@ -10,7 +10,7 @@ import shlex
 import subprocess
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from oneseek_runtime.plugin.errors import KubectlError
 
@@ -74,16 +74,26 @@ class Kubectl:
         # The namespace comes last and wins: the object was found there, whatever the flags said.
         return self._run(["exec", f"--namespace={namespace}", target, "-c", container, "--", *command])
 
-    def _run(self, arguments: Sequence[str]) -> bytes:
+    def stream(self, target: str, container: str, command: Sequence[str], file: IO[bytes], *, namespace: str) -> None:
+        """As `execute`, into a file: what is too large to hold in memory.
+
+        Raises:
+            KubectlError: as `execute`; the file then holds whatever came before.
+        """
+        self._run(["exec", f"--namespace={namespace}", target, "-c", container, "--", *command], file)
+
+    def _run(self, arguments: Sequence[str], file: IO[bytes] | None = None) -> bytes:
         command = [*self._program, *self._flags, *arguments]
         try:
-            done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - the user's own program
+            done = subprocess.run(  # noqa: S603 - the user's own program
+                command, stdout=file or subprocess.PIPE, stderr=subprocess.PIPE, check=False
+            )
         except OSError as error:
             sentence = f"{self._program[0]} cannot be run ({error.strerror}); install kubectl or set KUBECTL"
             raise KubectlError(sentence) from error
         if done.returncode:
             raise KubectlError(_sentence(done.stderr.decode(errors="replace"), done.returncode, arguments))
-        return done.stdout
+        return done.stdout or b""
 
 
 def _sentence(stderr: str, code: int, arguments: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ from oneseek_runtime.verify.expected import Expected
 from oneseek_runtime.verify.folder import verdict, verify_folder
 from oneseek_runtime.verify.trust import TrustedKeys, trusted_keys
 
-__all__ = ["add_arguments", "judge_condition", "judge_pods", "run"]
+__all__ = ["add_arguments", "judge_condition", "judge_pods", "keys_of", "run"]
 
 _CONTAINER = "watch"
 _IN_POD = ("python", "-m", "oneseek_runtime.plugin.inpod", "verify")
@@ -72,7 +72,7 @@ def _folder(call: Call, path: Path) -> Answer:
     keys, digest = _keys(arguments.key), arguments.digest
     if arguments.model:
         model = reading.read_model(call.kubectl, arguments.model)
-        keys = _with(keys, _keys_of(call, model))
+        keys = _with(keys, keys_of(call, model))
         known = next((item.digest for item in model.status.versions if item.dna == path.name), None)
         if known is None:
             raise CannotTellError(f"{model.metadata.name} knows no version {path.name}; give --key instead of --model")
@@ -106,7 +106,12 @@ def _keys(paths: Sequence[str]) -> TrustedKeys:
     return found
 
 
-def _keys_of(call: Call, model: ModelView) -> TrustedKeys:
+def keys_of(call: Call, model: ModelView) -> TrustedKeys:
+    """The public keys that the model's own verifiers trust.
+
+    Raises:
+        CannotTellError: they cannot be read.
+    """
     name, namespace = f"{model.metadata.name}-trusted-keys", model.metadata.namespace
     found = call.kubectl.get(f"configmap/{name}", f"--namespace={namespace}").get("data", {})
     with TemporaryDirectory() as home:
