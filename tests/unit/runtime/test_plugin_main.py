@@ -159,6 +159,6 @@ def test_the_condition_of_what_serves_is_told_with_its_version(cluster: Cluster)
 
 
 def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    for verb in ("list", "status", "verify", "history", "audit"):
+    for verb in ("list", "status", "verify", "export", "history", "audit"):
         assert main([verb, "--help"], {}) == 0
         assert "Exit codes: 0 shown, verified, clean" in " ".join(capsys.readouterr().out.split())

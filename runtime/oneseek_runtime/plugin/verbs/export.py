@@ -36,7 +36,7 @@ _ABOUT = """
 Writes the certified version as an OCI image layout: one layer with the folder under models/<DNA>, the same digests
 whenever and wherever it is exported. The signature is checked with the model's trusted keys before anything is written.
 
-Push it:        skopeo copy oci:DIR docker://REGISTRY/versions:v1       (or buildah push, crane push)
+Push it:        skopeo copy --preserve-digests oci:DIR docker://REGISTRY/versions:v1      (or buildah push, crane push)
 Import it:      spec.imports: [{image: REGISTRY/versions@sha256:...}]   on the other model, whose
                 spec.certification.trustedKeys name the key that signed: kubectl get configmap MODEL-trusted-keys -o yaml
 
