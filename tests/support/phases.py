@@ -311,6 +311,29 @@ async def _impossible_template(world: World) -> World:
     return world
 
 
+IMPORTS = [{"image": "registry.example/versions:v3"}]
+IMPORT_JOB = "zero-import-" + names.short_hash(f"image {IMPORTS[0]['image']}")
+
+
+@_phase("model-taking-in", "a version of `spec.imports` is being taken in", Means.UNDER_WAY, answers=True)
+async def _() -> World:
+    world = await _world(model_manifest(), hold=IMPORT_JOB)
+    world.apply_as_user(model_manifest(imports=IMPORTS))
+    await settle(world)
+    return world
+
+
+@_phase("model-import-refused", "a version of `spec.imports` is refused", Means.NEEDS_A_PERSON, answers=True)
+async def _() -> World:
+    world = await _world(model_manifest())
+    world.job_failures[IMPORT_JOB] = failed(
+        names.SIGNATURE_UNTRUSTED, "made with the key 0a1b…, which is not trusted", 15
+    )
+    world.apply_as_user(model_manifest(imports=IMPORTS))
+    await settle(world)
+    return world
+
+
 @_phase(
     "model-records-away", "a promotion waits for the ledger; the old version answers", Means.UNDER_WAY, answers=True
 )

@@ -8,6 +8,7 @@ promotion by hand decides about it. A refusal is told and changes nothing else: 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from oneseek_core import names
@@ -15,14 +16,14 @@ from oneseek_core.api.v1alpha1.model import Import, ImportOutcome, OneSeekModel,
 from oneseek_core.job_contract import ImportReport, parse_report
 from oneseek_core.ledger_entries import Transition
 from oneseek_operator.build import imports as build
-from oneseek_operator.conditions import conditions_with
+from oneseek_operator.conditions import Verdict, conditions_with
 from oneseek_operator.decide import ledger, versions
 from oneseek_operator.decide.actions import Create, Decision, Delete
-from oneseek_operator.decide.jobs import Trouble, failure_of, report_text, waiting_trouble
+from oneseek_operator.decide.jobs import Trouble, failure_of, lasts, report_text, waiting_trouble
 from oneseek_operator.decide.views import JobView, PodView, mine
 from oneseek_operator.settings import Settings
 
-__all__ = ["at_work", "condition", "step"]
+__all__ = ["at_work", "condition", "step", "unfinished"]
 
 _LONGEST = 512  # characters of an outcome's message
 _HOUR = build.DEADLINE_SECONDS // 3600
@@ -70,11 +71,31 @@ def condition(
         )
         return (names.IMPORTED, False, row.reason, f"{row.source} is refused: {row.message}{hint}{others}")
     if waiting:
-        trouble = next((item for one in waiting if (item := waiting_trouble(pods, build.job_name(model, one)))), None)
+        trouble = _waits_for(model, waiting, pods)
         why = trouble or Trouble(names.IMPORTING, f"importing {waiting[0].source}")
         return (names.IMPORTED, False, why.reason, why.message)
     dnas = ", ".join(str(row.dna) for row in status.imports)
     return (names.IMPORTED, True, names.IMPORTED, f"on the claim, with signatures that are trusted: {dnas}")
+
+
+def _waits_for(model: OneSeekModel, entries: Sequence[Import], pods: Sequence[PodView]) -> Trouble | None:
+    return next((item for one in entries if (item := waiting_trouble(pods, build.job_name(model, one)))), None)
+
+
+def unfinished(
+    verdict: Verdict, model: OneSeekModel, told: tuple[str, bool, str, str], pods: Sequence[PodView], now: datetime
+) -> Verdict:
+    """A model that answers and has nothing else in hand is not done while an import is not; a refused one needs a person."""
+    _, imported, reason, message = told
+    if imported or verdict.state != "Ready" or verdict.progress is not None:
+        return verdict
+    done = {row.source for row in model.status.imports if row.state == "Imported"}
+    trouble = _waits_for(model, [entry for entry in model.spec.imports if entry.source not in done], pods)
+    refused = {row.source for row in model.status.imports if row.state == "Refused"}
+    stuck = any(entry.source in refused for entry in model.spec.imports) or (
+        trouble is not None and lasts(trouble, now)
+    )
+    return replace(verdict, progress=(reason, message), stuck=stuck)
 
 
 class _Found:

@@ -148,6 +148,7 @@ def _finish(
         extra.append((names.CURRENT_PUBLISHED, *published))
     if taken := imports.condition(seen.model, status, seen.jobs, seen.pods):
         extra.append(taken)
+        verdict = imports.unfinished(verdict, seen.model.model_copy(update={"status": status}), taken, seen.pods, now)
     conditions = conditions_for(verdict, seen.model.status.conditions, generation=generation, now=now, extra=extra)
     status = fitted(status.model_copy(update={"conditions": conditions, "observed_generation": generation}))
     return Decision(status, before, after, again_after, events)
