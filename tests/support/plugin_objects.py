@@ -1,7 +1,8 @@
 """A cluster for the plugin's tests: objects as an API server returned them, behind a `kubectl` that is a real program.
 
-The program answers `get` from a file of objects and runs what `exec` asks for as a process of its own, with the
-container's environment: a working simulator, so that what the plugin runs in pods runs here too.
+The program (`plugin_kubectl`) answers `get` from a file of objects, writes annotations and patches into it, has an
+operator that answers requests, and runs what `exec` asks for as a process of its own, with the container's environment:
+a working simulator, so that what the plugin runs in pods runs here too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from oneseek_core.ledger_entries import query_content
 from oneseek_runtime.plugin.__main__ import main
 from support.ledgers import transition
 
+_PROGRAM = Path(__file__).with_name("plugin_kubectl.py")
 REPOSITORY = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 3, 10, 12, 0, 0, tzinfo=UTC)
 ONE = "OneSeek-7B-Zero.v1.0.ensv.dsIdentity.88e5477b.13bb1cd8"
@@ -29,48 +31,6 @@ TWO = "OneSeek-7B-Zero.v2.0.ensv.dsCivicID-Identity.0f3c99aa.77d1e2b4"
 THREE = "OneSeek-7B-Zero.v3.0.sv.dsIdentity.5ad0c1f2.e09a4471"
 DIGESTS = {dna: f"sha256:{index}" + "0" * 63 for index, dna in enumerate((ONE, TWO, THREE), start=1)}
 BASE_DIGEST = "sha256:" + "b" * 64
-
-_PROGRAM = """\
-import json, os, sys
-with open(os.environ["FAKE_CLUSTER"]) as file: cluster = json.load(file)
-def fail(sentence):
-    print("Error from server " + sentence, file=sys.stderr); sys.exit(1)
-flags, words, command = {}, [], sys.argv[1:]
-inner = command[command.index("--") + 1:] if "--" in command else []
-command = command[:command.index("--")] if inner else command
-i = 0
-while i < len(command):
-    if command[i] in ("-o", "-c"): flags[command[i]] = command[i + 1]; i += 1
-    elif command[i].startswith("-"): flags[command[i].partition("=")[0]] = command[i].partition("=")[2]
-    else: words.append(command[i])
-    i += 1
-with open(os.environ["FAKE_CLUSTER"] + ".calls", "a") as file: file.write(json.dumps(sys.argv[1:]) + chr(10))
-namespace = flags.get("--namespace", "team")
-if words[0] == "exec":
-    found = cluster["containers"].get(words[1] + "/" + flags["-c"])
-    if found is None or namespace != "team": fail('(NotFound): pods "' + words[1] + '" not found')
-    if "says" in found: sys.stdout.write(found["says"]); sys.exit(0)
-    import subprocess
-    done = subprocess.run([sys.executable, *inner[1:]], env={**os.environ, **found["environment"]})
-    if done.returncode: print("command terminated with exit code %d" % done.returncode, file=sys.stderr)
-    sys.exit(done.returncode)
-kinds = {"oneseekmodels.oneseek.io": "OneSeekModel", "trainingruns.oneseek.io": "TrainingRun", "deployments": "Deployment",
-         "pods": "Pod", "configmap": "ConfigMap"}
-resources, _, name = words[1].partition("/")
-name = name or (words[2] if len(words) > 2 else "")
-if resources in cluster["forbidden"]: fail("(Forbidden): " + resources + " is forbidden: User cannot list it")
-wanted = [kinds[part] for part in resources.split(",")]
-labels = dict(pair.split("=") for pair in flags.get("--selector", "").split(",") if pair)
-found = [item for item in cluster["objects"] if item["kind"] in wanted
-         and ("--all-namespaces" in flags or item["metadata"]["namespace"] == namespace)
-         and labels.items() <= item["metadata"].get("labels", {}).items()]
-if name:
-    found = [item for item in found if item["metadata"]["name"] == name]
-    if not found: fail('(NotFound): %s "%s" not found' % (resources, name))
-    print(json.dumps(found[0]))
-else:
-    print(json.dumps({"kind": "List", "items": found}))
-"""
 
 
 @dataclass
@@ -82,15 +42,27 @@ class Cluster:
     objects: list[dict[str, Any]] = field(default_factory=list)
     containers: dict[str, dict[str, Any]] = field(default_factory=dict)
     forbidden: list[str] = field(default_factory=list)
+    logs: dict[str, list[str]] = field(default_factory=dict)
+    posts: dict[str, Any] = field(default_factory=dict)  # path: what the API server answers
+    whoami: str | None = "åsa@example.org"
+    operator: dict[str, Any] | None = None  # verb: how the operator answers; None: it does not run
+    conflicts: int = 0  # so many writes come too late
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
         """(exit code, stdout, stderr) of `kubectl oneseek ARGUMENTS`."""
-        told = {"objects": self.objects, "containers": self.containers, "forbidden": self.forbidden}
-        (self.home / "cluster.json").write_text(json.dumps(told))
+        self.save()
         self.capture.readouterr()  # what the test's own preparations said
         code = main(arguments, {**os.environ, "KUBECTL": str(self.program())})
         out, err = self.capture.readouterr()
+        self.objects = json.loads((self.home / "cluster.json").read_text())["objects"]
         return code, out, err
+
+    def save(self) -> None:
+        """Let the program see the cluster as it is here."""
+        told = {name: value for name, value in vars(self).items() if name not in ("home", "capture")}
+        written = self.home / "cluster.json.new"
+        written.write_text(json.dumps(told))
+        written.replace(self.home / "cluster.json")
 
     def json(self, *arguments: str) -> Any:
         """The document that the plugin prints with `-o json`."""
@@ -100,10 +72,9 @@ class Cluster:
         """The executable."""
         path = self.home / "kubectl"
         if not path.exists():
-            (self.home / "kubectl.py").write_text(_PROGRAM)
             paths = os.pathsep.join(str(REPOSITORY / part) for part in ("core", "runtime"))
             variables = f"FAKE_CLUSTER='{self.home}/cluster.json' PYTHONPATH='{paths}'"
-            path.write_text(f"#!/bin/sh\n{variables} exec '{sys.executable}' -S '{self.home}/kubectl.py' \"$@\"\n")
+            path.write_text(f"#!/bin/sh\n{variables} exec '{sys.executable}' -S '{_PROGRAM}' \"$@\"\n")
             path.chmod(0o755)
         return path
 

@@ -2,14 +2,13 @@
 
 Which module a verb needs is a string in a table, imported once it is chosen: verifying brings a cryptography library
 along, and `list` ought not to wait for it. A verb returns an answer or raises a sentence; here that becomes text,
-JSON or YAML on stdout, notes on stderr, and the exit code: 0 yes, 1 no, 2 cannot tell.
+JSON or YAML on stdout (`printing`), notes on stderr, and the exit code: 0 yes, 1 no, 2 cannot tell.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import os
 import sys
 import traceback
@@ -18,26 +17,34 @@ from datetime import UTC, datetime
 from types import ModuleType
 
 from oneseek_core.errors import OneSeekError
-from oneseek_runtime.plugin.answers import Answer, Call, Exit
+from oneseek_runtime.plugin.answers import Answers, Call, Exit
 from oneseek_runtime.plugin.kubectl import Kubectl
-from oneseek_runtime.plugin.text import printable
-from oneseek_runtime.plugin.yamltext import to_yaml
+from oneseek_runtime.plugin.printing import complain, show
 
 __all__ = ["main"]
 
 # verb: (module, what it answers)
+_VERBS = "oneseek_runtime.plugin.verbs"
 VERBS = {
-    "list": ("oneseek_runtime.plugin.verbs.listing", "every model, what answers, and which runs are under way"),
-    "status": ("oneseek_runtime.plugin.verbs.status", "one model: conditions, pods, versions, runs"),
-    "verify": ("oneseek_runtime.plugin.verbs.verify", "is it what was certified? exit 0 only if it is"),
-    "history": ("oneseek_runtime.plugin.verbs.history", "what happened, and what answered when"),
-    "export": (
-        "oneseek_runtime.plugin.verbs.export",
-        "a certified version as an OCI image layout, for another cluster",
-    ),
-    "audit": ("oneseek_runtime.plugin.verbs.audit", "was the ledger tampered with? exit 0 only if it was not"),
+    "list": (f"{_VERBS}.listing", "every model, what answers, and which runs are under way"),
+    "status": (f"{_VERBS}.status", "one model: conditions, pods, versions, runs"),
+    "promote": (f"{_VERBS}.promote", "let a version take over"),
+    "rollback": (f"{_VERBS}.rollback", "go back to the version before, to a named one, or to the base model"),
+    "release": (f"{_VERBS}.release", "take versions out of quarantine"),
+    "reset": (f"{_VERBS}.reset", "delete every version; the base model answers"),
+    "retry": (f"{_VERBS}.retry", "let a training run that failed go on"),
+    "pause": (f"{_VERBS}.pause", "suspend a model or a training run"),
+    "resume": (f"{_VERBS}.resume", "let a suspended model or training run go on"),
+    "verify": (f"{_VERBS}.verify", "is it what was certified? exit 0 only if it is"),
+    "history": (f"{_VERBS}.history", "what happened, and what answered when"),
+    "export": (f"{_VERBS}.export", "a certified version as an OCI image layout, for another cluster"),
+    "audit": (f"{_VERBS}.audit", "was the ledger tampered with? exit 0 only if it was not"),
 }
-_EPILOG = "Exit codes: 0 shown, verified, clean; 1 not verified, not clean; 2 wrong usage, or something cannot be read."
+_EPILOG = (
+    "Exit codes: 0 shown, verified, clean, done; 1 not verified, not clean, refused; 2 wrong usage, or something cannot"
+    " be read, or there was no outcome in time. Names without -n are in the namespace of your kubectl context, whose"
+    " rights are all that is used."
+)
 _FLAGS_WITH_VALUE = ("-n", "--namespace", "--context", "--kubeconfig", "-o", "--output")
 DEBUG_ENV = "ONESEEK_DEBUG"  # set: a defect of ours shows its traceback
 
@@ -45,6 +52,8 @@ DEBUG_ENV = "ONESEEK_DEBUG"  # set: a defect of ours shows its traceback
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
     """Answer one call; the result is the process's exit code."""
     told = list(sys.argv[1:] if arguments is None else arguments)
+    # A flag that may have a value, but never the next word: argparse has no such thing.
+    told = ["--wait=" if word == "--wait" else word for word in told]
     environment = os.environ if environment is None else environment
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -56,13 +65,13 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     except KeyboardInterrupt:
         return 130
     except ImportError as error:
-        _complain(f"a part of the plugin is not installed ({error}); pip install 'oneseek[sidecar]'")
+        complain(f"a part of the plugin is not installed ({error}); pip install 'oneseek[sidecar]'")
     except OneSeekError as error:
-        _complain(str(error))
+        complain(str(error))
     except Exception as error:  # noqa: BLE001 - the border: a defect of ours must not look like a verdict (1)
         if environment.get(DEBUG_ENV):
             traceback.print_exc()
-        _complain(f"a defect of the plugin: {type(error).__name__}: {error} ({DEBUG_ENV}=1 shows where)")
+        complain(f"a defect of the plugin: {type(error).__name__}: {error} ({DEBUG_ENV}=1 shows where)")
     return Exit.CANNOT_TELL
 
 
@@ -73,8 +82,8 @@ def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     parsed = parser.parse_args(arguments)
     if module is None:
         parser.error("a VERB is needed")
-    answer: Answer = module.run(Call(parsed, Kubectl.of(environment, parsed), datetime.now(UTC)))
-    return _show(answer, parsed.output)
+    answers: Answers = module.run(Call(parsed, Kubectl.of(environment, parsed), datetime.now(UTC)))
+    return show(answers, parsed.output)
 
 
 def _verb(arguments: Sequence[str]) -> str | None:
@@ -92,7 +101,7 @@ def _parser(verb: str | None, module: ModuleType | None) -> argparse.ArgumentPar
     """All verbs by name, the chosen one with its arguments; the common flags before or after it."""
     parser = argparse.ArgumentParser(
         prog="kubectl oneseek",
-        description="Ask OneSeek what is, what was, and whether it can be proved.",
+        description="Language models on Kubernetes: what is, what was, whether it can be proved, and what shall be.",
         epilog=_EPILOG,
     )
     _add_common(parser, first=True)
@@ -114,30 +123,6 @@ def _add_common(parser: argparse.ArgumentParser, *, first: bool) -> None:
     parser.add_argument(
         "-o", "--output", choices=("table", "json", "yaml"), default="table" if first else unset, help="how to print it"
     )
-
-
-def _show(answer: Answer, form: str) -> int:
-    """Print an answer. Who stops reading early (`| head`) still gets its exit code."""
-    for note in answer.notes:
-        _complain(note)
-    if form == "json":
-        text = json.dumps(answer.document, indent=2, ensure_ascii=False)
-    else:
-        text = to_yaml(answer.document) if form == "yaml" else answer.text
-    try:
-        print(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes once more at the end and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        _complain(f"the answer cannot be written: {error.strerror}")
-        return answer.code or Exit.CANNOT_TELL
-    return answer.code
-
-
-def _complain(sentence: str) -> None:
-    print(f"kubectl oneseek: {printable(sentence)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

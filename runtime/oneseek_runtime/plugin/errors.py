@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oneseek_core.errors import OneSeekError
 
-__all__ = ["CannotTellError", "KubectlError"]
+__all__ = ["CannotTellError", "ConflictError", "KubectlError", "NotFoundError"]
 
 
 class CannotTellError(OneSeekError):
@@ -13,3 +13,11 @@ class CannotTellError(OneSeekError):
 
 class KubectlError(CannotTellError):
     """kubectl is not there, or could not do what it was asked."""
+
+
+class ConflictError(KubectlError):
+    """Somebody else wrote the object between our reading and our writing."""
+
+
+class NotFoundError(KubectlError):
+    """The API server knows no such object."""

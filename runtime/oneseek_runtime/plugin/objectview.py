@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from oneseek_core import names
 from oneseek_runtime.plugin.errors import CannotTellError
 
-__all__ = ["ConditionView", "ObjectView", "StatusView", "View"]
+__all__ = ["ConditionView", "ObjectView", "RequestView", "StatusView", "View"]
 
 
 class View(BaseModel):
@@ -52,8 +52,10 @@ class MetaView(View):
     namespace: str = ""
     uid: str = ""
     generation: int = 0
+    resource_version: str = ""
     creation_timestamp: str = ""
     deletion_timestamp: str | None = None
+    annotations: dict[str, str] = {}
 
 
 class ConditionView(View):
@@ -66,11 +68,32 @@ class ConditionView(View):
     last_transition_time: str = ""
 
 
+class RequestView(View):
+    """The newest request and what became of it."""
+
+    id: str = ""
+    verb: str = ""
+    value: str = ""
+    dna: str | None = None
+    requested_by: str = ""
+    outcome: str = ""
+    reason: str = ""
+    message: str = ""
+    created_at: str = ""
+    completed_at: str | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether it is under way."""
+        return self.outcome == "Pending"
+
+
 class StatusView(View):
     """What both kinds' statuses have."""
 
     observed_generation: int = -1
     conditions: list[ConditionView] = []
+    request: RequestView | None = None
 
 
 class ObjectView(View):
@@ -84,6 +107,11 @@ class ObjectView(View):
 
     def _status(self) -> StatusView:
         raise NotImplementedError
+
+    @property
+    def request(self) -> RequestView | None:
+        """The newest request on the object."""
+        return self._status().request
 
     @property
     def seen(self) -> bool:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
-from oneseek_core import names
 from oneseek_runtime.plugin.answers import Call
 from oneseek_runtime.plugin.errors import CannotTellError
 from oneseek_runtime.plugin.kubectl import Kubectl
 from oneseek_runtime.plugin.views import ModelView, RunView
 
-__all__ = ["MODELS", "RUNS", "is_path", "model_name", "read_file", "read_model", "read_models", "read_runs"]
+__all__ = ["MODELS", "RUNS", "is_path", "model_name", "read_file", "read_model", "read_models", "read_run", "read_runs"]
 
-MODELS = f"{names.MODELS}.{names.GROUP}"
-RUNS = f"{names.TRAINING_RUNS}.{names.GROUP}"
+MODELS: Final = "oneseekmodels.oneseek.io"
+RUNS: Final = "trainingruns.oneseek.io"
 _KINDS = ("osm", "oneseekmodel", "oneseekmodels", MODELS)
 
 
@@ -40,6 +40,15 @@ def read_model(kubectl: Kubectl, name: str) -> ModelView:
         CannotTellError: it is not there or cannot be read.
     """
     return ModelView.parse(kubectl.get(MODELS, model_name(name)))
+
+
+def read_run(kubectl: Kubectl, name: str) -> RunView:
+    """The run.
+
+    Raises:
+        CannotTellError: it is not there or cannot be read.
+    """
+    return RunView.parse(kubectl.get(RUNS, model_name(name)))
 
 
 def read_models(call: Call, *more: str) -> list[ModelView]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Node", "bar", "number", "printable", "short", "table", "tree"]
+__all__ = ["Node", "bar", "cropped", "number", "printable", "short", "table", "tree"]
 
 _BAR_CELLS = 20
 
@@ -67,3 +68,23 @@ def short(digest: str) -> str:
     """Enough of a digest to tell it by."""
     prefix, separator, rest = digest.rpartition(":")
     return f"{prefix}{separator}{rest[:12]}"
+
+
+def cropped(text: str, *, columns: int, rows: int) -> list[str]:
+    """The lines, none wider than the terminal, no more than it has; a `…` says that something is missing."""
+    lines = [_fit(line, columns) for line in text.splitlines()]
+    rows = max(rows, 1)
+    return lines if len(lines) <= rows else [*lines[: rows - 1], f"… {len(lines) - rows + 1} more lines"[:columns]]
+
+
+def _fit(line: str, columns: int) -> str:
+    widths = [2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in line]
+    if sum(widths) <= columns:
+        return line
+    left, kept = columns - 1, []
+    for character, width in zip(line, widths, strict=True):
+        left -= width
+        if left < 0:
+            break
+        kept.append(character)
+    return "".join(kept) + "…"

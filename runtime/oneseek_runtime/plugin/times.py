@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from oneseek_runtime.plugin.errors import CannotTellError
 
-__all__ = ["age", "duration", "moment", "parse_time", "stamp"]
+__all__ = ["age", "duration", "moment", "parse_time", "seconds_of", "stamp"]
 
 _AGO = re.compile(r"(\d{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -31,6 +31,19 @@ def parse_time(text: str, now: datetime) -> datetime:
     if found > now:
         raise CannotTellError(f"{stamp(found)} lies ahead: it is {stamp(now)}")
     return found
+
+
+def seconds_of(text: str) -> float:
+    """How long `30s`, `5m`, `1h30m` or a bare number of seconds is.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if text.isdecimal() and len(text) < 8:
+        return float(text)
+    if not (parts := _AGO.findall(text)) or "".join(map("".join, parts)) != text:
+        raise ValueError(f"{text!r} is no duration")
+    return float(sum(int(count) * _SECONDS[unit] for count, unit in parts))
 
 
 def moment(text: str) -> datetime | None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from oneseek_core import names
 from oneseek_runtime.plugin.objectview import ObjectView, StatusView, View
 
-__all__ = ["LedgerView", "ModelView", "RunView", "ScoresView", "VersionView", "of_model"]
+__all__ = ["LedgerView", "ModelView", "RunView", "ScoreSetView", "ScoresView", "VersionView", "of_model"]
 
 
 class ScoreSetView(View):
@@ -57,6 +57,14 @@ class QuarantineView(View):
     since: str = ""
 
 
+class SelectionView(View):
+    """A person's standing choice of version; without a DNA it is the base model."""
+
+    verb: str = ""
+    dna: str | None = None
+    since: str = ""
+
+
 class LedgerView(View):
     """The ledger as the operator last saw it."""
 
@@ -75,6 +83,8 @@ class ModelSpecView(View):
     """What of a model's spec is shown."""
 
     family: str = ""
+    version: str = "auto"
+    suspend: bool = False
     base_model: BaseModelView = BaseModelView()
 
 
@@ -86,6 +96,7 @@ class ModelStatusView(StatusView):
     candidate: ReferenceView | None = None
     versions: list[VersionView] = []
     quarantine: list[QuarantineView] = []
+    selection: SelectionView | None = None
     base_model: BaseModelView | None = None
     outbox: list[dict[str, Any]] = []
     ledger: LedgerView | None = None
@@ -116,6 +127,7 @@ class RunSpecView(View):
 
     model_ref: ModelRefView
     type: str = ""
+    suspend: bool = False
 
 
 class ProgressView(View):
@@ -130,12 +142,28 @@ class ProgressView(View):
     updated_at: str = ""
 
 
+class LossPointView(View):
+    """A point of the loss curve."""
+
+    step: int
+    loss: float
+
+
+class AutoStoppedView(View):
+    """When and why a run stopped before its last epoch."""
+
+    step: int = 0
+    reason: str = ""
+
+
 class RunStatusView(StatusView):
     """A run's status."""
 
     started_at: str | None = None
     completed_at: str | None = None
     progress: ProgressView | None = None
+    losses: list[LossPointView] = []
+    auto_stopped: AutoStoppedView | None = None
     dna: str | None = None
     scores: ScoresView | None = None
     attempts: int = 0

@@ -54,7 +54,7 @@ def cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
         pytest.param("audit cut.jsonl --checkpoint saved", 1, "", id="cut"),
         pytest.param("audit cut.jsonl --own saved", 1, "", id="cut, by its own checkpoint"),
         pytest.param("", 2, "usage: kubectl oneseek", id="no verb"),
-        pytest.param("promote demo", 2, "invalid choice: 'promote'", id="unknown verb"),
+        pytest.param("demote demo", 2, "invalid choice: 'demote'", id="unknown verb"),
         pytest.param("list --at now", 2, "unrecognized arguments: --at now", id="unknown flag"),
         pytest.param("list -o wide", 2, "invalid choice: 'wide'", id="unknown output"),
         pytest.param("status", 2, "arguments are required: MODEL", id="no model"),

@@ -1,0 +1,34 @@
+"""`promote MODEL [DNA]`: let the version that waits, or a named one, take over."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from oneseek_core import names
+from oneseek_runtime.plugin.answers import Answer, Call
+from oneseek_runtime.plugin.asking import add_wait
+from oneseek_runtime.plugin.choosing import DNA_HELP, MODEL_HELP, choose
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """What `promote` takes."""
+    parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    parser.add_argument(
+        "version",
+        metavar="DNA",
+        nargs="?",
+        default=names.CANDIDATE,
+        help=f"{DNA_HELP}; unless named: the candidate, which has passed its probes and waits",
+    )
+    add_wait(parser)
+
+
+def run(call: Call) -> Answer:
+    """Ask for the promotion.
+
+    Raises:
+        CannotTellError: the model cannot be read or written.
+    """
+    return choose(call, "promote", names.CANDIDATE)

@@ -1,0 +1,28 @@
+"""`release MODEL DNA|all`: take a version, or all of them, out of quarantine."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from oneseek_core import names
+from oneseek_runtime.plugin.answers import Answer, Call
+from oneseek_runtime.plugin.asking import add_wait
+from oneseek_runtime.plugin.choosing import DNA_HELP, MODEL_HELP, choose
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """What `release` takes."""
+    parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    parser.add_argument("version", metavar="DNA|all", help=f"{DNA_HELP}; all: everything in quarantine")
+    add_wait(parser)
+
+
+def run(call: Call) -> Answer:
+    """Ask for the release.
+
+    Raises:
+        CannotTellError: the model cannot be read or written.
+    """
+    return choose(call, "release", names.ALL)

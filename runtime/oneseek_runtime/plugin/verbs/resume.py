@@ -1,0 +1,24 @@
+"""`resume MODEL|RUN`: let it go on (`spec.suspend`, written as the user)."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from oneseek_runtime.plugin.answers import Answer, Call
+from oneseek_runtime.plugin.suspending import add_target, suspend
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """What `resume` takes."""
+    add_target(parser)
+
+
+def run(call: Call) -> Answer:
+    """Set `spec.suspend`.
+
+    Raises:
+        CannotTellError: the object cannot be read or written.
+    """
+    return suspend(call, wanted=False)
