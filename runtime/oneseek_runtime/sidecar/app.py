@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, ExceptionHandler
 
-from oneseek_runtime.sidecar import endpoints, internal
+from oneseek_runtime.sidecar import endpoints, internal, model_endpoints
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.envelope import Envelope
 from oneseek_runtime.sidecar.errors import BadRequestError, BodyTooLargeError, ClientGoneError
@@ -60,6 +60,8 @@ def create_app(deps: Deps) -> ASGIApp:
         Route("/api/oqt/status", endpoints.status),
         Route("/api/models/certified", endpoints.certified),
         Route("/api/models/current", endpoints.current),
+        Route("/api/models/set-current", model_endpoints.set_current, methods=["POST"]),
+        Route("/api/models/reset", model_endpoints.reset, methods=["POST"]),
         Route("/health", endpoints.health),
         Route("/api/health", endpoints.api_health),
     ]

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from starlette.requests import Request
 
+from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.errors import EngineAnswerError, UpstreamError
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.settings import SidecarSettings
@@ -36,6 +37,7 @@ class Deps:
     settings: SidecarSettings
     engine: Engine
     lifecycle: Lifecycle
+    cluster: ClusterAccess = field(default_factory=ClusterAccess.none)
     open_connections: Callable[[], int] = lambda: 0
     monotonic: Callable[[], float] = time.monotonic
     started: float = field(default_factory=time.monotonic)

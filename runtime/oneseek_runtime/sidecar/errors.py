@@ -5,13 +5,21 @@ from __future__ import annotations
 from oneseek_core.errors import OneSeekError
 
 __all__ = [
+    "AccessDeniedError",
     "BadRequestError",
     "BodyTooLargeError",
     "ClientGoneError",
     "EngineAnswerError",
     "EngineBusyError",
     "EngineUnavailableError",
+    "KubeConflictError",
+    "KubeError",
+    "KubeExpiredError",
+    "KubeForbiddenError",
+    "KubeNotFoundError",
+    "KubeUnavailableError",
     "SettingsError",
+    "UnauthenticatedError",
     "UpstreamError",
 ]
 
@@ -46,3 +54,39 @@ class EngineBusyError(UpstreamError):
 
 class EngineAnswerError(UpstreamError):
     """The engine answered, but not with what the OpenAI API promises."""
+
+
+class UnauthenticatedError(OneSeekError):
+    """The request carries no token that the API server knows; `token_sent` tells a missing one from a bad one."""
+
+    def __init__(self, message: str, *, token_sent: bool) -> None:
+        super().__init__(message)
+        self.token_sent = token_sent
+
+
+class AccessDeniedError(OneSeekError):
+    """The token's owner may not do what the route does."""
+
+
+class KubeError(OneSeekError):
+    """Base of what the Kubernetes API can refuse; the sentence holds what it said."""
+
+
+class KubeUnavailableError(KubeError):
+    """The API server cannot be reached, is overloaded, or this process has no access to one."""
+
+
+class KubeForbiddenError(KubeError):
+    """The sidecar's own account may not do this."""
+
+
+class KubeNotFoundError(KubeError):
+    """There is no such object."""
+
+
+class KubeConflictError(KubeError):
+    """The object changed since it was read: read again."""
+
+
+class KubeExpiredError(KubeError):
+    """A watch cannot go on from where it stood: list again."""

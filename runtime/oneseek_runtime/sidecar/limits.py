@@ -47,6 +47,11 @@ ROUTERS = (
         exempt=frozenset({"/api/oqt/micro-train"}),
     ),
     Router(
+        limit=5,
+        refusal={"error": "Too many reset requests. Please try again later.", "retryAfter": 60},
+        paths=frozenset({"/api/models/reset"}),
+    ),
+    Router(
         limit=20,
         refusal={"error": "Too many requests. Please try again later.", "retryAfter": 60},
         paths=frozenset({"/api/models/current", "/api/models/set-current"}),

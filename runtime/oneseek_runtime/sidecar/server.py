@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
 from oneseek_runtime.log import say
+from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.app import create_app, create_internal_app
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.errors import SettingsError
+from oneseek_runtime.sidecar.kube import KubeClient
 from oneseek_runtime.sidecar.lifecycle import Lifecycle, until_drained
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
@@ -39,19 +41,25 @@ def run(environment: Mapping[str, str]) -> None:
     except SettingsError as error:
         sys.exit(str(error))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings))
+        runner.run(_serve(settings, environment))
 
 
-async def _serve(settings: SidecarSettings) -> None:
+async def _serve(settings: SidecarSettings, environment: Mapping[str, str]) -> None:
     loop = asyncio.get_running_loop()
     lifecycle = Lifecycle()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with OpenAIEngine(settings.serving.engine_url) as engine:
+    async with OpenAIEngine(settings.serving.engine_url) as engine, _cluster(settings, environment) as cluster:
         # The app needs the server's connections and the server its app: the app asks when it is asked.
         servers: list[_Server] = []
-        deps = Deps(settings, engine, lifecycle, open_connections=lambda: len(servers[0].server_state.connections))
+        deps = Deps(
+            settings,
+            engine,
+            lifecycle,
+            cluster=cluster,
+            open_connections=lambda: len(servers[0].server_state.connections),
+        )
         public = _Server(_config(create_app(deps), settings, settings.public_port))
         internal = _Server(_config(create_internal_app(deps), settings, settings.internal_port))
         servers.append(public)
@@ -72,6 +80,24 @@ async def _serve(settings: SidecarSettings) -> None:
         internal.should_exit = True
         await serving[1]
         stopping.cancel()
+
+
+@asynccontextmanager
+async def _cluster(settings: SidecarSettings, environment: Mapping[str, str]) -> AsyncGenerator[ClusterAccess, None]:
+    """The API server as our account sees it, with the mirror kept; nothing of it outside a pod."""
+    serving = settings.serving
+    client = KubeClient.in_pod(environment, namespace=serving.namespace, model=serving.model)
+    if client is None:
+        yield ClusterAccess.none()
+        return
+    async with client:
+        access = ClusterAccess.through(client, serving.model)
+        keeping = asyncio.create_task(access.mirror.keep())
+        try:
+            yield access
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
 
 
 class _Server(uvicorn.Server):

@@ -24,6 +24,8 @@ class SidecarSettings:
     internal_port: int = names.PORT_INTERNAL
     rate_limits: bool = True
     access_log: bool = False
+    request_seconds: float = 20.0
+    """How long an answer waits for what the operator makes of a request; then it is 202."""
     drain_minimum: float = 3.0
     """Accepting for so long after SIGTERM: every node must first learn that the pod is no endpoint any more."""
     drain_maximum: float = 20.0

@@ -1,0 +1,72 @@
+"""The wrapper of routes that change something: a Kubernetes token of audience `oneseek`, and RBAC. Reads are open."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from oneseek_core.actors import LEGACY_CLIENT
+from oneseek_core.job_contract import ServingSettings
+from oneseek_runtime.sidecar.deps import deps_of
+from oneseek_runtime.sidecar.errors import AccessDeniedError, KubeError, KubeForbiddenError, UnauthenticatedError
+from oneseek_runtime.sidecar.gate import Caller
+from oneseek_runtime.sidecar.kube import Access
+from oneseek_runtime.sidecar.responses import json_response
+
+__all__ = ["Caller", "needs", "to_create_runs", "to_patch_the_model"]
+
+Right = Callable[[ServingSettings], Access]
+Endpoint = Callable[[Request], Awaitable[Response]]
+Guarded = Callable[[Request, Caller], Awaitable[Response]]
+
+
+def to_patch_the_model(serving: ServingSettings) -> Access:
+    """Promote, reset, and whatever else a request annotation does."""
+    return Access("patch", "oneseekmodels", serving.model)
+
+
+def to_create_runs(_serving: ServingSettings) -> Access:
+    """Train."""
+    return Access("create", "trainingruns")
+
+
+def needs(right: Right) -> Callable[[Guarded], Endpoint]:
+    """Wrap an endpoint that changes something: it is called with the caller, or not at all."""
+
+    def wrap(endpoint: Guarded) -> Endpoint:
+        @wraps(endpoint)
+        async def guarded(request: Request) -> Response:
+            deps = deps_of(request)
+            serving = deps.settings.serving
+            if serving.auth == "Legacy":
+                return await endpoint(request, Caller(LEGACY_CLIENT))
+            header = request.headers.get("authorization")
+            try:
+                caller = await deps.cluster.gate.admit(header, right(serving), namespace=serving.namespace)
+            except UnauthenticatedError as error:
+                challenge = 'Bearer realm="oneseek"' + (', error="invalid_token"' if error.token_sent else "")
+                return _refused(401, str(error), {"WWW-Authenticate": challenge})
+            except AccessDeniedError as error:
+                return _refused(403, str(error))
+            except KubeForbiddenError:
+                return _refused(503, _NO_REVIEWS)
+            except KubeError as error:
+                return _refused(503, f"whose token it is cannot be asked now: {error}", {"Retry-After": "5"})
+            return await endpoint(request, caller)
+
+        return guarded
+
+    return wrap
+
+
+_NO_REVIEWS = (
+    "this sidecar may not review tokens: the operator is installed without cluster-scoped rights; use kubectl, or set"
+    " spec.serving.auth.mode: Legacy on the OneSeekModel"
+)
+
+
+def _refused(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
+    return json_response({"success": False, "error": sentence}, status=status, headers=headers)

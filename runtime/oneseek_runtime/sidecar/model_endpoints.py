@@ -1,0 +1,71 @@
+"""The routes that change which version answers: set-current and reset. They ask the operator and tell what it did."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from oneseek_core import names
+from oneseek_runtime.sidecar import model_wire
+from oneseek_runtime.sidecar.asking import Outcome, Wish, ask
+from oneseek_runtime.sidecar.auth import Caller, needs, to_patch_the_model
+from oneseek_runtime.sidecar.deps import Deps, deps_of
+from oneseek_runtime.sidecar.endpoints import while_connected
+from oneseek_runtime.sidecar.errors import KubeError, KubeUnavailableError
+from oneseek_runtime.sidecar.responses import json_response, read_object
+from oneseek_runtime.sidecar.versions import certified_folders
+
+__all__ = ["reset", "set_current"]
+
+
+@needs(to_patch_the_model)
+async def set_current(request: Request, caller: Caller) -> Response:
+    """POST /api/models/set-current: promote a certified version, newer or older."""
+    deps = deps_of(request)
+    serving = deps.settings.serving
+    model_id = model_wire.parse_model_id(await read_object(request))
+    if model_id is None:
+        return json_response({"error": "modelId is required"}, status=400)
+    try:
+        folders = await asyncio.to_thread(certified_folders, Path(serving.certified_path), serving.family)
+    except OSError as error:
+        return _failed(model_wire.SET_CURRENT_FAILED, error)
+    named = model_wire.find(model_id, folders, serving.family)
+    if named is None:
+        return json_response(model_wire.not_found(model_id, serving), status=404)
+    try:
+        outcome = await while_connected(
+            request, _ask(deps, Wish("promote", named.dna, caller.requested_by(serving.model)))
+        )
+    except KubeError as error:
+        return _failed(model_wire.SET_CURRENT_FAILED, error)
+    status, body = model_wire.set_current_answer(named, outcome, serving)
+    return json_response(body, status=status)
+
+
+@needs(to_patch_the_model)
+async def reset(request: Request, caller: Caller) -> Response:
+    """POST /api/models/reset: every certified version goes, the base model answers. The body is ignored."""
+    deps = deps_of(request)
+    serving = deps.settings.serving
+    wish = Wish("reset", names.RESET_WORD, caller.requested_by(serving.model))
+    try:
+        outcome = await while_connected(request, _ask(deps, wish))
+    except KubeError as error:
+        return _failed(model_wire.RESET_FAILED, error)
+    status, body = model_wire.reset_answer(outcome, serving, caller.name, deps.now())
+    return json_response(body, status=status)
+
+
+async def _ask(deps: Deps, wish: Wish) -> Outcome:
+    return await ask(deps.cluster.kube, deps.cluster.mirror, wish, seconds=deps.settings.request_seconds)
+
+
+def _failed(failure: str, error: Exception) -> Response:
+    """503 where trying again may help: the API server is away."""
+    if isinstance(error, KubeUnavailableError):
+        return json_response(model_wire.failed(failure, str(error)), status=503, headers={"Retry-After": "5"})
+    return json_response(model_wire.failed(failure, str(error)), status=500)
