@@ -16,7 +16,7 @@ from oneseek_runtime.sidecar.gate import Caller
 from oneseek_runtime.sidecar.kube import Access
 from oneseek_runtime.sidecar.responses import json_response
 
-__all__ = ["Caller", "needs", "to_create_runs", "to_patch_the_model"]
+__all__ = ["Caller", "needs", "right_of", "to_create_runs", "to_patch_the_model"]
 
 Right = Callable[[ServingSettings], Access]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -31,6 +31,14 @@ def to_patch_the_model(serving: ServingSettings) -> Access:
 def to_create_runs(_serving: ServingSettings) -> Access:
     """Train."""
     return Access("create", "trainingruns")
+
+
+_RIGHTS: dict[Endpoint, Right] = {}
+
+
+def right_of(endpoint: Endpoint) -> Right | None:
+    """The right that an endpoint was wrapped with; None: it is open."""
+    return _RIGHTS.get(endpoint)
 
 
 def needs(right: Right) -> Callable[[Guarded], Endpoint]:
@@ -57,6 +65,7 @@ def needs(right: Right) -> Callable[[Guarded], Endpoint]:
                 return _refused(503, f"whose token it is cannot be asked now: {error}", {"Retry-After": "5"})
             return await endpoint(request, caller)
 
+        _RIGHTS[guarded] = right
         return guarded
 
     return wrap
