@@ -88,7 +88,7 @@ def expire(token: str, key: Path) -> str:
         first, second = decode_dss_signature(private.sign(signed, ec.ECDSA(hashes.SHA256())))
         signature = first.to_bytes(32, "big") + second.to_bytes(32, "big")
     else:
-        raise AssertionError(type(private))
+        raise TypeError(type(private))
     return f"{signed.decode()}.{_encode(signature)}"
 
 
