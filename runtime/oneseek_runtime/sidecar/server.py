@@ -93,11 +93,18 @@ async def _cluster(settings: SidecarSettings, environment: Mapping[str, str]) ->
     async with client:
         access = ClusterAccess.through(client, serving.model)
         keeping = asyncio.create_task(access.mirror.keep())
+        keeping.add_done_callback(_say_why)
         try:
             yield access
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
+
+
+def _say_why(keeping: asyncio.Task[None]) -> None:
+    """A defect of the mirror's must be seen in the log; questions are answered all the same."""
+    if not keeping.cancelled() and (error := keeping.exception()):
+        say("the mirror of the model ended", error=repr(error))
 
 
 class _Server(uvicorn.Server):
