@@ -142,7 +142,8 @@ def test_a_reset_reaches_the_model_in_the_persons_name_and_the_sidecars(team: Te
 
 
 def test_in_legacy_mode_nobody_is_asked(team: Team, kube: Kube) -> None:
-    kube.apply(tiny_model(kube.namespace, MODEL, serving={"serviceType": "NodePort", "auth": {"mode": "Legacy"}}))
+    serving = {"serviceType": "NodePort", "rateLimits": {"enabled": False}, "auth": {"mode": "Legacy"}}
+    kube.apply(tiny_model(kube.namespace, MODEL, serving=serving))
 
     def answers() -> bool:
         status, _, _ = team.post("/api/models/set-current", {"modelId": UNKNOWN}, "")
