@@ -298,15 +298,33 @@ async def _() -> World:
     return await _impossible_template(await _world(model_manifest()))
 
 
+@_phase(
+    "model-version-template-unschedulable",
+    "the same while a version answers; it is not the version's fault",
+    Means.NEEDS_A_PERSON,
+    answers=True,
+)
+async def _() -> World:
+    world = await _impossible_template(await _two_versions())
+    world.objects[MODEL]["status"]["candidate"]["since"] = LONG_AGO
+    await settle(world)
+    return world
+
+
 async def _impossible_template(world: World) -> World:
-    before = {pod["metadata"]["name"] for pod in _serving_pods(world)}
-    world.apply_as_user(model_manifest(serving={"engine": {"nodeSelector": {"gpu": "yes"}}}))
-    for _ in range(3):
-        await round_trip(world)
+    """Git asks for a node that is not there, for all that is made from now on."""
+    good = world.objects[MODEL]["status"]["colour"]
+    move = world.tick
+
+    def tick() -> None:
+        move()
         for pod in _serving_pods(world):
-            if pod["metadata"]["name"] not in before:
+            if pod["metadata"]["labels"].get(names.LABEL_COLOUR) not in (None, good):
                 pod["metadata"]["creationTimestamp"] = LONG_AGO
                 pod["status"] = {"phase": "Pending", **UNSCHEDULABLE}
+
+    world.tick = tick  # type: ignore[method-assign]
+    world.apply_as_user(model_manifest(serving={"engine": {"nodeSelector": {"gpu": "yes"}}}))
     await settle(world)
     return world
 

@@ -24,6 +24,7 @@ from oneseek_operator.settings import Settings
 
 __all__ = ["Endpoint", "Plan", "Seen", "colour_for", "plan"]
 
+_CRASHED = (names.ENGINE_FAILED, names.OUT_OF_MEMORY)
 _CRASHES = 3  # restarts after which a candidate is given up
 _QUARANTINE_LIMIT = 64
 _POLL = 1.0  # seconds between looks at sidecars while a rollout or a drain is under way
@@ -94,9 +95,11 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
     target = colour_for(model, seen.versions, settings)
     rejected: dict[str, str] = dict(seen.missed)
     serving_colour = seen.service.colour if seen.service else None
-    if serving_colour not in (None, target.name) and target.dna and (why := _given_up(seen, target, settings, now)):
-        rejected[target.dna] = f"{why.reason}: {why.message}"
-        left = [item for item in seen.versions if item.dna != target.dna]
+    # What answers already is no bad version because a changed template of it does not come up.
+    new = target.dna if model.status.current is None or model.status.current.dna != target.dna else None
+    if serving_colour not in (None, target.name) and new and (why := _given_up(seen, target, settings, now)):
+        rejected[new] = f"{why.reason}: {why.message}"
+        left = [item for item in seen.versions if item.dna != new]
         target = colour_for(model, left, settings)
     before: list[Action] = []
     after: list[Action] = []
@@ -366,8 +369,9 @@ def _verdict(
         progress = (
             (why.reason, f"rolling out {what}: {why.message}") if why else (names.ROLLING_OUT, f"rolling out {what}")
         )
-        # A candidate is given up after a while; nobody gives up a changed template of the base model but a person.
-        stuck = candidate is None and why is not None and lasts(why, now)
+        # A new version is given up after a while; a changed template of what answers is given up only by a person.
+        changed = candidate is None or (current is not None and candidate.dna == current.dna)
+        stuck = changed and why is not None and (lasts(why, now) or why.reason in _CRASHED)
     if serving_colour == target.name:
         answers = _confirmed(seen, target)
     else:
@@ -384,7 +388,7 @@ def _verdict(
         return Verdict("Ready", names.SERVING if current else names.BASE_SERVING, text, progress, stuck=stuck)
     why = _trouble(seen, serving_colour)
     ready = find(model.status.conditions, names.READY)
-    crashed = why is not None and why.reason in (names.ENGINE_FAILED, names.OUT_OF_MEMORY)
+    crashed = why is not None and why.reason in _CRASHED
     if why:
         return Verdict("Failed" if crashed or lasts(why, now) else "Working", why.reason, why.message)
     restarting = ready is not None and ready.status == "True"
