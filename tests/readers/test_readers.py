@@ -125,6 +125,14 @@ def test_an_action_sets_its_annotation_and_touches_nothing_else() -> None:
     assert patch("run-bad-data", "retry") == annotated("retry", "true")
 
 
+def test_an_action_never_asks_in_the_name_of_who_asked_before() -> None:
+    seen = phase("model-serving")
+    seen["metadata"]["annotations"] = {"oneseek.io/requested-by": "alice", "team": "search"}
+    (answer,) = ask([{"action": "rollback", "object": seen}])
+    wanted = {"oneseek.io/requested-by": None, "oneseek.io/rollback": "previous"}
+    assert answer == {"patch": {"metadata": {"annotations": wanted}}}
+
+
 def test_suspend_and_resume_change_that_field_alone() -> None:
     for slug in ("model-serving", "run-training"):
         assert patch(slug, "suspend") == {"patch": {"spec": {"suspend": True}}}
