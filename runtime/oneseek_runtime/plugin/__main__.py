@@ -27,7 +27,11 @@ __all__ = ["main"]
 _VERBS = "oneseek_runtime.plugin.verbs"
 VERBS = {
     "list": (f"{_VERBS}.listing", "every model, what answers, and which runs are under way"),
-    "status": (f"{_VERBS}.status", "one model: conditions, pods, versions, runs"),
+    "status": (f"{_VERBS}.status", "one model as a tree: what answers, pods, versions, runs; -w watches"),
+    "ask": (f"{_VERBS}.ask", "put a question to a model, or to one of its versions"),
+    "diff": (f"{_VERBS}.diff", "two versions side by side: scores, data, parameters, parents"),
+    "logs": (f"{_VERBS}.logs", "what a training run's pods print"),
+    "plot": (f"{_VERBS}.plot", "a training run's loss curve, in the terminal"),
     "promote": (f"{_VERBS}.promote", "let a version take over"),
     "rollback": (f"{_VERBS}.rollback", "go back to the version before, to a named one, or to the base model"),
     "release": (f"{_VERBS}.release", "take versions out of quarantine"),

@@ -61,14 +61,18 @@ class Kubectl:
         """
         return list(self.get(*arguments).get("items", []))
 
-    def execute(self, target: str, container: str, command: Sequence[str], *, namespace: str) -> bytes:
+    def execute(
+        self, target: str, container: str, command: Sequence[str], *, namespace: str, stdin: bytes | None = None
+    ) -> bytes:
         """What a command in a running container writes to stdout. No time limit: it may have gigabytes to read.
 
         Raises:
             KubectlError: there is no such pod, it may not be entered, or the command ended with an error.
         """
         # The namespace comes last and wins: the object was found there, whatever the flags said.
-        return self._run(["exec", f"--namespace={namespace}", target, "-c", container, "--", *command])
+        more = [] if stdin is None else ["--stdin"]
+        head = ["exec", f"--namespace={namespace}", target, "-c", container, *more]
+        return self._run([*head, "--", *command], stdin=stdin)
 
     def stream(self, target: str, container: str, command: Sequence[str], file: IO[bytes], *, namespace: str) -> None:
         """As `execute`, into a file: what is too large to hold in memory.

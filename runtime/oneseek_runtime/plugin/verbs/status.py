@@ -1,37 +1,71 @@
-"""`status MODEL`: one model as a tree: conditions, what serves, versions, runs, quarantine, ledger."""
+"""`status MODEL [-w]`: one model as a tree: conditions, what serves, versions, runs, quarantine, ledger.
+
+Watching reads again every two seconds instead of holding watches open: four kinds in one picture, no reconnecting, and
+a cluster that is away for a minute is a line below the tree.
+"""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from oneseek_core import names
 from oneseek_runtime.plugin import reading
-from oneseek_runtime.plugin.answers import Answer, Call
+from oneseek_runtime.plugin.answers import Answer, Answers, Call
 from oneseek_runtime.plugin.colours import ColourView, PodView, colours_of
-from oneseek_runtime.plugin.errors import KubectlError
+from oneseek_runtime.plugin.errors import KubectlError, NotFoundError
 from oneseek_runtime.plugin.text import Node, bar, number, short, tree
 from oneseek_runtime.plugin.times import age, duration
 from oneseek_runtime.plugin.views import ModelView, RunView, ScoresView, VersionView, of_model
 
 __all__ = ["add_arguments", "render", "run"]
 
+_PAUSE = 2.0  # seconds between two looks
 _RUNS_SHOWN = 5  # that have ended; those under way are all shown
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """What `status` takes."""
     parser.add_argument("model", metavar="MODEL", help="name of a OneSeekModel")
+    parser.add_argument(
+        "-w",
+        "--watch",
+        action="store_true",
+        help="keep looking until Ctrl-C: redrawn in place on a terminal, elsewhere printed again whenever it has changed"
+        " (-o json: a line each time)",
+    )
 
 
-def run(call: Call) -> Answer:
-    """Read the model, its runs and its pods. Who may not see pods gets the rest, and a note.
+def run(call: Call) -> Answers:
+    """Read the model, its runs and its pods; with --watch again and again.
 
     Raises:
         CannotTellError: the model or its runs cannot be read.
     """
+    return _watch(call) if call.arguments.watch else _look(call)
+
+
+def _watch(call: Call) -> Iterator[Answer]:
+    """What it is like now, again and again; a model that goes away ends it, a cluster that is away does not."""
+    seen: Answer | None = None
+    while True:
+        try:
+            seen = replace(_look(replace(call, now=call.clock.now())), live=True)
+            yield seen
+        except NotFoundError:
+            raise
+        except KubectlError as error:
+            if seen is None:
+                raise
+            yield replace(seen, notes=(f"as it was {_PAUSE:.0f} s or longer ago; it cannot be read: {error}",))
+        call.clock.sleep(_PAUSE)
+
+
+def _look(call: Call) -> Answer:
+    """The tree now. Who may not see pods gets the rest, and a note."""
     model = reading.read_model(call.kubectl, call.arguments.model)
     runs = of_model(reading.read_runs(call.kubectl), model)
     notes: tuple[str, ...] = ()
@@ -52,6 +86,7 @@ def render(model: ModelView, runs: Sequence[RunView], colours: Sequence[ColourVi
         root.add(ready.message)
     if status.url:
         root.add(f"answers at {status.url}")
+    _asked(root, model, now)
     _conditions(root, model, now)
     _serving(root, model, colours)
     _versions(root, model, now)
@@ -65,6 +100,23 @@ def render(model: ModelView, runs: Sequence[RunView], colours: Sequence[ColourVi
         height = f"{status.ledger.height} blocks, head {status.ledger.head[:12]}" if status.ledger else "not seen yet"
         root.add(f"ledger   {height}{waiting}")
     return tree(root)
+
+
+def _asked(root: Node, model: ModelView, now: datetime) -> None:
+    """The newest request and what people have chosen: what explains an answer that Git did not ask for."""
+    if told := model.request:
+        who = told.requested_by or "somebody"
+        about = f" ({told.dna})" if told.dna and told.dna != told.value else ""
+        when = age(told.completed_at or told.created_at, now)
+        reason = f" {told.reason}" if told.reason != told.outcome else ""
+        branch = root.add(f"request   {told.verb} {told.value}{about}   {told.outcome}{reason}   {when}   by {who}")
+        if told.message:
+            branch.add(told.message)
+    if model.spec.version != "auto":
+        root.add(f"pinned by spec.version to {model.spec.version}")
+    if chosen := model.status.selection:
+        verb = "rolled back" if chosen.verb == "rollback" else "promoted"
+        root.add(f"{verb} by hand to {chosen.dna or 'the base model'}   {age(chosen.since, now)}")
 
 
 def _conditions(root: Node, model: ModelView, now: datetime) -> None:
@@ -98,10 +150,13 @@ def _pod(pod: PodView) -> str:
     return "   ".join([*parts, *([pod.trouble] if pod.trouble else [])])
 
 
+_MARKS = {names.STATE_CURRENT: "●", names.STATE_CANDIDATE: "◐", names.STATE_QUARANTINED: "✕", names.STATE_REJECTED: "✕"}
+
+
 def _versions(root: Node, model: ModelView, now: datetime) -> None:
     branch = root.add("versions")
     for version in sorted(model.status.versions, key=lambda item: item.created_at, reverse=True):
-        mark = "●" if version.state == names.STATE_CURRENT else "○"
+        mark = _MARKS.get(version.state, "○")
         node = branch.add(f"{mark} {version.dna}   {version.state}   {age(version.created_at, now)}")
         if version.reason:
             node.add(version.reason)
@@ -135,6 +190,8 @@ def _runs(root: Node, runs: Sequence[RunView], now: datetime) -> None:
     for item in [*going, *ended[:_RUNS_SHOWN]]:
         ready = item.ready
         node = branch.add(f"{item.metadata.name}   {ready.reason}   {age(item.metadata.creation_timestamp, now)}")
+        if item.phase == "UnderWay" and item.spec.suspend:
+            node.add(f"paused; `kubectl oneseek resume {item.metadata.name}` lets it go on")
         if item.phase == "UnderWay" and (told := item.status.progress):
             speed = f"   {told.tokens_per_second:.0f} tokens/s" if told.tokens_per_second is not None else ""
             left = f"   {duration(told.eta_seconds)} left" if told.eta_seconds is not None else ""
