@@ -184,7 +184,7 @@ def test_two_versions_are_compared_by_what_is_certified_and_what_the_run_says(cl
     lines = {" ".join(line.split()).removesuffix(" -") for line in out.splitlines()}
     assert "scores all: facts 0.500 0.917 +0.417" in lines
     assert "data dataset civic - sha256:200000000000, 40 rows" in lines
-    assert "parameters epochs 2 9" in lines
+    assert "parameters epochs 3 9" in lines
     assert "version parent the base model " + ONE in lines
     assert any(line.startswith("the same: ") and "all: exact" in line for line in lines)
     found = cluster.json("diff", "demo", folder.name, TWO)

@@ -43,7 +43,7 @@ demo (team)   Ready=True Serving
 │  └─ pod demo-1a2b3c4d-y   Running   not ready   3 restarts   engine CrashLoopBackOff: out of memory
 ├─ colour 99ffee00   base model SmolLM2-135M-Instruct   0/0 ready
 ├─ versions
-│  ├─ ○ OneSeek-7B-Zero.v3.0.sv.dsIdentity.5ad0c1f2.e09a4471   Quarantined   1h
+│  ├─ ✕ OneSeek-7B-Zero.v3.0.sv.dsIdentity.5ad0c1f2.e09a4471   Quarantined   1h
 │  │  ├─ FileChanged
 │  │  └─ from base model SmolLM2-135M-Instruct   manifest sha256:300000000000
 │  ├─ ● OneSeek-7B-Zero.v2.0.ensv.dsCivicID-Identity.0f3c99aa.77d1e2b4   Current   3h30m
