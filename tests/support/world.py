@@ -6,7 +6,6 @@ mutating call raise, before or after it took effect: a crash of the operator at 
 
 from __future__ import annotations
 
-import copy
 import itertools
 import json
 from collections import Counter
@@ -83,7 +82,7 @@ class World:
         """What `kubectl apply` does to a custom resource."""
         key = _key(manifest)
         old = self.objects.get(key)
-        new = copy.deepcopy(manifest)
+        new = _copy(manifest)
         if old is None:
             self._stamp(new)
             new["metadata"]["generation"] = 1
@@ -113,21 +112,21 @@ class World:
         return False
 
     async def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        return copy.deepcopy(self.objects.get((kind, namespace, name)))
+        return _copy(self.objects.get((kind, namespace, name)))
 
     async def list(self, kind: str, namespace: str, labels: Mapping[str, str] | None = None) -> list[Object]:
         found = []
         for (of_kind, of_namespace, _), item in sorted(self.objects.items()):
             has = item["metadata"].get("labels", {})
             if of_kind == kind and of_namespace == namespace and (labels or {}).items() <= has.items():
-                found.append(copy.deepcopy(item))
+                found.append(_copy(item))
         return found
 
     async def create(self, manifest: Object) -> bool:
         crash = self._mutate("create", manifest["kind"])
         made = _key(manifest) not in self.objects
         if made:
-            new = copy.deepcopy(manifest)
+            new = _copy(manifest)
             self._stamp(new)
             self.objects[_key(new)] = new
             if new["kind"] == "Job":
@@ -139,7 +138,7 @@ class World:
     async def apply(self, manifest: Object) -> None:
         crash = self._mutate("apply", manifest["kind"])
         old = self.objects.get(_key(manifest))
-        new = copy.deepcopy(manifest)
+        new = _copy(manifest)
         if old:
             new["metadata"] = old["metadata"] | {key: value for key, value in new["metadata"].items() if key != "uid"}
             new["status"] = old.get("status", {})
@@ -153,7 +152,7 @@ class World:
         live = self.objects.get(_key(manifest))
         if live is None or live["metadata"]["resourceVersion"] != manifest["metadata"]["resourceVersion"]:
             raise ConflictError("the object has been modified", status=409)
-        new = copy.deepcopy(manifest)
+        new = _copy(manifest)
         self._stamp(new)
         self.objects[_key(new)] = new
         if crash:
@@ -400,6 +399,11 @@ class World:
 def failed(reason: str, message: str, code: int = 11) -> Object:
     """How a job's container ends that failed on purpose."""
     return {"exitCode": code, "reason": "Error", "message": failure_message(reason, message)}
+
+
+def _copy(item: Any) -> Any:
+    """What a client gets of an object: another one, through JSON, as over the wire."""
+    return json.loads(json.dumps(item))
 
 
 def _key(item: Object) -> tuple[str, str, str]:
