@@ -66,6 +66,10 @@ TERMINATION_LIMIT = 3072  # bytes; the kubelet cuts at 4096 for all containers t
 REQUEST_ENV = "ONESEEK_REQUEST"  # a job's arguments: one JSON object of `job_contract`
 API_ACCESS_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # token and ca.crt of the sidecar's own account
 SERVING_ENV = "ONESEEK_SERVING"  # the sidecar's and engine's settings: one JSON object
+# Where a sidecar hands its answered questions over: the service, its token, the folder that keeps them until then.
+RECORDS_URL_ENV = "ONESEEK_RECORDS_URL"
+RECORDS_TOKEN_ENV = "ONESEEK_RECORDS_TOKEN_FILE"  # noqa: S105 - the name of a variable
+SPOOL_ENV = "ONESEEK_SPOOL"
 
 PORT_PUBLIC = 8080  # the legacy and OpenAI API
 PORT_INTERNAL = 8081  # state, probe and drain: for the operator and the kubelet

@@ -11,9 +11,22 @@ from oneseek_operator.build import common
 from oneseek_operator.build.model import labels
 from oneseek_operator.settings import Settings
 
-__all__ = ["name", "secret", "service", "stateful_set", "template_hash", "url"]
+__all__ = [
+    "name",
+    "secret",
+    "service",
+    "spool_env",
+    "spool_mounts",
+    "spool_volumes",
+    "stateful_set",
+    "template_hash",
+    "url",
+]
 
 RECORDS_ENV = "ONESEEK_RECORDS"
+_SPOOL_PATH = "/spool"
+_SPOOL_SIZE = "1Gi"  # a bound for the node; the sidecar keeps well below it
+_TOKEN_PATH = "/records-token"  # noqa: S105 - a folder
 
 
 def name(model: OneSeekModel) -> str:
@@ -52,6 +65,35 @@ def service(model: OneSeekModel) -> dict[str, Any]:
             "ports": [{"name": "http", "port": names.PORT_RECORDS, "targetPort": "http", "protocol": "TCP"}],
         },
     }
+
+
+def spool_volumes(model: OneSeekModel) -> list[dict[str, Any]]:
+    """What a serving pod needs to record: a place of its own for what is not recorded yet, and the token.
+
+    The token alone, not the ledger's key beside it; and optional, because serving waits for no Secret.
+    """
+    secret = {"secretName": name(model), "items": [{"key": "token", "path": "token"}]}
+    return [
+        {"name": "spool", "emptyDir": {"sizeLimit": _SPOOL_SIZE}},
+        {"name": "records-token", "secret": {**secret, "defaultMode": 0o440, "optional": True}},
+    ]
+
+
+def spool_mounts() -> list[dict[str, Any]]:
+    """The same for its sidecar, and for no other container."""
+    return [
+        {"name": "spool", "mountPath": _SPOOL_PATH},
+        {"name": "records-token", "mountPath": _TOKEN_PATH, "readOnly": True},
+    ]
+
+
+def spool_env(model: OneSeekModel) -> list[dict[str, Any]]:
+    """Where the sidecar finds all that."""
+    return [
+        {"name": names.RECORDS_URL_ENV, "value": url(model)},
+        {"name": names.RECORDS_TOKEN_ENV, "value": f"{_TOKEN_PATH}/token"},
+        {"name": names.SPOOL_ENV, "value": f"{_SPOOL_PATH}/answers"},
+    ]
 
 
 def template_hash(model: OneSeekModel, settings: Settings) -> str:

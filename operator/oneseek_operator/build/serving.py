@@ -14,7 +14,7 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.digest import canonical_json
 from oneseek_core.job_contract import ServingSettings, VerifyRequest
-from oneseek_operator.build import common, identity
+from oneseek_operator.build import common, identity, records
 from oneseek_operator.build.keys import trusted_name
 from oneseek_operator.build.model import labels
 from oneseek_operator.settings import Settings
@@ -25,7 +25,9 @@ _BASE_PATH = "/models/base"
 _ADAPTER_PATH = "/models/adapter"  # pod-private: what the verifier copied while hashing, and all that is loaded
 _KEYS_PATH = "/keys"
 _CERTIFIED_PATH = "/certified"
-_GRACE_SECONDS = 120  # longer than the longest generation a request may ask for, and the drain before it
+# Longer than the longest generation a request may ask for with the drain before it, and then what is unsent is sent.
+_GRACE_SECONDS = 120 + names.SPOOL_SECONDS + 20
+_LIVENESS_GRACE_SECONDS = 30  # a sidecar that hangs is not waited for: the next process finds the spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def _template(model: OneSeekModel, settings: Settings, dna: str | None, digest: 
     )
     env = [{"name": names.SERVING_ENV, "value": serving.model_dump_json(by_alias=True, exclude_none=True)}]
     request = _verify_request(model, dna, digest)
-    volumes = [common.models_volume(model), identity.token_volume()]
+    volumes = [common.models_volume(model), identity.token_volume(), *records.spool_volumes(model)]
     if dna:
         volumes.append({"name": "verified", "emptyDir": {}})
         volumes.append({"name": "keys", "configMap": {"name": trusted_name(model)}})
@@ -199,6 +201,7 @@ def _verifier(
 
 
 def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]]) -> dict[str, Any]:
+    env = [*env, *records.spool_env(model)]
     if not model.spec.serving.rate_limits.enabled:
         env = [*env, {"name": "ONESEEK_RATE_LIMITS", "value": "off"}]
     mount = {
@@ -212,7 +215,7 @@ def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]])
         "sidecar",
         settings.slim_image,
         ["sidecar"],
-        mounts=[mount, identity.token_mount()],
+        mounts=[mount, identity.token_mount(), *records.spool_mounts()],
         env=env,
         ports=[
             {"name": "public", "containerPort": names.PORT_PUBLIC},
@@ -224,5 +227,6 @@ def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]])
             "periodSeconds": 10,
             "timeoutSeconds": 5,
             "failureThreshold": 6,
+            "terminationGracePeriodSeconds": _LIVENESS_GRACE_SECONDS,
         },
     )

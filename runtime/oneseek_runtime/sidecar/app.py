@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, ExceptionHandler
 
-from oneseek_runtime.sidecar import endpoints, internal, model_endpoints
+from oneseek_runtime.sidecar import endpoints, internal, ledger_endpoints, model_endpoints
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.envelope import Envelope
 from oneseek_runtime.sidecar.errors import BadRequestError, BodyTooLargeError, ClientGoneError
@@ -58,6 +58,9 @@ def create_app(deps: Deps) -> ASGIApp:
     routes = [
         Route("/api/oqt/query", endpoints.query, methods=["POST"]),
         Route("/api/oqt/status", endpoints.status),
+        Route("/api/oqt/queries", ledger_endpoints.queries),
+        Route("/api/oqt/ledger/verify", ledger_endpoints.verify),
+        Route("/api/oqt/ledger/stats", ledger_endpoints.stats),
         Route("/api/models/certified", endpoints.certified),
         Route("/api/models/current", endpoints.current),
         Route("/api/models/set-current", model_endpoints.set_current, methods=["POST"]),

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.errors import EngineAnswerError, UpstreamError
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
+from oneseek_runtime.sidecar.recording.recorder import Recorder
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.translate import Completion
 from oneseek_runtime.sidecar.upstream import Engine
@@ -32,12 +33,13 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """Settings, the engine, the life cycle, and clocks (wall in UTC; monotonic in seconds)."""
+    """Settings, the engine, the life cycle, what records answers, and clocks (wall in UTC; monotonic in seconds)."""
 
     settings: SidecarSettings
     engine: Engine
     lifecycle: Lifecycle
     cluster: ClusterAccess = field(default_factory=ClusterAccess.none)
+    recorder: Recorder | None = None  # without one nothing is recorded
     open_connections: Callable[[], int] = lambda: 0
     monotonic: Callable[[], float] = time.monotonic
     started: float = field(default_factory=time.monotonic)

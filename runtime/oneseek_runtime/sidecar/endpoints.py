@@ -42,6 +42,8 @@ async def query(request: Request) -> Response:
     body = wire.query_answer(
         query_id=str(uuid.uuid4()), question=question, completion=completion, version=completion.model, at=at
     )
+    if deps.recorder:
+        deps.recorder.keep_query(question.text, body)
     return json_response(body, headers={DNA_HEADER: dna} if dna else None)
 
 

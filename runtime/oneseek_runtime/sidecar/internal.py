@@ -26,6 +26,9 @@ async def state(request: Request) -> Response:
         ready=loaded.ready and not deps.lifecycle.terminating,
         draining=deps.lifecycle.closing,
         open_connections=deps.open_connections(),
+        spooled=deps.recorder.spooled if deps.recorder else 0,
+        lost=deps.recorder.lost if deps.recorder else 0,
+        abandoned=deps.recorder.abandoned() if deps.recorder else 0,
     )
     return json_response(found.to_wire())
 
@@ -64,5 +67,5 @@ async def probe(request: Request) -> Response:
 async def drain(request: Request) -> Response:
     """POST /internal/drain: from now on every public answer ends its connection. Any number of times."""
     deps = deps_of(request)
-    deps.lifecycle.draining = True
+    deps.lifecycle.drain(deps.monotonic())
     return json_response({"draining": True, "openConnections": deps.open_connections()})

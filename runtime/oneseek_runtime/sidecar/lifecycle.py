@@ -22,6 +22,12 @@ class Lifecycle:
 
     draining: bool = False
     terminating: bool = False
+    draining_since: float | None = None
+
+    def drain(self, now: float) -> None:
+        """The Service was moved away, at `now` (monotonic) if not before."""
+        self.draining = True
+        self.draining_since = now if self.draining_since is None else self.draining_since
 
     @property
     def closing(self) -> bool:

@@ -2,7 +2,8 @@
 
 At SIGTERM the pod goes unready and every answer ends its connection, but new ones are accepted until the endpoint
 change has reached every node and no client is connected any more (or the drain's time is over). Then the listeners
-close; requests in flight finish, because the engine (a native sidecar) outlives this process.
+close; requests in flight finish, because the engine (a native sidecar) outlives this process. What was answered and not
+recorded yet is sent on for as long as the settings say, with the internal port still open.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.errors import SettingsError
 from oneseek_runtime.sidecar.kube import KubeClient
 from oneseek_runtime.sidecar.lifecycle import Lifecycle, until_drained
+from oneseek_runtime.sidecar.recording.work import recording
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
 
@@ -50,7 +52,11 @@ async def _serve(settings: SidecarSettings, environment: Mapping[str, str]) -> N
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with OpenAIEngine(settings.serving.engine_url) as engine, _cluster(settings, environment) as cluster:
+    async with (
+        OpenAIEngine(settings.serving.engine_url) as engine,
+        _cluster(settings, environment) as cluster,
+        recording(settings.records) as recorder,
+    ):
         # The app needs the server's connections and the server its app: the app asks when it is asked.
         servers: list[_Server] = []
         deps = Deps(
@@ -58,6 +64,7 @@ async def _serve(settings: SidecarSettings, environment: Mapping[str, str]) -> N
             engine,
             lifecycle,
             cluster=cluster,
+            recorder=recorder,
             open_connections=lambda: len(servers[0].server_state.connections),
         )
         public = _Server(_config(create_app(deps), settings, settings.public_port))
@@ -77,6 +84,10 @@ async def _serve(settings: SidecarSettings, environment: Mapping[str, str]) -> N
         say("stopping", openConnections=deps.open_connections(), drained=str(alone).lower())
         public.should_exit = True
         await serving[0]
+        if recorder:
+            since = lifecycle.draining_since
+            spent = 0.0 if since is None else deps.monotonic() - since
+            await recorder.finish(max(0.0, settings.spool_seconds - spent))
         internal.should_exit = True
         await serving[1]
         stopping.cancel()

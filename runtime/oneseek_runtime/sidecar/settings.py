@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -11,7 +12,19 @@ from oneseek_core import names
 from oneseek_core.job_contract import ServingSettings
 from oneseek_runtime.sidecar.errors import SettingsError
 
-__all__ = ["SidecarSettings"]
+__all__ = ["RecordsAccess", "SidecarSettings"]
+
+_SPOOL_BYTES = 256 * 1024**2  # some 170,000 answers
+
+
+@dataclass(frozen=True)
+class RecordsAccess:
+    """Where answered questions are kept until the records service has them, and where that is."""
+
+    url: str
+    token_file: Path
+    spool: Path
+    spool_bytes: int = _SPOOL_BYTES
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,9 @@ class SidecarSettings:
     """Accepting for so long after SIGTERM: every node must first learn that the pod is no endpoint any more."""
     drain_maximum: float = 20.0
     """After so long idle connections are closed; requests in flight still finish."""
+    records: RecordsAccess | None = None
+    spool_seconds: float = names.SPOOL_SECONDS
+    """So long after it was told to let its clients go, a stopping pod goes on sending what it has spooled."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> SidecarSettings:
@@ -54,7 +70,23 @@ class SidecarSettings:
             access_log=environment.get("ONESEEK_LOG") == "access",
             drain_minimum=_number(environment, "ONESEEK_DRAIN_MINIMUM_SECONDS", 3),
             drain_maximum=_number(environment, "ONESEEK_DRAIN_MAXIMUM_SECONDS", 20),
+            records=_records(environment),
+            spool_seconds=_number(environment, "ONESEEK_SPOOL_SECONDS", names.SPOOL_SECONDS),
         )
+
+
+def _records(environment: Mapping[str, str]) -> RecordsAccess | None:
+    """Read `ONESEEK_RECORDS_{URL,TOKEN_FILE}` and `ONESEEK_SPOOL{,_BYTES}`; without a URL nothing is recorded."""
+    url = environment.get(names.RECORDS_URL_ENV)
+    if not url:
+        return None
+    paths = {}
+    for variable in (names.RECORDS_TOKEN_ENV, names.SPOOL_ENV):
+        if not (path := environment.get(variable)):
+            raise SettingsError(f"{variable} is not set, but {names.RECORDS_URL_ENV} is")
+        paths[variable] = Path(path)
+    limit = _number(environment, "ONESEEK_SPOOL_BYTES", _SPOOL_BYTES)
+    return RecordsAccess(url, paths[names.RECORDS_TOKEN_ENV], paths[names.SPOOL_ENV], limit)
 
 
 def _number(environment: Mapping[str, str], variable: str, default: int) -> int:

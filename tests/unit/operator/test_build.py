@@ -73,7 +73,9 @@ def test_every_pod_meets_the_restricted_standard_and_has_no_token(name: str) -> 
     for volume in spec["volumes"]:
         projected = {"projected"} if name.endswith("serving") else set()
         assert set(volume) - {"name"} <= allowed | projected
-        assert "secret" not in volume or name == "certify", "only certify holds the private keys"
+        secret = volume.get("secret", {})
+        keys = [item["key"] for item in secret.get("items", [])]
+        assert not secret or name == "certify" or keys == ["token"], "only certify holds the private keys"
 
 
 @pytest.mark.parametrize("name", sorted(pods()))
@@ -210,3 +212,17 @@ def test_owned_objects_go_with_their_owner_and_claims_do_not() -> None:
     for job in jobs().values():
         assert job["metadata"]["ownerReferences"][0]["uid"] == "u-1"
     assert "ownerReferences" not in build_model.claim(model())["metadata"]
+
+
+def test_only_the_sidecar_holds_the_records_token_and_the_spool_and_has_time_to_empty_it() -> None:
+    spec = pods()["serving"]
+    (sidecar,) = spec["containers"]
+    for container in [*spec["initContainers"], sidecar]:
+        found = {item["name"] for item in container["volumeMounts"]} & {"spool", "records-token"}
+        assert found == ({"spool", "records-token"} if container is sidecar else set()), container["name"]
+    env = {item["name"]: item.get("value") for item in sidecar["env"]}
+    assert env[names.RECORDS_URL_ENV] == "http://zero-records.team.svc:8082"
+    assert env[names.RECORDS_TOKEN_ENV].startswith("/records-token/")
+    assert env[names.SPOOL_ENV].startswith("/spool/")
+    assert spec["terminationGracePeriodSeconds"] > names.SPOOL_SECONDS
+    assert sidecar["livenessProbe"]["terminationGracePeriodSeconds"] < 60, "one that hangs is not waited for"

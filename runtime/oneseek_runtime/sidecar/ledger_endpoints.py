@@ -1,0 +1,60 @@
+"""The public routes that read what was recorded: the newest queries, and whether the ledger holds.
+
+With the records service away they answer as the old service did without its database.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from oneseek_runtime.sidecar.deps import deps_of
+from oneseek_runtime.sidecar.recording import documents
+from oneseek_runtime.sidecar.recording.client import RecordsAwayError
+from oneseek_runtime.sidecar.recording.recorder import RecordsPort
+from oneseek_runtime.sidecar.responses import json_response
+from oneseek_runtime.sidecar.wire import timestamp
+
+__all__ = ["queries", "stats", "verify"]
+
+_FLUSH_SECONDS = 1.0
+
+
+async def _records(request: Request) -> RecordsPort:
+    """The records service, once it has what this pod answered before; so a client finds its own question in there."""
+    recorder = deps_of(request).recorder
+    if recorder is None:
+        raise RecordsAwayError("this sidecar records nothing")
+    await recorder.flush(_FLUSH_SECONDS)
+    return recorder.records
+
+
+async def queries(request: Request) -> Response:
+    """GET /api/oqt/queries?limit: the newest queries, newest first."""
+    limit = documents.limit_of(request.query_params.get("limit"))
+    if limit is None:
+        return json_response({"success": False, "error": documents.LIMIT_INVALID}, status=400)
+    try:
+        found = await (await _records(request)).queries(limit)
+    except RecordsAwayError:
+        found = []
+    return json_response(documents.queries_answer(found, timestamp(deps_of(request).now())))
+
+
+async def verify(request: Request) -> Response:
+    """GET /api/oqt/ledger/verify: the whole ledger, read and checked again."""
+    try:
+        found = await (await _records(request)).verify()
+    except RecordsAwayError:
+        return json_response(documents.no_ledger())
+    return json_response({"success": True, **found})
+
+
+async def stats(request: Request) -> Response:
+    """GET /api/oqt/ledger/stats: how many blocks there are of which type, and the newest."""
+    try:
+        found = await (await _records(request)).stats()
+    except RecordsAwayError:
+        return json_response({"success": False, "error": documents.LEDGER_STATS_FAILED}, status=500)
+    shown = {key: found.get(key) for key in ("totalBlocks", "typeBreakdown", "latestBlock")}
+    return json_response({"success": True, **shown})

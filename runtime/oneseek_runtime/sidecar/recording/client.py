@@ -1,0 +1,121 @@
+"""[I/O] The records service as a sidecar sees it: hand entries over, read what stands there."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from oneseek_core.errors import OneSeekError
+
+__all__ = ["EntryRefusedError", "RecordsAwayError", "RecordsClient", "RecordsGoneError"]
+
+_CONNECT_SECONDS = 2.0
+_POST_SECONDS = 30.0
+_GET_SECONDS = 10.0
+_VERIFY_SECONDS = 300.0  # a ledger of many millions of entries is read from the volume
+_REFUSED = (400, 409, 413)  # sending the same again cannot help
+
+
+class RecordsAwayError(OneSeekError):
+    """The records service did not do it; later it may."""
+
+
+class RecordsGoneError(RecordsAwayError):
+    """There is no service of that name: the model is being deleted, or the cluster's names do not work."""
+
+
+class EntryRefusedError(OneSeekError):
+    """The records service will never take what was sent; nothing of it was recorded."""
+
+
+class RecordsClient:
+    """The service at `url`; an async context manager that owns the connections.
+
+    The token is read for every call: a Secret may be renewed, or come later than the pod.
+    """
+
+    def __init__(self, url: str, token_file: Path) -> None:
+        self._url = url.rstrip("/")
+        self._token_file = token_file
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(trust_env=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def post(self, path: str, body: bytes) -> None:
+        """Record; returns once it is durable there.
+
+        Raises:
+            EntryRefusedError, RecordsAwayError: see there.
+        """
+        await self._call("POST", path, _POST_SECONDS, body)
+
+    async def queries(self, limit: int) -> list[Any]:
+        """The newest queries, newest first, as the old service listed them.
+
+        Raises:
+            RecordsAwayError: see there.
+        """
+        return list((await self._get(f"/v1/queries?limit={limit}", _GET_SECONDS))["queries"])
+
+    async def verify(self) -> dict[str, Any]:
+        """What reading the whole ledger again found.
+
+        Raises:
+            RecordsAwayError: see there.
+        """
+        return await self._get("/v1/verify", _VERIFY_SECONDS)
+
+    async def stats(self) -> dict[str, Any]:
+        """How many blocks of which type there are, and the newest.
+
+        Raises:
+            RecordsAwayError: see there.
+        """
+        return await self._get("/v1/stats", _GET_SECONDS)
+
+    async def _get(self, path: str, seconds: float) -> dict[str, Any]:
+        try:
+            return await self._call("GET", path, seconds)
+        except EntryRefusedError as error:  # a defect of ours, but no reason to fail
+            raise RecordsAwayError(str(error)) from error
+
+    async def _call(self, method: str, path: str, seconds: float, body: bytes | None = None) -> dict[str, Any]:
+        if self._session is None:
+            raise RecordsAwayError("the connection to the records service is not open")
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
+        try:
+            token = await asyncio.to_thread(self._token_file.read_text, encoding="utf-8")
+            headers = {"Authorization": f"Bearer {token.strip()}", "Content-Type": "application/json"}
+            async with self._session.request(
+                method, self._url + path, data=body, headers=headers, timeout=timeout
+            ) as response:
+                found: dict[str, Any] = await response.json(content_type=None)
+                status = response.status
+        except aiohttp.ClientConnectorDNSError as error:
+            kind = RecordsGoneError if _unknown(error) else RecordsAwayError
+            raise kind(f"the records service's name is not known: {error}") from error
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            sentence = f"the records service does not answer: {type(error).__name__} {error}"
+            raise RecordsAwayError(sentence.rstrip()) from error
+        if status == 200:
+            return found
+        sentence = f"the records service answered {status}: {found.get('message', '')}"
+        raise EntryRefusedError(sentence) if status in _REFUSED else RecordsAwayError(sentence)
+
+
+def _unknown(error: aiohttp.ClientConnectorDNSError) -> bool:
+    """Whether the cluster's name server answered that there is no such name, rather than not at all."""
+    return getattr(error.os_error, "errno", None) in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None))
