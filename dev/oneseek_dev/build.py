@@ -207,6 +207,21 @@ def push(local: str, reference: str, *, insecure: bool = False) -> None:
     run_logged(_buildah(*words, local, f"docker://{reference}"), cache_folder() / "logs" / "push.log")
 
 
+def save_layout(local: str, folder: Path) -> None:
+    """Write an image from buildah's storage as an OCI image layout."""
+    run_logged(_buildah("push", "--quiet", local, f"oci:{folder}"), cache_folder() / "logs" / "save.log")
+
+
+def push_layout(folder: Path, name: str, tag: str) -> None:
+    """Push an OCI image layout into the local registry; nothing of it stays in buildah's storage."""
+    image = run(_buildah("pull", "--quiet", f"oci:{folder}")).strip()
+    try:
+        with passing_registry() as address:
+            push(image, f"{address}/oneseek/{name}:{tag}", insecure=True)
+    finally:
+        run(_buildah("rmi", "--force", image), check=False)
+
+
 @contextmanager
 def passing_registry() -> Iterator[str]:
     """A registry over the shared storage for as long as we push; building needs no cluster.

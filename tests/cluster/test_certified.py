@@ -12,6 +12,7 @@ import pytest
 from support.cluster_objects import data, small_run, tiny_model
 from support.dev import ask, load, url_of
 from support.kube import Kube, condition, wait_until
+from support.ledgers_in_pods import ledger_types
 
 HELDOUT = [
     {
@@ -32,19 +33,6 @@ def volume_folder(kube: Kube, claim: str) -> Path:
     volume = kube.get("pv", pvc["spec"]["volumeName"])
     assert volume is not None
     return Path(volume["spec"]["local"]["path"])
-
-
-def ledger_types(kube: Kube, model: str) -> list[str]:
-    """The types of the ledger's blocks, oldest first, read from the records pod."""
-    program = (
-        "import urllib.request, json;"
-        "r = urllib.request.Request('http://127.0.0.1:8082/v1/blocks?limit=1000',"
-        " headers={'Authorization': 'Bearer ' + open('/token/token').read().strip()});"
-        "print(json.dumps([b['data']['type'] for b in json.load(urllib.request.urlopen(r))['blocks']]))"
-    )
-    text = kube.kubectl("exec", f"{model}-records-0", "--", "python", "-c", program)
-    found: list[str] = json.loads(text)
-    return found
 
 
 @pytest.fixture(scope="module")
