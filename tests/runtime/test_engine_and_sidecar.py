@@ -255,10 +255,45 @@ async def test_an_answer_through_the_sidecar_carries_the_dna_that_made_it(place:
             status = await response.json()
         assert (status["model"]["version"], status["model"]["isCertified"]) == (place.files.dna, True)
         assert status["health"]["operational"] is True
-    lines = [json.loads(line) for line in sidecar.log.read_text().splitlines()]
-    logged = [line for line in lines if line["event"] == "access" and line["path"] == "/api/oqt/query"]
-    assert logged[-1]["dna"] == place.files.dna
+    assert (await logged(sidecar, "/api/oqt/query"))["dna"] == place.files.dna
     assert "Who are you" not in sidecar.log.read_text()
+
+
+async def logged(sidecar: Sidecar, path: str) -> dict[str, Any]:
+    """The newest line of the access log about a path; lines are written a moment later."""
+    async with asyncio.timeout(10):
+        while True:
+            lines = [json.loads(line) for line in sidecar.log.read_text().splitlines()]
+            found: list[dict[str, Any]] = [line for line in lines if line["event"] == "access" and line["path"] == path]
+            if found:
+                return found[-1]
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(("path", "prompt"), [("chat/completions", "messages"), ("completions", "prompt")])
+async def test_openai_streams_say_the_same_as_the_engine_itself(
+    place: Place, sidecar: Sidecar, path: str, prompt: str
+) -> None:
+    asked = "Vem är du?" if prompt == "prompt" else [{"role": "user", "content": "Vem är du?"}]
+    body = {prompt: asked, "max_tokens": 12, "temperature": 1.5, "seed": 3, "stream": True}
+
+    async def said(url: str, model: str) -> tuple[str, set[str]]:
+        text, models = "", set()
+        async with client(url) as session, session.post(f"/v1/{path}", json=body | {"model": model}) as response:
+            assert response.status == 200
+            events = (await response.text()).split("\n\n")
+        assert events[-2:] == ["data: [DONE]", ""]
+        for event in events[:-2]:
+            chunk = json.loads(event.removeprefix("data: "))
+            choice = chunk["choices"][0]
+            text += choice["text"] if prompt == "prompt" else choice["delta"].get("content", "")
+            models.add(chunk["model"])
+        return text, models
+
+    direct = await said(place.url, place.files.dna)
+    assert direct[0]
+    assert direct == await said(sidecar.public, "default") == await said(sidecar.public, "demo")
+    assert (await logged(sidecar, f"/v1/{path}"))["dna"] == place.files.dna
 
 
 async def test_state_probe_and_readiness_tell_what_the_engine_serves(place: Place, sidecar: Sidecar) -> None:

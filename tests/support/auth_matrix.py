@@ -1,4 +1,4 @@
-"""Which route wants what of whom, read off the sidecar's own app, and the table of docs/auth.md that says so.
+"""Which route wants what of whom, read off the sidecar's own route table, and the table of docs/auth.md that says so.
 
 PYTHONPATH=core:runtime:tests python -m support.auth_matrix     # writes the table
 """
@@ -9,24 +9,23 @@ import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from oneseek_core.job_contract import ServingSettings
-from oneseek_runtime.sidecar.app import create_app
 from oneseek_runtime.sidecar.auth import right_of
-from oneseek_runtime.sidecar.deps import Deps
-from oneseek_runtime.sidecar.lifecycle import Lifecycle
-from oneseek_runtime.sidecar.settings import SidecarSettings
-from oneseek_runtime.sidecar.upstream import OpenAIEngine
+from oneseek_runtime.sidecar.routes import operations
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs/auth.md"
 BEGIN, END = "<!-- table: written by `python -m support.auth_matrix` -->", "<!-- end of table -->"
-OPEN = {"/api/oqt/query"}  # posts that change nothing; every other one is wrapped with `needs`
+OPEN = {
+    "/api/oqt/query",
+    "/v1/chat/completions",
+    "/v1/completions",
+}  # posts that change nothing; every other one is wrapped with `needs`
 COLUMNS = {
     "none": "no token",
     "expired": "expired",
@@ -54,13 +53,11 @@ class Row:
 
 def rows() -> list[Row]:
     """Every public route that takes posts."""
-    deps = Deps(SidecarSettings(SERVING, rate_limits=False), OpenAIEngine("http://127.0.0.1:1"), Lifecycle())
-    app: Any = create_app(deps)
     found = []
-    for route in app._app.routes:
-        if "POST" in (route.methods or ()):
-            right = right_of(route.endpoint)
-            found.append(Row(route.path, str(right(SERVING)) if right else ""))
+    for operation in operations():
+        if operation.method == "POST":
+            right = right_of(operation.endpoint) if operation.endpoint else None
+            found.append(Row(operation.path, str(right(SERVING)) if right else ""))
     return sorted(found, key=lambda row: row.path)
 
 

@@ -1,16 +1,16 @@
-"""A working OpenAI-compatible engine without a model: answers, streams nothing, and can be told to misbehave."""
+"""A working OpenAI-compatible engine without a model: answers, streams, and can be told to misbehave."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 
@@ -26,6 +26,9 @@ class OpenAISimulator:
     requests: list[dict[str, Any]] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     abandoned: asyncio.Event = field(default_factory=asyncio.Event)  # a held client left
+    raw: list[bytes] = field(default_factory=list)
+    stream: tuple[bytes, ...] = ()  # what a streamed answer consists of
+    pace: asyncio.Event | None = None
     echo: str | None = None  # what answers are signed with, instead of the model that was asked
 
     def app(self) -> Starlette:
@@ -34,6 +37,7 @@ class OpenAISimulator:
             routes=[
                 Route("/v1/models", self._models),
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
+                Route("/v1/completions", self._chat, methods=["POST"]),
             ]
         )
 
@@ -43,6 +47,7 @@ class OpenAISimulator:
         return JSONResponse({"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]})
 
     async def _chat(self, request: Request) -> Response:
+        self.raw.append(await request.body())
         body = await request.json()
         self.requests.append(body)
         self.arrived.set()
@@ -53,13 +58,21 @@ class OpenAISimulator:
             return Response(status_code=499)
         if body["model"] not in self.models:
             return JSONResponse({"error": {"message": f"no model {body['model']}"}}, 404)
+        if body.get("stream"):
+            return StreamingResponse(self._events(), media_type="text/event-stream")
+        if "prompt" in body:
+            choice = {"index": 0, "text": self.answer(body["prompt"]), "logprobs": None, "finish_reason": "stop"}
+            usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+            head = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": body["model"]}
+            return JSONResponse({**head, "choices": [choice], "usage": usage})
         text = self.answer(body["messages"][-1]["content"])
-        words = (text.split() or [""])[: body["max_tokens"]]
+        words = (text.split() or [""])[: body.get("max_tokens", 160)]
         logprob = math.log(self.probability)
         return JSONResponse(
             {
                 "id": "chatcmpl-1",
                 "object": "chat.completion",
+                "created": 1,
                 "model": self.echo or body["model"],
                 "choices": [
                     {
@@ -72,6 +85,18 @@ class OpenAISimulator:
                 "usage": {"prompt_tokens": 3, "completion_tokens": len(words), "total_tokens": 3 + len(words)},
             }
         )
+
+    async def _events(self) -> AsyncIterator[bytes]:
+        """One event per `stream`; the next only after `pace` was set, where there is one."""
+        try:
+            for event in self.stream:
+                yield event
+                if self.pace is not None:
+                    await self.pace.wait()
+                    self.pace.clear()
+        except asyncio.CancelledError:
+            self.abandoned.set()
+            raise
 
     @staticmethod
     async def _left_while_held(request: Request, hold: asyncio.Event) -> bool:

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, ExceptionHandler
+from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
-from oneseek_runtime.sidecar import endpoints, internal, ledger_endpoints, model_endpoints
+from oneseek_runtime.sidecar import endpoints, internal
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.envelope import Envelope
-from oneseek_runtime.sidecar.errors import BadRequestError, BodyTooLargeError, ClientGoneError
+from oneseek_runtime.sidecar.errors import BadRequestError, ClientGoneError
 from oneseek_runtime.sidecar.limits import RateLimits
-from oneseek_runtime.sidecar.responses import json_response
+from oneseek_runtime.sidecar.passthrough.openai import error_object
+from oneseek_runtime.sidecar.responses import body_refused, json_response
+from oneseek_runtime.sidecar.routes import operations
 
 __all__ = ["create_app", "create_internal_app"]
 
 
 async def _no_route(request: Request, _error: Exception) -> Response:
     """Unknown paths and methods are both 404 with a page, as the old service had it; clients never parse it."""
+    if request.url.path.startswith("/v1/"):
+        message = f"there is no {request.method} {request.url.path}"
+        return json_response(error_object(message, code="unknown_url"), status=404)
     what = html.escape(f"Cannot {request.method} {request.url.path}")
     return HTMLResponse(f"<!DOCTYPE html>\n<title>Error</title>\n<pre>{what}</pre>\n", status_code=404)
 
 
 async def _bad_body(_request: Request, error: Exception) -> Response:
-    large = isinstance(error, BodyTooLargeError)
-    body = {"error": "Request body too large" if large else "Malformed request body", "message": str(error)}
-    # The rest of an oversized body stays unread, so the connection cannot carry another request.
-    return json_response(body, status=413 if large else 400, headers={"Connection": "close"} if large else None)
+    return body_refused(error)
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:
@@ -55,24 +58,30 @@ HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
 
 def create_app(deps: Deps) -> ASGIApp:
     """The public app. The limiter stands before routing and validation; the envelope around everything."""
-    routes = [
-        Route("/api/oqt/query", endpoints.query, methods=["POST"]),
-        Route("/api/oqt/status", endpoints.status),
-        Route("/api/oqt/queries", ledger_endpoints.queries),
-        Route("/api/oqt/ledger/verify", ledger_endpoints.verify),
-        Route("/api/oqt/ledger/stats", ledger_endpoints.stats),
-        Route("/api/models/certified", endpoints.certified),
-        Route("/api/models/current", endpoints.current),
-        Route("/api/models/set-current", model_endpoints.set_current, methods=["POST"]),
-        Route("/api/models/reset", model_endpoints.reset, methods=["POST"]),
-        Route("/health", endpoints.health),
-        Route("/api/health", endpoints.api_health),
-    ]
+    table = operations()
+    routes = [Route(row.path, row.endpoint, methods=[row.method]) for row in table if row.endpoint is not None]
     app = Starlette(routes=routes, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False
     app.state.deps = deps
-    limited = RateLimits(app, deps.monotonic) if deps.settings.rate_limits else app
-    return Envelope(limited, deps.lifecycle, access_log=deps.settings.access_log)
+    direct: dict[tuple[str, str], ASGIApp] = {
+        (row.method, row.path): row.direct(deps) for row in table if row.direct is not None
+    }
+    front = Front(direct, app)
+    limited = RateLimits(front, deps.monotonic) if deps.settings.rate_limits else front
+    return Envelope(limited, deps.lifecycle, deps.access_log)
+
+
+class Front:
+    """The apps that need no router, before the one that does."""
+
+    def __init__(self, direct: Mapping[tuple[str, str], ASGIApp], rest: ASGIApp) -> None:
+        self._direct = direct
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request over."""
+        key = (scope["method"], scope["path"]) if scope["type"] == "http" else ("", "")
+        await self._direct.get(key, self._rest)(scope, receive, send)
 
 
 def create_internal_app(deps: Deps) -> ASGIApp:

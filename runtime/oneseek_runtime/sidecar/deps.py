@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from starlette.requests import Request
 
 from oneseek_runtime.sidecar.access import ClusterAccess
+from oneseek_runtime.sidecar.accesslog import AccessLog
+from oneseek_runtime.sidecar.bodies import Bodies
 from oneseek_runtime.sidecar.errors import EngineAnswerError, UpstreamError
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.recording.recorder import Recorder
@@ -43,11 +46,17 @@ class Deps:
     open_connections: Callable[[], int] = lambda: 0
     monotonic: Callable[[], float] = time.monotonic
     started: float = field(default_factory=time.monotonic)
+    bodies: Bodies = field(default_factory=Bodies)
+    access_log: AccessLog | None = None
 
     @property
     def target(self) -> str:
         """The model that questions go to: the version where one is to be served, else the base."""
         return self.settings.serving.dna or self.settings.serving.base_name
+
+    def asked(self) -> AbstractContextManager[str]:
+        """The target for one question, from now until it is answered."""
+        return nullcontext(self.target)
 
     def now(self) -> datetime:
         """The wall clock."""

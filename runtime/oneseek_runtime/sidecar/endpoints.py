@@ -28,7 +28,7 @@ async def query(request: Request) -> Response:
     deps = deps_of(request)
     started = deps.monotonic()
     try:
-        question = wire.Question.parse(await read_object(request))
+        question = wire.Question.parse(await read_object(request, deps.bodies))
     except wire.QuestionError as error:
         return json_response({"success": False, "error": str(error)}, status=400)
     asked_at = deps.now()

@@ -7,25 +7,31 @@ from __future__ import annotations
 
 import time
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from oneseek_runtime.log import say
+from oneseek_runtime.sidecar.accesslog import AccessLog
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 
 __all__ = ["DNA_HEADER", "Envelope"]
 
 DNA_HEADER = "X-OneSeek-DNA"
+_DNA = DNA_HEADER.lower().encode()
+_EXPOSED = ", ".join(
+    (DNA_HEADER, "Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "RateLimit-Policy")
+)
+_CORS = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", _EXPOSED.encode())]
+_CLOSE = (b"connection", b"close")
 
 
 class Envelope:
     """ASGI middleware around the whole public app; answers preflights itself."""
 
-    def __init__(self, app: ASGIApp, lifecycle: Lifecycle, *, access_log: bool) -> None:
+    def __init__(self, app: ASGIApp, lifecycle: Lifecycle, log: AccessLog | None) -> None:
         self._app = app
         self._lifecycle = lifecycle
-        self._access_log = access_log
+        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a preflight or pass the request on."""
@@ -36,13 +42,13 @@ class Envelope:
 
         async def send_wrapped(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["Access-Control-Allow-Origin"] = "*"
-                headers["Access-Control-Expose-Headers"] = f"{DNA_HEADER}, Retry-After"
+                headers = [*message["headers"], *_CORS]
                 if self._lifecycle.closing:  # asked when the answer starts, not when the request came
-                    headers["Connection"] = "close"
-                if self._access_log:
-                    _log(scope, message["status"], headers, started)
+                    headers = [header for header in headers if header[0] != b"connection"]
+                    headers.append(_CLOSE)
+                message["headers"] = headers
+                if self._log is not None:
+                    self._log.write(scope, message["status"], _dna(headers), time.monotonic() - started)
             await send(message)
 
         app = _preflight(scope) if scope["method"] == "OPTIONS" else self._app
@@ -59,14 +65,5 @@ def _preflight(scope: Scope) -> Response:
     return Response(status_code=204, headers=allowed)
 
 
-def _log(scope: Scope, status: int, headers: MutableHeaders, started: float) -> None:
-    """Method, path, status, milliseconds, DNA. No question, no address: the log is no place for what people ask."""
-    milliseconds = round((time.monotonic() - started) * 1000, 1)
-    say(
-        "access",
-        method=scope["method"],
-        path=scope["path"],
-        status=status,
-        milliseconds=milliseconds,
-        dna=headers.get(DNA_HEADER),
-    )
+def _dna(headers: list[tuple[bytes, bytes]]) -> str | None:
+    return next((value.decode() for name, value in headers if name == _DNA), None)

@@ -19,6 +19,7 @@ __all__ = [
     "KubeNotFoundError",
     "KubeUnavailableError",
     "SettingsError",
+    "TooManyBodiesError",
     "UnauthenticatedError",
     "UpstreamError",
 ]
@@ -29,11 +30,15 @@ class SettingsError(OneSeekError):
 
 
 class BadRequestError(OneSeekError):
-    """The client's body is no JSON; nothing was asked of the engine."""
+    """The client's body cannot be used; nothing was asked of the engine."""
 
 
 class BodyTooLargeError(BadRequestError):
     """The client's body is over the contract's limit."""
+
+
+class TooManyBodiesError(BadRequestError):
+    """All bodies that are being read at the moment are over what the pod may hold."""
 
 
 class ClientGoneError(OneSeekError):

@@ -26,7 +26,7 @@ async def set_current(request: Request, caller: Caller) -> Response:
     """POST /api/models/set-current: promote a certified version, newer or older."""
     deps = deps_of(request)
     serving = deps.settings.serving
-    model_id = model_wire.parse_model_id(await read_object(request))
+    model_id = model_wire.parse_model_id(await read_object(request, deps.bodies))
     if model_id is None:
         return json_response({"error": "modelId is required"}, status=400)
     try:

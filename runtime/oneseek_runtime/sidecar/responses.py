@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import parse_qsl
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
-from oneseek_runtime.sidecar.errors import BadRequestError, BodyTooLargeError, ClientGoneError
+from oneseek_runtime.sidecar.bodies import Bodies
+from oneseek_runtime.sidecar.errors import BadRequestError, BodyTooLargeError, TooManyBodiesError
+from oneseek_runtime.sidecar.jsontext import decode_json
 
-__all__ = ["BODY_LIMIT", "json_response", "parse_object", "read_object"]
+__all__ = ["body_refused", "json_response", "parse_object", "read_object"]
 
-BODY_LIMIT = 50 * 1024 * 1024  # bytes
+_FORM = "application/x-www-form-urlencoded"
+_FIELDS = 1000  # what the old service's parser took
 
 
 def json_response(body: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -24,36 +27,46 @@ def json_response(body: Mapping[str, Any], *, status: int = 200, headers: Mappin
     return Response(data, status, headers, media_type="application/json; charset=utf-8")
 
 
-async def read_object(request: Request) -> Mapping[str, Any]:
+def body_refused(error: Exception) -> Response:
+    """The answer to a body that cannot be used."""
+    status, sentence = 400, "Malformed request body"
+    if isinstance(error, BodyTooLargeError):
+        status, sentence = 413, "Request body too large"
+    elif isinstance(error, TooManyBodiesError):
+        status, sentence = 503, "Too many large bodies"
+    # The rest of a refused body stays unread, so the connection cannot carry another request.
+    headers = {} if status == 400 else {"Connection": "close"}
+    if status == 503:
+        headers["Retry-After"] = "1"
+    return json_response({"error": sentence, "message": str(error)}, status=status, headers=headers)
+
+
+async def read_object(request: Request, bodies: Bodies) -> Mapping[str, Any]:
     """The posted object; an empty body is `{}`, and so is JSON that holds no object (no key is then present).
 
     Raises:
-        BadRequestError: the body is no JSON, or is too large (BodyTooLargeError).
+        BadRequestError: the body is no JSON, is too large (BodyTooLargeError), or one too many (TooManyBodiesError).
         ClientGoneError: the client left before it had sent all.
     """
-    data = bytearray()
+    data = await bodies.read(request.scope, request.receive)
     try:
-        async for chunk in request.stream():
-            data += chunk
-            if len(data) > BODY_LIMIT:
-                raise BodyTooLargeError(f"the body is larger than {BODY_LIMIT // 1024**2} MB")
-    except ClientDisconnect as error:
-        raise ClientGoneError("the client left while sending") from error
-    return parse_object(bytes(data), request.headers.get("content-type", ""))
+        return parse_object(data, request.headers.get("content-type", ""))
+    finally:
+        bodies.release(data)
 
 
 def parse_object(data: bytes, content_type: str) -> Mapping[str, Any]:
-    """`read_object` for bytes that are all there."""
+    """`read_object` for bytes that are all there.
+
+    Raises:
+        BadRequestError: they are no JSON.
+    """
     if not data.strip():
         return {}
-    try:
-        if content_type.startswith("application/x-www-form-urlencoded"):
-            return dict(parse_qsl(data.decode(), keep_blank_values=True))
-        value = json.loads(data, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise BadRequestError(f"the body is not valid JSON: {error}") from error
+    if content_type.startswith(_FORM):
+        try:
+            return dict(parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=_FIELDS))
+        except ValueError as error:
+            raise BadRequestError(f"the form cannot be read: {error}") from error
+    value = decode_json(data)
     return value if isinstance(value, dict) else {}
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON value")

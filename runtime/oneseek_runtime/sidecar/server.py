@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.access import ClusterAccess
+from oneseek_runtime.sidecar.accesslog import AccessLog
 from oneseek_runtime.sidecar.app import create_app, create_internal_app
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.errors import SettingsError
@@ -59,6 +60,7 @@ async def _serve(settings: SidecarSettings, environment: Mapping[str, str]) -> N
     ):
         # The app needs the server's connections and the server its app: the app asks when it is asked.
         servers: list[_Server] = []
+        log = AccessLog() if settings.access_log else None
         deps = Deps(
             settings,
             engine,
@@ -66,6 +68,7 @@ async def _serve(settings: SidecarSettings, environment: Mapping[str, str]) -> N
             cluster=cluster,
             recorder=recorder,
             open_connections=lambda: len(servers[0].server_state.connections),
+            access_log=log,
         )
         public = _Server(_config(create_app(deps), settings, settings.public_port))
         internal = _Server(_config(create_internal_app(deps), settings, settings.internal_port))
@@ -84,6 +87,8 @@ async def _serve(settings: SidecarSettings, environment: Mapping[str, str]) -> N
         say("stopping", openConnections=deps.open_connections(), drained=str(alone).lower())
         public.should_exit = True
         await serving[0]
+        if log is not None:
+            log.flush()
         if recorder:
             since = lifecycle.draining_since
             spent = 0.0 if since is None else deps.monotonic() - since

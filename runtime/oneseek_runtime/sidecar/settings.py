@@ -36,7 +36,7 @@ class SidecarSettings:
     public_port: int = names.PORT_PUBLIC
     internal_port: int = names.PORT_INTERNAL
     rate_limits: bool = True
-    access_log: bool = False
+    access_log: bool = True
     request_seconds: float = 20.0
     """How long an answer waits for what the operator makes of a request; then it is 202."""
     drain_minimum: float = 3.0
@@ -49,7 +49,7 @@ class SidecarSettings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> SidecarSettings:
-        """Read `ONESEEK_SERVING`, `ONESEEK_RATE_LIMITS` (on|off), `ONESEEK_LOG` (access), ports and drain times.
+        """Read `ONESEEK_SERVING`, `ONESEEK_RATE_LIMITS` (on|off), `ONESEEK_LOG` (access|off), ports and drain times.
 
         Raises:
             SettingsError: a variable is missing or makes no sense.
@@ -67,7 +67,7 @@ class SidecarSettings:
             public_port=_number(environment, "ONESEEK_PORT_PUBLIC", names.PORT_PUBLIC),
             internal_port=_number(environment, "ONESEEK_PORT_INTERNAL", names.PORT_INTERNAL),
             rate_limits=environment.get("ONESEEK_RATE_LIMITS", "on") != "off",
-            access_log=environment.get("ONESEEK_LOG") == "access",
+            access_log=environment.get("ONESEEK_LOG", "access") != "off",
             drain_minimum=_number(environment, "ONESEEK_DRAIN_MINIMUM_SECONDS", 3),
             drain_maximum=_number(environment, "ONESEEK_DRAIN_MAXIMUM_SECONDS", 20),
             records=_records(environment),

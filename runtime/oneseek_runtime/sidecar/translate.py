@@ -9,7 +9,7 @@ from typing import Any
 
 from oneseek_runtime.sidecar.errors import EngineAnswerError
 
-__all__ = ["Completion", "completion_of", "confidence_of", "loaded_models"]
+__all__ = ["Completion", "completion_of", "confidence_of", "listed_models", "loaded_models"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,22 @@ def loaded_models(body: object) -> tuple[str, ...]:
     Raises:
         EngineAnswerError: it is no such list.
     """
+    return tuple(str(entry["id"]) for entry in listed_models(body))
+
+
+def listed_models(body: object) -> tuple[Mapping[str, Any], ...]:
+    """The entries that `GET /v1/models` lists; each has an id.
+
+    Raises:
+        EngineAnswerError: it is no such list.
+    """
     try:
-        return tuple(str(entry["id"]) for entry in _mapping(body)["data"])
+        entries = tuple(_mapping(entry) for entry in _mapping(body)["data"])
     except (KeyError, TypeError) as error:
         raise EngineAnswerError("the engine's list of models is none") from error
+    if not all("id" in entry for entry in entries):
+        raise EngineAnswerError("the engine's list of models holds one without an id")
+    return entries
 
 
 def _mapping(body: object) -> Mapping[str, Any]:

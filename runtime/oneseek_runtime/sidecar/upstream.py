@@ -13,7 +13,8 @@ from typing import Any, Protocol, Self
 import aiohttp
 
 from oneseek_runtime.sidecar.errors import EngineAnswerError, EngineBusyError, EngineUnavailableError
-from oneseek_runtime.sidecar.translate import Completion, completion_of, loaded_models
+from oneseek_runtime.sidecar.passthrough.exchange import EngineConnections
+from oneseek_runtime.sidecar.translate import Completion, completion_of, listed_models, loaded_models
 
 __all__ = ["Engine", "OpenAIEngine"]
 
@@ -27,18 +28,27 @@ _BUSY = (429, 503)
 class Engine(Protocol):
     """What the sidecar needs of an engine."""
 
+    connections: EngineConnections
+
     async def complete(self, body: Mapping[str, Any]) -> Completion:
         """Generate one answer; raises UpstreamError."""
 
     async def models(self) -> tuple[str, ...]:
         """Names of the loaded models; raises UpstreamError."""
 
+    async def model_rows(self) -> tuple[Mapping[str, Any], ...]:
+        """The loaded models as the engine describes them; raises UpstreamError."""
+
 
 class OpenAIEngine:
-    """The engine at `url`; an async context manager that owns the connections."""
+    """The engine at `url`; an async context manager that owns the connections.
+
+    `connections` are for what is passed through as bytes; what we ask ourselves goes through a client library.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
+        self.connections = EngineConnections(url)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -49,6 +59,7 @@ class OpenAIEngine:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.connections.close()
         if self._session is not None:
             await self._session.close()
 
@@ -67,6 +78,14 @@ class OpenAIEngine:
             UpstreamError: see its kinds.
         """
         return loaded_models(await self._call("GET", "/v1/models", _MODELS_SECONDS))
+
+    async def model_rows(self) -> tuple[Mapping[str, Any], ...]:
+        """What the engine lists as loaded, entry by entry.
+
+        Raises:
+            UpstreamError: see its kinds.
+        """
+        return listed_models(await self._call("GET", "/v1/models", _MODELS_SECONDS))
 
     async def _call(self, method: str, path: str, seconds: float, body: Mapping[str, Any] | None = None) -> object:
         if self._session is None:

@@ -1,0 +1,56 @@
+"""`/api/models/*`: the certified versions, and which of them CURRENT names."""
+
+from __future__ import annotations
+
+from oneseek_runtime.sidecar import endpoints, model_endpoints
+from oneseek_runtime.sidecar.routes.table import Operation
+from oneseek_runtime.sidecar.shapes import models as shapes
+from oneseek_runtime.sidecar.shapes.base import Error, Failure
+
+__all__ = ["OPERATIONS"]
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/api/models/certified",
+        summary="Every certified version on the claim, newest first",
+        endpoint=endpoints.certified,
+        answers={200: shapes.CertifiedAnswer, 500: Failure},
+    ),
+    Operation(
+        method="GET",
+        path="/api/models/current",
+        summary="Where CURRENT points; it may lag behind what serves",
+        endpoint=endpoints.current,
+        answers={200: shapes.CurrentAnswer},
+    ),
+    Operation(
+        method="POST",
+        path="/api/models/set-current",
+        summary="Promote a certified version, newer or older",
+        endpoint=model_endpoints.set_current,
+        body=shapes.SetCurrentAsked,
+        answers={
+            200: shapes.SetCurrentAnswer,
+            202: shapes.SetCurrentAnswer,
+            400: Error,
+            404: shapes.NotFound,
+            409: shapes.Failed,
+            500: shapes.Failed,
+            503: shapes.Failed,
+        },
+    ),
+    Operation(
+        method="POST",
+        path="/api/models/reset",
+        summary="Every certified version goes, the base model answers",
+        endpoint=model_endpoints.reset,
+        answers={
+            200: shapes.ResetAnswer,
+            202: shapes.ResetAnswer,
+            409: shapes.Failed,
+            500: shapes.Failed,
+            503: shapes.Failed,
+        },
+    ),
+)

@@ -1,0 +1,56 @@
+"""`/api/oqt/*`: asking, and what the service says of itself."""
+
+from __future__ import annotations
+
+from oneseek_runtime.sidecar import endpoints, ledger_endpoints
+from oneseek_runtime.sidecar.routes.table import Operation, Parameter
+from oneseek_runtime.sidecar.shapes import oqt as shapes
+from oneseek_runtime.sidecar.shapes.base import Failure
+
+__all__ = ["OPERATIONS"]
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/api/oqt/query",
+        summary="Ask one question of the model that serves",
+        endpoint=endpoints.query,
+        body=shapes.QueryAsked,
+        answers={200: shapes.QueryAnswer, 400: Failure, 500: Failure, 503: Failure},
+    ),
+    Operation(
+        method="GET",
+        path="/api/oqt/status",
+        summary="Which model answers, and which versions are certified",
+        endpoint=endpoints.status,
+        answers={200: shapes.StatusAnswer, 500: Failure},
+    ),
+    Operation(
+        method="GET",
+        path="/api/oqt/queries",
+        summary="The newest recorded questions and answers",
+        endpoint=ledger_endpoints.queries,
+        parameters=(
+            Parameter(
+                "limit",
+                "How many; 50 if left out, 0 or no number, at most 100",
+                schema={"type": "integer"},
+            ),
+        ),
+        answers={200: shapes.QueriesAnswer, 400: Failure},
+    ),
+    Operation(
+        method="GET",
+        path="/api/oqt/ledger/verify",
+        summary="Read the whole ledger and check it again",
+        endpoint=ledger_endpoints.verify,
+        answers={200: shapes.LedgerVerified},
+    ),
+    Operation(
+        method="GET",
+        path="/api/oqt/ledger/stats",
+        summary="How many blocks of which type, and the newest",
+        endpoint=ledger_endpoints.stats,
+        answers={200: shapes.LedgerStats, 500: Failure},
+    ),
+)

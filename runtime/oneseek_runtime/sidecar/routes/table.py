@@ -1,0 +1,69 @@
+"""What a route is: one method of one path, as data. The app, the OpenAPI file and docs/routes.md are made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from oneseek_runtime.sidecar.deps import Deps
+
+__all__ = ["Endpoint", "Media", "Operation", "Parameter", "Socket"]
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+Direct = Callable[[Deps], ASGIApp]
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """An answer or body that is no JSON of ours."""
+
+    type: str
+    description: str
+
+
+Shape = type[BaseModel] | Media | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query parameter, header or path segment. `schema` is JSON Schema."""
+
+    name: str
+    description: str
+    place: Literal["query", "header", "path"] = "query"
+    schema: Mapping[str, object] = field(default_factory=lambda: {"type": "string"})
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one path. Exactly one of `endpoint` and `direct` answers it.
+
+    `direct` makes an ASGI app that is called without a router, for the routes where microseconds count.
+    `answers` names what each status carries beside those that every route may give (see `openapi`).
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    summary: str
+    answers: Mapping[int, Shape]
+    endpoint: Endpoint | None = None
+    direct: Direct | None = None
+    body: Shape = None
+    parameters: tuple[Parameter, ...] = ()
+    streams: Media | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Socket:
+    """A WebSocket. OpenAPI has no word for it; docs/routes.md lists it."""
+
+    path: str
+    summary: str
+    endpoint: Callable[..., Awaitable[None]]

@@ -1,0 +1,45 @@
+"""How answers and requests are described: answers hold exactly what is named, requests may hold more."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Answer", "Asked", "Error", "Failure", "Refusal", "T"]
+
+T = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", examples=["2026-08-23T10:11:12.345Z"])]
+"""The contract's time: UTC, milliseconds, Z."""
+
+
+class Answer(BaseModel):
+    """An answer holds these keys and no others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Asked(BaseModel):
+    """A request; keys that are not named are ignored."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Error(Answer):
+    """What went wrong, in one sentence."""
+
+    error: str
+
+
+class Refusal(Answer):
+    """A body that cannot be used, a request too many, or a defect of ours."""
+
+    error: str
+    message: str
+
+
+class Failure(Answer):
+    """How the old service's `/api/oqt/*` handlers say that something failed."""
+
+    success: Literal[False]
+    error: str
+    message: str | None = None

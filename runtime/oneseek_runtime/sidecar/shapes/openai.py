@@ -1,0 +1,118 @@
+"""The OpenAI API's bodies, as far as we describe them. Answers are the engine's own and may hold more."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from oneseek_runtime.sidecar.shapes.base import Answer, Asked
+
+__all__ = ["ChatAnswer", "ChatAsked", "CompletionAnswer", "CompletionAsked", "Model", "ModelList", "OpenAIError"]
+
+_MODEL = (
+    "`default`, the OneSeekModel's name, the DNA that serves, or the base model's name. Left out, it means `default`."
+)
+
+
+class Message(Asked):
+    """One message of a conversation."""
+
+    role: str
+    content: str
+
+
+class _Generation(Asked):
+    model: str | None = Field(default=None, description=_MODEL)
+    max_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    stream: bool = False
+
+
+class ChatAsked(_Generation):
+    """A conversation to go on with."""
+
+    messages: list[Message] = Field(min_length=1)
+
+
+class CompletionAsked(_Generation):
+    """A text to go on with."""
+
+    prompt: str | list[int]
+
+
+class Usage(Asked):
+    """Token counts."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class ChatChoice(Asked):
+    """One answer."""
+
+    index: int
+    message: dict[str, Any]
+    finish_reason: str | None
+
+
+class CompletionChoice(Asked):
+    """One continuation."""
+
+    index: int
+    text: str
+    finish_reason: str | None
+
+
+class _Generated(Asked):
+    id: str
+    created: int
+    model: str
+    usage: Usage
+
+
+class ChatAnswer(_Generated):
+    """A whole answer; `model` is what made it."""
+
+    object: Literal["chat.completion"]
+    choices: list[ChatChoice]
+
+
+class CompletionAnswer(_Generated):
+    """A whole continuation; `model` is what made it."""
+
+    object: Literal["text_completion"]
+    choices: list[CompletionChoice]
+
+
+class Model(Asked):
+    """A model that requests may name; `root` is what stands behind a name that moves."""
+
+    id: str
+    object: Literal["model"]
+
+
+class ModelList(Answer):
+    """The models."""
+
+    object: Literal["list"]
+    data: list[Model]
+
+
+class ErrorDetail(Asked):
+    """What went wrong."""
+
+    message: str
+    type: str | None = None
+    param: str | None = None
+    code: str | int | None = None
+
+
+class OpenAIError(Asked):
+    """The error body that OpenAI's clients read."""
+
+    error: ErrorDetail
