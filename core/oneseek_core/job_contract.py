@@ -305,13 +305,21 @@ class VerifyReport(ApiModel):
     checked_at: Timestamp | None = Field(default=None, description="When a watching verifier ended this round.")
 
 
+class ResetOrder(ApiModel):
+    """Who had everything certified deleted, and when."""
+
+    user: str = Field(max_length=253)
+    timestamp: Timestamp
+
+
 class TreeRequest(ApiModel):
-    """Point CURRENT (link and marker) at `current`; None removes both."""
+    """Point CURRENT (link and marker) at `current`; None removes both. With `reset` every certified version goes."""
 
     models_root: str = names.MODELS_ROOT
     family: str
     current: DnaText | None
     remove: list[DnaText] = Field(default=[], max_length=32, description="Versions that retention deletes.")
+    reset: ResetOrder | None = None
 
 
 class TreeReport(ApiModel):
@@ -354,6 +362,18 @@ class SidecarState(ApiModel):
     abandoned: int = Field(
         default=0, ge=0, description="Those given up when the stopping pod's time was over. Told once; then it ends."
     )
+    requests: int = Field(
+        default=0, ge=0, description="Public answers since the start, or since clients were last sent here again."
+    )
+    errors: int = Field(
+        default=0, ge=0, description="Those with a 5xx status; a busy engine's 503 is no error of the version."
+    )
+
+
+class DrainRequest(ApiModel):
+    """POST /internal/drain: let clients go, or (false) take them again after the Service came back."""
+
+    draining: bool = True
 
 
 class ProbeRequest(ApiModel):

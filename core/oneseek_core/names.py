@@ -90,6 +90,7 @@ VERIFIED = "Verified"  # condition: what serves is what was certified, looked at
 RECORDS_AVAILABLE = "RecordsAvailable"  # condition: transitions reach the ledger
 TOKENS_ACCEPTED = "TokensAccepted"  # condition: the routes that change things can tell who asks
 IMPORTED = "Imported"  # condition: every entry of spec.imports lies on the claim as a version; also its reason
+CANDIDATE_READY = "CandidateReady"  # there is a candidate, and whether it has proved itself
 CURRENT_PUBLISHED = "CurrentPublished"  # the CURRENT link on the claim points at what answers
 
 # Reasons of a model.

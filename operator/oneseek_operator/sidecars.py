@@ -8,7 +8,7 @@ import aiohttp
 from pydantic import ValidationError
 
 from oneseek_core import names
-from oneseek_core.job_contract import ProbeAnswer, ProbeRequest, SidecarState, VerifyReport
+from oneseek_core.job_contract import DrainRequest, ProbeAnswer, ProbeRequest, SidecarState, VerifyReport
 from oneseek_operator.errors import SidecarError
 
 __all__ = ["Sidecars"]
@@ -62,13 +62,13 @@ class Sidecars:
         except ValidationError as error:
             raise SidecarError(f"/verdict at {ip} gave no verdict") from error
 
-    async def drain(self, ip: str) -> None:
-        """Have the sidecar close every connection with its next answer.
+    async def drain(self, ip: str, *, on: bool = True) -> None:
+        """Have the sidecar close every connection with its next answer, or no longer.
 
         Raises:
             SidecarError: it did not answer.
         """
-        await self._call("POST", ip, "/internal/drain", {}, _STATE_TIMEOUT)
+        await self._call("POST", ip, "/internal/drain", DrainRequest(draining=on).to_wire(), _STATE_TIMEOUT)
 
     async def _call(
         self,

@@ -64,3 +64,4 @@ class ObjectMeta(BaseModel):
     creation_timestamp: str = ""
     deletion_timestamp: str | None = None
     annotations: dict[str, str] = {}
+    managed_fields: list[dict[str, Any]] = []

@@ -7,11 +7,22 @@ from typing import Any
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
-from oneseek_core.job_contract import BaseImportRequest, Ref, TreeRequest
+from oneseek_core.api.v1alpha1.promotion import Request
+from oneseek_core.job_contract import BaseImportRequest, Ref, ResetOrder, TreeRequest
 from oneseek_operator.build import common
 from oneseek_operator.settings import Settings
 
-__all__ = ["base_job", "base_job_name", "claim", "labels", "prune_job_name", "tree_job", "tree_job_name"]
+__all__ = [
+    "base_job",
+    "base_job_name",
+    "claim",
+    "labels",
+    "prune_job_name",
+    "reset_job",
+    "reset_job_name",
+    "tree_job",
+    "tree_job_name",
+]
 
 _MOUNT = {"name": "models", "mountPath": names.MODELS_ROOT}
 _IMPORT = "/import"
@@ -86,11 +97,30 @@ def prune_job_name(model: OneSeekModel, remove: Sequence[str]) -> str:
     return f"{model.metadata.name}-prune-{names.short_hash(*remove)}"
 
 
+def reset_job_name(model: OneSeekModel, request_id: str) -> str:
+    """Name of the Job that deletes every certified version; one a request."""
+    return f"{model.metadata.name}-reset-{request_id[:8]}"
+
+
+def reset_job(model: OneSeekModel, settings: Settings, request: Request) -> dict[str, Any]:
+    """Delete every certified version and write down who had it done."""
+    order = ResetOrder(user=request.requested_by or "unknown", timestamp=request.created_at)
+    return _tree(
+        model,
+        settings,
+        reset_job_name(model, request.id),
+        TreeRequest(family=model.spec.family, current=None, reset=order),
+    )
+
+
 def tree_job(
     model: OneSeekModel, settings: Settings, *, name: str, dna: str, remove: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Move CURRENT, link and marker, to the version that answers, and delete versions that retention gives up."""
-    request = TreeRequest(family=model.spec.family, current=dna or None, remove=list(remove))
+    return _tree(model, settings, name, TreeRequest(family=model.spec.family, current=dna or None, remove=list(remove)))
+
+
+def _tree(model: OneSeekModel, settings: Settings, name: str, request: TreeRequest) -> dict[str, Any]:
     env = [common.request_env(request)]
     main = common.container("main", settings.slim_image, ["tree"], mounts=[_MOUNT], env=env)
     tags = labels(model, "tree")

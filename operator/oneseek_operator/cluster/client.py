@@ -121,6 +121,26 @@ class Cluster:
         query = {"fieldManager": names.FIELD_MANAGER}
         await self._request("PUT", _path(kind, meta["namespace"], meta["name"]) + "/status", body=body, query=query)
 
+    async def annotate(self, current: Object, changes: Mapping[str, str | None]) -> None:
+        """Set annotations, or remove those that are None, on an object as it was read.
+
+        Raises:
+            ConflictError: the object changed since.
+        """
+        meta = current["metadata"]
+        body = {"metadata": {"resourceVersion": meta["resourceVersion"], "annotations": dict(changes)}}
+        path = _path(current["kind"], meta["namespace"], meta["name"])
+        query = {"fieldManager": names.FIELD_MANAGER}
+        await self._request("PATCH", path, body=body, query=query, content_type="application/merge-patch+json")
+
+    async def scale(self, namespace: str, deployment: str, replicas: int) -> None:
+        """Give a Deployment another number of replicas; gone already is fine."""
+        path = _path("Deployment", namespace, deployment)
+        query = {"fieldManager": names.FIELD_MANAGER}
+        body = {"spec": {"replicas": replicas}}
+        kind = "application/merge-patch+json"
+        await self._request("PATCH", path, body=body, query=query, content_type=kind, missing_ok=True)
+
     async def log_tail(self, namespace: str, pod: str, *, container: str, lines: int) -> str:
         """The last lines of a container's log; empty where there is none yet."""
         query = {"container": container, "tailLines": str(lines)}

@@ -7,7 +7,19 @@ from typing import Any, Generic, TypeVar
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 
-__all__ = ["Action", "Apply", "Create", "Decision", "Delete", "Drain", "MakeKeys", "MakeRecordsSecret", "Replace"]
+__all__ = [
+    "Action",
+    "Apply",
+    "Create",
+    "Decision",
+    "Delete",
+    "Drain",
+    "MakeKeys",
+    "MakeRecordsSecret",
+    "RemoveAnnotations",
+    "Replace",
+    "Scale",
+]
 
 Status = TypeVar("Status")
 
@@ -37,9 +49,25 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Have a pod's sidecar let its clients go."""
+    """Have a pod's sidecar let its clients go, or take them again."""
 
     ip: str
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Give a Deployment another number of replicas and leave its template alone."""
+
+    name: str
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveAnnotations:
+    """Take annotations off the object itself, as it was read."""
+
+    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +93,7 @@ class Replace:
     manifest: dict[str, Any]
 
 
-Action = Replace | MakeKeys | MakeRecordsSecret | Create | Apply | Delete | Drain
+Action = Replace | MakeKeys | MakeRecordsSecret | Create | Apply | Delete | Drain | Scale | RemoveAnnotations
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import OneSeekModel, OneSeekModelStatus, Version, VersionRef
+from oneseek_core.api.v1alpha1.model import OneSeekModel, OneSeekModelStatus, Version
+from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.ledger_entries import Actor, Subject, Transition
-from oneseek_operator.decide.versions import newest
+from oneseek_operator.decide.selection import Choice
+from oneseek_operator.settings import Settings
 
 __all__ = ["OUTBOX_LIMIT", "imported", "outbox", "transitions"]
 
@@ -32,25 +34,91 @@ def outbox(
 
 
 def transitions(
-    model: OneSeekModel, new: OneSeekModelStatus, runs: Sequence[TrainingRun], now: datetime
+    model: OneSeekModel,
+    new: OneSeekModelStatus,
+    runs: Sequence[TrainingRun],
+    *,
+    choice: Choice,
+    settings: Settings,
+    now: datetime,
 ) -> list[Transition]:
     """What happened to the model between its status as read and `new`, in the order it happened."""
     old = model.status
     before = {item.dna: item for item in old.versions}
+    actor = _actor(new.request, settings)
+    asked = new.request if new.request and new.request.verb != "release" else None
+    wiped = _ended(old.request, new.request, "reset")
     found: list[Transition] = []
     for version in sorted(new.versions, key=lambda item: item.created_at):
         was = before.get(version.dna)
         if was is None:
             found += _made(model, version, runs, now)
-        if version.state == names.STATE_DELETED and was is not None and was.state != version.state:
+        if version.state == names.STATE_DELETED and was is not None and was.state != version.state and not wiped:
             key = f"{model.metadata.uid}/delete/{version.dna}"
             subject = _subject(model, "OneSeekModel")
             found.append(_entry("delete", subject, key, version, now, reason="spec.retention.keepVersions"))
         if version.state in _BARRED and (was is None or was.state != version.state):
-            found.append(_barred(model, version, now))
+            by = actor if _why(new, version.dna) == names.ROLLED_BACK else _AUTOMATIC
+            found.append(_barred(model, new, version, by, now))
+    found += _released(model, new, actor, now)
     if (old.current.dna if old.current else None) != (new.current.dna if new.current else None):
-        found.append(_moved(model, old.current, new, now))
+        by = actor if asked and choice.why in ("promote", "rollback", "reset") else _AUTOMATIC
+        found.append(_moved(model, new, choice, by, now))
+    if wiped and new.request:
+        found.append(_wiped(model, new.request, actor, now))
     return found
+
+
+def _actor(request: Request | None, settings: Settings) -> Actor:
+    """Who asked; verified only where an admission policy vouches for the name."""
+    if request is None or not request.requested_by:
+        return _AUTOMATIC
+    return Actor(name=request.requested_by, verified=settings.admission_policy)
+
+
+def _why(status: OneSeekModelStatus, dna: str) -> str:
+    return next((item.reason for item in status.quarantine if item.dna == dna), "")
+
+
+def _ended(old: Request | None, new: Request | None, verb: str) -> bool:
+    """Whether a request of that kind succeeded just now."""
+    if new is None or new.verb != verb or new.outcome != "Succeeded":
+        return False
+    return old is None or old.id != new.id or old.outcome != "Succeeded"
+
+
+def _released(model: OneSeekModel, new: OneSeekModelStatus, actor: Actor, now: datetime) -> list[Transition]:
+    if not _ended(model.status.request, new.request, "release"):
+        return []
+    held = {item.dna for item in new.quarantine}
+    subject = _subject(model, "OneSeekModel")
+    known = {item.dna: item for item in new.versions}
+    return [
+        _entry(
+            "release",
+            subject,
+            f"{model.metadata.uid}/release/{item.dna}/{item.since}"[:256],
+            known[item.dna],
+            now,
+            reason=f"was in quarantine: {item.reason}",
+            actor=actor,
+        )
+        for item in model.status.quarantine
+        if item.dna not in held and item.dna in known
+    ]
+
+
+def _wiped(model: OneSeekModel, request: Request, actor: Actor, now: datetime) -> Transition:
+    return Transition.model_validate(
+        {
+            "type": "reset",
+            "idempotencyKey": f"{model.metadata.uid}/reset/{request.id}",
+            "actor": actor,
+            "object": _subject(model, "OneSeekModel"),
+            "reason": request.message[:256],
+            "timestamp": _milliseconds(now),
+        }
+    )
 
 
 def _made(model: OneSeekModel, version: Version, runs: Sequence[TrainingRun], now: datetime) -> list[Transition]:
@@ -74,44 +142,54 @@ def imported(model: OneSeekModel, version: Version, key: str, now: datetime, *, 
     return _entry("import", _subject(model, "OneSeekModel"), key, version, now, reason=reason)
 
 
-def _barred(model: OneSeekModel, version: Version, now: datetime) -> Transition:
+def _barred(model: OneSeekModel, new: OneSeekModelStatus, version: Version, by: Actor, now: datetime) -> Transition:
     kind = _BARRED[version.state]
-    since = next((item.since for item in model.status.quarantine if item.dna == version.dna), version.created_at)
-    key = f"{model.metadata.uid}/{kind}/{version.dna}/{since if kind == 'quarantine' else version.reason}"[:256]
-    return _entry(kind, _subject(model, "OneSeekModel"), key, version, now, reason=version.reason or kind)
+    since = next((item.since for item in new.quarantine if item.dna == version.dna), version.created_at)
+    key = f"{model.metadata.uid}/{kind}/{version.dna}/{since}/{version.reason}"[:256]
+    subject = _subject(model, "OneSeekModel")
+    return _entry(kind, subject, key, version, now, reason=version.reason or kind, actor=by)
 
 
-def _moved(model: OneSeekModel, old: VersionRef | None, new: OneSeekModelStatus, now: datetime) -> Transition:
-    """The answering version changed: a promotion to the newest, or a way back."""
-    left_bad = old is not None and old.dna in {item.dna for item in new.quarantine}
-    best = newest(new.versions)
-    forward = new.current is not None and not left_bad and best is not None and best.dna == new.current.dna
+_MOVES = {
+    "auto": "newest certified version",
+    "pin": "spec.version names it",
+    "promote": "promoted by request",
+    "rollback": "rolled back by request",
+    "safe": "what answered may not answer any more",
+    "reset": "a reset is under way",
+}
+
+
+def _moved(model: OneSeekModel, new: OneSeekModelStatus, choice: Choice, by: Actor, now: datetime) -> Transition:
+    """The answering version changed: a promotion, or a way back."""
+    old = model.status.current
+    kind = "promote" if choice.is_forward and new.current is not None else "rollback"
     since = new.current.since if new.current else (old.since if old else "")
     target = new.current.dna if new.current else None
-    kind = "promote" if forward else "rollback"
-    reason = "newest certified version" if forward else "what answered is in quarantine"
     return Transition.model_validate(
         {
             "type": kind,
             "idempotencyKey": f"{model.metadata.uid}/{kind}/{target}/{since}"[:256],
-            "actor": _AUTOMATIC,
+            "actor": by,
             "object": _subject(model, "OneSeekModel"),
             "from": old.dna if old else None,
             "to": target,
             "dna": target,
             "digest": new.current.digest if new.current else None,
-            "reason": reason,
+            "reason": _MOVES[choice.why],
             "timestamp": _milliseconds(now),
         }
     )
 
 
-def _entry(kind: str, about: Subject, key: str, version: Version, now: datetime, *, reason: str) -> Transition:
+def _entry(
+    kind: str, about: Subject, key: str, version: Version, now: datetime, *, reason: str, actor: Actor = _AUTOMATIC
+) -> Transition:
     return Transition.model_validate(
         {
             "type": kind,
             "idempotencyKey": key,
-            "actor": _AUTOMATIC,
+            "actor": actor,
             "object": about,
             "dna": version.dna,
             "digest": version.digest,

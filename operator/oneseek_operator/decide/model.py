@@ -12,6 +12,7 @@ from datetime import datetime
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import BaseModelStatus, LedgerHead, OneSeekModel, OneSeekModelStatus, Version
+from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.job_contract import BaseImportReport, parse_report
 from oneseek_core.ledger_entries import Transition
@@ -20,22 +21,22 @@ from oneseek_operator.build import identity as build_identity
 from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import model as build
 from oneseek_operator.build import records as build_records
-from oneseek_operator.build.serving import Colour
-from oneseek_operator.conditions import Verdict, conditions_for, find
-from oneseek_operator.decide import imports, ledger, retention, rollout, versions
+from oneseek_operator.conditions import Verdict, conditions_for, conditions_with, find
+from oneseek_operator.decide import asked_of_model, imports, ledger, requests, rollout, tree, versions
 from oneseek_operator.decide.actions import (
     Action,
     Apply,
     Create,
     Decision,
-    Delete,
     MakeKeys,
     MakeRecordsSecret,
+    RemoveAnnotations,
     Replace,
 )
 from oneseek_operator.decide.bounds import fitted
 from oneseek_operator.decide.jobs import failure_of, report_text, waiting_trouble, with_trouble
-from oneseek_operator.decide.rollout import Endpoint
+from oneseek_operator.decide.seen import Endpoint
+from oneseek_operator.decide.selection import is_resetting
 from oneseek_operator.decide.views import (
     ClaimView,
     DeploymentView,
@@ -48,7 +49,7 @@ from oneseek_operator.decide.views import (
 )
 from oneseek_operator.settings import Settings
 
-__all__ = ["Observed", "decide"]
+__all__ = ["Observed", "RecordsView", "decide", "rollout_view"]
 
 _LEDGER_AGAIN = 2.0  # seconds between tries to empty the outbox
 _REFUSED_AGAIN = 300.0  # seconds, where the ledger refuses all that is left in it
@@ -86,11 +87,6 @@ class Observed:
     endpoints: Mapping[str, Endpoint]
 
 
-def desired_colour(model: OneSeekModel, runs: tuple[TrainingRun, ...], settings: Settings) -> Colour:
-    """The colour that should answer: the newest version that may, else the base model."""
-    return rollout.colour_for(model, _known(model, runs)[0], settings)
-
-
 def _known(model: OneSeekModel, runs: tuple[TrainingRun, ...]) -> tuple[list[Version], dict[str, str]]:
     """All versions, those that miss the gate among them as Rejected; and why each of these does."""
     found = versions.merged(model.status.versions, versions.certified_by(runs))
@@ -98,12 +94,78 @@ def _known(model: OneSeekModel, runs: tuple[TrainingRun, ...]) -> tuple[list[Ver
     return versions.gated(versions.barred(found, model.status.quarantine), current, model.spec.promotion.gate)
 
 
+def rollout_view(seen: Observed) -> rollout.Seen:
+    """The part of the world that a rollout looks at."""
+    known, missed = _known(seen.model, seen.runs)
+    return rollout.Seen(
+        model=seen.model,
+        versions=tuple(known),
+        missed=missed,
+        records_away=_away(seen),
+        deployments=seen.deployments,
+        pods=seen.pods,
+        service=seen.service,
+        endpoints=seen.endpoints,
+    )
+
+
+def _away(seen: Observed) -> str:
+    return seen.records.error or ("" if seen.records.ready else "the records pod is not ready")
+
+
 def decide(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus]:
     """The next step."""
-    for step in (_claim, _keys, _identity, _records, _base_model, _imports):
+    for step in (_requested, _claim, _keys, _identity, _records, _base_model, _imports):
         if decision := step(seen, settings, now):
             return decision
     return _serving(seen, settings, now)
+
+
+def _requested(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+    """Take in a request: write it down, then take the annotation off; what it asks for is done further down."""
+    del settings
+    model, pending = seen.model, seen.model.status.request
+    if pending is not None and pending.outcome != "Pending":
+        pending = None
+    found = requests.asked(model.metadata, names.REQUEST_VERBS)
+    if keys := requests.removable(pending, found):
+        return Decision(model.status, (RemoveAnnotations(keys),), again_after=0.0)
+    carried = found.text if found and found.manifest else None
+    if carried != model.status.manifest_request and pending is None:
+        return _carried(model, found if carried else None, now)
+    if found and not carried and pending is None:
+        request = requests.new(model.metadata, found, asked_of_model.resolved(model, found), now)
+        told = conditions_with(
+            model.status.conditions,
+            (names.RECONCILING, True, names.REQUESTED, request.message),
+            generation=model.metadata.generation,
+            now=now,
+        )
+        status = model.status.model_copy(update={"request": request, "conditions": told})
+        return Decision(status, again_after=0.0, events=((False, names.REQUESTED, request.message),))
+    if pending and model.status.base_model is None:
+        text = "the base model is not imported yet, so there is no version to act on"
+        ended = requests.ended(pending, "Refused", names.NO_SUCH_VERSION, text, now)
+        status = model.status.model_copy(update={"request": ended})
+        return Decision(status, again_after=0.0, events=((True, ended.reason, text),))
+    return None
+
+
+def _carried(model: OneSeekModel, found: requests.Asked | None, now: datetime) -> Decision[OneSeekModelStatus]:
+    """A manifest carries a request, or no longer does: it is refused once, then passed over."""
+    changes: dict[str, object] = {"manifest_request": found.text if found else None}
+    events: tuple[tuple[bool, str, str], ...] = ()
+    if found:
+        text = (
+            f"oneseek.io/{found.text} stands in a manifest and would be done again with every apply; take it out and "
+            "annotate the object, or change spec.version"
+        )
+        refused = requests.ended(
+            requests.new(model.metadata, found, None, now), "Refused", names.REQUEST_IN_MANIFEST, text, now
+        )
+        changes["request"] = refused
+        events = ((True, names.REQUEST_IN_MANIFEST, text),)
+    return Decision(model.status.model_copy(update=changes), again_after=0.0, events=events)
 
 
 def _finish(
@@ -118,6 +180,7 @@ def _finish(
     published: tuple[bool, str, str] | None = None,
     verified: tuple[bool, str, str] | None = None,
     recorded: tuple[bool, str, str] | None = None,
+    candidate_ready: tuple[bool, str, str] | None = None,
     events: tuple[tuple[bool, str, str], ...] = (),
 ) -> Decision[OneSeekModelStatus]:
     status = status or seen.model.status
@@ -140,6 +203,8 @@ def _finish(
         )  # a verifier that is silent for once unsays nothing
     if verified:
         extra.append((names.VERIFIED, *verified))
+    if candidate_ready:
+        extra.append((names.CANDIDATE_READY, *candidate_ready))
     if tokens := _tokens(seen):
         extra.append((names.TOKENS_ACCEPTED, *tokens))
     if recorded:
@@ -301,26 +366,16 @@ def _imports(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
 
 
 def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus]:
+    before = seen.model
+    known, _ = _known(before, seen.runs)
+    asked = asked_of_model.acted(before, known, now, records_away=_away(seen))
+    seen = replace(seen, model=before.model_copy(update={"status": asked}))
     model = seen.model
-    known, missed = _known(model, seen.runs)
-    plan = rollout.plan(
-        rollout.Seen(
-            model=model,
-            versions=tuple(known),
-            missed=missed,
-            records_away=seen.records.error or ("" if seen.records.ready else "the records pod is not ready"),
-            deployments=seen.deployments,
-            pods=seen.pods,
-            service=seen.service,
-            endpoints=seen.endpoints,
-        ),
-        settings,
-        now,
-    )
-    status = model.status.model_copy(
+    plan = rollout.plan(rollout_view(seen), settings, now)
+    status = asked.model_copy(
         update={
             "versions": plan.versions,
-            "counters": versions.counters_for(model.status.counters, known),
+            "counters": versions.counters_for(asked.counters, known),
             "current": plan.current,
             "previous": plan.previous,
             "candidate": plan.candidate,
@@ -331,26 +386,78 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
             "selector": plan.selector,
         }
     )
-    status, pruning = _pruned(seen, status, settings)
-    happened = ledger.transitions(model, status, seen.runs, now)
-    outbox, dropped = ledger.outbox(model.status.outbox, seen.records.acknowledged, happened)
-    status = status.model_copy(update={"outbox": outbox, "ledger": seen.records.head or model.status.ledger})
-    after, published, again = _current_link(replace(seen, model=model.model_copy(update={"status": status})), settings)
+    answers = plan.verdict.state == "Ready" or (plan.verdict.state == "Failed" and plan.choice.blocked is not None)
+    request = asked_of_model.concluded(model, status, plan.choice, now, serves=answers)
+    status = status.model_copy(update={"request": request})
+    status, tree, published, again = _tree(seen, status, settings, now)
+    happened = ledger.transitions(before, status, seen.runs, choice=plan.choice, settings=settings, now=now)
+    outbox, dropped = ledger.outbox(before.status.outbox, seen.records.acknowledged, happened)
+    status = status.model_copy(update={"outbox": outbox, "ledger": seen.records.head or before.status.ledger})
     hurry = _LEDGER_AGAIN if len(outbox) > len(seen.records.refused) else _REFUSED_AGAIN if outbox else None
     wait = [seconds for seconds in (plan.again_after, again, hurry) if seconds is not None]
     return _finish(
         seen,
-        plan.verdict,
+        _asked_verdict(plan.verdict, status, _away(seen)),
         now,
         status=status,
         before=plan.before,
-        after=(*plan.after, *after, *pruning),
+        after=(*plan.after, *tree),
         again_after=min(wait, default=None),
         published=published,
         verified=plan.verified,
+        candidate_ready=plan.candidate_ready,
         recorded=_recorded(seen),
-        events=(*_rejections(model.status.versions, plan.versions), *plan.events, *_overflow(dropped)),
+        events=(
+            *_rejections(before.status.versions, plan.versions),
+            *_answers(before.status.request, status.request),
+            *plan.events,
+            *_overflow(dropped),
+        ),
     )
+
+
+def _tree(
+    seen: Observed, status: OneSeekModelStatus, settings: Settings, now: datetime
+) -> tuple[OneSeekModelStatus, tuple[Action, ...], tuple[bool, str, str] | None, float | None]:
+    """The Jobs that change the tree: those of a reset, or CURRENT and retention."""
+    model = seen.model
+    if is_resetting(model):
+        status, actions, waiting = tree.reset(
+            model,
+            status,
+            jobs=seen.jobs,
+            pods=seen.pods,
+            deployments=seen.deployments,
+            runs=seen.runs,
+            settings=settings,
+            now=now,
+        )
+        if status.request and waiting and status.request.outcome == "Pending":
+            status = status.model_copy(update={"request": status.request.model_copy(update={"message": waiting})})
+        return status, actions, None, 2.0
+    mounted = {item.dna for item in seen.deployments if item.dna}
+    status, pruning = tree.pruned(model, status, seen.jobs, mounted, settings)
+    linking, published, again = tree.current_link(model, status, seen.jobs, seen.pods, settings)
+    return status, (*linking, *pruning), published, again
+
+
+def _asked_verdict(verdict: Verdict, status: OneSeekModelStatus, away: str) -> Verdict:
+    """While a request is Pending the model is Reconciling, whatever else it is."""
+    request = status.request
+    if request is None or request.outcome != "Pending" or verdict.progress or verdict.state == "Working":
+        return verdict
+    if request.reason == names.REQUESTED and away:
+        return replace(verdict, progress=(names.RECORDS_UNAVAILABLE, f"{request.verb} waits for the ledger: {away}"))
+    return replace(verdict, progress=(request.reason, f"{request.verb}: {request.message}"))
+
+
+def _answers(old: Request | None, new: Request | None) -> tuple[tuple[bool, str, str], ...]:
+    """An Event for a request that has ended."""
+    if new is None or new.outcome == "Pending" or (old and old.id == new.id and old.outcome == new.outcome):
+        return ()
+    text = f"{new.verb} {new.outcome.lower()}: {new.message}"
+    reason = f"Request{new.outcome}" if new.outcome == "Succeeded" else new.reason
+    return ((new.outcome != "Succeeded", reason, text),)
 
 
 def _recorded(seen: Observed) -> tuple[bool, str, str]:
@@ -375,60 +482,3 @@ def _overflow(dropped: Sequence[Transition]) -> tuple[tuple[bool, str, str], ...
         (True, names.OUTBOX_FULL, f"{item.type} of {item.dna or item.object.name} will not be in the ledger: {why}")
         for item in dropped
     )
-
-
-def _pruned(
-    seen: Observed, status: OneSeekModelStatus, settings: Settings
-) -> tuple[OneSeekModelStatus, tuple[Action, ...]]:
-    """Have a Job delete what retention gives up; its line says Deleted once the Job has done it."""
-    model = seen.model
-    mounted = {item.dna for item in seen.deployments if item.dna}
-    gone = retention.retired(status.versions, model.spec.retention.keep_versions, mounted)
-    prefix = f"{model.metadata.name}-prune-"
-    jobs = [job for job in seen.jobs if job.name.startswith(prefix) and job.owner == model.metadata.uid]
-    wanted = build.prune_job_name(model, gone) if gone else ""
-    stale = tuple(Delete("Job", job.name, job.uid) for job in jobs if job.name != wanted and job.state != "Running")
-    job = mine(jobs, wanted) if gone else None
-    if job and job.state == "Succeeded":
-        versions = [
-            item.model_copy(update={"state": names.STATE_DELETED, "reason": None}) if item.dna in gone else item
-            for item in status.versions
-        ]
-        return status.model_copy(update={"versions": versions}), stale
-    running = any(item.state == "Running" for item in seen.jobs if item.owner == model.metadata.uid)
-    if not gone or job or running:  # one Job at a time changes the tree
-        return status, stale
-    dna = status.current.dna if status.current else ""
-    return status, (*stale, Create(build.tree_job(model, settings, name=wanted, dna=dna, remove=gone)))
-
-
-def _current_link(
-    seen: Observed, settings: Settings
-) -> tuple[tuple[Action, ...], tuple[bool, str, str] | None, float | None]:
-    """Have a tree Job move CURRENT to what answers, one Job at a time; CURRENT may lag and gates nothing."""
-    model, current = seen.model, seen.model.status.current
-    if current is None and not model.status.quarantine:
-        return (), None, None
-    # With every version in quarantine the base answers and CURRENT goes.
-    dna, since = (current.dna, current.since) if current else ("", model.status.quarantine[-1].since)
-    wanted = build.tree_job_name(model, dna, since)
-    jobs = [
-        job
-        for job in seen.jobs
-        if job.name.startswith(f"{model.metadata.name}-tree-") and job.owner == model.metadata.uid
-    ]
-    job = mine(jobs, wanted)
-    stale = tuple(
-        Delete("Job", item.name, item.uid) for item in jobs if item.name != wanted and item.state != "Running"
-    )
-    if job is None:
-        if any(item.state == "Running" for item in jobs) or imports.at_work(model, seen.jobs, seen.pods):
-            return stale, (False, "Moving", "waiting for the tree Job before this one"), 2.0
-        made = Create(build.tree_job(model, settings, name=wanted, dna=dna))
-        return (*stale, made), (False, "Moving", f"moving CURRENT to {dna or 'nothing'}"), None
-    if job.state == "Succeeded":
-        return stale, (True, "Published", f"CURRENT points at {dna or 'nothing'}"), None
-    if job.state == "Failed":
-        trouble = failure_of(job, seen.pods, what="the tree Job")
-        return stale, (False, trouble.reason, f"CURRENT could not be moved: {trouble.message}"), None
-    return stale, (False, "Moving", f"moving CURRENT to {dna or 'nothing'}"), None

@@ -28,13 +28,15 @@ from oneseek_core.job_contract import (
 )
 from oneseek_operator.build import run as build
 from oneseek_operator.conditions import Verdict, conditions_for, find, timestamp
+from oneseek_operator.decide import retrying
 from oneseek_operator.decide.actions import Action, Create, Decision, Delete
 from oneseek_operator.decide.jobs import Trouble, failure_of, report_text, waiting_trouble, with_trouble
+from oneseek_operator.decide.selection import is_resetting
 from oneseek_operator.decide.versions import certified_by, counters_for
 from oneseek_operator.decide.views import JobView, PodView, mine
 from oneseek_operator.settings import Settings
 
-__all__ = ["Observed", "decide", "is_active", "is_finished"]
+__all__ = ["Observed", "decide", "is_active", "is_asked", "is_finished"]
 
 _GRACE = timedelta(seconds=30)  # a run applied together with its model may be seen first
 _PROGRESS_EVERY = timedelta(seconds=5)  # progress writes are no more frequent than this
@@ -66,11 +68,21 @@ def is_active(run: TrainingRun) -> bool:
     return run.status.started_at is not None and not is_finished(run)
 
 
+def is_asked(run: TrainingRun) -> bool:
+    """Whether somebody asks for the run to be retried, or asked and has no answer yet."""
+    request = run.status.request
+    return names.request_annotation(names.RETRY_VERB) in run.metadata.annotations or (
+        request is not None and request.outcome == "Pending"
+    )
+
+
 def decide(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
     """The next step; None for a run that is over."""
+    if decision := retrying.decide(seen.run, seen.jobs, now):
+        return decision
     if is_finished(seen.run):
         return None
-    for step in (_model_is_gone, _not_started, _prepare, _train, _evaluate, _certify):
+    for step in (_model_is_gone, _model_is_reset, _not_started, _prepare, _train, _evaluate, _certify):
         if decision := step(seen, settings, now):
             return decision
     raise AssertionError("a run always has a next step")
@@ -93,7 +105,7 @@ def _finish(
 
 
 def _failed(seen: Observed, trouble: Trouble, now: datetime, *after: Action) -> RunDecision:
-    hint = "; a finished run never runs again: mend the cause and apply a new TrainingRun"
+    hint = "; mend the cause, then annotate oneseek.io/retry=true or apply a new TrainingRun"
     verdict = Verdict("Failed", trouble.reason, trouble.message + hint)
     return _finish(seen, verdict, now, after=after, completed_at=timestamp(now), exit_reason=trouble.message[:2048])
 
@@ -117,6 +129,19 @@ def _model_is_gone(seen: Observed, settings: Settings, now: datetime) -> RunDeci
     return _finish(seen, Verdict("Failed", names.MODEL_NOT_FOUND, message), now)
 
 
+def _model_is_reset(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
+    """A reset of the model stops its runs; those that have not started wait until it is over."""
+    del settings
+    if not is_resetting(_model(seen)):
+        return None
+    name = seen.run.spec.model_ref.name
+    if not is_active(seen.run):
+        return _finish(seen, Verdict("Working", names.RESETTING, f"waiting for the reset of {name!r} to end"), now)
+    running = tuple(Delete("Job", job.name, job.uid) for job in seen.jobs if job.owner == seen.run.metadata.uid)
+    message = f"a reset of {name!r} stopped the run"
+    return _failed(seen, Trouble(names.MODEL_RESET, message), now, *running)
+
+
 def _model(seen: Observed) -> OneSeekModel:
     if seen.model is None:
         raise AssertionError("the model is checked first")
@@ -130,6 +155,9 @@ def _not_started(seen: Observed, settings: Settings, now: datetime) -> RunDecisi
         return None
     if run.spec.suspend:
         return _finish(seen, Verdict("Waiting", names.SUSPENDED, "spec.suspend is true: nothing is started"), now)
+    if model.spec.suspend:
+        message = f"spec.suspend of {model.metadata.name!r} is true: nothing is started"
+        return _finish(seen, Verdict("Waiting", names.SUSPENDED, message), now)
     if model.status.base_model is None:
         ready = find(model.status.conditions, names.READY)
         message = (

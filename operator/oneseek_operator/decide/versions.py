@@ -17,7 +17,18 @@ from oneseek_core.job_contract import CertifiedVersion
 from oneseek_operator.conditions import find
 from oneseek_operator.decide.gate import missed
 
-__all__ = ["adopted", "barred", "certified_by", "counters_for", "gated", "merged", "newest", "with_states"]
+__all__ = [
+    "adopted",
+    "barred",
+    "certified_by",
+    "counters_for",
+    "gated",
+    "may_answer",
+    "merged",
+    "newest",
+    "number",
+    "with_states",
+]
 
 _KEPT = 32  # the status' bound; the oldest fall out of the list, not off the claim
 
@@ -69,16 +80,21 @@ def merged(known: Iterable[Version], new: Iterable[Version]) -> list[Version]:
     return sorted(by_dna.values(), key=_order, reverse=True)[:_KEPT]
 
 
+def may_answer(version: Version) -> bool:
+    """Whether nothing bars the version."""
+    return version.state not in (names.STATE_REJECTED, names.STATE_QUARANTINED, names.STATE_DELETED)
+
+
 def newest(versions: Iterable[Version]) -> Version | None:
     """The newest version that may answer."""
-    out = (names.STATE_REJECTED, names.STATE_QUARANTINED, names.STATE_DELETED)
-    return max((item for item in versions if item.state not in out), key=_order, default=None)
+    return max((item for item in versions if may_answer(item)), key=_order, default=None)
 
 
 def gated(versions: Iterable[Version], current: str | None, gate: Gate | None) -> tuple[list[Version], dict[str, str]]:
     """The versions with those rejected that miss the gate, and why each of them does.
 
-    What answers, or did, is past the gate: a gate that is raised later takes nothing away.
+    What answers, or did, is past the gate: a gate that is raised later takes nothing away. And what is older than what
+    answers is no regression but a way back.
     """
     known = list(versions)
     serving = next((item for item in known if item.dna == current), None)
@@ -86,7 +102,8 @@ def gated(versions: Iterable[Version], current: str | None, gate: Gate | None) -
     out = []
     for version in known:
         past = version.state in (names.STATE_CURRENT, names.STATE_PREVIOUS, names.STATE_DELETED)
-        reason = None if past else missed(version, serving, gate)
+        newer = serving is None or _order(version) > _order(serving)
+        reason = None if past else missed(version, serving if newer else None, gate)
         if reason:
             why[version.dna] = f"{names.GATE_MISSED}: {reason}"
             out.append(version.model_copy(update={"state": names.STATE_REJECTED, "reason": why[version.dna][:256]}))
@@ -98,14 +115,25 @@ def gated(versions: Iterable[Version], current: str | None, gate: Gate | None) -
 
 
 def barred(versions: Iterable[Version], quarantine: Iterable[Quarantined]) -> list[Version]:
-    """The versions, those in quarantine marked so."""
+    """The versions, those in quarantine marked so, those that left it free again.
+
+    One that never answered because its preview failed is Rejected; one that did answer is Quarantined.
+    """
     why = {item.dna: f"{item.reason}: {item.message}"[:256] for item in quarantine}
-    return [
-        item.model_copy(update={"state": names.STATE_QUARANTINED, "reason": why[item.dna]})
-        if item.dna in why and item.state != names.STATE_DELETED
-        else item
-        for item in versions
-    ]
+    out = []
+    for item in versions:
+        rejected = item.state == names.STATE_REJECTED
+        missed = (item.reason or "").startswith(names.GATE_MISSED)
+        if item.state == names.STATE_DELETED or (rejected and missed):
+            out.append(item)
+        elif item.dna in why:
+            state = names.STATE_REJECTED if rejected else names.STATE_QUARANTINED
+            out.append(item.model_copy(update={"state": state, "reason": why[item.dna]}))
+        elif rejected or item.state == names.STATE_QUARANTINED:
+            out.append(item.model_copy(update={"state": names.STATE_CERTIFIED, "reason": None}))
+        else:
+            out.append(item)
+    return out
 
 
 def with_states(versions: Iterable[Version], roles: Mapping[str, str], rejected: Mapping[str, str]) -> list[Version]:
@@ -126,11 +154,12 @@ def with_states(versions: Iterable[Version], roles: Mapping[str, str], rejected:
 
 def counters_for(old: Counters, versions: Iterable[Version]) -> Counters:
     """Counters that are at least as high as every version; they never fall."""
-    highest = max([(old.major, old.micro), *(_numbers(item.dna) for item in versions)])
+    highest = max([(old.major, old.micro), *(number(item.dna) for item in versions)])
     return Counters(major=highest[0], micro=highest[1])
 
 
-def _numbers(dna: str) -> tuple[int, int]:
+def number(dna: str) -> tuple[int, int]:
+    """MAJOR and MICRO of a DNA; (0, 0) for one that cannot be read."""
     try:
         return Dna.parse(dna).order
     except DnaError:
@@ -138,4 +167,4 @@ def _numbers(dna: str) -> tuple[int, int]:
 
 
 def _order(version: Version) -> tuple[tuple[int, int], str]:
-    return (_numbers(version.dna), version.created_at)
+    return (number(version.dna), version.created_at)

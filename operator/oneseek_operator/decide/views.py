@@ -29,7 +29,7 @@ class ContainerView:
 
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """A pod: is it ready, where does it answer, and if it does not start, why."""
+    """A pod: is it ready (or not, and since when), where does it answer, and if it does not start, why."""
 
     name: str
     uid: str
@@ -37,6 +37,7 @@ class PodView:
     ip: str
     labels: Mapping[str, str]
     ready: bool
+    ready_since: str
     terminating: bool
     containers: tuple[ContainerView, ...]
     unschedulable: str
@@ -63,6 +64,7 @@ class PodView:
             ip=status.get("podIP", ""),
             labels=meta.get("labels", {}),
             ready=conditions.get("Ready", {}).get("status") == "True",
+            ready_since=conditions.get("Ready", {}).get("lastTransitionTime", ""),
             terminating="deletionTimestamp" in meta,
             containers=tuple(_container(item, limits.get(item["name"], "")) for item in statuses),
             unschedulable=scheduled.get("message", "") if stuck else "",

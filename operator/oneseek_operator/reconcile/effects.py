@@ -21,7 +21,9 @@ from oneseek_operator.decide.actions import (
     Drain,
     MakeKeys,
     MakeRecordsSecret,
+    RemoveAnnotations,
     Replace,
+    Scale,
 )
 from oneseek_operator.errors import ClusterError, SidecarError
 from oneseek_operator.keys import Keys
@@ -41,7 +43,7 @@ async def carry_out(
         ConflictError: the object changed since it was read; nothing in `after` was done.
     """
     namespace = current["metadata"]["namespace"]
-    await _perform(decision.before, namespace, cluster, sidecars)
+    await _perform(decision.before, current, cluster, sidecars)
     old, new = current.get("status", {}), decision.status.to_wire()
     if old != new:
         await cluster.replace_status(current["kind"], current, new)
@@ -50,10 +52,13 @@ async def carry_out(
             await cluster.event(current, warning=warning, reason=reason, message=message)
     for warning, reason, message in decision.events:
         await cluster.event(current, warning=warning, reason=reason, message=message)
-    await _perform(decision.after, namespace, cluster, sidecars)
+    await _perform(decision.after, current, cluster, sidecars)
 
 
-async def _perform(actions: Iterable[Action], namespace: str, cluster: ClusterPort, sidecars: SidecarPort) -> None:
+async def _perform(
+    actions: Iterable[Action], current: dict[str, Any], cluster: ClusterPort, sidecars: SidecarPort
+) -> None:
+    namespace = current["metadata"]["namespace"]
     for action in actions:
         match action:
             case Create(manifest):
@@ -69,9 +74,13 @@ async def _perform(actions: Iterable[Action], namespace: str, cluster: ClusterPo
             case MakeRecordsSecret(model, token):
                 key = Keys.generate().ledger_private
                 await cluster.create(build_records.secret(model, token=token, checkpoint_key=key))
-            case Drain(ip):
+            case Scale(name, replicas):
+                await cluster.scale(namespace, name, replicas)
+            case RemoveAnnotations(keys):
+                await cluster.annotate(current, dict.fromkeys(keys))
+            case Drain(ip, on):
                 try:
-                    await sidecars.drain(ip)
+                    await sidecars.drain(ip, on=on)
                 except SidecarError as error:  # a pod that cannot be told has no clients we could keep
                     log.warning("could not drain: %s", error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,13 +12,15 @@ from pydantic import ValidationError
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.promotion import Probe
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_operator.build import common
 from oneseek_operator.build import identity as build_identity
 from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import records as build_records
 from oneseek_operator.decide import model as decisions
-from oneseek_operator.decide.rollout import Endpoint
+from oneseek_operator.decide import rollout
+from oneseek_operator.decide.seen import Endpoint
 from oneseek_operator.decide.views import (
     ClaimView,
     DeploymentView,
@@ -153,12 +156,8 @@ async def _ask_records(model: OneSeekModel, cluster: ClusterPort, records: Recor
 
 
 async def _ask_sidecars(seen: decisions.Observed, sidecars: SidecarPort, settings: Settings) -> decisions.Observed:
-    """What each serving pod's sidecar says of itself; the colour about to take over must also answer a question."""
-    serving = seen.service.colour if seen.service else None
-    target = decisions.desired_colour(seen.model, seen.runs, settings).name
-    wanted = seen.model.spec.serving.replicas
-    candidates = [pod for pod in seen.pods if pod.labels.get(names.LABEL_COLOUR) == target and pod.ready]
-    probe = serving not in (None, target) and len(candidates) >= wanted
+    """What each serving pod's sidecar says of itself; a colour about to take over must also answer questions."""
+    questions, fresh = rollout.asking(decisions.rollout_view(seen), settings, datetime.now(UTC))
     endpoints = {}
     for pod in seen.pods:
         colour = pod.labels.get(names.LABEL_COLOUR)
@@ -167,9 +166,9 @@ async def _ask_sidecars(seen: decisions.Observed, sidecars: SidecarPort, setting
         if pod.terminating:
             endpoints[pod.name] = await _ask_leaving(pod, sidecars)
             continue
-        if colour == target and not pod.ready:
+        if colour in fresh and not pod.ready:
             continue
-        endpoints[pod.name] = await _ask(pod, sidecars, settings.probe_question if probe and colour == target else None)
+        endpoints[pod.name] = await _ask(pod, sidecars, questions.get(colour, ()))
     return replace(seen, endpoints=endpoints)
 
 
@@ -182,14 +181,17 @@ async def _ask_leaving(pod: PodView, sidecars: SidecarPort) -> Endpoint:
         return Endpoint(error=str(error))
 
 
-async def _ask(pod: PodView, sidecars: SidecarPort, question: str | None) -> Endpoint:
+async def _ask(pod: PodView, sidecars: SidecarPort, probes: Sequence[Probe]) -> Endpoint:
     try:
         verdict = await sidecars.verdict(pod.ip)
     except SidecarError:
         verdict = None  # not looked yet; silence is not a refusal
+    answers = {}
     try:
         state = await sidecars.state(pod.ip)
-        answer = await sidecars.probe(pod.ip, question) if question and state.ready else None
+        if state.ready:
+            for probe in probes:
+                answers[probe.question] = await sidecars.probe(pod.ip, probe.question)
     except SidecarError as error:
         return Endpoint(error=str(error), verdict=verdict)
-    return Endpoint(state=state, probe=answer, verdict=verdict)
+    return Endpoint(state=state, answers=answers, verdict=verdict)

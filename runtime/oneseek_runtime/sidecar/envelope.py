@@ -42,6 +42,7 @@ class Envelope:
 
         async def send_wrapped(message: Message) -> None:
             if message["type"] == "http.response.start":
+                self._lifecycle.count(message["status"])
                 headers = [*message["headers"], *_CORS]
                 if self._lifecycle.closing:  # asked when the answer starts, not when the request came
                     headers = [header for header in headers if header[0] != b"connection"]

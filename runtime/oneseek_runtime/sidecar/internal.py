@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oneseek_core.job_contract import ProbeAnswer, ProbeRequest, SidecarState
+from oneseek_core.job_contract import DrainRequest, ProbeAnswer, ProbeRequest, SidecarState
 from oneseek_runtime.sidecar.deps import deps_of
 from oneseek_runtime.sidecar.endpoints import while_connected
 from oneseek_runtime.sidecar.errors import UpstreamError
@@ -29,6 +29,8 @@ async def state(request: Request) -> Response:
         spooled=deps.recorder.spooled if deps.recorder else 0,
         lost=deps.recorder.lost if deps.recorder else 0,
         abandoned=deps.recorder.abandoned() if deps.recorder else 0,
+        requests=deps.lifecycle.requests,
+        errors=deps.lifecycle.errors,
     )
     return json_response(found.to_wire())
 
@@ -65,7 +67,11 @@ async def probe(request: Request) -> Response:
 
 
 async def drain(request: Request) -> Response:
-    """POST /internal/drain: from now on every public answer ends its connection. Any number of times."""
+    """POST /internal/drain: from now on every public answer ends its connection, or no longer. Any number of times."""
     deps = deps_of(request)
-    deps.lifecycle.drain(deps.monotonic())
-    return json_response({"draining": True, "openConnections": deps.open_connections()})
+    try:
+        order = DrainRequest.model_validate_json(await request.body() or b"{}")
+    except ValidationError as error:
+        return json_response({"error": f"the body is no DrainRequest: {error.errors()[0]['msg']}"}, status=400)
+    deps.lifecycle.drain(deps.monotonic(), on=order.draining)
+    return json_response({"draining": deps.lifecycle.draining, "openConnections": deps.open_connections()})

@@ -13,26 +13,39 @@ from dataclasses import dataclass
 __all__ = ["Lifecycle", "until_drained"]
 
 _POLL_SECONDS = 0.05
+_SERVER_ERROR, _BUSY = 500, 503
 _QUIET_SECONDS = 0.5  # no connection for so long: a client between two of its connections gets its second in
 
 
 @dataclass(slots=True)
 class Lifecycle:
-    """Both flags only ever rise."""
+    """`terminating` only ever rises; draining ends where the Service comes back to this pod."""
 
     draining: bool = False
     terminating: bool = False
     draining_since: float | None = None
-
-    def drain(self, now: float) -> None:
-        """The Service was moved away, at `now` (monotonic) if not before."""
-        self.draining = True
-        self.draining_since = now if self.draining_since is None else self.draining_since
+    requests: int = 0
+    """Public answers since the start, or since draining last ended."""
+    errors: int = 0
+    """Those of them that are the served version's fault: 5xx, but not the 503 of a busy engine."""
 
     @property
     def closing(self) -> bool:
         """Whether public answers end their connection."""
         return self.draining or self.terminating
+
+    def drain(self, now: float, *, on: bool = True) -> None:
+        """The Service was moved away, at `now` (monotonic) if not before; or it came back, and counting starts anew."""
+        if self.draining and not on:
+            self.requests = self.errors = 0
+        self.draining = on
+        self.draining_since = (now if self.draining_since is None else self.draining_since) if on else None
+
+    def count(self, status: int) -> None:
+        """One public answer."""
+        self.requests += 1
+        if status >= _SERVER_ERROR and status != _BUSY:
+            self.errors += 1
 
 
 async def until_drained(

@@ -14,18 +14,9 @@ from oneseek_core.job_contract import TreeReport, TreeRequest, parse_request
 from oneseek_core.names import ExitCode
 from oneseek_runtime.certify.index import write_index
 from oneseek_runtime.log import say
+from oneseek_runtime.tree.reset import README, wipe
 
 __all__ = ["run"]
-
-_README = """\
-# Certified versions
-
-Each folder here is one certified version and is never changed: its name (the DNA) says what it was trained on and
-from which weights, `manifest.json` holds a SHA-256 of each of its files.
-`<family>-CURRENT` and `<family>-CURRENT.txt` name the version that answers; they follow the OneSeekModel's
-status.current a little later, and moving them by hand changes nothing but them.
-Names that start with a dot are half-made and belong to OneSeek. Base models lie in `../basemodeller`.
-"""
 
 
 def run(environment: Mapping[str, str]) -> TreeReport:
@@ -36,13 +27,15 @@ def run(environment: Mapping[str, str]) -> TreeReport:
     """
     request = parse_request(environment.get(names.REQUEST_ENV), TreeRequest)
     certified = Path(request.models_root) / names.CERTIFIED_DIR
+    if request.reset is not None:
+        return TreeReport(removed=wipe(Path(request.models_root), request.family, request.reset))
     link = certified / f"{request.family}-CURRENT"
     marker = certified / f"{request.family}-CURRENT.txt"
     if link.exists() and not link.is_symlink():
         raise _refused(f"{link.name} in {names.CERTIFIED_DIR} is no link but a file or folder; move it away")
     certified.mkdir(exist_ok=True)
     if not (certified / "README.md").exists():
-        write_atomic(certified / "README.md", _README.encode())
+        write_atomic(certified / "README.md", README.encode())
     if request.current is None:
         link.unlink(missing_ok=True)
         marker.unlink(missing_ok=True)

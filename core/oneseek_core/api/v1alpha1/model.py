@@ -29,6 +29,7 @@ from oneseek_core.api.v1alpha1.common import (
 )
 from oneseek_core.api.v1alpha1.model_status import (
     BaseModelStatus,
+    CandidateRef,
     Counters,
     ImportOutcome,
     LedgerHead,
@@ -43,6 +44,7 @@ __all__ = [
     "Auth",
     "BaseModelSource",
     "BaseModelStatus",
+    "CandidateRef",
     "Counters",
     "Gate",
     "Import",

@@ -13,6 +13,7 @@ from oneseek_core.ledger_entries import Transition
 
 __all__ = [
     "BaseModelStatus",
+    "CandidateRef",
     "Counters",
     "ImportOutcome",
     "LedgerHead",
@@ -29,6 +30,14 @@ class VersionRef(ApiModel):
     dna: DnaText
     digest: DigestText
     since: Timestamp
+
+
+class CandidateRef(VersionRef):
+    """A version that is to answer next."""
+
+    proved_at: Timestamp | None = Field(
+        default=None, description="When its preview had answered every probe; only the flip is left then."
+    )
 
 
 class Version(ApiModel):
@@ -98,10 +107,17 @@ class OneSeekModelStatus(ApiModel):
     conditions: list[Condition] = Field(default=[], max_length=16, json_schema_extra=list_map("type"))
     current: VersionRef | None = Field(default=None, description="The version the Service answers with.")
     previous: VersionRef | None = Field(default=None, description="The version that answered before.")
-    candidate: VersionRef | None = Field(default=None, description="The version being rolled out.")
+    candidate: CandidateRef | None = Field(
+        default=None, description="The version being rolled out, or waiting to be promoted."
+    )
     versions: Annotated[list[Version], Field(default=[], max_length=32)]
     quarantine: Annotated[list[Quarantined], Field(default=[], max_length=64)]
     request: Request | None = Field(default=None, description="The newest request and its outcome; scripts wait on it.")
+    manifest_request: str | None = Field(
+        default=None,
+        max_length=320,
+        description="A request that a manifest carries; it was refused once and is passed over while it stands there.",
+    )
     selection: Selection | None = Field(default=None, description="What a rollback or promotion by hand chose.")
     counters: Counters = Counters()
     base_model: BaseModelStatus | None = None

@@ -104,4 +104,6 @@ class Selection(ApiModel):
     version: str = Field(
         default="auto", max_length=253, description="spec.version at that time; another one in Git ends it."
     )
+    major: int = Field(default=0, ge=0, description="status.counters at that time: `auto` takes only versions above.")
+    micro: int = Field(default=0, ge=0)
     since: Timestamp

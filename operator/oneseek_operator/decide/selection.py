@@ -1,0 +1,143 @@
+"""Which version should answer. Pure.
+
+    quarantine > rollback > pin > promote > auto
+
+A version in quarantine never answers. A person's rollback stands above what Git pins, so that a GitOps tool that
+applies its manifest again cannot undo it; another pin in Git, or releasing what was left, ends it. After a choice by
+hand, `auto` takes only versions that were certified after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel, Version
+from oneseek_core.api.v1alpha1.promotion import Selection
+from oneseek_operator.decide.jobs import Trouble
+from oneseek_operator.decide.versions import may_answer, newest, number
+
+__all__ = ["QUARANTINE_LIMIT", "Choice", "choose", "is_resetting"]
+
+QUARANTINE_LIMIT = 64
+_BARRED_PINS = {
+    names.STATE_QUARANTINED: names.PINNED_VERSION_QUARANTINED,
+    names.STATE_REJECTED: names.PINNED_VERSION_REJECTED,
+}
+
+Why = Literal["auto", "pin", "promote", "rollback", "safe", "reset"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The version that should answer (None: the base model), and by whose word.
+
+    `waiting` is tried out beside it and waits for a person; `blocked` is why the pin of Git cannot be followed.
+    """
+
+    version: Version | None
+    why: Why
+    waiting: Version | None = None
+    blocked: Trouble | None = None
+
+    @property
+    def is_forward(self) -> bool:
+        """Whether following it is a promotion; going back never waits for anything."""
+        return self.why in ("auto", "pin", "promote")
+
+
+def is_resetting(model: OneSeekModel) -> bool:
+    """Whether an accepted reset is under way."""
+    request = model.status.request
+    return request is not None and request.outcome == "Pending" and request.reason == names.RESETTING
+
+
+def choose(model: OneSeekModel, versions: Sequence[Version]) -> Choice:
+    """The version that should answer; `versions` carry their states, those of the quarantine and the gate included."""
+    if is_resetting(model):
+        return Choice(None, "reset")
+    good = {item.dna: item for item in versions if may_answer(item)}
+    choice = _chosen(model, versions, good)
+    if choice.why != "pin" and model.spec.version != "auto" and choice.blocked is None:
+        return Choice(choice.version, choice.why, blocked=_blocked(model.spec.version, versions))
+    return choice
+
+
+def _chosen(model: OneSeekModel, versions: Sequence[Version], good: Mapping[str, Version]) -> Choice:
+    standing = model.status.selection
+    if standing is not None and standing.version != model.spec.version:
+        standing = None  # Git said something new since
+    pinned = model.spec.version != "auto"
+    if standing and standing.verb == "rollback" and (standing.dna is None or standing.dna in good):
+        return _standing(model, standing, good, pinned=pinned)
+    if pinned:
+        version = good.get(model.spec.version)
+        if version:
+            return Choice(version, "pin")
+        return Choice(_safe(model, good), "safe", blocked=_blocked(model.spec.version, versions))
+    current = model.status.current
+    if current is not None and current.dna not in good:
+        return Choice(_safe(model, good), "safe")  # first back to what is known to be good, then on
+    if standing and standing.verb == "promote" and standing.dna in good:
+        return _standing(model, standing, good, pinned=False)
+    if len(model.status.quarantine) >= QUARANTINE_LIMIT:
+        return Choice(_safe(model, good), "safe")
+    best = newest(good.values())
+    if model.spec.promotion.mode == "Automatic":
+        return Choice(best, "auto")
+    stays = good.get(current.dna) if current else None
+    return Choice(stays, "auto", waiting=_above(best, stays))
+
+
+def _standing(model: OneSeekModel, standing: Selection, good: Mapping[str, Version], *, pinned: bool) -> Choice:
+    """A choice by hand, until something newer than all that was known then may take over."""
+    chosen = good.get(standing.dna) if standing.dna else None
+    if pinned:
+        return Choice(chosen, standing.verb)
+    later = newest(item for item in good.values() if number(item.dna) > (standing.major, standing.micro))
+    if later is None or len(model.status.quarantine) >= QUARANTINE_LIMIT:
+        return Choice(chosen, standing.verb)
+    if model.spec.promotion.mode == "Automatic":
+        return Choice(later, "auto")
+    return Choice(chosen, standing.verb, waiting=_above(later, chosen))
+
+
+def _above(best: Version | None, than: Version | None) -> Version | None:
+    if best is None or (than is not None and number(best.dna) <= number(than.dna)):
+        return None
+    return best
+
+
+def _safe(model: OneSeekModel, good: Mapping[str, Version]) -> Version | None:
+    """What answered well, the newest first; with nothing left, the base model (None)."""
+    for reference in (model.status.current, model.status.previous):
+        if reference and reference.dna in good:
+            return good[reference.dna]
+    return newest(good.values())
+
+
+def _blocked(pin: str, versions: Sequence[Version]) -> Trouble:
+    """Why the pinned version does not answer."""
+    version = next((item for item in versions if item.dna == pin), None)
+    if version is None or version.state == names.STATE_DELETED:
+        gone = "it was deleted" if version else "there is no certified version of that name on the claim"
+        return Trouble(
+            names.PINNED_VERSION_UNKNOWN,
+            f"spec.version names {pin}, but {gone}; `kubectl oneseek status` lists those there are",
+        )
+    reason = _BARRED_PINS.get(version.state)
+    if reason is None:
+        return Trouble(
+            names.PINNED_VERSION_QUARANTINED,
+            f"spec.version names {pin}, but a rollback stands above it; release what it left, or pin another version",
+        )
+    hint = (
+        "release it (oneseek.io/release) or pin another version"
+        if version.state == names.STATE_QUARANTINED
+        else "pin another version, or loosen promotion.gate"
+    )
+    return Trouble(
+        reason, f"spec.version names {pin}, which may not answer ({version.reason or version.state}); {hint}"
+    )

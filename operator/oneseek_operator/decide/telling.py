@@ -1,0 +1,104 @@
+"""What the status says of a rollout: one verdict in the words every reader knows, and the conditions beside it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import CandidateRef, VersionRef
+from oneseek_operator.build.serving import Colour
+from oneseek_operator.conditions import Verdict, find
+from oneseek_operator.decide.jobs import Trouble, lasts
+from oneseek_operator.decide.proof import trouble
+from oneseek_operator.decide.seen import Seen
+from oneseek_operator.decide.selection import Choice
+
+__all__ = ["candidate_ready", "verdict", "verified"]
+
+
+def verdict(
+    seen: Seen,
+    choice: Choice,
+    now: datetime,
+    *,
+    serving: str,
+    current: VersionRef | None,
+    rolling: Colour | None,
+    proved: bool,
+    rejected: Mapping[str, str],
+) -> Verdict:
+    """How the model stands: `serving` answers (or not), `rolling` is on its way."""
+    model = seen.model
+    if model.spec.suspend:
+        kept = current.dna if current else f"the base model {model.spec.base_model.name}"
+        return Verdict("Waiting", names.SUSPENDED, f"spec.suspend is true: nothing answers; {kept} is kept")
+    if model.spec.serving.replicas == 0:
+        return Verdict("Waiting", names.SCALED_TO_ZERO, "spec.serving.replicas is 0: nothing answers")
+    progress = _progress(seen, rolling, proved=proved) if rolling else None
+    # A candidate is given up after a while; nobody gives up a changed template of what answers but a person.
+    held = trouble(seen, rolling.name) if rolling else None
+    same = rolling is not None and rolling.dna == (current.dna if current else None)
+    stuck = same and held is not None and lasts(held, now)
+    flipped = serving != seen.serving
+    dna = rolling.dna if flipped and rolling else (current.dna if current else None)
+    if seen.confirms(serving, dna):
+        text = _answering(seen, choice, current, rejected)
+        if choice.blocked:
+            return Verdict("Failed", choice.blocked.reason, f"{choice.blocked.message}; meanwhile {text}")
+        return Verdict("Ready", names.SERVING if current else names.BASE_SERVING, text, progress, stuck=stuck)
+    why = trouble(seen, serving)
+    crashed = why is not None and why.reason in (names.ENGINE_FAILED, names.OUT_OF_MEMORY)
+    if why:
+        return Verdict("Failed" if crashed or lasts(why, now) else "Working", why.reason, why.message)
+    ready = find(model.status.conditions, names.READY)
+    restarting = ready is not None and ready.status == "True"
+    text = "the engine is starting again" if restarting else "the engine is starting"
+    return Verdict("Working", names.STARTING_ENGINE, text)
+
+
+def _answering(seen: Seen, choice: Choice, current: VersionRef | None, rejected: Mapping[str, str]) -> str:
+    model = seen.model
+    text = f"{current.dna} answers" if current else f"the base model {model.spec.base_model.name} answers"
+    if choice.why == "rollback":
+        text += "; a rollback chose it"
+    if choice.waiting:
+        text += f"; {choice.waiting.dna} waits to be promoted (oneseek.io/promote=candidate)"
+    if model.status.quarantine:
+        text += "; in quarantine: " + "; ".join(f"{item.dna} ({item.reason})" for item in model.status.quarantine[-3:])
+    told = {item.dna for item in model.status.quarantine}
+    out = [f"{dna} ({why})" for dna, why in rejected.items() if dna not in told]
+    return text + ("; rejected: " + "; ".join(out) if out else "")
+
+
+def _progress(seen: Seen, rolling: Colour, *, proved: bool) -> tuple[str, str]:
+    why = trouble(seen, rolling.name)
+    what = rolling.dna or "the base model"
+    if why is None and seen.records_away and proved:
+        why = Trouble(names.RECORDS_UNAVAILABLE, f"it waits for the ledger: {seen.records_away}")
+    return (why.reason, f"rolling out {what}: {why.message}") if why else (names.ROLLING_OUT, f"rolling out {what}")
+
+
+def verified(seen: Seen, colour: str) -> tuple[bool, str, str] | None:
+    """Whether what answers is what was certified; None until a verifier has said so."""
+    verdicts = [seen.endpoints[pod.name].verdict for pod in seen.pods_of(colour) if pod.name in seen.endpoints]
+    said = [item for item in verdicts if item is not None and item.checked_at]
+    if not said:
+        return None
+    bad = next((item for item in said if not item.ok), None)
+    return (False, bad.reason, bad.message) if bad else (True, "Verified", "what serves is what was certified")
+
+
+def candidate_ready(
+    seen: Seen, candidate: CandidateRef | None, preview: Colour | None, *, ready: bool
+) -> tuple[bool, str, str] | None:
+    """Whether a candidate has proved itself, where there is one."""
+    if candidate is None:
+        return None
+    if preview and ready:
+        text = f"{candidate.dna} has proved itself and waits: annotate oneseek.io/promote=candidate"
+        return True, names.WAITING_FOR_PROMOTION, text
+    if ready:
+        return True, "Proved", f"{candidate.dna} has proved itself"
+    why = trouble(seen, preview.name) if preview else None
+    return (False, why.reason, why.message) if why else (False, names.ROLLING_OUT, f"{candidate.dna} is being tried")
