@@ -67,6 +67,9 @@ class World:
         self.importable: dict[str, CertifiedVersion] = {}
         self.certified_before: dict[str, CertifiedVersion] = {}
         self.on_claim: list[CertifiedVersion] = []
+        self.counts: dict[str | None, tuple[int, int]] = {}  # DNA -> answers, server errors
+        self.texts: dict[str | None, str] = {}  # DNA -> what it answers a probe
+        self.probes: Counter[str] = Counter()
         self.tampered: set[str | None] = set()
         self.crash_at: int | None = None
         self.crash_after_effect = False
@@ -185,6 +188,31 @@ class World:
         live["metadata"]["resourceVersion"] = str(next(self._versions))
         if crash:
             raise Crash
+
+    async def annotate(self, current: Object, changes: Mapping[str, str | None]) -> None:
+        crash = self._mutate("annotate", current["kind"])
+        live = self.objects.get(_key(current))
+        if live is None or live["metadata"]["resourceVersion"] != current["metadata"]["resourceVersion"]:
+            raise ConflictError("the object has been modified", status=409)
+        notes = live["metadata"].get("annotations", {}) | changes
+        live["metadata"]["annotations"] = {key: value for key, value in notes.items() if value is not None}
+        live["metadata"]["resourceVersion"] = str(next(self._versions))
+        if crash:
+            raise Crash
+
+    async def scale(self, namespace: str, deployment: str, replicas: int) -> None:
+        crash = self._mutate("scale", "Deployment")
+        if item := self.objects.get(("Deployment", namespace, deployment)):
+            item["spec"]["replicas"] = replicas
+        if crash:
+            raise Crash
+
+    def annotate_as_user(self, kind: str, name: str, **requests: str) -> None:
+        """What `kubectl annotate` does, in namespace `team`: `rollback="previous"` is `oneseek.io/rollback=previous`."""
+        item = self.objects[(kind, "team", name)]
+        notes = {f"oneseek.io/{key.replace('_', '-')}": value for key, value in requests.items()}
+        item["metadata"]["annotations"] = item["metadata"].get("annotations", {}) | notes
+        item["metadata"]["resourceVersion"] = str(next(self._versions))
 
     async def log_tail(self, namespace: str, pod: str, *, container: str, lines: int) -> str:
         return ""
@@ -308,6 +336,9 @@ class World:
 
     def _pods_of(self, deployment: Object) -> None:
         meta, spec = deployment["metadata"], deployment["spec"]
+        for key in [key for key in self.objects if key[0] == "Pod" and key[2].startswith(f"{meta['name']}-")]:
+            if int(key[2].rsplit("-", 1)[1]) >= spec["replicas"]:
+                self.objects.pop(key)
         for index in range(spec["replicas"]):
             name = f"{meta['name']}-{index}"
             if ("Pod", meta["namespace"], name) in self.objects:
@@ -357,11 +388,15 @@ class World:
             open_connections=self.open_connections.get(ip, 0),
             spooled=self.spooled.get(ip, 0),
             abandoned=self.abandoned.pop(ip, 0),
+            requests=self.counts.get(dna, (0, 0))[0],
+            errors=self.counts.get(dna, (0, 0))[1],
         )
 
     async def probe(self, ip: str, question: str) -> ProbeAnswer:
         state = await self.state(ip)
-        return ProbeAnswer(dna=state.dna, text="Jag är OneSeek-7B-Zero.", tokens=7, latency_ms=5)
+        self.probes[ip] += 1
+        text = self.texts.get(state.dna, "Jag är OneSeek-7B-Zero.")
+        return ProbeAnswer(dna=state.dna, text=text, tokens=7, latency_ms=5)
 
     # -- the records service ------------------------------------------------------------------------------------------
 
@@ -391,9 +426,9 @@ class World:
             ok=ok, reason=reason, message="adapter_model.safetensors", checked_at="2026-01-01T00:00:00Z"
         )
 
-    async def drain(self, ip: str) -> None:
+    async def drain(self, ip: str, *, on: bool = True) -> None:
         self._pod(ip)
-        self.draining.add(ip)
+        (self.draining.add if on else self.draining.discard)(ip)
 
 
 def failed(reason: str, message: str, code: int = 11) -> Object:

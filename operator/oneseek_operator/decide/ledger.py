@@ -166,10 +166,13 @@ def _moved(model: OneSeekModel, new: OneSeekModelStatus, choice: Choice, by: Act
     kind = "promote" if choice.is_forward and new.current is not None else "rollback"
     since = new.current.since if new.current else (old.since if old else "")
     target = new.current.dna if new.current else None
+    # Two versions can change places more than once within the second that `since` counts in: the request tells.
+    asked = new.request.id if new.request else ""
+    step = names.short_hash(old.dna if old else "", target or "", since, asked, length=24)
     return Transition.model_validate(
         {
             "type": kind,
-            "idempotencyKey": f"{model.metadata.uid}/{kind}/{target}/{since}"[:256],
+            "idempotencyKey": f"{model.metadata.uid}/{kind}/{step}",
             "actor": by,
             "object": _subject(model, "OneSeekModel"),
             "from": old.dna if old else None,

@@ -130,10 +130,10 @@ def _requested(seen: Observed, settings: Settings, now: datetime) -> Decision[On
     found = requests.asked(model.metadata, names.REQUEST_VERBS)
     if keys := requests.removable(pending, found):
         return Decision(model.status, (RemoveAnnotations(keys),), again_after=0.0)
-    carried = found.text if found and found.manifest else None
-    if carried != model.status.manifest_request and pending is None:
-        return _carried(model, found if carried else None, now)
-    if found and not carried and pending is None:
+    carried = requests.carried(model.metadata, names.REQUEST_VERBS)
+    if (carried.text if carried else None) != model.status.manifest_request and pending is None:
+        return _carried(model, carried, now)
+    if found and pending is None:
         request = requests.new(model.metadata, found, asked_of_model.resolved(model, found), now)
         told = conditions_with(
             model.status.conditions,

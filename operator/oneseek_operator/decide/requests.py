@@ -18,7 +18,7 @@ from oneseek_core.api.base import ObjectMeta
 from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_operator.conditions import timestamp
 
-__all__ = ["Asked", "asked", "ended", "in_manifest", "new", "removable"]
+__all__ = ["Asked", "asked", "carried", "ended", "in_manifest", "new", "removable"]
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _DEPLOYERS = ("helm",)  # it writes with Update, not Apply, and brings its manifest back with every upgrade
@@ -41,9 +41,17 @@ class Asked:
 
 
 def asked(meta: ObjectMeta, verbs: Sequence[str]) -> Asked | None:
-    """The request that the object carries, the first of `verbs`; one from a manifest only where there is no other."""
-    found = [_read(meta, verb) for verb in verbs if names.request_annotation(verb) in meta.annotations]
-    return min(found, key=lambda item: item.manifest, default=None)
+    """The request that somebody put on the object by hand, the first of `verbs`."""
+    return next((item for item in _all(meta, verbs) if not item.manifest), None)
+
+
+def carried(meta: ObjectMeta, verbs: Sequence[str]) -> Asked | None:
+    """The request that a manifest carries, the first of `verbs`."""
+    return next((item for item in _all(meta, verbs) if item.manifest), None)
+
+
+def _all(meta: ObjectMeta, verbs: Sequence[str]) -> list[Asked]:
+    return [_read(meta, verb) for verb in verbs if names.request_annotation(verb) in meta.annotations]
 
 
 def _read(meta: ObjectMeta, verb: str) -> Asked:
@@ -108,7 +116,7 @@ def ended(request: Request, outcome: str, reason: str, message: str, now: dateti
 
 def removable(request: Request | None, found: Asked | None) -> tuple[str, ...]:
     """The annotations to take off: those of the request that is Pending and still stands on the object."""
-    if request is None or found is None or request.outcome != "Pending" or found.manifest:
+    if request is None or found is None or request.outcome != "Pending":
         return ()
     if (request.verb, request.value) != (found.verb, found.value):
         return ()

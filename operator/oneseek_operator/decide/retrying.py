@@ -12,7 +12,7 @@ from datetime import datetime
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_core.api.v1alpha1.training_run import JobUids, TrainingRun, TrainingRunStatus
-from oneseek_operator.conditions import Verdict, conditions_for, find, reconciling
+from oneseek_operator.conditions import Verdict, conditions_for, conditions_with, find
 from oneseek_operator.decide import requests
 from oneseek_operator.decide.actions import Decision, Delete, RemoveAnnotations
 from oneseek_operator.decide.views import JobView
@@ -24,7 +24,8 @@ def decide(run: TrainingRun, jobs: Sequence[JobView], now: datetime) -> Decision
     """Take in a retry, then have the run start again where it failed; None: nobody asks."""
     request = run.status.request
     pending = request if request and request.outcome == "Pending" else None
-    found = requests.asked(run.metadata, (names.RETRY_VERB,))
+    verbs = (names.RETRY_VERB,)
+    found = requests.asked(run.metadata, verbs) or requests.carried(run.metadata, verbs)
     if keys := requests.removable(pending, found):
         return Decision(run.status, (RemoveAnnotations(keys),), again_after=0.0)
     if found and pending is None:
@@ -44,7 +45,12 @@ def _taken_in(run: TrainingRun, found: requests.Asked, now: datetime) -> Decisio
         refused = requests.ended(new, "Refused", names.REQUEST_IN_MANIFEST, text, now)
         status = run.status.model_copy(update={"request": refused})
         return Decision(status, again_after=0.0, events=((True, refused.reason, text),))
-    told = reconciling(run.status.conditions, names.REQUESTED, new.message, run.metadata.generation, now)
+    told = conditions_with(
+        run.status.conditions,
+        (names.RECONCILING, True, names.REQUESTED, new.message),
+        generation=run.metadata.generation,
+        now=now,
+    )
     status = run.status.model_copy(update={"request": new, "conditions": told})
     return Decision(status, again_after=0.0, events=((False, names.REQUESTED, new.message),))
 

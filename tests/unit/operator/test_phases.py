@@ -8,18 +8,11 @@ import pytest
 
 from oneseek_core import names
 from oneseek_operator.conditions import Verdict
-from oneseek_operator.decide import rollout
 from oneseek_operator.decide.jobs import Trouble, lasts, with_trouble
 from support.phases import PHASES, Means, Phase
 from support.readers import GOLDEN, golden, load, recorded
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def no_settling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The simulated cluster has no kube-proxy that needs a moment after a flip."""
-    monkeypatch.setattr(rollout, "_SETTLE_SECONDS", 0)
 
 
 @pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.slug)

@@ -10,17 +10,11 @@ from cryptography.hazmat.primitives import serialization
 
 from oneseek_core import names
 from oneseek_core.job_contract import SidecarState
-from oneseek_operator.decide import ledger, rollout
+from oneseek_operator.decide import ledger
 from support.driver import condition, round_trip, settle
 from support.ledgers import transition
 from support.makers import merged, model_manifest, run_manifest
 from support.world import Crash, World, failed
-
-
-@pytest.fixture(autouse=True)
-def no_settling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The simulated cluster has no kube-proxy that needs a moment after a flip."""
-    monkeypatch.setattr(rollout, "_SETTLE_SECONDS", 0)
 
 
 def canonical(world: World) -> dict[str, Any]:
@@ -236,8 +230,9 @@ async def test_a_candidate_whose_sidecar_reports_another_dna_never_takes_over() 
     await settle(world)
     status = world.objects[("OneSeekModel", "team", "zero")]["status"]
     assert "current" not in status
-    assert status["candidate"]["dna"].startswith("OneSeek-7B-Zero.v1.0.")
-    assert condition(world, "OneSeekModel", "zero", "Reconciling")["reason"] == names.ROLLING_OUT
+    assert status["versions"][0]["state"] == "Rejected"
+    assert status["quarantine"][0]["reason"] == names.PROBE_FAILED
+    assert "was answered by the base model" in status["quarantine"][0]["message"]
     assert condition(world, "OneSeekModel", "zero")["status"] == "True", "the base model still answers"
 
 
