@@ -35,10 +35,10 @@ def verdict(
         return Verdict("Waiting", names.SUSPENDED, f"spec.suspend is true: nothing answers; {kept} is kept")
     if model.spec.serving.replicas == 0:
         return Verdict("Waiting", names.SCALED_TO_ZERO, "spec.serving.replicas is 0: nothing answers")
-    progress = _progress(seen, rolling, proved=proved) if rolling else None
     # A candidate is given up after a while; nobody gives up a changed template of what answers but a person.
     held = trouble(seen, rolling.name) if rolling else None
     same = rolling is not None and rolling.dna == (current.dna if current else None)
+    progress = _progress(seen, rolling, held, same=same, proved=proved) if rolling else None
     stuck = same and held is not None and lasts(held, now)
     flipped = serving != seen.serving
     dna = rolling.dna if flipped and rolling else (current.dna if current else None)
@@ -71,12 +71,13 @@ def _answering(seen: Seen, choice: Choice, current: VersionRef | None, rejected:
     return text + ("; rejected: " + "; ".join(out) if out else "")
 
 
-def _progress(seen: Seen, rolling: Colour, *, proved: bool) -> tuple[str, str]:
-    why = trouble(seen, rolling.name)
+def _progress(seen: Seen, rolling: Colour, held: Trouble | None, *, same: bool, proved: bool) -> tuple[str, str]:
     what = rolling.dna or "the base model"
-    if why is None and seen.records_away and proved:
-        why = Trouble(names.RECORDS_UNAVAILABLE, f"it waits for the ledger: {seen.records_away}")
-    return (why.reason, f"rolling out {what}: {why.message}") if why else (names.ROLLING_OUT, f"rolling out {what}")
+    if same:
+        what = f"the new serving template of {what}"
+    if held is None and seen.records_away and proved:
+        held = Trouble(names.RECORDS_UNAVAILABLE, f"it waits for the ledger: {seen.records_away}")
+    return (held.reason, f"rolling out {what}: {held.message}") if held else (names.ROLLING_OUT, f"rolling out {what}")
 
 
 def verified(seen: Seen, colour: str) -> tuple[bool, str, str] | None:

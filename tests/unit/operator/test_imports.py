@@ -12,19 +12,12 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.dna import Dna
 from oneseek_core.job_contract import CertifiedVersion
 from oneseek_operator.build import imports as build
-from oneseek_operator.decide import rollout
 from support.driver import condition, round_trip, settle
 from support.makers import DIGEST, SETTINGS, model_manifest, run_manifest
 from support.world import Crash, World, failed
 
 CREATED = "2026-01-01T00:00:00.000Z"
 PATH, IMAGE = {"path": "imports/three"}, {"image": "registry.example/versions:v3"}
-
-
-@pytest.fixture(autouse=True)
-def no_settling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The simulated cluster has no kube-proxy that needs a moment after a flip."""
-    monkeypatch.setattr(rollout, "_SETTLE_SECONDS", 0)
 
 
 def version(major: int, digit: str = "3", **more: Any) -> CertifiedVersion:
