@@ -308,7 +308,7 @@ class VerifyReport(ApiModel):
 class ResetOrder(ApiModel):
     """Who had everything certified deleted, and when."""
 
-    user: str = Field(max_length=253)
+    user: str = Field(max_length=512)
     timestamp: Timestamp
 
 

@@ -15,7 +15,6 @@ from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.ledger_entries import Actor, Subject, Transition
 from oneseek_operator.decide.selection import Choice
-from oneseek_operator.settings import Settings
 
 __all__ = ["OUTBOX_LIMIT", "imported", "outbox", "transitions"]
 
@@ -39,13 +38,12 @@ def transitions(
     runs: Sequence[TrainingRun],
     *,
     choice: Choice,
-    settings: Settings,
     now: datetime,
 ) -> list[Transition]:
     """What happened to the model between its status as read and `new`, in the order it happened."""
     old = model.status
     before = {item.dna: item for item in old.versions}
-    actor = _actor(new.request, settings)
+    actor = _actor(new.request)
     asked = new.request if new.request and new.request.verb != "release" else None
     wiped = _ended(old.request, new.request, "reset")
     found: list[Transition] = []
@@ -69,11 +67,11 @@ def transitions(
     return found
 
 
-def _actor(request: Request | None, settings: Settings) -> Actor:
+def _actor(request: Request | None) -> Actor:
     """Who asked; verified only where an admission policy vouches for the name."""
     if request is None or not request.requested_by:
         return _AUTOMATIC
-    return Actor(name=request.requested_by, verified=settings.admission_policy)
+    return Actor(name=request.requested_by, verified=request.verified)
 
 
 def _why(status: OneSeekModelStatus, dna: str) -> str:

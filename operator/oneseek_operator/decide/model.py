@@ -123,7 +123,7 @@ def decide(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSee
 
 def _requested(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
     """Take in a request: write it down, then take the annotation off; what it asks for is done further down."""
-    del settings
+    policy = settings.admission_policy
     model, pending = seen.model, seen.model.status.request
     if pending is not None and pending.outcome != "Pending":
         pending = None
@@ -132,9 +132,9 @@ def _requested(seen: Observed, settings: Settings, now: datetime) -> Decision[On
         return Decision(model.status, (RemoveAnnotations(keys),), again_after=0.0)
     carried = requests.carried(model.metadata, names.REQUEST_VERBS)
     if (carried.text if carried else None) != model.status.manifest_request and pending is None:
-        return _carried(model, carried, now)
+        return _carried(model, carried, now, policy=policy)
     if found and pending is None:
-        request = requests.new(model.metadata, found, asked_of_model.resolved(model, found), now)
+        request = requests.new(model.metadata, found, asked_of_model.resolved(model, found), now, policy=policy)
         told = conditions_with(
             model.status.conditions,
             (names.RECONCILING, True, names.REQUESTED, request.message),
@@ -151,7 +151,9 @@ def _requested(seen: Observed, settings: Settings, now: datetime) -> Decision[On
     return None
 
 
-def _carried(model: OneSeekModel, found: requests.Asked | None, now: datetime) -> Decision[OneSeekModelStatus]:
+def _carried(
+    model: OneSeekModel, found: requests.Asked | None, now: datetime, *, policy: bool
+) -> Decision[OneSeekModelStatus]:
     """A manifest carries a request, or no longer does: it is refused once, then passed over."""
     changes: dict[str, object] = {"manifest_request": found.text if found else None}
     events: tuple[tuple[bool, str, str], ...] = ()
@@ -161,7 +163,11 @@ def _carried(model: OneSeekModel, found: requests.Asked | None, now: datetime) -
             "annotate the object, or change spec.version"
         )
         refused = requests.ended(
-            requests.new(model.metadata, found, None, now), "Refused", names.REQUEST_IN_MANIFEST, text, now
+            requests.new(model.metadata, found, None, now, policy=policy),
+            "Refused",
+            names.REQUEST_IN_MANIFEST,
+            text,
+            now,
         )
         changes["request"] = refused
         events = ((True, names.REQUEST_IN_MANIFEST, text),)
@@ -390,7 +396,7 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
     request = asked_of_model.concluded(model, status, plan.choice, now, serves=answers)
     status = status.model_copy(update={"request": request})
     status, tree, published, again = _tree(seen, status, settings, now)
-    happened = ledger.transitions(before, status, seen.runs, choice=plan.choice, settings=settings, now=now)
+    happened = ledger.transitions(before, status, seen.runs, choice=plan.choice, now=now)
     outbox, dropped = ledger.outbox(before.status.outbox, seen.records.acknowledged, happened)
     status = status.model_copy(update={"outbox": outbox, "ledger": seen.records.head or before.status.ledger})
     hurry = _LEDGER_AGAIN if len(outbox) > len(seen.records.refused) else _REFUSED_AGAIN if outbox else None

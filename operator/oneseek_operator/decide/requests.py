@@ -22,7 +22,7 @@ __all__ = ["Asked", "asked", "carried", "ended", "in_manifest", "new", "removabl
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _DEPLOYERS = ("helm",)  # it writes with Update, not Apply, and brings its manifest back with every upgrade
-_VALUE_LIMIT = 253
+_VALUE_LIMIT, _NAME_LIMIT = 253, 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Asked:
     verb: str
     value: str
     by: str
+    named: bool
     manifest: bool
 
     @property
@@ -56,8 +57,10 @@ def _all(meta: ObjectMeta, verbs: Sequence[str]) -> list[Asked]:
 
 def _read(meta: ObjectMeta, verb: str) -> Asked:
     key = names.request_annotation(verb)
-    by = meta.annotations.get(names.ANNOTATION_REQUESTED_BY) or _manager(meta, key)
-    return Asked(verb, meta.annotations[key][:_VALUE_LIMIT], by[:_VALUE_LIMIT], in_manifest(meta, key))
+    name = meta.annotations.get(names.ANNOTATION_REQUESTED_BY, "")
+    by = name or _manager(meta, key)
+    value = meta.annotations[key][:_VALUE_LIMIT]
+    return Asked(verb, value, by[:_NAME_LIMIT], named=bool(name), manifest=in_manifest(meta, key))
 
 
 def in_manifest(meta: ObjectMeta, key: str) -> bool:
@@ -87,8 +90,8 @@ def _manager(meta: ObjectMeta, key: str) -> str:
     return next((str(entry.get("manager", "")) for entry in _owners(meta, key)), "")
 
 
-def new(meta: ObjectMeta, found: Asked, dna: str | None, now: datetime) -> Request:
-    """The request as it is written before anything is done about it."""
+def new(meta: ObjectMeta, found: Asked, dna: str | None, now: datetime, *, policy: bool) -> Request:
+    """The request as it is written before anything is done about it; `policy`: an admission policy checks the name."""
     moment = timestamp(now)
     identity = names.short_hash(meta.uid, found.text, meta.resource_version, moment, length=16)
     return Request.model_validate(
@@ -98,6 +101,7 @@ def new(meta: ObjectMeta, found: Asked, dna: str | None, now: datetime) -> Reque
             "value": found.value,
             "dna": dna,
             "requestedBy": found.by,
+            "verified": policy and found.named,
             "outcome": "Pending",
             "reason": names.REQUESTED,
             "message": f"{found.text} was asked for by {found.by or 'somebody'}",

@@ -16,11 +16,14 @@ from oneseek_operator.conditions import Verdict, conditions_for, conditions_with
 from oneseek_operator.decide import requests
 from oneseek_operator.decide.actions import Decision, Delete, RemoveAnnotations
 from oneseek_operator.decide.views import JobView
+from oneseek_operator.settings import Settings
 
 __all__ = ["decide"]
 
 
-def decide(run: TrainingRun, jobs: Sequence[JobView], now: datetime) -> Decision[TrainingRunStatus] | None:
+def decide(
+    run: TrainingRun, jobs: Sequence[JobView], settings: Settings, now: datetime
+) -> Decision[TrainingRunStatus] | None:
     """Take in a retry, then have the run start again where it failed; None: nobody asks."""
     request = run.status.request
     pending = request if request and request.outcome == "Pending" else None
@@ -29,14 +32,16 @@ def decide(run: TrainingRun, jobs: Sequence[JobView], now: datetime) -> Decision
     if keys := requests.removable(pending, found):
         return Decision(run.status, (RemoveAnnotations(keys),), again_after=0.0)
     if found and pending is None:
-        return _taken_in(run, found, now)
+        return _taken_in(run, found, settings, now)
     if pending is None:
         return None
     return _again(run, pending, jobs, now)
 
 
-def _taken_in(run: TrainingRun, found: requests.Asked, now: datetime) -> Decision[TrainingRunStatus] | None:
-    new = requests.new(run.metadata, found, None, now)
+def _taken_in(
+    run: TrainingRun, found: requests.Asked, settings: Settings, now: datetime
+) -> Decision[TrainingRunStatus] | None:
+    new = requests.new(run.metadata, found, None, now, policy=settings.admission_policy)
     if found.manifest:
         old = run.status.request
         if old and old.reason == names.REQUEST_IN_MANIFEST and old.value == found.value:

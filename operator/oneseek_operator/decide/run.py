@@ -78,7 +78,7 @@ def is_asked(run: TrainingRun) -> bool:
 
 def decide(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
     """The next step; None for a run that is over."""
-    if decision := retrying.decide(seen.run, seen.jobs, now):
+    if decision := retrying.decide(seen.run, seen.jobs, settings, now):
         return decision
     if is_finished(seen.run):
         return None

@@ -16,6 +16,8 @@ from oneseek_operator.decide.selection import Choice
 
 __all__ = ["candidate_ready", "verdict", "verified"]
 
+_CRASHED = (names.ENGINE_FAILED, names.OUT_OF_MEMORY)
+
 
 def verdict(
     seen: Seen,
@@ -39,7 +41,7 @@ def verdict(
     held = trouble(seen, rolling.name) if rolling else None
     same = rolling is not None and rolling.dna == (current.dna if current else None)
     progress = _progress(seen, rolling, held, same=same, proved=proved) if rolling else None
-    stuck = same and held is not None and lasts(held, now)
+    stuck = same and held is not None and (lasts(held, now) or held.reason in _CRASHED)
     flipped = serving != seen.serving
     dna = rolling.dna if flipped and rolling else (current.dna if current else None)
     if seen.confirms(serving, dna):
@@ -48,7 +50,7 @@ def verdict(
             return Verdict("Failed", choice.blocked.reason, f"{choice.blocked.message}; meanwhile {text}")
         return Verdict("Ready", names.SERVING if current else names.BASE_SERVING, text, progress, stuck=stuck)
     why = trouble(seen, serving)
-    crashed = why is not None and why.reason in (names.ENGINE_FAILED, names.OUT_OF_MEMORY)
+    crashed = why is not None and why.reason in _CRASHED
     if why:
         return Verdict("Failed" if crashed or lasts(why, now) else "Working", why.reason, why.message)
     ready = find(model.status.conditions, names.READY)

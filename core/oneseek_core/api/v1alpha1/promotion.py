@@ -86,6 +86,7 @@ class Request(ApiModel):
     value: str = Field(default="", max_length=253, description="What the annotation said.")
     dna: DnaText | None = Field(default=None, description="The version it was about when it was accepted.")
     requested_by: str = Field(default="", max_length=512)
+    verified: bool = Field(default=False, description="An admission policy made sure that the name is the asker's own.")
     outcome: Literal["Pending", "Succeeded", "Refused", "Failed"]
     reason: str = Field(max_length=128)
     message: str = Field(default="", max_length=1024)
