@@ -70,6 +70,8 @@ def condition(
             f"; it is tried again when the entry changes, or after `kubectl delete job {build.job_name(model, entry)}`"
         )
         return (names.IMPORTED, False, row.reason, f"{row.source} is refused: {row.message}{hint}{others}")
+    if waiting and model.spec.suspend:
+        return (names.IMPORTED, False, names.SUSPENDED, "spec.suspend is true: no import is started")
     if waiting:
         trouble = _waits_for(model, waiting, pods)
         why = trouble or Trouble(names.IMPORTING, f"importing {waiting[0].source}")

@@ -180,6 +180,7 @@ async def test_a_suspended_model_imports_nothing() -> None:
     world.apply_as_user(importing(PATH, suspend=True))
     await settle(world)
     assert import_jobs(world) == []
+    assert condition(world, "OneSeekModel", "zero", names.IMPORTED)["reason"] == names.SUSPENDED
 
 
 async def test_an_imported_version_that_misses_the_gate_is_rejected_and_stays() -> None:
