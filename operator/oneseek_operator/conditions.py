@@ -58,8 +58,9 @@ def conditions_for(
     if verdict.state == "Working":
         wanted.append((names.RECONCILING, True, verdict.reason, verdict.message))
     elif verdict.progress is not None:
+        # One of the two, never both: a failure that is being dealt with is under way until that has ended.
         wanted.append((names.STALLED if verdict.stuck else names.RECONCILING, True, *verdict.progress))
-    if verdict.state == "Failed":
+    elif verdict.state == "Failed":
         wanted.append((names.STALLED, True, verdict.reason, verdict.message))
     return [_condition(item, old, generation, now) for item in [*wanted, *extra]]
 
@@ -67,11 +68,12 @@ def conditions_for(
 def conditions_with(
     old: Sequence[Condition], item: tuple[str, bool, str, str] | None, *, generation: int, now: datetime
 ) -> list[Condition]:
-    """The conditions as they are, but for one."""
+    """The conditions as they are, but for one; what is being dealt with is not Stalled meanwhile."""
     if item is None:
         return list(old)
     new = _condition(item, old, generation, now)
-    return [*(condition for condition in old if condition.type != new.type), new]
+    replaced = (names.RECONCILING, names.STALLED) if new.type == names.RECONCILING else (new.type,)
+    return [*(condition for condition in old if condition.type not in replaced), new]
 
 
 def _condition(item: tuple[str, bool, str, str], old: Sequence[Condition], generation: int, now: datetime) -> Condition:

@@ -10,7 +10,6 @@ import pytest
 
 from oneseek_core.dna import Dna
 from oneseek_core.job_contract import CertifiedVersion
-from oneseek_operator.decide import rollout
 from support.driver import settle
 from support.makers import model_manifest, run_manifest
 from support.readers import ask
@@ -18,12 +17,6 @@ from support.world import Object, World
 
 Key = tuple[str, str, str]
 MODEL, RUN = ("OneSeekModel", "team", "zero"), ("TrainingRun", "team", "first")
-
-
-@pytest.fixture(autouse=True)
-def no_settling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The simulated cluster has no kube-proxy that needs a moment after a flip."""
-    monkeypatch.setattr(rollout, "_SETTLE_SECONDS", 0)
 
 
 class Filmed(World):
@@ -59,6 +52,7 @@ def verdicts(frames: list[Object]) -> list[tuple[str, str]]:
 
 
 UNDER_WAY, DONE = ("InProgress", "Progressing"), ("Current", "Healthy")
+NEEDS_A_PERSON = ("Failed", "Degraded")
 
 
 async def test_a_model_is_done_once_when_its_base_answers() -> None:
@@ -109,4 +103,76 @@ async def test_an_import_is_done_once_when_its_version_answers() -> None:
     await settle(world)
     frames = world.cut(MODEL)
     assert frames[-1]["status"]["current"]["dna"] == dna
+    assert verdicts(frames) == [UNDER_WAY, DONE]
+
+
+async def two_versions() -> tuple[Filmed, str, str]:
+    """A model whose second version answers; both DNAs."""
+    world = Filmed()
+    world.apply_as_user(model_manifest())
+    for name in ("first", "second"):
+        world.apply_as_user(run_manifest(name))
+        await settle(world)
+    world.cut(MODEL)
+    first, second = (world.objects[("TrainingRun", "team", name)]["status"]["dna"] for name in ("first", "second"))
+    return world, first, second
+
+
+async def test_a_promotion_by_commit_is_done_once_when_the_pinned_version_answers() -> None:
+    world, first, _ = await two_versions()
+    world.apply_as_user(model_manifest(version=first))
+    await settle(world)
+    frames = world.cut(MODEL)
+    assert frames[-1]["status"]["current"]["dna"] == first
+    assert verdicts(frames) == [UNDER_WAY, DONE]
+
+
+async def test_import_and_promotion_in_one_commit_are_done_once_and_nobody_is_called() -> None:
+    dna = str(Dna("OneSeek-7B-Zero", 3, 0, "sv", ("Identity",), "3" * 8, "a" * 8))
+    world, _, _ = await two_versions()
+    world.importable = {
+        "path imports/three": CertifiedVersion(
+            dna=dna, digest="sha256:" + "3" * 64, created_at="2026-01-01T00:00:00.000Z", run="elsewhere"
+        )
+    }
+    world.apply_as_user(model_manifest(version=dna, imports=[{"path": "imports/three"}]))
+    await settle(world)
+    frames = world.cut(MODEL)
+    assert frames[-1]["status"]["current"]["dna"] == dna
+    assert verdicts(frames) == [UNDER_WAY, DONE]
+
+
+async def test_a_rollback_against_git_calls_a_person_and_a_release_lets_git_win() -> None:
+    world, _, second = await two_versions()
+    world.apply_as_user(model_manifest(version=second))
+    await settle(world)
+    world.cut(MODEL)
+    world.annotate_as_user("OneSeekModel", "zero", rollback="previous")
+    await settle(world)
+    assert verdicts(world.cut(MODEL)) == [UNDER_WAY, NEEDS_A_PERSON]
+    world.annotate_as_user("OneSeekModel", "zero", release=second)
+    await settle(world)
+    frames = world.cut(MODEL)
+    assert frames[-1]["status"]["current"]["dna"] == second
+    assert verdicts(frames) == [UNDER_WAY, DONE]
+
+
+async def test_a_retried_run_is_under_way_from_the_moment_it_is_taken_in() -> None:
+    world = Filmed()
+    world.job_failures["first-train"] = {"exitCode": 1, "reason": "Error", "message": "no space"}
+    world.apply_as_user(model_manifest())
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    assert verdicts(world.cut(RUN)) == [UNDER_WAY, NEEDS_A_PERSON]
+    world.annotate_as_user("TrainingRun", "first", retry="true")
+    await settle(world)
+    assert verdicts(world.cut(RUN)) == [UNDER_WAY, DONE]
+
+
+async def test_a_reset_is_done_once_when_everything_is_gone() -> None:
+    world, _, _ = await two_versions()
+    world.annotate_as_user("OneSeekModel", "zero", reset="RESET")
+    await settle(world)
+    frames = world.cut(MODEL)
+    assert frames[-1]["status"]["request"]["outcome"] == "Succeeded"
     assert verdicts(frames) == [UNDER_WAY, DONE]

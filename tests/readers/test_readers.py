@@ -19,6 +19,7 @@ WANTED = {
     Means.DONE: ("Current", "Current", "Healthy"),
     Means.UNDER_WAY: ("InProgress", "InProgress", "Progressing"),
     Means.NEEDS_A_PERSON: ("Failed", "Failed", "Degraded"),
+    Means.WAITS: ("Current", "Current", "Suspended"),
     Means.STOPPED: ("InProgress", "Current", "Suspended"),
     Means.LEAVING: ("Terminating", "InProgress", "Progressing"),
 }
@@ -93,6 +94,11 @@ def test_argo_cd_offers_what_would_not_be_refused(verdicts: Verdicts) -> None:
     assert offered(verdicts["model-base-serving"]) == {"suspend"}
     assert offered(verdicts["model-serving"]) == {"rollback", "reset", "suspend"}
     assert offered(verdicts["model-quarantined"]) == {"rollback", "release", "reset", "suspend"}
+    assert offered(verdicts["model-waiting-for-promotion"]) == {"promote", "reset", "suspend"}
+    assert offered(verdicts["model-pinned"]) == {"rollback", "suspend"}
+    assert offered(verdicts["model-pin-rolled-back"]) == {"rollback", "release", "suspend"}
+    assert offered(verdicts["model-rolling-back"]) == {"suspend"}, "one request at a time"
+    assert offered(verdicts["model-suspended"]) == {"rollback", "reset", "resume"}
     assert offered(verdicts["run-training"]) == {"suspend"}
     assert offered(verdicts["run-suspended"]) == {"resume"}
     assert offered(verdicts["run-certified"]) == set()
@@ -118,7 +124,7 @@ def test_an_action_sets_its_annotation_and_touches_nothing_else() -> None:
     tampered = phase("model-quarantined")["status"]["quarantine"][-1]["dna"]
     assert patch("model-serving", "rollback") == annotated("rollback", "previous")
     assert patch("model-serving", "rollback", version="base") == annotated("rollback", "base")
-    assert patch("model-rolling-out", "promote") == annotated("promote", "candidate")
+    assert patch("model-waiting-for-promotion", "promote") == annotated("promote", "candidate")
     assert patch("model-quarantined", "release") == annotated("release", tampered)
     assert patch("model-quarantined", "release", version="all") == annotated("release", "all")
     assert patch("model-serving", "reset", confirm="RESET") == annotated("reset", "RESET")

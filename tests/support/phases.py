@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 from oneseek_core import names
-from oneseek_core.job_contract import CertifiedVersion, PrepareReport, SidecarState, success_message
+from oneseek_core.job_contract import CertifiedVersion, PrepareReport, ProbeAnswer, SidecarState, success_message
 from support.driver import round_trip, settle
 from support.makers import merged, model_manifest, run_manifest
 from support.world import Object, World, failed
@@ -35,6 +35,7 @@ class Means(Enum):
     DONE = "done"
     UNDER_WAY = "under way"
     NEEDS_A_PERSON = "needs a person"
+    WAITS = "waits to be promoted"
     STOPPED = "stopped on purpose"
     LEAVING = "being deleted"
 
@@ -58,7 +59,7 @@ def _phase(
     slug: str, says: str, means: Means, *, answers: bool | None = None
 ) -> Callable[[Callable[[], Awaitable[World]]], Callable[[], Awaitable[World]]]:
     key = RUN if slug.startswith("run-") else MODEL
-    ready = means is Means.DONE if answers is None else answers
+    ready = means in (Means.DONE, Means.WAITS) if answers is None else answers
 
     def add(bring_about: Callable[[], Awaitable[World]]) -> Callable[[], Awaitable[World]]:
         PHASES.append(Phase(slug, says, means, bring_about, key, ready))
@@ -80,6 +81,8 @@ async def record(phase: Phase) -> Object:
         status.pop(name, None)
     if "resolved" in status:
         status["resolved"].pop("specDigest")
+    if "request" in status:
+        status["request"]["id"] = "0123456789abcdef"
     text = json.dumps(found)
     if colour := status.get("colour"):
         text = text.replace(colour, _COLOUR)
@@ -379,6 +382,191 @@ async def _() -> World:
     return world
 
 
+# -- pins, requests, and what people choose ----------------------------------------------------------------------------
+
+
+def _dna(world: World, run: str) -> str:
+    found: str = world.objects[("TrainingRun", "team", run)]["status"]["dna"]
+    return found
+
+
+def _candidate_loads(world: World) -> None:
+    """From now on no pod but those there are gets ready."""
+    there = {pod["metadata"]["name"] for pod in _serving_pods(world)}
+    real = world.state
+
+    async def loading(ip: str) -> SidecarState:
+        state = await real(ip)
+        return state if ip in there else state.model_copy(update={"ready": False})
+
+    world.state = loading  # type: ignore[method-assign]
+
+
+@_phase("model-suspended", "`suspend`", Means.STOPPED)
+async def _() -> World:
+    world = await _two_versions()
+    world.apply_as_user(model_manifest(suspend=True))
+    await settle(world)
+    return world
+
+
+@_phase("model-waiting-for-promotion", "`promotion.mode: Manual`: a candidate has proved itself", Means.WAITS)
+async def _() -> World:
+    return await _world(model_manifest(promotion={"mode": "Manual"}), run_manifest())
+
+
+@_phase("model-probe-failed", "the newest version answered its probe wrongly; the old one answers", Means.DONE)
+async def _() -> World:
+    promotion = {"probes": [{"question": "Vem är du?", "mustContain": ["OneSeek"]}]}
+    world = await _world(model_manifest(promotion=promotion), run_manifest("first"))
+    first, probe = _dna(world, "first"), world.probe
+
+    async def wrong(ip: str, question: str) -> ProbeAnswer:
+        answer = await probe(ip, question)
+        return answer if answer.dna in (None, first) else answer.model_copy(update={"text": "Jag är ChatGPT."})
+
+    world.probe = wrong  # type: ignore[method-assign]
+    world.apply_as_user(run_manifest("second"))
+    await settle(world)
+    return world
+
+
+@_phase("model-watch-failed", "the newest version failed while it was watched; the old one answers again", Means.DONE)
+async def _() -> World:
+    world = await _two_versions()
+    world.counts[_dna(world, "second")] = (100, 30)
+    await settle(world)
+    return world
+
+
+@_phase(
+    "model-quarantine-full", "the quarantine is full: nothing is promoted by itself", Means.NEEDS_A_PERSON, answers=True
+)
+async def _() -> World:
+    world = await _world(model_manifest(), run_manifest())
+    held = {"reason": names.ROLLED_BACK, "message": "by hand", "since": LONG_AGO}
+    world.objects[MODEL]["status"]["quarantine"] = [
+        {"dna": f"OneSeek-7B-Zero.v0.{number}", **held} for number in range(64)
+    ]
+    await settle(world)
+    return world
+
+
+async def _pinned(run: str, **spec: Any) -> World:
+    world = await _two_versions(**spec)
+    world.apply_as_user(model_manifest(version=_dna(world, run), **spec))
+    await settle(world)
+    return world
+
+
+@_phase("model-pinned", "the version that Git pins answers", Means.DONE)
+async def _() -> World:
+    return await _pinned("first")
+
+
+@_phase("model-pin-rolling-out", "Git pins another version; it is being brought up", Means.UNDER_WAY, answers=True)
+async def _() -> World:
+    world = await _two_versions()
+    _candidate_loads(world)
+    world.apply_as_user(model_manifest(version=_dna(world, "first")))
+    await settle(world)
+    return world
+
+
+UNKNOWN = "OneSeek-7B-Zero.v9.0.sv.dsIdentity.00000000.00000000"
+
+
+@_phase("model-pin-unknown", "Git pins what is no version of this model", Means.NEEDS_A_PERSON)
+async def _() -> World:
+    return await _world(model_manifest(version=UNKNOWN))
+
+
+@_phase("model-pin-coming-in", "Git pins a version that an import is taking in", Means.UNDER_WAY)
+async def _() -> World:
+    return await _world(model_manifest(version=UNKNOWN, imports=IMPORTS), hold=IMPORT_JOB)
+
+
+@_phase("model-pin-rejected", "Git pins a version that missed the gate", Means.NEEDS_A_PERSON)
+async def _() -> World:
+    world = World()
+    world.scores = {"first": 0.9, "second": 0.6}
+    spec: dict[str, Any] = {"training": HELDOUT, "promotion": {"gate": {"maximumRegression": 0.1}}}
+    world.apply_as_user(model_manifest(**spec))
+    for name in ("first", "second"):
+        world.apply_as_user(run_manifest(name))
+        await settle(world)
+    world.apply_as_user(model_manifest(version=_dna(world, "second"), **spec))
+    await settle(world)
+    return world
+
+
+@_phase("model-pin-rolled-back", "rolled back while Git still pins the version that was left", Means.NEEDS_A_PERSON)
+async def _() -> World:
+    world = await _pinned("second")
+    world.annotate_as_user("OneSeekModel", "zero", rollback="previous")
+    await settle(world)
+    return world
+
+
+@_phase(
+    "model-pin-released",
+    "rolled back, then released: Git wins, and its version is being brought up",
+    Means.UNDER_WAY,
+    answers=True,
+)
+async def _() -> World:
+    world = await _pinned("second")
+    second = _dna(world, "second")
+    world.annotate_as_user("OneSeekModel", "zero", rollback="previous")
+    await settle(world)
+    _candidate_loads(world)
+    world.annotate_as_user("OneSeekModel", "zero", release=second)
+    await settle(world)
+    return world
+
+
+@_phase("model-rolling-back", "a rollback is under way; the version to leave answers", Means.UNDER_WAY, answers=True)
+async def _() -> World:
+    world = await _two_versions()
+    _candidate_loads(world)
+    world.annotate_as_user("OneSeekModel", "zero", rollback="previous")
+    await settle(world)
+    return world
+
+
+@_phase("model-rolled-back", "a rollback has been carried out", Means.DONE)
+async def _() -> World:
+    world = await _two_versions()
+    world.annotate_as_user("OneSeekModel", "zero", rollback="previous")
+    await settle(world)
+    return world
+
+
+@_phase("model-request-refused", "a request was refused; nothing has changed", Means.DONE)
+async def _() -> World:
+    world = await _two_versions()
+    world.annotate_as_user("OneSeekModel", "zero", reset="yes")
+    await settle(world)
+    return world
+
+
+@_phase("model-reset-waits", "a reset waits for the ledger", Means.UNDER_WAY, answers=True)
+async def _() -> World:
+    world = await _two_versions()
+    world.records_away = True
+    world.annotate_as_user("OneSeekModel", "zero", reset="RESET")
+    await settle(world)
+    return world
+
+
+@_phase("model-reset", "a reset has been carried out: the base model answers", Means.DONE)
+async def _() -> World:
+    world = await _two_versions()
+    world.annotate_as_user("OneSeekModel", "zero", reset="RESET")
+    await settle(world)
+    return world
+
+
 # -- runs --------------------------------------------------------------------------------------------------------------
 
 
@@ -534,6 +722,39 @@ async def _() -> World:
 async def _() -> World:
     world = await _world(model_manifest(), run_manifest(), hold="first-train")
     world.remove(world.objects[MODEL])
+    await settle(world)
+    return world
+
+
+@_phase("run-model-suspended", "its model is suspended", Means.STOPPED)
+async def _() -> World:
+    world = await _world(model_manifest())
+    world.apply_as_user(model_manifest(suspend=True))
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    return world
+
+
+@_phase("run-model-reset", "a reset of its model stopped it", Means.NEEDS_A_PERSON)
+async def _() -> World:
+    world = await _world(model_manifest(), run_manifest("before"))
+    world.hold_jobs.add("first-train")
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    world.annotate_as_user("OneSeekModel", "zero", reset="RESET")
+    await settle(world)
+    return world
+
+
+@_phase("run-retried", "failed, and tried again by request", Means.UNDER_WAY)
+async def _() -> World:
+    world = World()
+    world.job_failures["first-train"] = {"exitCode": 1, "reason": "Error", "message": "no space"}
+    world.hold_jobs.add("first-train-2")
+    world.apply_as_user(model_manifest())
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    world.annotate_as_user("TrainingRun", "first", retry="true")
     await settle(world)
     return world
 

@@ -87,9 +87,13 @@ def _waits_for(model: OneSeekModel, entries: Sequence[Import], pods: Sequence[Po
 def unfinished(
     verdict: Verdict, model: OneSeekModel, told: tuple[str, bool, str, str], pods: Sequence[PodView], now: datetime
 ) -> Verdict:
-    """A model that answers and has nothing else in hand is not done while an import is not; a refused one needs a person."""
+    """A model that answers and has nothing else in hand is not done while an import is not; a refused one needs a person.
+
+    A pin that names no version yet may be what is being taken in: nobody is needed until that has ended.
+    """
     _, imported, reason, message = told
-    if imported or verdict.state != "Ready" or verdict.progress is not None:
+    awaited = verdict.reason == names.PINNED_VERSION_UNKNOWN
+    if imported or not (verdict.state == "Ready" or awaited) or verdict.progress is not None:
         return verdict
     done = {row.source for row in model.status.imports if row.state == "Imported"}
     trouble = _waits_for(model, [entry for entry in model.spec.imports if entry.source not in done], pods)
@@ -97,6 +101,8 @@ def unfinished(
     stuck = any(entry.source in refused for entry in model.spec.imports) or (
         trouble is not None and lasts(trouble, now)
     )
+    if stuck and awaited:
+        return replace(verdict, message=f"{verdict.message}; {message}")
     return replace(verdict, progress=(reason, message), stuck=stuck)
 
 

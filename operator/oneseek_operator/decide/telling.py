@@ -12,7 +12,7 @@ from oneseek_operator.conditions import Verdict, find
 from oneseek_operator.decide.jobs import Trouble, lasts
 from oneseek_operator.decide.proof import trouble
 from oneseek_operator.decide.seen import Seen
-from oneseek_operator.decide.selection import Choice
+from oneseek_operator.decide.selection import QUARANTINE_LIMIT, Choice
 
 __all__ = ["candidate_ready", "verdict", "verified"]
 
@@ -48,6 +48,9 @@ def verdict(
         text = _answering(seen, choice, current, rejected)
         if choice.blocked:
             return Verdict("Failed", choice.blocked.reason, f"{choice.blocked.message}; meanwhile {text}")
+        if progress is None and model.spec.version == "auto" and len(model.status.quarantine) >= QUARANTINE_LIMIT:
+            full = f"{QUARANTINE_LIMIT} versions are in quarantine, so none is promoted by itself; release what may answer again"
+            progress, stuck = (names.QUARANTINE_FULL, full), True
         return Verdict("Ready", names.SERVING if current else names.BASE_SERVING, text, progress, stuck=stuck)
     why = trouble(seen, serving)
     crashed = why is not None and why.reason in _CRASHED

@@ -141,7 +141,10 @@ async def _ask_records(model: OneSeekModel, cluster: ClusterPort, records: Recor
     )
     waiting = model.status.outbox
     rolling = model.status.candidate is not None
-    if not (waiting or rolling or model.status.ledger is None):
+    asked = (
+        model.status.request is not None and model.status.request.outcome == "Pending"
+    )  # a reset waits for the ledger
+    if not (waiting or rolling or asked or model.status.ledger is None):
         return view
     try:
         if waiting:
