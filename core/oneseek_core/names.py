@@ -67,6 +67,7 @@ REQUEST_ENV = "ONESEEK_REQUEST"  # a job's arguments: one JSON object of `job_co
 API_ACCESS_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # token and ca.crt of the sidecar's own account
 SERVING_ENV = "ONESEEK_SERVING"  # the sidecar's and engine's settings: one JSON object
 # Where a sidecar hands its answered questions over: the service, its token, the folder that keeps them until then.
+TRUSTED_PROXIES_ENV = "ONESEEK_TRUSTED_PROXIES"  # networks, separated by commas
 RECORDS_URL_ENV = "ONESEEK_RECORDS_URL"
 RECORDS_TOKEN_ENV = "ONESEEK_RECORDS_TOKEN_FILE"  # noqa: S105 - the name of a variable
 SPOOL_ENV = "ONESEEK_SPOOL"

@@ -22,7 +22,9 @@ class _Server(uvicorn.Server):
     """Ends as soon as it is told to: uvicorn's own looks ten times a second, and so do hundreds of tests."""
 
     def __init__(self, app: ASGIApp) -> None:
-        super().__init__(uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None))
+        super().__init__(
+            uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None, proxy_headers=False)
+        )
         self.told = asyncio.Event()
 
     async def main_loop(self) -> None:

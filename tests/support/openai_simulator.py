@@ -19,7 +19,7 @@ class OpenAISimulator:
     """`models` are loaded; each word of `answer(question)` is one token of probability `probability`."""
 
     models: list[str]
-    answer: Callable[[str], str] = lambda question: f"You asked: {question}"
+    answer: Callable[[str], str] = lambda question: f"You asked: {question}".encode(errors="replace").decode()
     probability: float = 0.5
     misbehaviour: Callable[[], Response] | None = None
     hold: asyncio.Event | None = None

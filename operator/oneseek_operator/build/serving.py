@@ -204,6 +204,8 @@ def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]])
     env = [*env, *records.spool_env(model)]
     if not model.spec.serving.rate_limits.enabled:
         env = [*env, {"name": "ONESEEK_RATE_LIMITS", "value": "off"}]
+    if proxies := model.spec.serving.rate_limits.trusted_proxies:
+        env = [*env, {"name": names.TRUSTED_PROXIES_ENV, "value": ",".join(proxies)}]
     mount = {
         "name": "models",
         "mountPath": f"{names.MODELS_ROOT}/{names.CERTIFIED_DIR}",

@@ -67,7 +67,8 @@ def create_app(deps: Deps) -> ASGIApp:
         (row.method, row.path): row.direct(deps) for row in table if row.direct is not None
     }
     front = Front(direct, app)
-    limited = RateLimits(front, deps.monotonic) if deps.settings.rate_limits else front
+    limits = deps.settings.rate_limits
+    limited = RateLimits(front, deps.monotonic, deps.settings.trusted_proxies) if limits else front
     return Envelope(limited, deps.lifecycle, deps.access_log)
 
 

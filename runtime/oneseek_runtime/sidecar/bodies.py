@@ -10,7 +10,10 @@ from starlette.types import Message, Receive, Scope
 
 from oneseek_runtime.sidecar.errors import BodyTooLargeError, ClientGoneError, TooManyBodiesError
 
-__all__ = ["BODY_LIMIT", "Bodies", "content_length"]
+__all__ = ["BODY_LIMIT", "Bodies", "Body", "content_length"]
+
+Body = bytes | bytearray
+"""Never copied: a large body would be there twice."""
 
 BODY_LIMIT = 50 * 1024 * 1024  # bytes
 _TOGETHER = 128 * 1024 * 1024  # bytes of all bodies that are being read or used
@@ -25,7 +28,7 @@ class Bodies:
         self._together = together
         self.held = 0
 
-    async def read(self, scope: Scope, receive: Receive) -> bytes:
+    async def read(self, scope: Scope, receive: Receive) -> Body:
         """The whole body. Give large ones back with `release` when they are done with.
 
         Raises:
@@ -42,12 +45,12 @@ class Bodies:
             return data
         return await self._rest(bytearray(data), receive)
 
-    def release(self, data: bytes) -> None:
+    def release(self, data: Body) -> None:
         """A body from `read` is no longer needed."""
         if len(data) > _FREE:
             self.held -= len(data)
 
-    async def _rest(self, data: bytearray, receive: Receive) -> bytes:
+    async def _rest(self, data: bytearray, receive: Receive) -> Body:
         counted = 0
         try:
             while True:
@@ -60,12 +63,11 @@ class Bodies:
                 if self.held > self._together:
                     raise TooManyBodiesError("too many large bodies are being sent at the moment; try again later")
                 if not message.get("more_body", False):
-                    whole = bytes(data)
                     break
         finally:
             self.held -= counted
-        self._take(len(whole))
-        return whole
+        self._take(len(data))
+        return data
 
     def _take(self, size: int) -> None:
         if size > _FREE:

@@ -22,7 +22,7 @@ def _refuse_constant(name: str) -> NoReturn:
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
-def decode_json(data: bytes) -> Any:
+def decode_json(data: bytes | bytearray) -> Any:
     """The value in a body.
 
     Raises:
@@ -38,7 +38,7 @@ def decode_json(data: bytes) -> Any:
         raise BadRequestError(f"the body is not valid JSON: {reason}") from error
 
 
-def _values(data: bytes) -> int:
+def _values(data: bytes | bytearray) -> int:
     """No fewer than the values of the text; what stands in strings does not count."""
     bare = _STRING.sub(b"", data)
     return bare.count(b",") + bare.count(b"[") + bare.count(b"{")

@@ -1,7 +1,7 @@
-"""The contract's rate limits: a sliding window of 60 s per client address and router, before any validation.
+"""The contract's rate limits: a sliding window of 60 s per client and router, before any validation.
 
-In memory and per pod, as the old service had it. Refused requests are not counted. The address is the connection's:
-headers that a client can write itself are not believed, so behind a proxy all its callers share one bucket.
+In memory and per pod, as the old service had it. Refused requests are not counted. Who a client is, `clients` says.
+Every counted answer tells what is left, in the header fields that express-rate-limit made common.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from oneseek_runtime.sidecar.clients import Networks, client_key
 from oneseek_runtime.sidecar.responses import json_response
 
-__all__ = ["ROUTERS", "RateLimits", "Router", "SlidingWindow"]
+__all__ = ["ROUTERS", "Admission", "RateLimits", "Router", "SlidingWindow"]
 
 WINDOW_SECONDS = 60.0
 _MAXIMUM_CLIENTS = 10_000  # addresses remembered per router; beyond it those whose window is empty are forgotten
@@ -26,6 +27,7 @@ _MAXIMUM_CLIENTS = 10_000  # addresses remembered per router; beyond it those wh
 class Router:
     """Paths that share one counter: everything below a prefix, or the paths named."""
 
+    name: str
     limit: int
     refusal: Mapping[str, Any]
     prefix: str | None = None
@@ -41,22 +43,34 @@ class Router:
 
 ROUTERS = (
     Router(
+        name="oqt",
         limit=60,
         refusal={"success": False, "error": "Rate limit exceeded. Please try again later."},
         prefix="/api/oqt/",
         exempt=frozenset({"/api/oqt/micro-train"}),
     ),
     Router(
+        name="reset",
         limit=5,
         refusal={"error": "Too many reset requests. Please try again later.", "retryAfter": 60},
         paths=frozenset({"/api/models/reset"}),
     ),
     Router(
+        name="current",
         limit=20,
         refusal={"error": "Too many requests. Please try again later.", "retryAfter": 60},
         paths=frozenset({"/api/models/current", "/api/models/set-current"}),
     ),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Whether a request may pass (`wait` is 0.0), and how the client stands. Seconds."""
+
+    wait: float
+    remaining: int
+    reset: float
 
 
 @dataclass(slots=True)
@@ -66,35 +80,66 @@ class SlidingWindow:
     limit: int
     clock: Callable[[], float]
     _seen: dict[str, deque[float]] = field(default_factory=dict)
+    _swept: float = 0.0
 
-    def admit(self, key: str) -> float:
-        """0.0 where the request may pass (it is counted then), else the seconds until one would."""
+    def admit(self, key: str) -> Admission:
+        """Count the request, or refuse it. `reset` is when one more of the client's requests would be forgotten."""
         now = self.clock()
         times = self._seen.setdefault(key, deque())
         while times and times[0] <= now - WINDOW_SECONDS:
             times.popleft()
         if len(times) >= self.limit:
-            return times[0] + WINDOW_SECONDS - now
+            wait = times[0] + WINDOW_SECONDS - now
+            return Admission(wait, 0, wait)
         times.append(now)
-        if len(self._seen) > _MAXIMUM_CLIENTS:
+        if len(self._seen) > _MAXIMUM_CLIENTS and now - self._swept >= 1:  # sweeping takes a while
             self._seen = {k: kept for k, kept in self._seen.items() if kept[-1] > now - WINDOW_SECONDS}
-        return 0.0
+            self._swept = now
+        return Admission(0.0, self.limit - len(times), times[0] + WINDOW_SECONDS - now)
 
 
 class RateLimits:
     """ASGI middleware: refuse with the router's own 429 body and `Retry-After`."""
 
-    def __init__(self, app: ASGIApp, clock: Callable[[], float]) -> None:
+    def __init__(self, app: ASGIApp, clock: Callable[[], float], trusted: Networks = ()) -> None:
         self._app = app
+        self._trusted = trusted
         self._windows = [(router, SlidingWindow(router.limit, clock)) for router in ROUTERS]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
-        if scope["type"] == "http":
-            client = scope["client"][0] if scope.get("client") else ""
-            for router, window in self._windows:
-                if router.covers(scope["path"]) and (wait := window.admit(client)):
-                    headers = {"Retry-After": str(math.ceil(wait))}
-                    await json_response(router.refusal, status=429, headers=headers)(scope, receive, send)
-                    return
+        path = scope["path"] if scope["type"] == "http" else ""
+        for router, window in self._windows:
+            if not router.covers(path):
+                continue
+            peer = scope["client"][0] if scope.get("client") else ""
+            admission = window.admit(client_key(peer, scope["headers"], self._trusted))
+            fields = _fields(router, admission)
+            if admission.wait:
+                fields["Retry-After"] = str(math.ceil(admission.wait))
+                await json_response(router.refusal, status=429, headers=fields)(scope, receive, send)
+                return
+            await self._app(scope, receive, _with(send, fields))
+            return
         await self._app(scope, receive, send)
+
+
+def _fields(router: Router, admission: Admission) -> dict[str, str]:
+    return {
+        "RateLimit-Limit": str(router.limit),
+        "RateLimit-Remaining": str(admission.remaining),
+        "RateLimit-Reset": str(math.ceil(admission.reset)),
+        "RateLimit-Policy": f"{router.limit};w={WINDOW_SECONDS:.0f}",
+    }
+
+
+def _with(send: Send, fields: Mapping[str, str]) -> Send:
+    """`send`, with header fields added."""
+
+    async def send_with(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            added = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+            message["headers"] = [*message["headers"], *added]
+        await send(message)
+
+    return send_with

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oneseek_runtime.sidecar.bodies import Bodies
+from oneseek_runtime.sidecar.bodies import Bodies, Body
 from oneseek_runtime.sidecar.errors import BadRequestError, BodyTooLargeError, TooManyBodiesError
 from oneseek_runtime.sidecar.jsontext import decode_json
 
@@ -55,13 +55,13 @@ async def read_object(request: Request, bodies: Bodies) -> Mapping[str, Any]:
         bodies.release(data)
 
 
-def parse_object(data: bytes, content_type: str) -> Mapping[str, Any]:
+def parse_object(data: Body, content_type: str) -> Mapping[str, Any]:
     """`read_object` for bytes that are all there.
 
     Raises:
         BadRequestError: they are no JSON.
     """
-    if not data.strip():
+    if not data or data.isspace():
         return {}
     if content_type.startswith(_FORM):
         try:

@@ -22,6 +22,7 @@ from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.accesslog import AccessLog
 from oneseek_runtime.sidecar.app import create_app, create_internal_app
+from oneseek_runtime.sidecar.connections import BoundedProtocol, end_overdue
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.errors import SettingsError
 from oneseek_runtime.sidecar.kube import KubeClient
@@ -30,7 +31,7 @@ from oneseek_runtime.sidecar.recording.work import recording
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
 
-__all__ = ["run"]
+__all__ = ["Server", "run"]
 
 # An idle connection is ended by the client or at shutdown, not by us: a server that closes one races with the request
 # that is just under way on it, and that request would fail without a fault of the client's.
@@ -59,7 +60,7 @@ async def _serve(settings: SidecarSettings, environment: Mapping[str, str]) -> N
         recording(settings.records) as recorder,
     ):
         # The app needs the server's connections and the server its app: the app asks when it is asked.
-        servers: list[_Server] = []
+        servers: list[Server] = []
         log = AccessLog() if settings.access_log else None
         deps = Deps(
             settings,
@@ -70,8 +71,8 @@ async def _serve(settings: SidecarSettings, environment: Mapping[str, str]) -> N
             open_connections=lambda: len(servers[0].server_state.connections),
             access_log=log,
         )
-        public = _Server(_config(create_app(deps), settings, settings.public_port))
-        internal = _Server(_config(create_internal_app(deps), settings, settings.internal_port))
+        public = Server(_config(create_app(deps), settings, settings.public_port))
+        internal = Server(_config(create_internal_app(deps), settings, settings.internal_port))
         servers.append(public)
         serving = [asyncio.create_task(public.serve()), asyncio.create_task(internal.serve())]
         stopping = asyncio.create_task(stop.wait())
@@ -123,12 +124,21 @@ def _say_why(keeping: asyncio.Task[None]) -> None:
         say("the mirror of the model ended", error=repr(error))
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn without its signal handlers: two servers share this process, and SIGTERM first means draining."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
+        """Leave the signals to `run`."""
         yield
+
+    async def on_tick(self, counter: int) -> bool:
+        """Once a second, end what clients drag out; uvicorn calls this ten times a second."""
+        if counter % 10 == 0 and (
+            late := end_overdue(list(self.server_state.connections), asyncio.get_running_loop().time())
+        ):
+            say("overdue", connections=late)
+        return await super().on_tick(counter)
 
 
 def _config(app: ASGIApp, settings: SidecarSettings, port: int) -> uvicorn.Config:
@@ -136,7 +146,7 @@ def _config(app: ASGIApp, settings: SidecarSettings, port: int) -> uvicorn.Confi
         app,
         host=settings.host,
         port=port,
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from oneseek_core import names
 from oneseek_core.job_contract import ServingSettings
+from oneseek_runtime.sidecar.clients import Networks, parse_networks
 from oneseek_runtime.sidecar.errors import SettingsError
 
 __all__ = ["RecordsAccess", "SidecarSettings"]
@@ -37,6 +38,8 @@ class SidecarSettings:
     internal_port: int = names.PORT_INTERNAL
     rate_limits: bool = True
     access_log: bool = True
+    trusted_proxies: Networks = ()
+    """Whose X-Forwarded-For is believed when requests are counted per client."""
     request_seconds: float = 20.0
     """How long an answer waits for what the operator makes of a request; then it is 202."""
     drain_minimum: float = 3.0
@@ -49,7 +52,7 @@ class SidecarSettings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> SidecarSettings:
-        """Read `ONESEEK_SERVING`, `ONESEEK_RATE_LIMITS` (on|off), `ONESEEK_LOG` (access|off), ports and drain times.
+        """Read `ONESEEK_SERVING`, `ONESEEK_RATE_LIMITS` (on|off), `ONESEEK_LOG` (access|off), proxies, ports and drain times.
 
         Raises:
             SettingsError: a variable is missing or makes no sense.
@@ -67,6 +70,7 @@ class SidecarSettings:
             public_port=_number(environment, "ONESEEK_PORT_PUBLIC", names.PORT_PUBLIC),
             internal_port=_number(environment, "ONESEEK_PORT_INTERNAL", names.PORT_INTERNAL),
             rate_limits=environment.get("ONESEEK_RATE_LIMITS", "on") != "off",
+            trusted_proxies=_networks(environment, names.TRUSTED_PROXIES_ENV),
             access_log=environment.get("ONESEEK_LOG", "access") != "off",
             drain_minimum=_number(environment, "ONESEEK_DRAIN_MINIMUM_SECONDS", 3),
             drain_maximum=_number(environment, "ONESEEK_DRAIN_MAXIMUM_SECONDS", 20),
@@ -87,6 +91,13 @@ def _records(environment: Mapping[str, str]) -> RecordsAccess | None:
         paths[variable] = Path(path)
     limit = _number(environment, "ONESEEK_SPOOL_BYTES", _SPOOL_BYTES)
     return RecordsAccess(url, paths[names.RECORDS_TOKEN_ENV], paths[names.SPOOL_ENV], limit)
+
+
+def _networks(environment: Mapping[str, str], variable: str) -> Networks:
+    try:
+        return parse_networks(environment.get(variable, ""))
+    except ValueError as error:
+        raise SettingsError(f"{variable} must be networks in CIDR form, separated by commas: {error}") from error
 
 
 def _number(environment: Mapping[str, str], variable: str, default: int) -> int:

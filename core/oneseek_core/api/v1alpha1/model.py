@@ -142,6 +142,18 @@ class RateLimits(ApiModel):
     enabled: bool = Field(
         default=True, description="false: no route refuses with 429; for load tests and trusted networks."
     )
+    trusted_proxies: list[Annotated[str, Field(max_length=64)]] = Field(
+        default=[],
+        max_length=16,
+        description="Networks (CIDR) of proxies whose X-Forwarded-For names the client; unset: all callers behind a"
+        " proxy are counted as one.",
+        json_schema_extra=cel(
+            (
+                "self.all(network, isCIDR(network))",
+                "trustedProxies are networks in CIDR form, such as 10.0.0.0/8 or fd00::/8",
+            )
+        ),
+    )
 
 
 class Auth(ApiModel):

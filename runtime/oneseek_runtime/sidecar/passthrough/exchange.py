@@ -59,7 +59,7 @@ class Exchange(asyncio.Protocol):
         """Whether a piece of the body is there that was not read yet."""
         return bool(self._body)
 
-    async def ask(self, parts: Iterable[bytes]) -> None:
+    async def ask(self, parts: Iterable[bytes | bytearray]) -> None:
         """Send a request and wait for the head of the answer.
 
         Raises:
@@ -204,7 +204,7 @@ class EngineConnections:
         lines.append(b"\r\n")
         return b"".join(lines)
 
-    async def ask(self, parts: Sequence[bytes]) -> Exchange:
+    async def ask(self, parts: Sequence[bytes | bytearray]) -> Exchange:
         """Send a request; returns with the head of the answer. Cancelling closes the connection.
 
         Raises:
@@ -230,7 +230,7 @@ class EngineConnections:
         while self._idle:
             self._idle.pop().abort()
 
-    async def _asked(self, exchange: Exchange, parts: Sequence[bytes]) -> Exchange:
+    async def _asked(self, exchange: Exchange, parts: Sequence[bytes | bytearray]) -> Exchange:
         try:
             await exchange.ask(parts)
         except BaseException:

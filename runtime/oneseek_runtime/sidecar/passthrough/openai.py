@@ -27,7 +27,7 @@ class Names:
         return self.target if asked is None or asked in self.aliases else asked
 
 
-def redirected(data: bytes, names: Names) -> tuple[bytes, str]:
+def redirected(data: bytes | bytearray, names: Names) -> tuple[bytes | bytearray, str]:
     """A request's body, naming what the engine serves, and that name; the very same bytes where they name it already.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from oneseek_runtime.sidecar.bodies import Bodies
+from oneseek_runtime.sidecar.bodies import Bodies, Body
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.envelope import DNA_HEADER
 from oneseek_runtime.sidecar.errors import (
@@ -78,7 +78,7 @@ class Relay:
         finally:
             self.bodies.release(data)
 
-    async def _pass(self, data: bytes, names: Names, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _pass(self, data: Body, names: Names, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             body, model = redirected(data, names)
         except BadRequestError as error:

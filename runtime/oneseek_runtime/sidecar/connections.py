@@ -1,0 +1,124 @@
+"""How long a client may take to say what it wants, and how much it may say before that: uvicorn sets no bounds itself.
+
+One look a second over all connections instead of a timer a request: a timer costs more than reading a usual request.
+Connections that are idle between requests are let be; see `server`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+__all__ = ["BoundedProtocol", "Bounds", "end_overdue"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Seconds and bytes."""
+
+    first: float = 60.0
+    """From connecting to the first byte: browsers connect ahead of need."""
+    head: float = 20.0
+    """From a request's first byte to the end of its headers."""
+    piece: float = 20.0
+    """Without a byte of a body that is not whole yet."""
+    body: float = 300.0
+    """For a whole body."""
+    head_bytes: int = 64 * 1024
+
+
+class _Expects(Enum):
+    ANYTHING = 0  # connected, nothing heard yet
+    HEAD = 1
+    BODY = 2
+    NOTHING = 3  # idle, or an answer is under way
+
+
+_CORS = b"access-control-allow-origin: *\r\n"
+_REFUSALS = {
+    408: (b"408 Request Timeout", b"the request did not arrive in time"),
+    431: (b"431 Request Header Fields Too Large", b"the request's headers are larger than 64 KB"),
+}
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, which notes where each connection stands."""
+
+    bounds = Bounds()
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._expects = _Expects.ANYTHING
+        self._since = self._heard = self.loop.time()
+        self._head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a request."""
+        self._heard = self.loop.time()
+        if self._expects is not _Expects.BODY:
+            if self._expects is not _Expects.HEAD:
+                self._expects, self._since, self._head_bytes = _Expects.HEAD, self._heard, 0
+            self._head_bytes += len(data)
+        super().data_received(data)
+        # Asked afterwards: what came may have been the end of the head and a large body.
+        if self._expects is _Expects.HEAD and self._head_bytes > self.bounds.head_bytes:
+            self.refuse(431)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._expects, self._since = _Expects.BODY, self._heard
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The body is whole, too."""
+        self._expects = _Expects.NOTHING
+        super().on_message_complete()
+
+    def overdue(self, now: float) -> bool:
+        """Whether the client has had its time."""
+        match self._expects:
+            case _Expects.ANYTHING:
+                return now - self._since > self.bounds.first
+            case _Expects.HEAD:
+                return now - self._since > self.bounds.head
+            case _Expects.BODY if self.flow.read_paused:  # it is we who do not read
+                self._heard = now
+                return False
+            case _Expects.BODY:
+                return now - self._heard > self.bounds.piece or now - self._since > self.bounds.body
+        return False
+
+    def refuse(self, status: int) -> None:
+        """Say why, unless an answer has begun or nothing was asked, and end the connection."""
+        if self.transport.is_closing():
+            return
+        if not self._in_an_answer():
+            reason, sentence = _REFUSALS[status]
+            body = b'{"error":"%s","message":"%s"}' % (reason[4:], sentence)
+            head = b"HTTP/1.1 %s\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: %d\r\n"
+            self.transport.write(head % (reason, len(body)) + _CORS + b"connection: close\r\n\r\n" + body)
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # the app must not answer after us
+            self.cycle.message_event.set()
+        self.transport.close()
+
+    def _in_an_answer(self) -> bool:
+        """Whether text of ours would end up where the client expects something else."""
+        if self._expects is _Expects.ANYTHING or self.pipeline:
+            return True
+        if self.cycle is None or self.cycle.response_complete:
+            return False
+        return self._expects is _Expects.HEAD or self.cycle.response_started
+
+
+def end_overdue(connections: Iterable[asyncio.Protocol], now: float) -> int:
+    """Refuse every client that has had its time; how many there were."""
+    late = [item for item in connections if isinstance(item, BoundedProtocol) and item.overdue(now)]
+    for item in late:
+        item.refuse(408)
+    return len(late)
