@@ -16,6 +16,7 @@ from oneseek_core import names
 from oneseek_core.api.base import ApiModel, DigestText, DnaText, Timestamp
 from oneseek_core.api.v1alpha1.common import Scores
 from oneseek_core.api.v1alpha1.model import BaseModelSource, Import
+from oneseek_core.api.v1alpha1.promotion import Probe
 from oneseek_core.api.v1alpha1.training_run import (
     AutoStop,
     AutoStopped,
@@ -273,13 +274,16 @@ class CertifyReport(ApiModel):
 class VerifyRequest(ApiModel):
     """Verify the certified folder at `adapter_path` (copying it to `target_path`) and the base model at `base_path`.
 
-    What is None is not checked. `verify` does it once; `watch` does it every `interval_seconds` and never copies.
+    What is None is not checked. `verify` does it once; `watch` does it every `interval_seconds`. With `verified_path`
+    (HotSwap) `watch` also copies versions out of `certified_path`, when it is told which, and watches the one in use.
     """
 
     adapter_path: str | None = None
     dna: DnaText | None = None
     digest: DigestText | None = None
     target_path: str | None = Field(default=None, description="Empty folder of the pod alone; what is loaded.")
+    certified_path: str | None = Field(default=None, description="HotSwap: the folder of all certified versions.")
+    verified_path: str | None = Field(default=None, description="HotSwap: where copies lie, a folder per DNA.")
     trusted_keys: str | None = Field(default=None, description="Folder of public keys, PEM, as *.pub or *.pem.")
     require_signature: bool = True
     rank: int | None = None
@@ -312,6 +316,34 @@ class ResetOrder(ApiModel):
     timestamp: Timestamp
 
 
+class WantedVersion(ApiModel):
+    """The version that a HotSwap pod answers with: in its ConfigMap (`names.WANTED_FILE`), and in what it is told."""
+
+    dna: DnaText | None = Field(default=None, description="None: the base model.")
+    digest: DigestText | None = None
+    serial: int = Field(
+        default=0, ge=0, description="Rises with every change; of two different ones the higher counts."
+    )
+
+
+class SwapRequest(WantedVersion):
+    """POST /internal/swap of a HotSwap pod's sidecar: get ready to answer with this version, and do unless `hold`."""
+
+    hold: bool = Field(default=False, description="Load and probe it, but let the old one answer.")
+    probes: list[Probe] = []
+
+
+class SwapState(ApiModel):
+    """How far the newest swap is. `Ready`: loaded and probed, held back. `Done`: it answers. `Failed`: it never will."""
+
+    dna: DnaText | None = None
+    serial: int
+    phase: Literal["Verifying", "Loading", "Probing", "Ready", "Done", "Failed"]
+    refused: bool = Field(default=False, description="The verifier's word: this is not what was certified.")
+    reason: str | None = None
+    message: str | None = None
+
+
 class TreeRequest(ApiModel):
     """Point CURRENT (link and marker) at `current`; None removes both. With `reset` every certified version goes."""
 
@@ -341,6 +373,10 @@ class ServingSettings(ApiModel):
     digest: DigestText | None = None
     adapter_path: str | None = None
     certified_path: str = f"{names.MODELS_ROOT}/{names.CERTIFIED_DIR}"
+    verified_path: str | None = Field(
+        default=None, description="HotSwap: the only folder that the engine loads adapters from, one per DNA."
+    )
+    wanted_path: str | None = Field(default=None, description="HotSwap: the file that names the version to start with.")
     engine_url: str = f"http://127.0.0.1:{names.PORT_ENGINE}"
     auth: Literal["Token", "Legacy"] = "Token"
 
@@ -362,6 +398,7 @@ class SidecarState(ApiModel):
     abandoned: int = Field(
         default=0, ge=0, description="Those given up when the stopping pod's time was over. Told once; then it ends."
     )
+    swap: SwapState | None = Field(default=None, description="HotSwap pods only.")
     requests: int = Field(
         default=0, ge=0, description="Public answers since the start, or since clients were last sent here again."
     )

@@ -11,12 +11,14 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ExceptionHandler
 
-from oneseek_runtime.engine.errors import InvalidRequestError, ModelNotFoundError, RequestError
+from oneseek_runtime.engine.errors import AdapterError, InvalidRequestError, RequestError
 from oneseek_runtime.engine.model import LoadedModel
-from oneseek_runtime.engine.wire import Answer, Asked, chunk, error_body, model_list, usage, whole
+from oneseek_runtime.engine.slots import Slots
+from oneseek_runtime.engine.wire import Answer, Asked, adapter_error_body, chunk, error_body, model_list, usage, whole
 from oneseek_runtime.engine.worker import Job, Worker
 
 __all__ = ["create_app"]
@@ -24,16 +26,27 @@ __all__ = ["create_app"]
 _BODY_LIMIT = 8 * 1024 * 1024  # bytes
 
 
-def create_app(model: LoadedModel, worker: Worker) -> Starlette:
-    """The app of a model that is loaded and warm: before that there is no port to ask."""
+def create_app(model: LoadedModel, worker: Worker, slots: Slots | None = None) -> Starlette:
+    """The app of a model that is loaded and warm: before that there is no port to ask.
+
+    Without `slots` what is loaded stays: as in vLLM, the two calls that change it are then no routes at all.
+    """
     routes = [
         Route("/health", _health),
         Route("/v1/models", _models),
         Route("/v1/chat/completions", _chat, methods=["POST"]),
         Route("/v1/completions", _completions, methods=["POST"]),
     ]
-    app = Starlette(routes=routes, exception_handlers={RequestError: _refused, Exception: _defect})
-    app.state.model, app.state.worker, app.state.created = model, worker, int(time.time())
+    if slots is not None:
+        routes.append(Route("/v1/load_lora_adapter", _load_adapter, methods=["POST"]))
+        routes.append(Route("/v1/unload_lora_adapter", _unload_adapter, methods=["POST"]))
+    handlers: dict[int | type[Exception], ExceptionHandler] = {
+        RequestError: _refused,
+        AdapterError: _adapter_refused,
+        Exception: _defect,
+    }
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    app.state.model, app.state.worker, app.state.created, app.state.slots = model, worker, int(time.time()), slots
     return app
 
 
@@ -43,6 +56,14 @@ async def _health(_request: Request) -> Response:
 
 async def _models(request: Request) -> Response:
     return _json(model_list(request.app.state.model.names, request.app.state.created))
+
+
+async def _load_adapter(request: Request) -> Response:
+    return PlainTextResponse(await request.app.state.slots.load(await _body(request)))
+
+
+async def _unload_adapter(request: Request) -> Response:
+    return PlainTextResponse(await request.app.state.slots.unload(await _body(request)))
 
 
 async def _chat(request: Request) -> Response:
@@ -56,15 +77,14 @@ async def _completions(request: Request) -> Response:
 async def _complete(request: Request, *, chat: bool) -> Response:
     model: LoadedModel = request.app.state.model
     asked = Asked.parse(await _body(request), chat=chat)
-    if asked.model not in model.names:
-        raise ModelNotFoundError(f"the model {asked.model!r} is not loaded; there is {' and '.join(model.names)}")
+    adapter = model.adapter(asked.model)
     prompt = model.prompt(asked)
-    job = Job(prompt, asked.sampling, asked.model, asyncio.get_running_loop())
+    job = Job(prompt, asked.sampling, adapter, asyncio.get_running_loop())
     request.app.state.worker.submit(job)
     answer = Answer(
         id=("chatcmpl-" if chat else "cmpl-") + uuid.uuid4().hex,
         created=int(time.time()),
-        model=job.model,
+        model=adapter.name,
         chat=chat,
         logprobs=asked.logprobs,
         prompt_tokens=len(prompt),
@@ -136,6 +156,12 @@ async def _refused(_request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestError):
         raise error
     return _json(error_body(error), error.status)
+
+
+async def _adapter_refused(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, AdapterError):
+        raise error
+    return _json(adapter_error_body(error), error.status)
 
 
 async def _defect(_request: Request, _error: Exception) -> Response:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from oneseek_core.errors import OneSeekError
 from oneseek_core.names import ExitCode
 
-__all__ = ["EngineStartError", "InvalidRequestError", "ModelNotFoundError", "QueueFullError", "RequestError"]
+__all__ = [
+    "AdapterError",
+    "EngineStartError",
+    "InvalidRequestError",
+    "ModelNotFoundError",
+    "QueueFullError",
+    "RequestError",
+]
 
 
 class EngineStartError(OneSeekError):
@@ -33,6 +40,30 @@ class ModelNotFoundError(RequestError):
 
     status = 404
     code = "model_not_found"
+
+
+class AdapterError(OneSeekError):
+    """An adapter cannot be loaded or unloaded. Status and kind are those of vLLM's calls, whose clients we share."""
+
+    def __init__(self, sentence: str, status: int, kind: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.kind = kind
+
+    @classmethod
+    def bad(cls, sentence: str) -> AdapterError:
+        """The caller is wrong."""
+        return cls(sentence, 400, "InvalidUserInput")
+
+    @classmethod
+    def missing(cls, sentence: str) -> AdapterError:
+        """There is no such adapter."""
+        return cls(sentence, 404, "NotFoundError")
+
+    @classmethod
+    def failed(cls, sentence: str) -> AdapterError:
+        """The folder holds nothing that can be loaded."""
+        return cls(sentence, 500, "InternalServerError")
 
 
 class QueueFullError(RequestError):

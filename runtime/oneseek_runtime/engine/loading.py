@@ -7,31 +7,20 @@ bf16 and 122 ms in fp32.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
-from peft import PeftModel
-from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from oneseek_core.names import ExitCode
+from oneseek_runtime.engine.adapters import Skeleton, first_line, put_into
 from oneseek_runtime.engine.errors import EngineStartError
 
-__all__ = ["Changed", "Parts", "context_of", "end_tokens", "load_parts"]
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """A layer that the adapter changes, with its weights as the base has them and as the version has them."""
-
-    module: torch.nn.Module
-    base: torch.nn.Parameter
-    version: torch.nn.Parameter
+__all__ = ["Parts", "context_of", "end_tokens", "load_parts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +29,6 @@ class Parts:
 
     model: Any
     tokenizer: Any
-    changed: Sequence[Changed] = ()
 
 
 def context_of(model: Any) -> int:
@@ -80,34 +68,9 @@ def load_parts(
             use_safetensors=True,
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        sentence = f"the base model in {base} cannot be loaded: {_first_line(error)}"
+        sentence = f"the base model in {base} cannot be loaded: {first_line(error)}"
         raise EngineStartError(sentence, ExitCode.BAD_INPUT) from error
     model = model.to(device).eval().requires_grad_(requires_grad=False)
-    changed: list[Changed] = []
     if adapter is not None:
-        try:
-            model, changed = _with_adapter(model, adapter)
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
-            sentence = f"the adapter in {adapter} cannot be loaded onto {base_name}: {_first_line(error)}"
-            raise EngineStartError(sentence, ExitCode.BAD_ARTIFACT) from error
-    return Parts(model, tokenizer, changed)
-
-
-def _with_adapter(model: Any, adapter: Path) -> tuple[Any, list[Changed]]:
-    """The model with the adapter added into the layers it changes, and those layers' weights from before and after."""
-    adapted = PeftModel.from_pretrained(model, str(adapter))  # prefers safetensors, which `checks` has seen
-    before: dict[torch.nn.Module, torch.nn.Parameter] = {}
-    for module in adapted.modules():
-        if isinstance(module, BaseTunerLayer):
-            base: Any = module.get_base_layer()
-            before[base] = torch.nn.Parameter(base.weight.detach().clone(), requires_grad=False)
-    merged: Any = adapted
-    merged = merged.merge_and_unload(safe_merge=True)
-    merged = merged.eval().requires_grad_(requires_grad=False)
-    return merged, [
-        Changed(layer, base_weight, cast("torch.nn.Parameter", layer.weight)) for layer, base_weight in before.items()
-    ]
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+        put_into(model, Skeleton(model, base_name).weights_with(adapter))
+    return Parts(model, tokenizer)

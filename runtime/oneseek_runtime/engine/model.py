@@ -1,15 +1,16 @@
-"""[I/O] The loaded model: base, and the version's adapter where one is to be served; and the loop that generates.
+"""[I/O] The loaded model: base, and the adapters of versions where there are any; and the loop that generates.
 
 An adapter is added into a second copy of the weights it changes, because it costs two more small products per layer
-otherwise (184 ms a token instead of 113). Base and version are then two sets of tensors, and naming one or the other
-in a request swaps pointers; adding and subtracting in place would leave rounding errors in the base.
+otherwise (184 ms a token instead of 113). Base and version are then sets of tensors, and naming one or the other in a
+request swaps pointers; adding and subtracting in place would leave rounding errors in the base.
 
-Everything here runs in one thread, one request at a time; the event loop never waits for a matrix product.
+Generation runs in one thread, one request at a time; the event loop never waits for a matrix product. Adapters come and
+go in other threads: they make new tensors and replace a table; a request keeps the adapter it was accepted for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,13 +18,14 @@ from typing import Any, Literal
 import torch
 from transformers import DynamicCache
 
-from oneseek_runtime.engine.errors import InvalidRequestError
-from oneseek_runtime.engine.loading import Changed, context_of, end_tokens, load_parts
+from oneseek_runtime.engine.adapters import Skeleton, Weights, put_into
+from oneseek_runtime.engine.errors import InvalidRequestError, ModelNotFoundError
+from oneseek_runtime.engine.loading import context_of, end_tokens, load_parts
 from oneseek_runtime.engine.sampling import choose
 from oneseek_runtime.engine.wire import Asked, Sampling
 from oneseek_runtime.prompt import prompt_ids
 
-__all__ = ["Generated", "LoadedModel", "load"]
+__all__ = ["Adapter", "Generated", "LoadedModel", "load"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,40 +37,62 @@ class Generated:
     end: bool
 
 
-class LoadedModel:
-    """A base model with at most one version's adapter. `names` is what it answers to, the base first."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Adapter:
+    """A version's weights under its name. The base model is one too: it changes nothing."""
 
-    def __init__(
-        self,
-        *,
-        model: Any,
-        tokenizer: Any,
-        base_name: str,
-        dna: str | None,
-        changed: Sequence[Changed] = (),
-    ) -> None:
+    name: str
+    weights: Weights
+
+
+class LoadedModel:
+    """A base model and any number of adapters. `names` is what it answers to, the base first."""
+
+    def __init__(self, *, model: Any, tokenizer: Any, base_name: str) -> None:
         self._model = model
-        self._changed = changed
+        self._skeleton = Skeleton(model, base_name)
         self._tokenizer = tokenizer
-        self._base_name = base_name
-        self._dna = dna
+        self._base = Adapter(base_name, {})
+        self._adapters: Mapping[str, Adapter] = {}
+        self._active = self._base
         self._ends = end_tokens(model, tokenizer)
         self._context = context_of(model)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The ids that requests may name."""
-        return (self._base_name,) if self._dna is None else (self._base_name, self._dna)
-
-    @property
-    def target(self) -> str:
-        """The model this engine is there for."""
-        return self._dna or self._base_name
+        return (self._base.name, *self._adapters)
 
     @property
     def precision(self) -> str:
         """The number format of the weights."""
         return str(self._model.dtype).removeprefix("torch.")
+
+    def adapter(self, name: str) -> Adapter:
+        """What answers under a name. It stays whole for whoever holds it, whatever is removed meanwhile.
+
+        Raises:
+            ModelNotFoundError: nothing of that name is loaded.
+        """
+        if name == self._base.name:
+            return self._base
+        found = self._adapters.get(name)
+        if found is None:
+            raise ModelNotFoundError(f"the model {name!r} is not loaded; there is {' and '.join(self.names)}")
+        return found
+
+    def add(self, name: str, folder: Path) -> None:
+        """Load an adapter from a folder that `checks` has accepted; answers go on meanwhile. One call at a time.
+
+        Raises:
+            EngineStartError: peft cannot make anything of it.
+        """
+        weights = self._skeleton.weights_with(folder)
+        self._adapters = {**self._adapters, name: Adapter(name, weights)}
+
+    def remove(self, name: str) -> None:
+        """Forget an adapter; requests that hold it finish on it. One call at a time."""
+        self._adapters = {key: value for key, value in self._adapters.items() if key != name}
 
     def prompt(self, asked: Asked) -> list[int]:
         """The token ids of a request's prompt.
@@ -102,12 +126,9 @@ class LoadedModel:
         return str(self._tokenizer.decode([token], clean_up_tokenization_spaces=False))
 
     def generate(
-        self, prompt: Sequence[int], sampling: Sampling, model: str, stopped: Callable[[], bool]
+        self, prompt: Sequence[int], sampling: Sampling, adapter: Adapter, stopped: Callable[[], bool]
     ) -> Iterator[Generated]:
-        """Tokens one by one until the end of turn, `max_tokens` or the context's end; `stopped` is asked before each.
-
-        `model` is one of `names`; the base answers with the adapter switched off.
-        """
+        """Tokens one by one until the end of turn, `max_tokens` or the context's end; `stopped` is asked before each."""
         generator = None
         if sampling.temperature > 0:
             generator = torch.Generator(self._model.device)
@@ -115,7 +136,7 @@ class LoadedModel:
         room = min(sampling.max_tokens, self._context - len(prompt))
         ids = torch.tensor([list(prompt)], device=self._model.device)
         cache = DynamicCache(config=self._model.config)
-        self._become(model)
+        self._become(adapter)
         for _ in range(room):
             if stopped():
                 return
@@ -129,35 +150,27 @@ class LoadedModel:
             if token in self._ends:
                 return
 
-    def _become(self, model: str) -> None:
-        """Point every changed layer at the weights of `model`. Safe because one thread generates, one answer at a time."""
-        for layer in self._changed:
-            layer.module.weight = layer.version if model == self._dna else layer.base
+    def _become(self, adapter: Adapter) -> None:
+        """Point every layer at the weights of `adapter`. Safe because one thread generates, one answer at a time."""
+        if adapter is self._active:
+            return
+        left = {path: self._skeleton.weights_of(path) for path in self._active.weights}
+        put_into(self._model, {**left, **adapter.weights})
+        self._active = adapter
 
-    def warm_up(self) -> None:
+    def warm_up(self, name: str) -> None:
         """Generate one token with what will be served: the first request must not pay for what is made on first use."""
         sampling = Sampling(max_tokens=1, temperature=0.0)
-        for _ in self.generate(
-            prompt_ids(self._tokenizer, ({"role": "user", "content": "?"},)), sampling, self.target, bool
-        ):
+        prompt = prompt_ids(self._tokenizer, ({"role": "user", "content": "?"},))
+        for _ in self.generate(prompt, sampling, self.adapter(name), bool):
             pass
 
 
-def load(
-    *,
-    base: Path,
-    base_name: str,
-    adapter: Path | None,
-    dna: str | None,
-    precision: Literal["auto", "bf16", "fp32"],
-    threads: int,
-) -> LoadedModel:
-    """Load what is to be served, from folders that `checks` has accepted.
+def load(*, base: Path, base_name: str, precision: Literal["auto", "bf16", "fp32"], threads: int) -> LoadedModel:
+    """Load a base model from a folder that `checks` has accepted.
 
     Raises:
-        EngineStartError: transformers or peft cannot make a model of the files.
+        EngineStartError: transformers cannot make a model of the files.
     """
-    parts = load_parts(base=base, base_name=base_name, adapter=adapter, precision=precision, threads=threads)
-    return LoadedModel(
-        model=parts.model, tokenizer=parts.tokenizer, base_name=base_name, dna=dna, changed=parts.changed
-    )
+    parts = load_parts(base=base, base_name=base_name, adapter=None, precision=precision, threads=threads)
+    return LoadedModel(model=parts.model, tokenizer=parts.tokenizer, base_name=base_name)

@@ -11,6 +11,7 @@ import uvicorn
 from oneseek_runtime.engine.app import create_app
 from oneseek_runtime.engine.model import LoadedModel, load
 from oneseek_runtime.engine.settings import EngineSettings
+from oneseek_runtime.engine.slots import Slots
 from oneseek_runtime.engine.worker import Worker
 from oneseek_runtime.log import say
 from oneseek_runtime.train.model import cpu_limit
@@ -32,7 +33,7 @@ def serve(settings: EngineSettings, base: Path, adapter: Path | None) -> None:
     worker = Worker(model, limit=settings.queue_limit)
     worker.start()
     config = uvicorn.Config(
-        create_app(model, worker),
+        create_app(model, worker, _slots(settings, model)),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
@@ -48,22 +49,28 @@ def serve(settings: EngineSettings, base: Path, adapter: Path | None) -> None:
     uvicorn.Server(config).run()
 
 
+def _slots(settings: EngineSettings, model: LoadedModel) -> Slots | None:
+    verified = settings.serving.verified_path
+    return Slots(model, settings.serving, Path(verified)) if verified else None
+
+
 def _ready_model(settings: EngineSettings, base: Path, adapter: Path | None) -> LoadedModel:
     serving, threads = settings.serving, cpu_limit()
     start = time.monotonic()
     model = load(
         base=base,
         base_name=serving.base_name,
-        adapter=adapter,
-        dna=serving.dna,
         precision=settings.precision,
         threads=threads,
     )
+    if adapter is not None and serving.dna is not None:
+        model.add(serving.dna, adapter)
     loaded = time.monotonic()
-    model.warm_up()
+    target = serving.dna or serving.base_name
+    model.warm_up(target)
     say(
         "serving",
-        model=model.target,
+        model=target,
         precision=model.precision,
         threads=threads,
         loadSeconds=round(loaded - start, 3),

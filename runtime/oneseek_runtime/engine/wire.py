@@ -10,9 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from oneseek_runtime.engine.errors import InvalidRequestError, RequestError
+from oneseek_runtime.engine.errors import AdapterError, InvalidRequestError, RequestError
 
-__all__ = ["Answer", "Asked", "Sampling", "Token", "chunk", "error_body", "model_list", "usage", "whole"]
+__all__ = [
+    "Answer",
+    "Asked",
+    "Sampling",
+    "Token",
+    "adapter_error_body",
+    "chunk",
+    "error_body",
+    "model_list",
+    "usage",
+    "whole",
+]
 
 DEFAULT_MAX_TOKENS = 256  # where a request names no limit; a small model without one may never end
 _NOT_BUILT = ("tools", "functions", "response_format", "logit_bias", "suffix", "echo", "best_of")
@@ -216,3 +227,8 @@ def model_list(ids: Sequence[str], created: int) -> dict[str, Any]:
 def error_body(error: RequestError) -> dict[str, Any]:
     """The OpenAI API's error object."""
     return {"error": {"message": str(error), "type": error.kind, "param": None, "code": error.code}}
+
+
+def adapter_error_body(error: AdapterError) -> dict[str, Any]:
+    """The error object of vLLM: its code is the status."""
+    return {"error": {"message": str(error), "type": error.kind, "param": None, "code": error.status}}

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from oneseek_runtime.engine.errors import QueueFullError
-from oneseek_runtime.engine.model import LoadedModel
+from oneseek_runtime.engine.model import Adapter, LoadedModel
 from oneseek_runtime.engine.text import StopScanner, TextStream
 from oneseek_runtime.engine.wire import Sampling, Token
 
@@ -31,11 +31,11 @@ class Piece:
 
 @dataclass(slots=True)
 class Job:
-    """One generation. `model` is the name the tokens must come from."""
+    """One generation. `adapter` is what the tokens must come from, whatever is loaded or removed meanwhile."""
 
     prompt: Sequence[int]
     sampling: Sampling
-    model: str
+    adapter: Adapter
     loop: asyncio.AbstractEventLoop
     events: asyncio.Queue[Piece | Exception] = field(default_factory=asyncio.Queue)
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -97,7 +97,7 @@ class Worker:
     def _generate(self, job: Job) -> None:
         stream, scanner = TextStream(self._model.decode), StopScanner(job.sampling.stop)
         reason = "length"
-        for made in self._model.generate(job.prompt, job.sampling, job.model, job.cancelled.is_set):
+        for made in self._model.generate(job.prompt, job.sampling, job.adapter, job.cancelled.is_set):
             token = Token(self._model.token_text(made.token), made.logprob)
             text = "" if made.end else scanner.feed(stream.feed(made.token))
             job.emit(Piece(text, (token,)))

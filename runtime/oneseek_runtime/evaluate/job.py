@@ -117,10 +117,9 @@ def _weights_digest(adapter: Path) -> str:
 def _load(request: EvaluateRequest, adapter: Path) -> Parts:
     base = Path(request.base_path)
     try:
-        parts = load_parts(
+        return load_parts(
             base=base, base_name=base.name, adapter=adapter, precision=request.precision, threads=cpu_limit()
         )
     except EngineStartError as error:
         reason = names.ARTIFACT_INVALID if error.exit_code == ExitCode.BAD_ARTIFACT else names.BASE_INVALID
         raise JobError(reason, str(error), error.exit_code) from error
-    return Parts(parts.model, parts.tokenizer)  # without the base's own weights: only the version is asked

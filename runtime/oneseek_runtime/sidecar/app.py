@@ -93,6 +93,7 @@ def create_internal_app(deps: Deps) -> ASGIApp:
         Route("/internal/ready", internal.ready),
         Route("/internal/probe", internal.probe, methods=["POST"]),
         Route("/internal/drain", internal.drain, methods=["POST"]),
+        Route("/internal/swap", internal.swap, methods=["POST"]),
     ]
     app = Starlette(routes=routes, exception_handlers=HANDLERS)
     app.state.deps = deps

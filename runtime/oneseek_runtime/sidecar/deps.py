@@ -17,6 +17,7 @@ from oneseek_runtime.sidecar.errors import EngineAnswerError, UpstreamError
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.recording.recorder import Recorder
 from oneseek_runtime.sidecar.settings import SidecarSettings
+from oneseek_runtime.sidecar.swap import Swapper
 from oneseek_runtime.sidecar.translate import Completion
 from oneseek_runtime.sidecar.upstream import Engine
 from oneseek_runtime.sidecar.wire import Question
@@ -44,6 +45,7 @@ class Deps:
     cluster: ClusterAccess = field(default_factory=ClusterAccess.none)
     recorder: Recorder | None = None  # without one nothing is recorded
     open_connections: Callable[[], int] = lambda: 0
+    swapper: Swapper | None = None
     monotonic: Callable[[], float] = time.monotonic
     started: float = field(default_factory=time.monotonic)
     bodies: Bodies = field(default_factory=Bodies)
@@ -52,11 +54,13 @@ class Deps:
     @property
     def target(self) -> str:
         """The model that questions go to: the version where one is to be served, else the base."""
+        if self.swapper is not None:
+            return self.swapper.alias.target
         return self.settings.serving.dna or self.settings.serving.base_name
 
     def asked(self) -> AbstractContextManager[str]:
-        """The target for one question, from now until it is answered."""
-        return nullcontext(self.target)
+        """The target for one question, from now until it is answered: so long what answers is not unloaded."""
+        return self.swapper.alias.asked() if self.swapper is not None else nullcontext(self.target)
 
     def now(self) -> datetime:
         """The wall clock."""
@@ -72,9 +76,10 @@ class Deps:
         Raises:
             UpstreamError: also where the engine names something else as the answer's author than base or target.
         """
-        completion = await self.engine.complete(question.body(self.target))
-        if completion.model not in (self.target, self.settings.serving.base_name):
-            raise EngineAnswerError(f"the engine answered as {completion.model!r}; {self.target} was asked")
+        with self.asked() as target:
+            completion = await self.engine.complete(question.body(target))
+        if completion.model not in (target, self.settings.serving.base_name):
+            raise EngineAnswerError(f"the engine answered as {completion.model!r}; {target} was asked")
         return completion
 
     async def loaded(self) -> Loaded:
@@ -85,11 +90,17 @@ class Deps:
         except UpstreamError as error:
             return Loaded(None, None, ready=False, message=str(error))
         others = [model for model in models if model != base]
-        dna = self.target if self.target in others else next(iter(others), None)
+        target = self.target
+        dna = target if target in others else next(iter(others), None)
+        if self.swapper is not None and target == base:
+            dna = None  # what is loaded beside it answers nobody
         version = dna or (base if base in models else None)
-        if version == self.target:
+        if self.swapper is not None and not self.swapper.answers:
+            why = self.swapper.state.message or "it is being verified and loaded"
+            return Loaded(version, dna, ready=False, message=f"{target} does not answer yet: {why}")
+        if version == target:
             return Loaded(version, dna, ready=True, message=f"{version} answers")
-        return Loaded(version, dna, ready=False, message=f"the engine serves {version}, not {self.target}")
+        return Loaded(version, dna, ready=False, message=f"the engine serves {version}, not {target}")
 
 
 def deps_of(request: Request) -> Deps:

@@ -6,6 +6,7 @@ from oneseek_core.errors import OneSeekError
 
 __all__ = [
     "AccessDeniedError",
+    "AdapterRefusedError",
     "BadRequestError",
     "BodyTooLargeError",
     "ClientGoneError",
@@ -22,6 +23,7 @@ __all__ = [
     "TooManyBodiesError",
     "UnauthenticatedError",
     "UpstreamError",
+    "VerifierError",
 ]
 
 
@@ -95,3 +97,11 @@ class KubeConflictError(KubeError):
 
 class KubeExpiredError(KubeError):
     """A watch cannot go on from where it stood: list again."""
+
+
+class AdapterRefusedError(UpstreamError):
+    """The engine will not load the adapter, however often it is asked."""
+
+
+class VerifierError(UpstreamError):
+    """The pod's verifier gave no answer."""

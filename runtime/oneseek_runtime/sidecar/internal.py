@@ -1,4 +1,4 @@
-"""The internal port: for the operator (state, probe, drain) and the kubelet (ready). Nothing here is recorded."""
+"""The internal port: for the operator (state, probe, drain, swap) and the kubelet (ready). Nothing here is recorded."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oneseek_core.job_contract import DrainRequest, ProbeAnswer, ProbeRequest, SidecarState
+from oneseek_core.job_contract import DrainRequest, ProbeAnswer, ProbeRequest, SidecarState, SwapRequest
 from oneseek_runtime.sidecar.deps import deps_of
 from oneseek_runtime.sidecar.endpoints import while_connected
 from oneseek_runtime.sidecar.errors import UpstreamError
 from oneseek_runtime.sidecar.responses import json_response
 from oneseek_runtime.sidecar.wire import Question
 
-__all__ = ["drain", "probe", "ready", "state"]
+__all__ = ["drain", "probe", "ready", "state", "swap"]
 
 
 async def state(request: Request) -> Response:
@@ -31,6 +31,7 @@ async def state(request: Request) -> Response:
         abandoned=deps.recorder.abandoned() if deps.recorder else 0,
         requests=deps.lifecycle.requests,
         errors=deps.lifecycle.errors,
+        swap=deps.swapper.state if deps.swapper else None,
     )
     return json_response(found.to_wire())
 
@@ -75,3 +76,15 @@ async def drain(request: Request) -> Response:
         return json_response({"error": f"the body is no DrainRequest: {error.errors()[0]['msg']}"}, status=400)
     deps.lifecycle.drain(deps.monotonic(), on=order.draining)
     return json_response({"draining": deps.lifecycle.draining, "openConnections": deps.open_connections()})
+
+
+async def swap(request: Request) -> Response:
+    """POST /internal/swap: begin to answer with another version (HotSwap). How it goes is in /internal/state."""
+    deps = deps_of(request)
+    if deps.swapper is None:
+        return json_response({"error": "this pod was made for one version; it cannot swap"}, status=409)
+    try:
+        asked = SwapRequest.model_validate_json(await request.body())
+    except ValidationError as error:
+        return json_response({"error": f"the body is no SwapRequest: {error.errors()[0]['msg']}"}, status=400)
+    return json_response(deps.swapper.want(asked).to_wire(), status=202)

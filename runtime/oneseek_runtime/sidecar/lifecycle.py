@@ -25,7 +25,7 @@ class Lifecycle:
     terminating: bool = False
     draining_since: float | None = None
     requests: int = 0
-    """Public answers since the start, or since draining last ended."""
+    """Public answers since the start, since draining last ended, or since another version took over (HotSwap)."""
     errors: int = 0
     """Those of them that are the served version's fault: 5xx, but not the 503 of a busy engine."""
 
@@ -37,9 +37,13 @@ class Lifecycle:
     def drain(self, now: float, *, on: bool = True) -> None:
         """The Service was moved away, at `now` (monotonic) if not before; or it came back, and counting starts anew."""
         if self.draining and not on:
-            self.requests = self.errors = 0
+            self.count_anew()
         self.draining = on
         self.draining_since = (now if self.draining_since is None else self.draining_since) if on else None
+
+    def count_anew(self) -> None:
+        """From now on another version answers, or clients are sent here again."""
+        self.requests = self.errors = 0
 
     def count(self, status: int) -> None:
         """One public answer."""

@@ -18,6 +18,7 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
+from oneseek_core.job_contract import WantedVersion
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.accesslog import AccessLog
@@ -29,7 +30,9 @@ from oneseek_runtime.sidecar.kube import KubeClient
 from oneseek_runtime.sidecar.lifecycle import Lifecycle, until_drained
 from oneseek_runtime.sidecar.recording.work import recording
 from oneseek_runtime.sidecar.settings import SidecarSettings
+from oneseek_runtime.sidecar.swap import Swapper, read_wanted
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
+from oneseek_runtime.sidecar.verifier import Verifier
 
 __all__ = ["Server", "run"]
 
@@ -42,13 +45,15 @@ def run(environment: Mapping[str, str]) -> None:
     """Serve until SIGTERM. Ends the process with a sentence and a non-zero code where the settings make no sense."""
     try:
         settings = SidecarSettings.from_environment(environment)
+        path = settings.serving.wanted_path
+        wanted = read_wanted(path) if path is not None else None
     except SettingsError as error:
         sys.exit(str(error))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, environment))
+        runner.run(_serve(settings, wanted, environment))
 
 
-async def _serve(settings: SidecarSettings, environment: Mapping[str, str]) -> None:
+async def _serve(settings: SidecarSettings, wanted: WantedVersion | None, environment: Mapping[str, str]) -> None:
     loop = asyncio.get_running_loop()
     lifecycle = Lifecycle()
     stop = asyncio.Event()
@@ -56,9 +61,13 @@ async def _serve(settings: SidecarSettings, environment: Mapping[str, str]) -> N
         loop.add_signal_handler(number, stop.set)
     async with (
         OpenAIEngine(settings.serving.engine_url) as engine,
+        Verifier(f"http://127.0.0.1:{settings.verify_port}") as verifier,
         _cluster(settings, environment) as cluster,
         recording(settings.records) as recorder,
     ):
+        swapper = None
+        if wanted is not None:
+            swapper = Swapper(settings.serving, engine, verifier, wanted, flipped=lifecycle.count_anew)
         # The app needs the server's connections and the server its app: the app asks when it is asked.
         servers: list[Server] = []
         log = AccessLog() if settings.access_log else None
@@ -70,13 +79,15 @@ async def _serve(settings: SidecarSettings, environment: Mapping[str, str]) -> N
             recorder=recorder,
             open_connections=lambda: len(servers[0].server_state.connections),
             access_log=log,
+            swapper=swapper,
         )
         public = Server(_config(create_app(deps), settings, settings.public_port))
         internal = Server(_config(create_internal_app(deps), settings, settings.internal_port))
         servers.append(public)
         serving = [asyncio.create_task(public.serve()), asyncio.create_task(internal.serve())]
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait((*serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        swapping = [asyncio.create_task(swapper.run())] if swapper is not None else []
+        await asyncio.wait((*serving, *swapping, stopping), return_when=asyncio.FIRST_COMPLETED)
         lifecycle.terminating = True
         say("draining", openConnections=deps.open_connections())
         alone = await until_drained(
@@ -96,6 +107,10 @@ async def _serve(settings: SidecarSettings, environment: Mapping[str, str]) -> N
             await recorder.finish(max(0.0, settings.spool_seconds - spent))
         internal.should_exit = True
         await serving[1]
+        for task in swapping:
+            if task.done():
+                task.result()  # a defect of ours, which ends the process with its traceback
+            task.cancel()
         stopping.cancel()
 
 

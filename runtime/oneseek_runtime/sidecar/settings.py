@@ -36,6 +36,7 @@ class SidecarSettings:
     host: str = "0.0.0.0"  # noqa: S104 - the kubelet and the Service reach a pod by its address
     public_port: int = names.PORT_PUBLIC
     internal_port: int = names.PORT_INTERNAL
+    verify_port: int = names.PORT_VERIFY
     rate_limits: bool = True
     access_log: bool = True
     trusted_proxies: Networks = ()
@@ -69,6 +70,7 @@ class SidecarSettings:
             host=environment.get("ONESEEK_HOST", cls.host),
             public_port=_number(environment, "ONESEEK_PORT_PUBLIC", names.PORT_PUBLIC),
             internal_port=_number(environment, "ONESEEK_PORT_INTERNAL", names.PORT_INTERNAL),
+            verify_port=_number(environment, "ONESEEK_PORT_VERIFY", names.PORT_VERIFY),
             rate_limits=environment.get("ONESEEK_RATE_LIMITS", "on") != "off",
             trusted_proxies=_networks(environment, names.TRUSTED_PROXIES_ENV),
             access_log=environment.get("ONESEEK_LOG", "access") != "off",

@@ -12,7 +12,12 @@ from typing import Any, Protocol, Self
 
 import aiohttp
 
-from oneseek_runtime.sidecar.errors import EngineAnswerError, EngineBusyError, EngineUnavailableError
+from oneseek_runtime.sidecar.errors import (
+    AdapterRefusedError,
+    EngineAnswerError,
+    EngineBusyError,
+    EngineUnavailableError,
+)
 from oneseek_runtime.sidecar.passthrough.exchange import EngineConnections
 from oneseek_runtime.sidecar.translate import Completion, completion_of, listed_models, loaded_models
 
@@ -20,9 +25,11 @@ __all__ = ["Engine", "OpenAIEngine"]
 
 _GENERATION_SECONDS = 600.0
 _MODELS_SECONDS = 3.0
+_LOAD_SECONDS = 900.0
 _CONNECT_SECONDS = 2.0
 _KEEP_ALIVE_SECONDS = 4.0  # below uvicorn's and vLLM's default of 5
 _BUSY = (429, 503)
+_MISSING = 404
 
 
 class Engine(Protocol):
@@ -87,14 +94,49 @@ class OpenAIEngine:
         """
         return listed_models(await self._call("GET", "/v1/models", _MODELS_SECONDS))
 
+    async def load(self, name: str, path: str) -> None:
+        """Load an adapter under a name; answers go on meanwhile.
+
+        Raises:
+            AdapterRefusedError: it cannot be loaded.
+            UpstreamError: there is no answer; see its kinds.
+        """
+        status, value = await self._exchange(
+            "POST", "/v1/load_lora_adapter", _LOAD_SECONDS, {"lora_name": name, "lora_path": path}
+        )
+        if status != 200:
+            raise AdapterRefusedError(f"the engine does not load {name}: {_sentence(value)}")
+
+    async def unload(self, name: str) -> None:
+        """Unload an adapter; one that is gone already is fine.
+
+        Raises:
+            UpstreamError: see its kinds.
+        """
+        path = "/v1/unload_lora_adapter"
+        status, value = await self._exchange("POST", path, _LOAD_SECONDS, {"lora_name": name})
+        if status not in (200, _MISSING):
+            raise EngineAnswerError(f"the engine refused POST {path} with status {status}: {_sentence(value)}")
+
     async def _call(self, method: str, path: str, seconds: float, body: Mapping[str, Any] | None = None) -> object:
+        status, value = await self._exchange(method, path, seconds, body)
+        if status != 200:
+            raise EngineAnswerError(f"the engine refused {method} {path} with status {status}: {_sentence(value)}")
+        return value
+
+    async def _exchange(
+        self, method: str, path: str, seconds: float, body: Mapping[str, Any] | None
+    ) -> tuple[int, object]:
+        """Status and body; vLLM's calls for adapters answer with a plain text where all is well."""
         if self._session is None:
             raise EngineUnavailableError("the connection to the engine is not open")
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
         try:
             async with self._session.request(method, self._url + path, json=body, timeout=timeout) as response:
-                value: object = await response.json(content_type=None)
                 status = response.status
+                value: object = None
+                if not (status == 200 and path.endswith("_lora_adapter")):
+                    value = await response.json(content_type=None)
         except TimeoutError as error:
             raise EngineUnavailableError(f"the engine did not answer within {seconds:.0f} s") from error
         except aiohttp.ClientError as error:
@@ -103,9 +145,7 @@ class OpenAIEngine:
             raise EngineAnswerError(f"the engine answered {method} {path} with something that is no JSON") from error
         if status in _BUSY:
             raise EngineBusyError(f"the engine is busy: {_sentence(value)}")
-        if status != 200:
-            raise EngineAnswerError(f"the engine refused {method} {path} with status {status}: {_sentence(value)}")
-        return value
+        return status, value
 
 
 def _sentence(value: object) -> str:

@@ -1,8 +1,10 @@
 """[I/O] The watching verifier: a native sidecar that proves again and again what lies on the claim and what is loaded.
 
 `GET /verdict` on its port gives the last round's answer (200, or 503 where it is a refusal or none was given yet);
-`GET /healthz` says that the process lives. It writes nothing, and ends nothing: what follows from a refusal is the
-operator's to decide.
+`GET /healthz` says that the process lives. It ends nothing: what follows from a refusal is the operator's to decide.
+
+With HotSwap it also makes the copies that the running engine loads (`copies`): `POST /copies` proves and copies a
+version, `PUT /in-use` says which one answers from now on, `GET /in-use` gives it back. Only the pod itself may ask.
 """
 
 from __future__ import annotations
@@ -16,21 +18,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import uvicorn
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from oneseek_core import names
 from oneseek_core.errors import JobError
-from oneseek_core.job_contract import VerifyReport, VerifyRequest, parse_request
+from oneseek_core.job_contract import VerifyReport, VerifyRequest, WantedVersion, parse_request
 from oneseek_runtime.log import say
+from oneseek_runtime.verify.copies import Copies
 from oneseek_runtime.verify.expected import Expected
 from oneseek_runtime.verify.folder import verdict, verify_base, verify_copy, verify_folder
 from oneseek_runtime.verify.refusal import RefusedError
 from oneseek_runtime.verify.trust import trusted_keys
 
 __all__ = ["Watcher", "create_app", "run"]
+
+_LOOPBACK = ("127.0.0.1", "::1")
 
 
 class Watcher:
@@ -39,18 +45,33 @@ class Watcher:
     def __init__(self, request: VerifyRequest) -> None:
         self._request = request
         self.last: VerifyReport | None = None
+        self.copies: Copies | None = None
+        self.changed = asyncio.Event()  # another version is in use: look now
+        if request.certified_path is not None and request.verified_path is not None:
+            self.copies = Copies(request, Path(request.certified_path), Path(request.verified_path))
 
     def round(self) -> VerifyReport:
         """Check the claim's folder, the loaded copy and the base model; the first refusal is the answer."""
-        report = verdict(self._check)
+        report = self._of_copies(self.copies) if self.copies else verdict(self._check)
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self.last = report.model_copy(update={"checked_at": now})
         return self.last
 
-    def _check(self) -> VerifyReport:
+    def _of_copies(self, copies: Copies) -> VerifyReport:
+        """The round about the version in use; anew where it is let go meanwhile, for then its copy goes too."""
+        while True:
+            used = copies.in_use()
+            report = verdict(lambda used=used: self._check(used))  # type: ignore[misc]
+            now = copies.in_use()
+            if (now and now.dna) == (used and used.dna):
+                return report.model_copy(update={"dna": used.dna if used else None})
+
+    def _check(self, used: WantedVersion | None = None) -> VerifyReport:
         request = self._request
         report = VerifyReport(ok=True, reason=names.ARTIFACT_VERIFIED, message="nothing is served that was certified")
         try:
+            if self.copies is not None and used is not None and used.dna is not None:
+                report = self.copies.check(used)
             if request.adapter_path is not None:
                 # Keys are read in each round: they are rotated under us.
                 expected = Expected.of(request, trusted_keys(request.trusted_keys))
@@ -72,10 +93,12 @@ class Watcher:
             if report.reason != before:
                 say("verdict", ok=report.ok, reason=report.reason, message=report.message, dna=report.dna)
                 before = report.reason
-            try:
-                await asyncio.wait_for(stop.wait(), self._request.interval_seconds)
-            except TimeoutError:
-                continue
+            waiting = [asyncio.create_task(event.wait()) for event in (stop, self.changed)]
+            await asyncio.wait(waiting, timeout=self._request.interval_seconds, return_when=asyncio.FIRST_COMPLETED)
+            self.changed.clear()
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
 
 def create_app(watcher: Watcher) -> Starlette:
@@ -88,7 +111,47 @@ def create_app(watcher: Watcher) -> Starlette:
     async def alive(_request: Request) -> PlainTextResponse:
         return PlainTextResponse("ok")
 
-    return Starlette(routes=[Route("/verdict", answer), Route("/healthz", alive)])
+    routes = [Route("/verdict", answer), Route("/healthz", alive)]
+    if watcher.copies is not None:
+        routes += _copy_routes(watcher, watcher.copies)
+    return Starlette(routes=routes)
+
+
+def _copy_routes(watcher: Watcher, copies: Copies) -> list[Route]:
+    async def make(request: Request) -> Response:
+        wanted = await _wanted(request)
+        if isinstance(wanted, Response):
+            return wanted
+        report = await asyncio.to_thread(copies.make, wanted)
+        return JSONResponse(report.to_wire(), status_code=200 if report.ok else 503)
+
+    async def use(request: Request) -> Response:
+        wanted = await _wanted(request)
+        if isinstance(wanted, Response):
+            return wanted
+        await asyncio.to_thread(copies.use, wanted)
+        watcher.changed.set()
+        return JSONResponse(wanted.to_wire())
+
+    async def used(_request: Request) -> Response:
+        found = await asyncio.to_thread(copies.in_use)
+        return JSONResponse(found.to_wire()) if found else PlainTextResponse("nothing has answered yet", 404)
+
+    return [
+        Route("/copies", make, methods=["POST"]),
+        Route("/in-use", use, methods=["PUT"]),
+        Route("/in-use", used),
+    ]
+
+
+async def _wanted(request: Request) -> WantedVersion | Response:
+    """What the pod's sidecar asks for; anybody else is refused."""
+    if request.client is None or request.client.host not in _LOOPBACK:
+        return PlainTextResponse("only the pod itself may say what is copied and used here", 403)
+    try:
+        return WantedVersion.model_validate_json(await request.body())
+    except ValidationError as error:
+        return PlainTextResponse(f"the body is no WantedVersion: {error.errors()[0]['msg']}", 400)
 
 
 def run(environment: Mapping[str, str]) -> None:

@@ -1,0 +1,79 @@
+"""[I/O] Adapters as second sets of weights, made beside a model that goes on answering.
+
+peft puts its own layers into the model it works on, so it gets a model of its own: the same modules over the same base
+tensors (a few hundred small objects, no second copy of the weights). What it adds up there are new tensors, and only
+they reach the model that generates.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors import SafetensorError
+
+from oneseek_core.names import ExitCode
+from oneseek_runtime.engine.errors import EngineStartError
+
+__all__ = ["Skeleton", "Weights", "first_line", "put_into"]
+
+Weights = Mapping[str, torch.nn.Parameter]
+"""The weights of every layer that an adapter changes, by the layer's path in the model."""
+
+
+class Skeleton:
+    """A base model's modules over its tensors. Made before anything is added to the model; never generates."""
+
+    def __init__(self, model: Any, base_name: str) -> None:
+        self._model = _sharing(model)
+        self._base_name = base_name
+
+    def weights_with(self, adapter: Path) -> Weights:
+        """The weights of the layers that the adapter changes, the adapter added in.
+
+        Raises:
+            EngineStartError: peft cannot make anything of the folder, or a sum is no finite number.
+        """
+        try:
+            adapted = PeftModel.from_pretrained(_sharing(self._model), str(adapter))  # `checks` saw safetensors there
+            changed = [
+                path for path, module in adapted.get_base_model().named_modules() if isinstance(module, BaseTunerLayer)
+            ]
+            merged: Any = adapted
+            merged = merged.merge_and_unload(safe_merge=True)
+        except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
+            sentence = f"the adapter in {adapter} cannot be loaded onto {self._base_name}: {first_line(error)}"
+            raise EngineStartError(sentence, ExitCode.BAD_ARTIFACT) from error
+        return {path: _frozen(merged.get_submodule(path).weight) for path in changed}
+
+    def weights_of(self, path: str) -> torch.nn.Parameter:
+        """A layer's weights as the base has them."""
+        weight: torch.nn.Parameter = self._model.get_submodule(path).weight
+        return weight
+
+
+def put_into(model: Any, weights: Weights) -> None:
+    """Have the model answer with these weights."""
+    for path, weight in weights.items():
+        model.get_submodule(path).weight = weight
+
+
+def first_line(error: Exception) -> str:
+    """An error's first line, or its name where it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _sharing(model: Any) -> Any:
+    """A copy of the modules. Parameters are new objects over the same storage: merging puts new data into the object."""
+    shared: dict[int, Any] = {id(item): _frozen(item) for item in model.parameters()}
+    shared |= {id(item): item for item in model.buffers()}
+    return copy.deepcopy(model, shared)
+
+
+def _frozen(weight: torch.Tensor) -> torch.nn.Parameter:
+    return torch.nn.Parameter(weight.detach(), requires_grad=False)

@@ -1,0 +1,31 @@
+"""The name that questions go to, and how many are under way under each name. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["Alias"]
+
+
+class Alias:
+    """Moves from one version to the next; a question keeps the name it was asked under."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self._under_way: Counter[str] = Counter()
+
+    @contextmanager
+    def asked(self) -> Iterator[str]:
+        """The name for one question, counted until it is answered."""
+        name = self.target
+        self._under_way[name] += 1
+        try:
+            yield name
+        finally:
+            self._under_way[name] -= 1
+
+    def under_way(self, name: str) -> int:
+        """Questions that are being answered under a name."""
+        return self._under_way[name]

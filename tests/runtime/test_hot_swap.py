@@ -1,0 +1,390 @@
+"""A pod that takes over another version while it answers: real verifier, engine and sidecar processes over loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.promotion import Probe
+from oneseek_core.job_contract import VerifyReport, VerifyRequest, WantedVersion
+from oneseek_runtime.verify.watch import Watcher, create_app
+from support.hot_pod import BASE, Claim, HotPod
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::FutureWarning:transformers"),  # peft asks transformers in an old way
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:torch"),
+]
+
+QUESTION = "Vem är du?"
+BASE_VERSION = WantedVersion()
+
+
+@pytest.fixture(scope="module")
+def claim(tmp_path_factory: pytest.TempPathFactory) -> Claim:
+    made = Claim(tmp_path_factory.mktemp("claim"))
+    for major, name in enumerate(("one", "two", "three"), start=1):
+        made.certify(name, major=major)
+    return made
+
+
+@pytest.fixture(scope="module")
+def shared(claim: Claim, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HotPod]:
+    pod = HotPod(claim, tmp_path_factory.mktemp("pod"), claim.versions["one"])
+    pod.start()
+    yield pod
+    pod.kill()
+
+
+class Serials:
+    """Numbers that only rise, as the operator's do."""
+
+    last = 0
+
+    def next(self) -> int:
+        self.last += 1
+        return self.last
+
+
+SERIALS = Serials()
+
+
+async def until(true: Callable[[], Awaitable[bool]], what: str, *, within: float = 60) -> None:
+    try:
+        async with asyncio.timeout(within):
+            while not await true():  # noqa: ASYNC110 - another process is asked
+                await asyncio.sleep(0.02)
+    except TimeoutError as error:
+        raise AssertionError(f"not within {within} s: {what}") from error
+
+
+async def until_answering(pod: HotPod, version: WantedVersion) -> None:
+    """Until the sidecar says so, and everything else is unloaded."""
+
+    async def there() -> bool:
+        state = await pod.state()
+        return state.ready and state.dna == version.dna and bool(state.swap and state.swap.phase == "Done")
+
+    await until(there, f"{version.dna} answers")
+    wanted = [BASE] + ([version.dna] if version.dna else [])
+
+    async def alone() -> bool:
+        return await pod.models() == wanted
+
+    await until(alone, "the version before is unloaded")
+
+
+async def until_copies(pod: HotPod, version: WantedVersion) -> None:
+    """Until the pod holds no other copy than this version's."""
+
+    async def there() -> bool:
+        return [path.name for path in pod.verified.iterdir() if not path.name.startswith(".")] == [version.dna]
+
+    await until(there, f"only {version.dna} is copied")
+
+
+async def until_phase(pod: HotPod, phase: str) -> Any:
+    async def there() -> bool:
+        swap = (await pod.state()).swap
+        return swap is not None and swap.phase == phase
+
+    await until(there, phase)
+    return (await pod.state()).swap
+
+
+@pytest.fixture
+async def pod(shared: HotPod) -> HotPod:
+    """The shared pod, answering with version one."""
+    await shared.order(shared.claim.versions["one"], SERIALS.next())
+    await until_answering(shared, shared.claim.versions["one"])
+    return shared
+
+
+@dataclass
+class Load:
+    """Clients on kept-alive connections that ask without pause; no retries."""
+
+    answers: list[tuple[str, str]] = field(default_factory=list)  # DNA in the header, text
+    failures: list[str] = field(default_factory=list)
+    slowest: float = 0.0
+
+
+@asynccontextmanager
+async def loaded(pod: HotPod, *, clients: int = 4, tokens: int = 8) -> AsyncIterator[Load]:
+    load, stop = Load(), asyncio.Event()
+
+    async def client() -> None:
+        loop = asyncio.get_running_loop()
+        timeout = aiohttp.ClientTimeout(total=30)
+        async with aiohttp.ClientSession(pod.url("public"), timeout=timeout) as session:
+            while not stop.is_set():
+                begun = loop.time()
+                try:
+                    body = {"question": QUESTION, "options": {"maxTokens": tokens}}
+                    async with session.post("/api/oqt/query", json=body) as response:
+                        answer = await response.json()
+                        if response.status != 200:
+                            load.failures.append(str(answer))
+                            continue
+                        load.answers.append((response.headers.get("X-OneSeek-DNA", ""), answer["response"]))
+                except (aiohttp.ClientError, TimeoutError) as error:
+                    load.failures.append(repr(error))
+                load.slowest = max(load.slowest, loop.time() - begun)
+
+    tasks = [asyncio.create_task(client()) for _ in range(clients)]
+    try:
+        yield load
+    finally:
+        stop.set()
+        await asyncio.gather(*tasks)
+
+
+async def more(load: Load, count: int) -> None:
+    wanted = len(load.answers) + count
+
+    async def there() -> bool:
+        return len(load.answers) + len(load.failures) >= wanted
+
+    await until(there, f"{count} more answers")
+
+
+async def test_swaps_under_load_fail_nothing_and_every_answer_is_its_dna_s_own(pod: HotPod) -> None:
+    one, two, three = (pod.claim.versions[name] for name in ("one", "two", "three"))
+    said: dict[str, str] = {}
+    async with loaded(pod) as load:
+        await more(load, 20)
+        for version in (two, three, one, two):
+            await pod.order(version, SERIALS.next())
+            await until_answering(pod, version)
+            said[str(version.dna)] = await pod.say(str(version.dna))
+            await more(load, 20)
+    assert load.failures == []
+    assert len(set(said.values())) == 3, "the versions must differ in what they say, or this test shows nothing"
+    assert {dna for dna, _ in load.answers} == set(said)
+    assert [answer for answer in load.answers if answer[1] != said[answer[0]]] == []
+    order = [dna for index, (dna, _) in enumerate(load.answers) if not index or load.answers[index - 1][0] != dna]
+    assert order[-1] == two.dna
+
+
+async def test_an_answer_under_way_finishes_on_the_version_it_began_with(pod: HotPod) -> None:
+    one, two = pod.claim.versions["one"], pod.claim.versions["two"]
+    whole = await pod.say(str(one.dna), tokens=400)
+    async with aiohttp.ClientSession(pod.url("public")) as session:
+        body = {"question": QUESTION, "options": {"maxTokens": 400}}
+        asking = [asyncio.create_task(session.post("/api/oqt/query", json=body)) for _ in range(3)]
+
+        async def connected() -> bool:
+            return (await pod.state()).open_connections >= 3
+
+        await until(connected, "three questions are under way")
+        await pod.order(two, SERIALS.next())
+        for response in await asyncio.gather(*asking):
+            assert response.headers["X-OneSeek-DNA"] == one.dna
+            assert (await response.json())["response"] == whole
+    await until_answering(pod, two)
+
+
+async def test_a_version_held_back_is_ready_answers_nobody_and_takes_over_when_told(pod: HotPod) -> None:
+    one, two = pod.claim.versions["one"], pod.claim.versions["two"]
+    serial = SERIALS.next()
+    await pod.order(two, serial, hold=True)
+    await until_phase(pod, "Ready")
+    assert (await pod.state()).dna == one.dna
+    assert await pod.models() == [BASE, one.dna, two.dna]
+    async with loaded(pod) as load:
+        await more(load, 8)
+    assert {dna for dna, _ in load.answers} == {one.dna}
+    await pod.order(two, serial)
+    await until_answering(pod, two)
+
+
+async def test_a_version_that_answers_a_probe_wrongly_is_not_let_in(pod: HotPod) -> None:
+    one, two = pod.claim.versions["one"], pod.claim.versions["two"]
+    probe = Probe(question="What is the capital of Sweden?", must_contain=["Stockholm"])
+    await pod.order(two, SERIALS.next(), probes=[probe])
+    swap = await until_phase(pod, "Failed")
+    assert (swap.dna, swap.reason, swap.refused) == (two.dna, names.PROBE_FAILED, False)
+    assert swap.message == "the answer to 'What is the capital of Sweden?' lacks 'Stockholm'"
+    assert (await pod.state()).dna == one.dna
+
+    async def gone() -> bool:
+        return await pod.models() == [BASE, one.dna] and not (pod.verified / str(two.dna)).exists()
+
+    await until(gone, "what was refused is unloaded and its copy removed")
+
+
+async def test_a_tampered_version_is_refused_with_the_reason_and_the_old_one_goes_on(pod: HotPod) -> None:
+    one, bad = pod.claim.versions["one"], pod.claim.certify("bad", major=9)
+    path = pod.claim.certified / str(bad.dna) / "adapter_model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    async with loaded(pod) as load:
+        await more(load, 8)
+        await pod.order(bad, SERIALS.next())
+        swap = await until_phase(pod, "Failed")
+        await more(load, 8)
+    assert (swap.dna, swap.reason, swap.refused) == (bad.dna, names.FILE_CHANGED, True)
+    assert load.failures == []
+    assert {dna for dna, _ in load.answers} == {one.dna}
+    assert await pod.models() == [BASE, one.dna]
+    assert not (pod.verified / str(bad.dna)).exists()
+
+
+async def test_a_version_with_another_digest_than_ordered_is_refused(pod: HotPod) -> None:
+    two = pod.claim.versions["two"]
+    await pod.order(WantedVersion(dna=two.dna, digest="sha256:" + "0" * 64), SERIALS.next())
+    swap = await until_phase(pod, "Failed")
+    assert (swap.reason, swap.refused) == (names.ARTIFACT_DIGEST_DIFFERS, True)
+
+
+async def test_it_swaps_to_the_base_model_and_back(pod: HotPod) -> None:
+    await pod.order(BASE_VERSION, SERIALS.next())
+    await until_answering(pod, BASE_VERSION)
+    async with loaded(pod, clients=1) as load:
+        await more(load, 2)
+    assert {dna for dna, _ in load.answers} == {""}
+    await pod.order(pod.claim.versions["two"], SERIALS.next())
+    await until_answering(pod, pod.claim.versions["two"])
+
+
+async def test_orders_that_overtake_one_another_end_with_the_newest(pod: HotPod) -> None:
+    two, three = pod.claim.versions["two"], pod.claim.versions["three"]
+    async with loaded(pod) as load:
+        for turn in range(30):
+            await pod.order((two, three)[turn % 2], SERIALS.next())
+            await asyncio.sleep(0.01 * (turn % 7))  # into another phase of the one before each time
+        await until_answering(pod, three)
+    assert load.failures == []
+    await until_copies(pod, three)
+
+
+async def test_an_order_older_than_the_newest_is_ignored(pod: HotPod) -> None:
+    old, new = SERIALS.next(), SERIALS.next()
+    await pod.order(pod.claim.versions["two"], new)
+    await until_answering(pod, pod.claim.versions["two"])
+    await pod.order(pod.claim.versions["three"], old)
+    assert (await pod.state()).swap == await until_phase(pod, "Done")
+    assert (await pod.state()).dna == pod.claim.versions["two"].dna
+
+
+async def test_the_watching_verifier_finds_what_changes_under_the_version_in_use(pod: HotPod) -> None:
+    async def verdict() -> VerifyReport:
+        async with aiohttp.ClientSession() as session, session.get(pod.url("watch") + "/verdict") as response:
+            return VerifyReport.model_validate(await response.json())
+
+    one = pod.claim.versions["one"]
+
+    async def good() -> bool:
+        report = await verdict()
+        return (report.ok, report.dna, report.reason) == (True, one.dna, names.ARTIFACT_VERIFIED)
+
+    async def bad() -> bool:
+        report = await verdict()
+        return (report.ok, report.dna, report.reason) == (False, one.dna, names.FILE_CHANGED)
+
+    await until(good, "version one is verified")
+    path = pod.claim.certified / str(one.dna) / "adapter_model.safetensors"
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(whole[:-1] + b"\1")
+        await until(bad, "the change is found")
+    finally:
+        path.write_bytes(whole)
+    await until(good, "it is verified again")
+
+
+@pytest.mark.parametrize(
+    ("call", "body", "status", "kind", "sentence"),
+    [
+        pytest.param("load", {"lora_name": "x"}, 400, "InvalidUserInput", "must be provided", id="no path"),
+        pytest.param("load", {"lora_name": "x", "lora_path": "/x"}, 400, "InvalidUserInput", "'x'", id="no DNA"),
+        pytest.param("unload", {}, 400, "InvalidUserInput", "needs to be provided", id="no name"),
+        pytest.param("unload", {"lora_name": "x"}, 404, "NotFoundError", "cannot be found", id="not loaded"),
+        pytest.param("unload", {"lora_name": BASE}, 404, "NotFoundError", "cannot be found", id="the base"),
+    ],
+)
+async def test_the_engine_refuses_in_vllm_s_shape(
+    pod: HotPod, call: str, body: dict[str, str], status: int, kind: str, sentence: str
+) -> None:
+    error = await engine_refuses(pod, call, body)
+    assert (error["code"], error["type"], error["param"]) == (status, kind, None)
+    assert sentence in error["message"]
+
+
+async def engine_refuses(pod: HotPod, call: str, body: dict[str, str]) -> dict[str, Any]:
+    url = pod.url("engine") + f"/v1/{call}_lora_adapter"
+    async with aiohttp.ClientSession() as session, session.post(url, json=body) as response:
+        error: dict[str, Any] = (await response.json())["error"]
+    assert response.status == error["code"]
+    return error
+
+
+async def test_the_engine_loads_nothing_but_what_the_verifier_has_marked(pod: HotPod) -> None:
+    one, two = (str(pod.claim.versions[name].dna) for name in ("one", "two"))
+    loaded_already = await engine_refuses(pod, "load", {"lora_name": one, "lora_path": str(pod.verified / one)})
+    assert "has already been loaded" in loaded_already["message"]
+    elsewhere = await engine_refuses(pod, "load", {"lora_name": two, "lora_path": str(pod.claim.certified / two)})
+    assert (elsewhere["code"], "only what the verifier has copied" in elsewhere["message"]) == (400, True)
+    unmarked = await engine_refuses(pod, "load", {"lora_name": two, "lora_path": str(pod.verified / two)})
+    assert (unmarked["code"], unmarked["type"]) == (404, "NotFoundError")
+
+
+async def test_only_the_pod_itself_may_tell_the_verifier_what_to_copy() -> None:
+    app = create_app(Watcher(VerifyRequest(certified_path="/nowhere", verified_path="/nowhere")))
+    transport = httpx.ASGITransport(app, client=("10.0.0.9", 1234))
+    async with httpx.AsyncClient(transport=transport, base_url="http://verify") as client:
+        assert (await client.post("/copies", json={"serial": 1})).status_code == 403
+        assert (await client.put("/in-use", json={"serial": 1})).status_code == 403
+
+
+async def test_containers_that_restart_come_back_with_what_answered_whatever_the_file_says(
+    claim: Claim, tmp_path: Path
+) -> None:
+    one, two = claim.versions["one"], claim.versions["two"]
+    pod = HotPod(claim, tmp_path / "pod", one)
+    try:
+        pod.start()
+        await until_answering(pod, one)
+        await pod.order(two, 5)
+        await until_answering(pod, two)
+        pod.kill("engine")
+        pod.start("engine")
+        await until_answering(pod, two)
+        for container in ("sidecar", "watch"):
+            pod.kill(container)
+            pod.start(container)
+            await until_answering(pod, two)
+        # Another pod of the colour starts from the ConfigMap alone.
+        pod.kill()
+        other = HotPod(claim, tmp_path / "other", two.model_copy(update={"serial": 5}))
+        pod = other
+        pod.start()
+        await until_answering(pod, two)
+        await until_copies(pod, two)
+    finally:
+        pod.kill()
+
+
+async def test_a_pod_whose_first_version_is_refused_gets_no_questions_and_takes_the_next_order(
+    claim: Claim, tmp_path: Path
+) -> None:
+    two = claim.versions["two"]
+    pod = HotPod(claim, tmp_path / "pod", WantedVersion(dna=two.dna, digest="sha256:" + "0" * 64, serial=1))
+    try:
+        pod.start()
+        swap = await until_phase(pod, "Failed")
+        assert (swap.refused, (await pod.state()).ready) == (True, False)
+        url = pod.url("internal") + "/internal/ready"
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            assert response.status == 503
+        await pod.order(claim.versions["one"], 2)
+        await until_answering(pod, claim.versions["one"])
+    finally:
+        pod.kill()
