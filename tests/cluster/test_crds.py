@@ -2,133 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.breaches import DATASET, MODEL_BREACHES, RUN_BREACHES, changed
 from support.kube import ROOT, Kube, KubectlError, condition
 from support.makers import model_manifest, run_manifest
 
 Object = dict[str, Any]
-HUB = {"repo": "owner/name"}
-
-
-def changed(manifest: Object, path: str, value: Any) -> Object:
-    """A copy with the value at a dotted path; None removes it."""
-    out = copy.deepcopy(manifest)
-    *parents, last = path.split(".")
-    node: Any = out
-    for part in parents:
-        node = node[int(part)] if part.isdigit() else node.setdefault(part, {})
-    if value is None:
-        node.pop(last, None)
-    elif isinstance(node, list):
-        node[int(last)] = value
-    else:
-        node[last] = value
-    return out
-
-
-MODEL_BREACHES = [
-    ("spec.baseModel.source", {}, "set exactly one of huggingFace, image and path"),
-    ("spec.baseModel.source", {"image": "a:1", "path": "x"}, "set exactly one of huggingFace, image and path"),
-    ("spec.baseModel.source", {"image": "a:1", "huggingFace": HUB}, "set exactly one of huggingFace, image and path"),
-    ("spec.baseModel.source", {"path": "../etc"}, "spec.baseModel.source.path"),
-    ("spec.baseModel.source", {"path": "a/.hidden"}, "spec.baseModel.source.path"),
-    ("spec.baseModel.source", {"path": "/etc"}, "spec.baseModel.source.path"),
-    ("spec.baseModel.source", {"huggingFace": {"repo": "a/b/c"}}, "spec.baseModel.source.huggingFace.repo"),
-    ("spec.baseModel.source", {"huggingFace": {"repo": "a", "revision": "x y"}}, "revision"),
-    ("spec.baseModel.source", {"image": "bad image"}, "spec.baseModel.source.image"),
-    ("spec.baseModel.name", "../x", "spec.baseModel.name"),
-    ("spec.baseModel.name", "x" * 97, "spec.baseModel.name"),
-    ("spec.baseModel.name", None, "spec.baseModel.name"),
-    ("spec.baseModel.digest", "sha256:zz", "spec.baseModel.digest"),
-    ("spec.baseModel", None, "spec.baseModel"),
-    ("spec.storage", None, "spec.storage"),
-    ("spec.storage", {}, "set exactly one of claimName (a claim of yours) and size"),
-    ("spec.storage", {"claimName": "a", "size": "1Gi"}, "set exactly one of claimName (a claim of yours) and size"),
-    ("spec.storage", {"claimName": "a", "storageClassName": "b"}, "storageClassName goes with size"),
-    ("spec.storage", {"size": "large"}, "spec.storage.size"),
-    ("spec.storage", {"size": "1Gi", "accessMode": "ReadOnlyMany"}, "spec.storage.accessMode"),
-    ("spec.storage", {"size": "1Gi", "reclaimPolicy": "Recycle"}, "spec.storage.reclaimPolicy"),
-    ("spec.storage", {"claimName": "Not_A_Name"}, "spec.storage.claimName"),
-    ("spec.family", "7B", "spec.family"),
-    ("spec.family", "a.b", "spec.family"),
-    ("spec.family", "x" * 64, "spec.family"),
-    ("spec.serving.replicas", -1, "spec.serving.replicas"),
-    ("spec.serving.replicas", 101, "spec.serving.replicas"),
-    ("spec.serving.serviceType", "ExternalName", "spec.serving.serviceType"),
-    ("spec.serving.engine.type", "Magic", "spec.serving.engine.type"),
-    ("spec.serving.engine.resources", {"limits": {"memory": "lots"}}, "spec.serving.engine.resources.limits.memory"),
-    ("spec.serving.engine.nodeSelector", {str(n): "x" for n in range(17)}, "spec.serving.engine.nodeSelector"),
-    ("spec.serving.engine.tolerations", [{"key": str(n)} for n in range(17)], "spec.serving.engine.tolerations"),
-    ("spec.serving.engine.tolerations", [{"effect": "Never"}], "effect"),
-    ("spec.promotion.keepWarmSeconds", -1, "spec.promotion.keepWarmSeconds"),
-    ("spec.promotion.keepWarmSeconds", 86401, "spec.promotion.keepWarmSeconds"),
-    ("spec.imports", [{}], "set exactly one of image and path"),
-    ("spec.imports", [{"image": "a:1", "path": "x"}], "set exactly one of image and path"),
-    ("spec.imports", [{"path": "oneseek-certified"}], "where versions are put by OneSeek alone"),
-    ("spec.imports", [{"path": "oneseek-certified/x"}], "where versions are put by OneSeek alone"),
-    ("spec.imports", [{"path": "a/../b"}], "path"),
-    ("spec.imports", [{"path": f"x{n}"} for n in range(9)], "spec.imports"),
-    ("spec.colour", "blue", 'unknown field "spec.colour"'),
-    ("metadata.name", "a.b", "no dot"),
-    ("metadata.name", "x" * 47, "at most 46 characters"),
-]
-DATASET = run_manifest()["spec"]["datasets"][0]
-RUN_BREACHES = [
-    ("spec.modelRef", None, "spec.modelRef"),
-    ("spec.modelRef", {"name": "Bad_Name"}, "spec.modelRef.name"),
-    ("spec.type", "Minor", "spec.type"),
-    ("spec.datasets", None, "spec.datasets"),
-    ("spec.datasets", [], "spec.datasets"),
-    ("spec.datasets", [{**DATASET, "name": f"d{n}"} for n in range(17)], "spec.datasets"),
-    ("spec.datasets", [DATASET, DATASET], "spec.datasets[1]"),
-    ("spec.datasets.0.source", {}, "set exactly one of configMap, path, image and huggingFace"),
-    ("spec.datasets.0.source", {"path": "a", "configMap": {"name": "a", "key": "b"}}, "set exactly one of configMap"),
-    ("spec.datasets.0.source", {"path": "a/../b"}, "path"),
-    ("spec.datasets.0.source", {"configMap": {"name": "a"}}, "key"),
-    ("spec.datasets.0.source", {"image": {"reference": "a:1"}}, "path"),
-    ("spec.datasets.0.source", {"huggingFace": {"repo": "a/b"}}, "file"),
-    ("spec.datasets.0.name", "a/b", "name"),
-    ("spec.datasets.0.digest", "md5:1", "digest"),
-    ("spec.language", "fi", "spec.language"),
-    ("spec.epochs", 0, "spec.epochs"),
-    ("spec.epochs", 1001, "spec.epochs"),
-    ("spec.learningRate", 0, "spec.learningRate"),
-    ("spec.learningRate", 1.5, "spec.learningRate"),
-    ("spec.learningRate", "fast", "spec.learningRate"),
-    ("spec.batchSize", 0, "spec.batchSize"),
-    ("spec.maximumLength", 8, "spec.maximumLength"),
-    ("spec.lora.rank", 0, "spec.lora.rank"),
-    ("spec.lora.rank", 257, "spec.lora.rank"),
-    ("spec.lora.alpha", 0, "spec.lora.alpha"),
-    ("spec.lora.dropout", 1, "spec.lora.dropout"),
-    ("spec.lora.targetModules", [], "spec.lora.targetModules"),
-    ("spec.lora.targetModules", ["q_proj", "q_proj"], "spec.lora.targetModules"),
-    ("spec.lora.targetModules", ["a b"], "spec.lora.targetModules"),
-    ("spec.autoStop", {"metric": "Luck"}, "spec.autoStop.metric"),
-    ("spec.autoStop", {"patience": 0}, "spec.autoStop.patience"),
-    ("spec.autoStop", {"threshold": -1}, "spec.autoStop.threshold"),
-    ("spec.seed", -1, "spec.seed"),
-    ("spec.precision", "int4", "spec.precision"),
-    ("spec.activeDeadlineSeconds", 0, "spec.activeDeadlineSeconds"),
-    ("spec.resources", {"limits": {"memory": "-1"}}, "spec.resources.limits.memory"),
-    ("spec.pod.env", [{"name": "PATH", "value": "x"}], "decide what code runs"),
-    ("spec.pod.env", [{"name": "PYTHONPATH", "value": "x"}], "decide what code runs"),
-    ("spec.pod.env", [{"name": "LD_PRELOAD", "value": "x"}], "decide what code runs"),
-    ("spec.pod.env", [{"name": "ONESEEK_REQUEST", "value": "x"}], "decide what code runs"),
-    ("spec.pod.env", [{"name": "1X"}], "name"),
-    ("spec.pod.env", [{"name": f"X{n}"} for n in range(33)], "spec.pod.env"),
-    ("spec.pod.labels", {"oneseek.io/model": "x"}, "are the operator's; use another prefix"),
-    ("spec.pod.labels", {"app.kubernetes.io/name": "x"}, "are the operator's; use another prefix"),
-    ("spec.pod.nodeSelector", {str(n): "x" for n in range(17)}, "spec.pod.nodeSelector"),
-    ("spec.pod.containers", [], 'unknown field "spec.pod.containers"'),
-    ("metadata.name", "x" * 53, "at most 52 characters"),
-]
 
 
 def refused(kube: Kube, manifest: Object) -> str:

@@ -39,6 +39,7 @@ VERBS = {
     "retry": (f"{_VERBS}.retry", "let a training run that failed go on"),
     "pause": (f"{_VERBS}.pause", "suspend a model or a training run"),
     "resume": (f"{_VERBS}.resume", "let a suspended model or training run go on"),
+    "lint": (f"{_VERBS}.lint", "would the API server take these manifests, and would they do what is meant?"),
     "verify": (f"{_VERBS}.verify", "is it what was certified? exit 0 only if it is"),
     "history": (f"{_VERBS}.history", "what happened, and what answered when"),
     "export": (f"{_VERBS}.export", "a certified version as an OCI image layout, for another cluster"),

@@ -1,4 +1,5 @@
-"""A JSON document as YAML. Pure; written here because nothing else in the slim image needs a YAML library.
+"""A JSON document as YAML. Pure; written here because a library quotes what itself would read as something else, and
+kubectl reads more so than PyYAML (`0o17`, `1e3`, `y`).
 
 Block style for what nests, JSON's own form (which is YAML) for every text that could be read as something else.
 """

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from oneseek_core.api.base import ApiModel, DigestText, Name, RelativePath, cel
 
 __all__ = ["Dataset", "HuggingFaceSource", "Resources", "Scores", "SecretKey", "Toleration"]
 
+
+def _text_of(value: object) -> object:
+    """`cpu: 2` in YAML is a number, and the API server takes it as one."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 Quantity = Annotated[
     str,
+    BeforeValidator(_text_of),
     Field(
         max_length=32,
         json_schema_extra={
