@@ -1,5 +1,4 @@
-"""A JSON document as YAML. Pure; written here because a library quotes what itself would read as something else, and
-kubectl reads more so than PyYAML (`0o17`, `1e3`, `y`).
+"""A JSON document as YAML. Pure; written here because PyYAML leaves texts bare that kubectl reads as numbers (`0o17`).
 
 Block style for what nests, JSON's own form (which is YAML) for every text that could be read as something else.
 """
