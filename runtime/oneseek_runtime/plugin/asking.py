@@ -15,6 +15,7 @@ from oneseek_core import names
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Call, Exit
 from oneseek_runtime.plugin.errors import CannotTellError, ConflictError, KubectlError
+from oneseek_runtime.plugin.gitops import in_manifest
 from oneseek_runtime.plugin.objectview import ObjectView, RequestView
 from oneseek_runtime.plugin.text import printable
 from oneseek_runtime.plugin.times import age, duration, seconds_of
@@ -71,7 +72,7 @@ def ask(call: Call, resource: Resource, found: ObjectView, wish: Wish) -> Answer
     """
     by, notes = "", tuple[str, ...]()
     for attempt in range(_ATTEMPTS):
-        if in_the_way := obstacle(found, call):
+        if in_the_way := obstacle(call, resource, found, wish):
             return refusal(found, wish, *in_the_way)
         if not attempt:
             by, notes = _whoami(call)
@@ -142,8 +143,8 @@ def _no_outcome(
     return Answer(_document(found, wish, pending), _text(found, wish, pending), Exit.CANNOT_TELL, notes)
 
 
-def obstacle(found: ObjectView, call: Call) -> tuple[str, str] | None:
-    """Why nothing may be asked of the object now: (reason, sentence)."""
+def obstacle(call: Call, resource: Resource, found: ObjectView, wish: Wish) -> tuple[str, str] | None:
+    """Why this may not be asked of the object now: (reason, sentence)."""
     name, told = found.metadata.name, found.request
     if found.metadata.deletion_timestamp:
         return BEING_DELETED, f"{name} is being deleted"
@@ -153,16 +154,23 @@ def obstacle(found: ObjectView, call: Call) -> tuple[str, str] | None:
             f"{who} asked {name} for {told.verb} {told.value} {when} ago and that is under way ({told.message});"
             " ask again once it has its outcome"
         )
-    annotations, kind = found.metadata.annotations, "osm" if isinstance(found, ModelView) else "trun"
-    for verb in (*names.REQUEST_VERBS, names.RETRY_VERB):
-        key = names.request_annotation(verb)
-        if key not in annotations:
+    standing = [
+        (verb, key)
+        for verb in (*names.REQUEST_VERBS, names.RETRY_VERB)
+        if (key := names.request_annotation(verb)) in found.metadata.annotations
+    ]
+    # Only now who wrote them matters: the operator passes over what a manifest carries, whatever else is asked.
+    owned = _get(call, resource, found, "--show-managed-fields") if standing else {}
+    for verb, key in standing:
+        value = found.metadata.annotations[key]
+        if in_manifest(owned, key):
+            if verb == wish.verb:
+                return names.REQUEST_IN_MANIFEST, f"a manifest carries {key}={value}: remove it there first"
             continue
-        if told and told.reason == names.REQUEST_IN_MANIFEST and (told.verb, told.value) == (verb, annotations[key]):
-            return names.REQUEST_IN_MANIFEST, f"a manifest carries {key}={annotations[key]}: remove it there first"
-        who = annotations.get(names.ANNOTATION_REQUESTED_BY) or "somebody"
+        who = found.metadata.annotations.get(names.ANNOTATION_REQUESTED_BY) or "somebody"
+        kind = "osm" if resource == reading.MODELS else "trun"
         return names.REQUEST_PENDING, (
-            f"{who} has asked {name} for {verb} {annotations[key]} and the operator has not taken it up yet;"
+            f"{who} has asked {name} for {verb} {value} and the operator has not taken it up yet;"
             f" `kubectl annotate {kind} {name} {key}-` takes that back"
         )
     return None
@@ -203,5 +211,8 @@ def _target(resource: Resource, found: ObjectView) -> str:
 
 
 def _read(call: Call, resource: Resource, found: ObjectView) -> ObjectView:
-    item = call.kubectl.get(resource, found.metadata.name, f"--namespace={found.metadata.namespace}")
-    return (ModelView if resource == reading.MODELS else RunView).parse(item)
+    return (ModelView if resource == reading.MODELS else RunView).parse(_get(call, resource, found))
+
+
+def _get(call: Call, resource: Resource, found: ObjectView, *more: str) -> dict[str, Any]:
+    return call.kubectl.get(resource, found.metadata.name, f"--namespace={found.metadata.namespace}", *more)

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Owner", "owner_of"]
+__all__ = ["Owner", "in_manifest", "owner_of"]
 
 _FLUX = ("kustomize-controller", "helm-controller")
 _ARGO = ("argocd-controller", "argocd-application-controller")
+_DEPLOYERS = ("helm",)  # it writes with Update, and brings its manifest back with every upgrade
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _FLUX_LABELS = {
     "Kustomization": "kustomize.toolkit.fluxcd.io",
@@ -44,6 +45,18 @@ def owner_of(found: Mapping[str, Any], field: Sequence[str]) -> Owner | None:
         if _has(entry.get("fieldsV1", {}), field) and (entry.get("operation") == "Apply" or _stated(found, field)):
             return Owner(manager, _source(found["metadata"], argo=manager in _ARGO))
     return None
+
+
+def in_manifest(found: Mapping[str, Any], annotation: str) -> bool:
+    """Whether a manifest carries the annotation, as the operator judges it; `found` comes with its managedFields."""
+    path = ("metadata", "annotations", annotation)
+    if _LAST_APPLIED in found["metadata"].get("annotations", {}) and _stated(found, path):
+        return True
+    return any(
+        _has(entry.get("fieldsV1", {}), path)
+        for entry in found["metadata"].get("managedFields", [])
+        if entry.get("operation") == "Apply" or entry.get("manager") in _DEPLOYERS
+    )
 
 
 def _has(fields: Mapping[str, Any], path: Sequence[str]) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from oneseek_runtime.plugin.versions import find
 from support.plugin_objects import ONE, THREE, TWO, Cluster, condition, model, run
 
 ROLLBACK, PROMOTE = "oneseek.io/rollback", "oneseek.io/promote"
+APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+FIELDS = {"f:metadata": {"f:annotations": {f"f:{PROMOTE}": {}}}}
 
 
 @pytest.fixture
@@ -122,11 +125,25 @@ def test_a_request_that_was_not_taken_up_yet_is_not_overwritten(cluster: Cluster
     assert "`kubectl annotate osm demo oneseek.io/promote-`" in out
 
 
-def test_an_annotation_that_a_manifest_carries_is_named_as_such(cluster: Cluster) -> None:
-    cluster.objects[0]["metadata"]["annotations"] = {PROMOTE: TWO}
-    cluster.objects[0]["status"]["request"] = PENDING | {"outcome": "Refused", "reason": "RequestInManifest"}
+CARRIED = [
+    pytest.param({"annotations": {APPLIED: json.dumps({"metadata": {"annotations": {PROMOTE: TWO}}})}}, id="apply"),
+    pytest.param(
+        {"managedFields": [{"manager": "kustomize-controller", "operation": "Apply", "fieldsV1": FIELDS}]}, id="Flux"
+    ),
+    pytest.param({"managedFields": [{"manager": "helm", "operation": "Update", "fieldsV1": FIELDS}]}, id="Helm"),
+]
+
+
+@pytest.mark.parametrize("metadata", CARRIED)
+def test_an_annotation_that_a_manifest_carries_is_in_the_way_of_its_own_verb_alone(
+    cluster: Cluster, metadata: dict[str, Any]
+) -> None:
+    carries = {PROMOTE: TWO, **metadata.get("annotations", {})}
+    cluster.objects[0]["metadata"] |= {**metadata, "annotations": carries}
     cluster.operator = None
-    assert "a manifest carries oneseek.io/promote" in cluster("rollback", "demo")[1]
+    code, out, _ = cluster("promote", "demo", ONE, "--no-wait")
+    assert (code, "RequestInManifest: a manifest carries oneseek.io/promote" in out) == (1, True)
+    assert cluster("rollback", "demo", "--no-wait")[0] == 0
 
 
 def test_a_conflict_is_looked_at_again_and_then_tried_again(cluster: Cluster) -> None:
@@ -255,7 +272,6 @@ def managed(manager: str, operation: str = "Apply", **more: Any) -> dict[str, An
 
 FLUX = {"kustomize.toolkit.fluxcd.io/name": "models", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
 ARGO = {"argocd.argoproj.io/tracking-id": "models:oneseek.io/OneSeekModel:team/demo"}
-APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 @pytest.mark.parametrize(
