@@ -27,7 +27,7 @@ __all__ = ["copy_weights"]
 
 _CHUNK = 1024 * 1024  # bytes
 _BLOCKS = 8  # how far the reader may be ahead of the slowest writer
-_WRITE = 64 * 1024  # bytes; for larger ones the kernel looks for memory in large pieces, which a virtual machine lacks
+_WRITE = 256 * 1024  # bytes; for larger ones the kernel looks for memory in large pieces, which a virtual machine lacks
 _SYNC = 64 * 1024 * 1024  # bytes of a file after which they are pushed to the disk, while others are hashed
 FileTable = dict[str, tuple[str, int]]
 

@@ -1,8 +1,9 @@
 """[I/O] One pass over the files: each is read once, hashed, copied where it is wanted, and its start kept for checks.
 
 What is checked later is what was hashed here. Files that ought to be equal (a version holds its weights twice) are
-read in step and compared, which is many times cheaper than hashing each. Two threads: the digests run outside the
-interpreter's lock, and a serving pod has other work.
+read in step and compared, which is many times cheaper than hashing each. The digests run outside the interpreter's
+lock; more threads than cores keep all of them busy until the last file is done. What a serving pod's other
+containers get does not depend on how many there are.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ __all__ = ["LARGEST_HEAD", "check_files"]
 
 LARGEST_HEAD = 16 * 1024 * 1024  # bytes of a file's start that are kept
 _CHUNK = 256 * 1024  # bytes; stays in the processor's cache between reading, hashing and writing
-_THREADS = 2
+_THREADS = 8
 FileTable = Mapping[str, tuple[str, int]]
 
 
