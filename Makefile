@@ -7,7 +7,7 @@ DEV := PYTHONPATH=dev python3 -m oneseek_dev
 PY := .venv/bin/python
 TEST_CLUSTER := test
 
-.PHONY: help demo test unit lint chart-test readers readers-test cluster-test runtime-test dev-test manifests manifests-check cluster images url down prove bench venv requirements
+.PHONY: help demo test unit lint chart-test readers readers-test cluster-test runtime-test dev-test manifests manifests-check cluster images url down openapi prove bench venv requirements
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -66,6 +66,10 @@ manifests-check: venv
 	 && for file in crds/*.yaml; do diff -u $$file $$scratch/$$(basename $$file) \
 	 && diff -u charts/oneseek/templates/crd-$$(basename $$file) $$scratch/chart/crd-$$(basename $$file) \
 	 || { echo "generated files are stale: run 'make manifests' and commit"; rm -rf $$scratch; exit 1; }; done; rm -rf $$scratch
+
+openapi: venv ## Generate docs/openapi.json and docs/routes.md from the route table
+	PYTHONPATH=core:runtime $(PY) -m oneseek_runtime.sidecar.openapi > docs/openapi.json
+	PYTHONPATH=core:runtime:tests $(PY) -m support.recorded
 
 prove: venv ## Long proofs; result files under docs/proofs/
 	PYTHONPATH=dev $(PY) -m oneseek_dev.prove

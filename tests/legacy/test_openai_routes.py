@@ -168,11 +168,14 @@ async def test_without_a_usable_list_models_are_a_503(version: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/v1/chat/completions"), ("POST", "/v1/embeddings"), ("GET", "/v1/")]
+    ("method", "path", "status"),
+    [("GET", "/v1/chat/completions", 405), ("POST", "/v1/embeddings", 404), ("GET", "/v1/", 404)],
 )
-async def test_other_paths_are_a_404_in_openais_shape(version: Service, method: str, path: str) -> None:
+async def test_other_paths_and_methods_are_refused_in_openais_shape(
+    version: Service, method: str, path: str, status: int
+) -> None:
     async with version.client.request(method, path) as response:
-        assert (response.status, (await response.json())["error"]["code"]) == (404, "unknown_url")
+        assert (response.status, (await response.json())["error"]["code"]) == (status, "unknown_url")
 
 
 async def test_nothing_is_limited(tmp_path: Any) -> None:

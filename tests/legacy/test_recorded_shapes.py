@@ -285,11 +285,22 @@ async def test_preflight_echoes_the_requested_headers(version: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/nope"), ("GET", "/api/oqt/query"), ("POST", "/health"), ("GET", "/internal/state")]
+    ("method", "path", "status"),
+    [
+        ("GET", "/nope", 404),
+        ("GET", "/internal/state", 404),
+        ("GET", "/api/oqt/ledger", 404),
+        ("GET", "/api/models", 404),
+        ("GET", "/api/oqt/query", 405),
+        ("POST", "/health", 405),
+    ],
 )
-async def test_an_unknown_route_or_method_is_a_404_page(version: Service, method: str, path: str) -> None:
+async def test_an_unknown_route_is_a_404_page_and_a_wrong_method_a_405(
+    version: Service, method: str, path: str, status: int
+) -> None:
     async with version.client.request(method, path) as response:
-        assert response.status == 404
+        assert response.status == status
+        assert ("Allow" in response.headers) == (status == 405)
         assert response.headers["Content-Type"].startswith("text/html")
         assert f"Cannot {method} {path}" in await response.text()
 

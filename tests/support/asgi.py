@@ -23,7 +23,9 @@ class _Server(uvicorn.Server):
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(
-            uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None, proxy_headers=False)
+            uvicorn.Config(
+                app, http="httptools", ws="websockets-sansio", lifespan="off", log_config=None, proxy_headers=False
+            )
         )
         self.told = asyncio.Event()
 

@@ -21,11 +21,22 @@ from oneseek_runtime.sidecar.routes import operations
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs/auth.md"
 BEGIN, END = "<!-- table: written by `python -m support.auth_matrix` -->", "<!-- end of table -->"
+# Posts that change nothing; every other one is wrapped with `needs`.
 OPEN = {
     "/api/oqt/query",
     "/v1/chat/completions",
     "/v1/completions",
-}  # posts that change nothing; every other one is wrapped with `needs`
+    "/infer",
+    "/infer-legacy",
+    "/inference/llama",
+    "/inference/mistral",
+    "/inference/oneseek",
+    "/api/inference/infer",
+    "/api/models/merge",
+    "/api/models/merge/quick",
+    "/api/models/gguf/export",
+    "/api/models/gguf/set-active",
+}
 COLUMNS = {
     "none": "no token",
     "expired": "expired",

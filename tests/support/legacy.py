@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import json
 import re
 from collections.abc import AsyncIterator
@@ -12,8 +14,10 @@ from typing import Any
 import aiohttp
 
 from oneseek_core.job_contract import ServingSettings
+from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.app import create_app
 from oneseek_runtime.sidecar.deps import Deps
+from oneseek_runtime.sidecar.kube import Listing, NoKube, Plural
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
@@ -27,6 +31,31 @@ T = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
+class WatchedCluster(NoKube):
+    """A cluster that shows one model and its runs, and each change that a test makes to them."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, dict[str, Any]]] = {"oneseekmodels": {}, "trainingruns": {}}
+        self._news: dict[str, asyncio.Queue[tuple[str, dict[str, Any]]]] = {
+            kind: asyncio.Queue() for kind in self.objects
+        }
+
+    def put(self, kind: str, item: dict[str, Any]) -> None:
+        """Make or change an object."""
+        item["metadata"].setdefault("resourceVersion", "1")
+        self.objects[kind][item["metadata"]["name"]] = item
+        self._news[kind].put_nowait(("MODIFIED", copy.deepcopy(item)))
+
+    async def list(self, plural: Plural) -> Listing:
+        """What there is."""
+        return Listing(copy.deepcopy([*self.objects[plural].values()]), "1")
+
+    async def watch(self, plural: Plural, resource_version: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """What changes, for ever."""
+        while True:
+            yield await self._news[plural].get()
+
+
 @dataclass
 class Service:
     """A running sidecar and what it talks to."""
@@ -34,12 +63,13 @@ class Service:
     client: aiohttp.ClientSession
     deps: Deps
     engine: OpenAISimulator
+    cluster: WatchedCluster
     lifecycle: Lifecycle
     certified: Path
 
     async def json(self, method: str, path: str, **options: Any) -> tuple[int, dict[str, Any], Any]:
         async with self.client.request(method, path, **options) as response:
-            assert response.headers["Content-Type"] == "application/json; charset=utf-8"
+            assert response.headers["Content-Type"] == "application/json; charset=utf-8", await response.text()
             assert response.headers["Access-Control-Allow-Origin"] == "*"
             return response.status, await response.json(), response.headers
 
@@ -82,7 +112,51 @@ async def service(tmp_path: Path, *, dna: str | None, **settings: Any) -> AsyncI
             certified_path=str(root),
             engine_url=url,
         )
-        lifecycle = Lifecycle()
-        deps = Deps(SidecarSettings(told, **settings), upstream, lifecycle)
+        lifecycle, cluster = Lifecycle(), WatchedCluster()
+        access = ClusterAccess.through(cluster, told.model)
+        deps = Deps(SidecarSettings(told, **settings), upstream, lifecycle, cluster=access)
         async with serving(create_app(deps)) as public, aiohttp.ClientSession(public) as client:
-            yield Service(client, deps, engine, lifecycle, root)
+            watching = asyncio.create_task(access.mirror.keep())
+            yield Service(client, deps, engine, cluster, lifecycle, root)
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+
+def model_object() -> dict[str, Any]:
+    """The OneSeekModel as the API server shows it."""
+    return {
+        "metadata": {"name": "demo", "creationTimestamp": "2026-08-23T07:00:00Z"},
+        "spec": {"promotion": {"mode": "Automatic", "gate": {"minimumScores": {"factsContained": 0.8}}}},
+        "status": {
+            "counters": {"major": 7, "micro": 3},
+            "versions": [{"dna": DNA, "state": "Current"}, {"dna": OLD, "state": "Rejected"}],
+        },
+    }
+
+
+def run_object(
+    name: str, *, state: str = "running", dna: str | None = None, score: float | None = None, hour: int = 8
+) -> dict[str, Any]:
+    """A TrainingRun as the API server shows it."""
+    status: dict[str, Any] = {
+        "startedAt": f"2026-08-23T{hour:02}:00:00Z",
+        "progress": {"percent": 40, "step": 2, "steps": 5, "epoch": 2, "epochs": 3, "loss": 1.25},
+        "losses": [{"step": 1, "loss": 2.5}, {"step": 2, "loss": 1.25}],
+        "resolved": {"datasets": [{"name": "identity_v1", "digest": "sha256:" + "0" * 64, "rows": 74}]},
+        "conditions": [{"type": "Ready", "status": "False", "reason": "Training", "message": "step 2 of 5"}],
+    }
+    status["progress"]["updatedAt"] = f"2026-08-23T{hour:02}:10:00Z"
+    if state != "running":
+        status["completedAt"] = f"2026-08-23T{hour:02}:30:00Z"
+        status["resolved"] |= {"finalLoss": 0.5, "language": "ensv"}
+        reason = {"certified": "Certified", "rejected": "Rejected"}[state]
+        status["conditions"] = [{"type": "Ready", "status": "True", "reason": reason, "message": reason}]
+    if dna:
+        status["dna"] = dna
+    if score is not None:
+        status["scores"] = {"questions": 40, "factsContained": score, "exact": score}
+    return {
+        "metadata": {"name": name, "creationTimestamp": f"2026-08-23T{hour:02}:00:00Z"},
+        "spec": {"modelRef": {"name": "demo"}, "epochs": 3, "datasets": [{"name": "identity_v1"}]},
+        "status": status,
+    }

@@ -1,4 +1,4 @@
-"""A working OpenAI-compatible engine without a model: answers, streams, and can be told to misbehave."""
+"""A working OpenAI-compatible engine without a model: refuses what ours refuses, answers, streams, and can be told to misbehave."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from oneseek_runtime.engine.errors import RequestError
+from oneseek_runtime.engine.wire import Asked, error_body
 
 
 @dataclass
@@ -58,10 +61,14 @@ class OpenAISimulator:
             return Response(status_code=499)
         if body["model"] not in self.models:
             return JSONResponse({"error": {"message": f"no model {body['model']}"}}, 404)
+        try:
+            Asked.parse(body, chat="chat" in request.url.path)
+        except RequestError as error:
+            return JSONResponse(error_body(error), error.status)
         if body.get("stream"):
             return StreamingResponse(self._events(), media_type="text/event-stream")
         if "prompt" in body:
-            choice = {"index": 0, "text": self.answer(body["prompt"]), "logprobs": None, "finish_reason": "stop"}
+            choice = {"index": 0, "text": self.answer(str(body["prompt"])), "logprobs": None, "finish_reason": "stop"}
             usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
             head = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": body["model"]}
             return JSONResponse({**head, "choices": [choice], "usage": usage})

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
 from oneseek_runtime.sidecar import endpoints, internal
@@ -18,19 +17,20 @@ from oneseek_runtime.sidecar.envelope import Envelope
 from oneseek_runtime.sidecar.errors import BadRequestError, ClientGoneError
 from oneseek_runtime.sidecar.limits import RateLimits
 from oneseek_runtime.sidecar.passthrough.openai import error_object
-from oneseek_runtime.sidecar.responses import body_refused, json_response
-from oneseek_runtime.sidecar.routes import operations
+from oneseek_runtime.sidecar.responses import body_refused, json_response, no_such_page
+from oneseek_runtime.sidecar.routes import SOCKETS, operations
 
 __all__ = ["create_app", "create_internal_app"]
 
 
-async def _no_route(request: Request, _error: Exception) -> Response:
-    """Unknown paths and methods are both 404 with a page, as the old service had it; clients never parse it."""
+async def _no_route(request: Request, error: Exception) -> Response:
+    """Unknown paths are a 404 with a page, as the old service had it; known ones with another method a 405."""
+    allowed = getattr(error, "headers", None) or {}
+    status = 405 if "Allow" in allowed else 404
     if request.url.path.startswith("/v1/"):
         message = f"there is no {request.method} {request.url.path}"
-        return json_response(error_object(message, code="unknown_url"), status=404)
-    what = html.escape(f"Cannot {request.method} {request.url.path}")
-    return HTMLResponse(f"<!DOCTYPE html>\n<title>Error</title>\n<pre>{what}</pre>\n", status_code=404)
+        return json_response(error_object(message, code="unknown_url"), status=status, headers=allowed)
+    return no_such_page(request, status=status, headers=allowed)
 
 
 async def _bad_body(_request: Request, error: Exception) -> Response:
@@ -59,8 +59,9 @@ HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
 def create_app(deps: Deps) -> ASGIApp:
     """The public app. The limiter stands before routing and validation; the envelope around everything."""
     table = operations()
-    routes = [Route(row.path, row.endpoint, methods=[row.method]) for row in table if row.endpoint is not None]
-    app = Starlette(routes=routes, exception_handlers=HANDLERS)
+    routes = [Route(row.path, row.endpoint or _only_direct, methods=[row.method]) for row in table]
+    sockets = [WebSocketRoute(row.path, row.endpoint) for row in SOCKETS]
+    app = Starlette(routes=[*routes, *sockets], exception_handlers=HANDLERS)
     app.router.redirect_slashes = False
     app.state.deps = deps
     direct: dict[tuple[str, str], ASGIApp] = {
@@ -83,6 +84,11 @@ class Front:
         """Hand the request over."""
         key = (scope["method"], scope["path"]) if scope["type"] == "http" else ("", "")
         await self._direct.get(key, self._rest)(scope, receive, send)
+
+
+async def _only_direct(request: Request) -> Response:
+    """What the router knows of a direct route: that other methods are wrong there."""
+    raise HTTPException(405, headers={"Allow": "POST"})
 
 
 def create_internal_app(deps: Deps) -> ASGIApp:

@@ -15,10 +15,11 @@ from oneseek_runtime.sidecar import wire
 from oneseek_runtime.sidecar.deps import deps_of
 from oneseek_runtime.sidecar.envelope import DNA_HEADER
 from oneseek_runtime.sidecar.errors import ClientGoneError, EngineBusyError, UpstreamError
+from oneseek_runtime.sidecar.measured import metrics_answer
 from oneseek_runtime.sidecar.responses import json_response, read_object
 from oneseek_runtime.sidecar.versions import certified_folders, current_pointer
 
-__all__ = ["api_health", "certified", "current", "health", "query", "status", "while_connected"]
+__all__ = ["api_health", "certified", "current", "health", "metrics", "query", "status", "while_connected"]
 
 T = TypeVar("T")
 
@@ -100,6 +101,21 @@ async def status(request: Request) -> Response:
     return json_response(wire.status_answer(health, folders), headers={DNA_HEADER: loaded.dna} if loaded.dna else None)
 
 
+async def metrics(request: Request) -> Response:
+    """GET /api/oqt/metrics: what the evaluation of the version that answers measured."""
+    deps = deps_of(request)
+    serving = deps.settings.serving
+    loaded = await deps.loaded()
+    try:
+        folders = await asyncio.to_thread(certified_folders, Path(serving.certified_path), serving.family)
+    except OSError:
+        return json_response({"success": False, "error": wire.METRICS_FAILED}, status=500)
+    model = deps.cluster.mirror.model
+    counters = model.get("status", {}).get("counters") if model else None
+    body = metrics_answer(version=loaded.version, folders=folders, counters=counters, now=wire.timestamp(deps.now()))
+    return json_response(body, headers={DNA_HEADER: loaded.dna} if loaded.dna else None)
+
+
 async def certified(request: Request) -> Response:
     """GET /api/models/certified: every certified folder, newest version first."""
     deps = deps_of(request)
@@ -144,7 +160,7 @@ async def api_health(request: Request) -> Response:
     oqt = {
         "status": "up" if loaded.ready else "down",
         "description": loaded.message,
-        "endpoints": ["/api/oqt/query", "/api/oqt/status"],
+        "endpoints": ["/api/oqt/query", "/api/oqt/status", "/api/oqt/metrics", "/v1/chat/completions"],
     }
     overall = "ok" if loaded.ready else "degraded"
     return json_response({"status": overall, "services": {"oqt": oqt}, "timestamp": wire.timestamp(deps.now())})

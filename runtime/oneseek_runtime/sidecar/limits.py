@@ -61,6 +61,18 @@ ROUTERS = (
         refusal={"error": "Too many requests. Please try again later.", "retryAfter": 60},
         paths=frozenset({"/api/models/current", "/api/models/set-current"}),
     ),
+    Router(
+        name="infer",
+        limit=1000,
+        refusal={"error": "Rate limit exceeded: 1000 per 1 minute"},
+        paths=frozenset({"/infer", "/inference/oneseek"}),
+    ),
+    Router(
+        name="inference",
+        limit=1000,
+        refusal={"error": "Rate limit exceeded", "detail": "1000 per 1 minute", "retry_after": "60"},
+        paths=frozenset({"/api/inference/infer"}),
+    ),
 )
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from oneseek_runtime.sidecar.bodies import Bodies, Body
 from oneseek_runtime.sidecar.errors import BadRequestError, BodyTooLargeError, TooManyBodiesError
 from oneseek_runtime.sidecar.jsontext import decode_json
 
-__all__ = ["body_refused", "json_response", "parse_object", "read_object"]
+__all__ = ["body_refused", "json_response", "no_such_page", "parse_object", "read_object"]
 
 _FORM = "application/x-www-form-urlencoded"
 _FIELDS = 1000  # what the old service's parser took
@@ -39,6 +40,12 @@ def body_refused(error: Exception) -> Response:
     if status == 503:
         headers["Retry-After"] = "1"
     return json_response({"error": sentence, "message": str(error)}, status=status, headers=headers)
+
+
+def no_such_page(request: Request, *, status: int = 404, headers: Mapping[str, str] | None = None) -> Response:
+    """What the old service said of unknown paths, a page that no client parses."""
+    what = html.escape(f"Cannot {request.method} {request.url.path}")
+    return HTMLResponse(f"<!DOCTYPE html>\n<title>Error</title>\n<pre>{what}</pre>\n", status, headers)
 
 
 async def read_object(request: Request, bodies: Bodies) -> Mapping[str, Any]:

@@ -39,6 +39,7 @@ __all__ = ["Server", "run"]
 # An idle connection is ended by the client or at shutdown, not by us: a server that closes one races with the request
 # that is just under way on it, and that request would fail without a fault of the client's.
 _KEEP_ALIVE_SECONDS = 3600
+_SOCKET_BYTES = 64 * 1024  # of one message; what clients send on a socket is not listened to
 
 
 def run(environment: Mapping[str, str]) -> None:
@@ -162,7 +163,8 @@ def _config(app: ASGIApp, settings: SidecarSettings, port: int) -> uvicorn.Confi
         host=settings.host,
         port=port,
         http=BoundedProtocol,
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=_SOCKET_BYTES,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -18,6 +18,7 @@ from oneseek_runtime.sidecar.translate import Completion
 from oneseek_runtime.sidecar.versions import CertifiedFolder
 
 __all__ = [
+    "METRICS_FAILED",
     "QUERY_FAILED",
     "QUESTION_REQUIRED",
     "STATUS_FAILED",
@@ -34,6 +35,7 @@ PRODUCT = "OQT-1.0"  # what old clients print as the model's name; the real name
 QUESTION_REQUIRED = "Question is required and must be a string"
 QUERY_FAILED = "Failed to process query"
 STATUS_FAILED = "Failed to get status"
+METRICS_FAILED = "Failed to get metrics"
 
 DEFAULT_TEMPERATURE = 0.7
 DEFAULT_MAX_TOKENS = 160

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from oneseek_runtime.sidecar.routes import models, openai, oqt, service
-from oneseek_runtime.sidecar.routes.table import Operation
+from oneseek_runtime.sidecar.routes import admin, chat, inference, live, merging, models, openai, oqt, service, training
+from oneseek_runtime.sidecar.routes.table import Operation, Socket
 
-__all__ = ["GROUPS", "operations"]
+__all__ = ["GROUPS", "SOCKETS", "operations"]
 
 GROUPS: Mapping[str, tuple[Operation, ...]] = {
     "Questions": oqt.OPERATIONS,
     "OpenAI": openai.OPERATIONS,
     "Versions": models.OPERATIONS,
+    "Merging": merging.OPERATIONS,
+    "Training": training.OPERATIONS,
+    "Inference": inference.OPERATIONS,  # before the files below /models/
+    "Administration": admin.OPERATIONS,
+    "Characters": chat.OPERATIONS,
     "Service": service.OPERATIONS,
 }
+
+SOCKETS: tuple[Socket, ...] = live.SOCKETS
 
 
 def operations() -> tuple[Operation, ...]:

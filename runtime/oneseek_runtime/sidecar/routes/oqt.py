@@ -27,6 +27,13 @@ OPERATIONS = (
     ),
     Operation(
         method="GET",
+        path="/api/oqt/metrics",
+        summary="What was measured of the version that answers",
+        endpoint=endpoints.metrics,
+        answers={200: shapes.MetricsAnswer, 500: Failure},
+    ),
+    Operation(
+        method="GET",
         path="/api/oqt/queries",
         summary="The newest recorded questions and answers",
         endpoint=ledger_endpoints.queries,

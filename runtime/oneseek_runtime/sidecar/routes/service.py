@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from starlette.requests import Request
+from starlette.responses import Response
+
 from oneseek_runtime.sidecar import endpoints
-from oneseek_runtime.sidecar.routes.table import Operation
+from oneseek_runtime.sidecar.responses import json_response
+from oneseek_runtime.sidecar.routes.table import Media, Operation
 from oneseek_runtime.sidecar.shapes import service as shapes
 
 __all__ = ["OPERATIONS"]
+
+
+async def description(_request: Request) -> Response:
+    """GET /openapi.json: this API, described."""
+    # Imported late: the description is made of all route tables, this one among them.
+    from oneseek_runtime.sidecar.openapi import document  # noqa: PLC0415
+
+    return json_response(document())
+
 
 OPERATIONS = (
     Operation(
@@ -22,5 +35,12 @@ OPERATIONS = (
         summary="Whether the service answers questions",
         endpoint=endpoints.api_health,
         answers={200: shapes.ApiHealthAnswer},
+    ),
+    Operation(
+        method="GET",
+        path="/openapi.json",
+        summary="This API, described",
+        endpoint=description,
+        answers={200: Media("application/json", "An OpenAPI 3.1 document")},
     ),
 )

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from oneseek_runtime.sidecar.deps import Deps
 
-__all__ = ["Endpoint", "Media", "Operation", "Parameter", "Socket"]
+__all__ = ["Endpoint", "Media", "Operation", "Parameter", "Shape", "Socket"]
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Direct = Callable[[Deps], ASGIApp]

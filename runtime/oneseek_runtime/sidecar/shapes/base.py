@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Answer", "Asked", "Error", "Failure", "Refusal", "T"]
+__all__ = ["Answer", "Asked", "Error", "Failure", "Refusal", "T", "Unauthorized"]
 
 T = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", examples=["2026-08-23T10:11:12.345Z"])]
 """The contract's time: UTC, milliseconds, Z."""
@@ -43,3 +43,10 @@ class Failure(Answer):
     success: Literal[False]
     error: str
     message: str | None = None
+
+
+class Unauthorized(Answer):
+    """What is missing of the right to do this."""
+
+    success: Literal[False]
+    error: str

@@ -11,9 +11,14 @@ from pydantic import Field
 from oneseek_runtime.sidecar.shapes.base import Answer, Asked, T
 
 __all__ = [
+    "ActiveExport",
+    "Anything",
     "CertifiedAnswer",
     "CurrentAnswer",
+    "Exports",
     "Failed",
+    "Manifests",
+    "MergedVersions",
     "NotFound",
     "ResetAnswer",
     "SetCurrentAnswer",
@@ -125,3 +130,47 @@ class ResetAnswer(Answer):
     message: str
     details: ResetDetails
     ledger: ResetNote
+
+
+class Anything(Asked):
+    """Any object."""
+
+
+class Manifests(Answer):
+    """Merge manifests that an older service left."""
+
+    success: Literal[True]
+    manifests: list[dict[str, Any]]
+    count: int
+
+
+class MergedVersion(Answer):
+    """A merged folder."""
+
+    name: str
+    path: str
+    version: str
+
+
+class MergedVersions(Answer):
+    """Merged folders that an older service left."""
+
+    success: Literal[True]
+    versions: list[MergedVersion]
+    count: int
+
+
+class Exports(Answer):
+    """GGUF exports."""
+
+    success: Literal[True]
+    exports: list[dict[str, Any]]
+    count: int
+    quantizationTypes: list[str]
+
+
+class ActiveExport(Answer):
+    """The GGUF export that serves."""
+
+    success: Literal[True]
+    activeGguf: str | None

@@ -10,7 +10,15 @@ from pydantic import Field
 
 from oneseek_runtime.sidecar.shapes.base import Answer, Asked, T
 
-__all__ = ["LedgerStats", "LedgerVerified", "QueriesAnswer", "QueryAnswer", "QueryAsked", "StatusAnswer"]
+__all__ = [
+    "LedgerStats",
+    "LedgerVerified",
+    "MetricsAnswer",
+    "QueriesAnswer",
+    "QueryAnswer",
+    "QueryAsked",
+    "StatusAnswer",
+]
 
 
 class Options(Asked):
@@ -180,3 +188,50 @@ class LedgerStats(Answer):
     totalBlocks: int
     typeBreakdown: dict[str, int]
     latestBlock: LatestBlock | None
+
+
+class FairnessMetrics(Answer):
+    """Nothing measures these."""
+
+    demographicParity: float | None
+    equalOpportunity: float | None
+    disparateImpact: float | None
+
+
+class HeldOut(Answer):
+    """What the version scored on its held-out questions, as certified."""
+
+    questions: float | None
+    factsContained: float | None
+    exact: float | None
+    loss: float | None
+
+
+class Measured(Answer):
+    """null: not measured. `accuracy` is the share of held-out answers that held every fact."""
+
+    accuracy: float | None
+    fairness: float | None
+    bias: float | None
+    consensus: float | None
+    fairnessMetrics: FairnessMetrics
+    heldOut: HeldOut | None
+
+
+class Trained(Answer):
+    """What was trained so far."""
+
+    totalSamples: int
+    weeklyBatches: int
+    microBatches: int
+    lastTraining: str | None
+
+
+class MetricsAnswer(Answer):
+    """What was measured of the version that answers."""
+
+    success: Literal[True]
+    version: str
+    metrics: Measured
+    training: Trained
+    timestamp: T

@@ -1,0 +1,136 @@
+"""The old ML service's routes and its proxies: a text in, an answer out. The same model answers as everywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from oneseek_runtime.sidecar.deps import Deps, deps_of
+from oneseek_runtime.sidecar.endpoints import while_connected
+from oneseek_runtime.sidecar.envelope import DNA_HEADER
+from oneseek_runtime.sidecar.errors import UpstreamError
+from oneseek_runtime.sidecar.responses import json_response, read_object
+from oneseek_runtime.sidecar.routes.table import Operation, Shape
+from oneseek_runtime.sidecar.shapes import companions as shapes
+from oneseek_runtime.sidecar.wire import Question
+
+__all__ = ["OPERATIONS"]
+
+_GONE = "This route is gone; use /infer"
+
+
+async def infer(request: Request) -> Response:
+    """POST /infer, /inference/oneseek: 422 names each field that is wrong, 500 says what failed."""
+    status, body, headers = await _answer(request)
+    return json_response(body, status=status, headers=headers)
+
+
+async def proxied(request: Request) -> Response:
+    """POST /api/inference/infer: the same, with 503 where no model answers."""
+    status, body, headers = await _answer(request)
+    if status == 500:
+        return json_response({"error": "ML service unavailable", **body}, status=503, headers={"Retry-After": "1"})
+    return json_response(body, status=status, headers=headers)
+
+
+async def _answer(request: Request) -> tuple[int, Mapping[str, Any], Mapping[str, str]]:
+    deps = deps_of(request)
+    started = deps.monotonic()
+    try:
+        asked = shapes.InferenceAsked.model_validate(dict(await read_object(request, deps.bodies)), strict=True)
+    except ValidationError as error:
+        wrong = [{"loc": ["body", *row["loc"]], "msg": row["msg"], "type": row["type"]} for row in error.errors()]
+        return 422, {"detail": wrong}, {}
+    question = Question(
+        asked.text,
+        temperature=asked.temperature,
+        max_tokens=asked.max_length,
+        top_p=max(asked.top_p, 0.01),  # 0 would leave nothing to draw from
+    )
+    try:
+        completion = await while_connected(request, deps.ask(question))
+    except UpstreamError as error:
+        return 500, {"detail": str(error)}, {}
+    body = {
+        "response": completion.text,
+        "model": completion.model,
+        "tokens": completion.tokens,
+        "latency_ms": round((deps.monotonic() - started) * 1000, 3),
+    }
+    dna = deps.dna_of(completion.model)
+    return 200, body, {DNA_HEADER: dna} if dna else {}
+
+
+async def gone(_request: Request) -> Response:
+    """POST /infer-legacy and the routes named after other models."""
+    return json_response({"detail": _GONE}, status=410)
+
+
+async def status(request: Request) -> Response:
+    """GET /api/inference/status: whether a model answers."""
+    loaded = await deps_of(request).loaded()
+    body = {
+        "status": "available" if loaded.ready else "unavailable",
+        "model": loaded.version,
+        "message": loaded.message,
+    }
+    return json_response(body)
+
+
+async def models_status(request: Request) -> Response:
+    """GET /models/status: what the engine has loaded."""
+    return json_response({"device": None, "cuda_available": None, "models": await _loaded(deps_of(request))})
+
+
+async def _loaded(deps: Deps) -> dict[str, dict[str, Any]]:
+    try:
+        return {name: {"loaded": True, "active": name == deps.target} for name in await deps.engine.models()}
+    except UpstreamError:
+        return {}
+
+
+_ANSWERS: dict[int, Shape] = {200: shapes.Inference, 422: shapes.InvalidInference, 500: shapes.Gone}
+
+OPERATIONS = (
+    *(
+        Operation(
+            method="POST",
+            path=path,
+            summary="Answer a text",
+            endpoint=infer,
+            body=shapes.InferenceAsked,
+            answers=_ANSWERS,
+        )
+        for path in ("/infer", "/inference/oneseek")
+    ),
+    Operation(
+        method="POST",
+        path="/api/inference/infer",
+        summary="Answer a text",
+        endpoint=proxied,
+        body=shapes.InferenceAsked,
+        answers={200: shapes.Inference, 422: shapes.InvalidInference, 503: shapes.Gone},
+    ),
+    *(
+        Operation(method="POST", path=path, summary="Gone", endpoint=gone, answers={410: shapes.Gone})
+        for path in ("/infer-legacy", "/inference/llama", "/inference/mistral")
+    ),
+    Operation(
+        method="GET",
+        path="/api/inference/status",
+        summary="Whether a model answers",
+        endpoint=status,
+        answers={200: shapes.InferenceStatus},
+    ),
+    Operation(
+        method="GET",
+        path="/models/status",
+        summary="What the engine has loaded",
+        endpoint=models_status,
+        answers={200: shapes.ModelsStatus},
+    ),
+)

@@ -1,0 +1,97 @@
+"""`/ws/training`: a run's progress as it comes, for pages that draw it.
+
+A socket would hold a pod that drains; so it is closed with 1012 (service restart), and pages connect again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from oneseek_runtime.sidecar.deps import Deps
+from oneseek_runtime.sidecar.mirror import Mirror
+from oneseek_runtime.sidecar.routes.table import Socket
+from oneseek_runtime.sidecar.runviews import Run, live_metrics
+from oneseek_runtime.sidecar.wire import timestamp
+
+__all__ = ["SOCKETS"]
+
+_HEARTBEAT_SECONDS = 30.0
+_LOOK_SECONDS = 1.0
+_NO_RUN_ID = 1008
+_GOING_AWAY = 1012
+
+
+async def training(socket: WebSocket) -> None:
+    """The state at first, then each change; a heartbeat every 30 s."""
+    deps: Deps = socket.app.state.deps
+    name = socket.query_params.get("runId")
+    await socket.accept()
+    if not name:
+        await socket.close(_NO_RUN_ID, "Missing runId parameter")
+        return
+    telling = asyncio.create_task(_tell(socket, deps, name))
+    leaving = asyncio.create_task(_left(socket))
+    try:
+        await asyncio.wait((telling, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if telling.done():
+            telling.result()
+            await socket.close(_GOING_AWAY)
+    except WebSocketDisconnect:
+        pass
+    finally:
+        telling.cancel()
+        leaving.cancel()
+        await asyncio.gather(telling, leaving, return_exceptions=True)
+
+
+async def _tell(socket: WebSocket, deps: Deps, name: str) -> None:
+    """Send until the pod drains."""
+    told = _state(deps, name)
+    await socket.send_json({"type": "initial_state", **told})
+    heard = deps.monotonic()
+    while not deps.lifecycle.closing:
+        look = partial(_news, deps, name, told)
+        changed = await deps.cluster.mirror.until(look, seconds=_LOOK_SECONDS)
+        if changed is not None:
+            told = changed
+            await socket.send_json({"type": "epoch_end", **told})
+        elif deps.monotonic() - heard >= _HEARTBEAT_SECONDS:
+            heard = deps.monotonic()
+            await socket.send_json({"type": "heartbeat", "timestamp": timestamp(deps.now())})
+
+
+def _state(deps: Deps, name: str) -> dict[str, Any]:
+    item = next((item for item in deps.cluster.mirror.runs if item["metadata"]["name"] == name), None)
+    if item is None:
+        at = {
+            "run_id": name,
+            "status": "waiting",
+            "current_epoch": 0,
+            "total_epochs": 0,
+            "val_losses": {},
+            "weights": {},
+        }
+        at |= {"lr_multipliers": {}, "total_loss": None, "auto_stop_info": None, "progress_percent": 0.0}
+        return {**at, "message": f"There is no training run {name!r} yet", "timestamp": timestamp(deps.now())}
+    body = live_metrics(Run.of(item), timestamp(deps.now()))
+    del body["training_history"]
+    return body
+
+
+def _news(deps: Deps, name: str, told: dict[str, Any], _mirror: Mirror) -> dict[str, Any] | None:
+    """The state, if it is not the one that was told; its clock alone is no news."""
+    state = _state(deps, name)
+    return None if state | {"timestamp": ""} == told | {"timestamp": ""} else state
+
+
+async def _left(socket: WebSocket) -> None:
+    """Until the client leaves; what it sends is not listened to."""
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+SOCKETS = (Socket(path="/ws/training", summary="A training run as it goes (`?runId=NAME`)", endpoint=training),)

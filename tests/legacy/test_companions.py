@@ -1,0 +1,205 @@
+"""What old pages read beside the API proper: training as it goes, cycles, files; true to the custom resources."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from support.legacy import DNA, OLD, Service, model_object, run_object, service
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Service]:
+    async for item in service(tmp_path, dna=DNA, rate_limits=False):
+        item.cluster.put("oneseekmodels", model_object())
+        item.cluster.put("trainingruns", run_object("first", state="certified", dna=DNA, score=0.91))
+        item.cluster.put("trainingruns", run_object("refused", state="rejected", dna=OLD, score=0.2, hour=9))
+        item.cluster.put("trainingruns", run_object("identity", hour=10))
+        other = run_object("other")
+        other["spec"]["modelRef"]["name"] = "another-model"
+        item.cluster.put("trainingruns", other)
+        mirror = item.deps.cluster.mirror
+        assert await mirror.until(lambda seen: seen.model if len(seen.runs) == 3 else None, seconds=10)
+        yield item
+
+
+async def test_active_runs_and_their_metrics(place: Service) -> None:
+    _, body, _ = await place.json("GET", "/api/training/active")
+    run = {"run_id": "identity", "started_at": "2026-08-23T10:00:00.000Z", "current_epoch": 2, "total_epochs": 3}
+    assert body == {"active_runs": [run]}
+    _, body, _ = await place.json("GET", "/api/training/identity/metrics")
+    assert (body["status"], body["progress_percent"], body["total_loss"]) == ("running", 40.0, 1.25)
+    assert body["training_history"] == [{"step": 1, "loss": 2.5}, {"step": 2, "loss": 1.25}]
+    assert (body["val_losses"], body["weights"], body["lr_multipliers"]) == ({}, {}, {})
+    _, body, _ = await place.json("GET", "/api/training/first/metrics")
+    assert (body["status"], body["progress_percent"], body["total_loss"]) == ("certified", 100.0, 0.5)
+
+
+async def test_cycles_are_runs_with_their_gate_score(place: Service) -> None:
+    _, body, _ = await place.json("GET", "/api/autonomy/state")
+    state = body["state"]
+    assert (state["running"], state["currentCycle"]["id"], state["nextRun"]) == (True, "identity", None)
+    assert state["lastRun"] == "2026-08-23T09:30:00.000Z"
+    shown = [
+        (row["id"], row["status"], row["stages"]["verification"]["fidelityScore"]) for row in state["cycleHistory"]
+    ]
+    assert shown == [("refused", "failed", 0.2), ("first", "approved", 0.91)]
+
+
+async def test_a_candidate_waits_for_its_checkpoint(place: Service) -> None:
+    model = model_object()
+    model["spec"]["promotion"]["mode"] = "Manual"
+    model["status"]["candidate"] = {"dna": DNA}
+    place.cluster.put("oneseekmodels", model)
+    mirror = place.deps.cluster.mirror
+    await mirror.until(lambda seen: (seen.model or {}).get("status", {}).get("candidate"), seconds=10)
+    _, body, _ = await place.json("GET", "/api/autonomy/state")
+    assert body["state"]["cycleHistory"][1]["status"] == "awaiting_checkpoint"
+    _, body, _ = await place.json("GET", "/api/autonomy/config")
+    config = body["config"]
+    assert (config["forceHumanCheckpoint"], config["autoPromotionEnabled"]) == (True, False)
+    assert (config["minFidelityThreshold"], config["schedule"], config["loraSteps"]) == (0.8, "manual", None)
+
+
+async def test_status_of_training_and_datasets(place: Service) -> None:
+    _, body, _ = await place.json("GET", "/api/admin/training/status")
+    assert (body["status"], body["runId"], body["datasetId"], body["progress"]) == (
+        "training",
+        "identity",
+        "identity_v1",
+        40.0,
+    )
+    _, body, _ = await place.json("GET", "/api/admin/datasets")
+    assert [(row["id"], row["entries"], row["runs"]) for row in body["datasets"]] == [
+        ("identity_v1", 74, ["first", "refused", "identity"])
+    ]
+
+
+async def test_metrics_are_the_certified_scores_and_the_models_counters(place: Service) -> None:
+    _, body, headers = await place.json("GET", "/api/oqt/metrics")
+    assert (body["version"], headers["X-OneSeek-DNA"]) == (DNA, DNA)
+    assert body["metrics"]["accuracy"] is None
+    assert body["training"]["totalSamples"] == 120
+    assert (body["training"]["weeklyBatches"], body["training"]["microBatches"]) == (7, 3)
+    metadata = place.certified / DNA / "metadata.json"
+    scores = {"questions": 40, "factsContained": 0.9, "exact": 0.75, "loss": 1.5, "byLanguage": {}}
+    metadata.write_text(json.dumps(json.loads(metadata.read_text()) | {"scores": scores}))
+    _, body, _ = await place.json("GET", "/api/oqt/metrics")
+    assert body["metrics"]["accuracy"] == 0.75
+    assert body["metrics"]["heldOut"] == {"questions": 40, "factsContained": 0.9, "exact": 0.75, "loss": 1.5}
+    assert (body["metrics"]["fairness"], body["metrics"]["bias"], body["metrics"]["consensus"]) == (None, None, None)
+
+
+async def test_objects_of_another_version_do_not_break_a_page(place: Service) -> None:
+    odd = {
+        "metadata": {"name": "odd"},
+        "spec": {"modelRef": {"name": "demo"}, "datasets": None},
+        "status": {"losses": 7},
+    }
+    place.cluster.put("trainingruns", odd)
+    assert await place.deps.cluster.mirror.until(lambda seen: len(seen.runs) == 4 or None, seconds=10)
+    for path in ("active", "odd/metrics"):
+        assert (await place.json("GET", f"/api/training/{path}"))[0] == 200
+    for path in ("/api/autonomy/state", "/api/admin/training/status", "/api/admin/datasets"):
+        assert (await place.json("GET", path))[0] == 200
+
+
+async def test_a_socket_tells_the_state_then_each_change_and_ends_when_the_pod_drains(place: Service) -> None:
+    async with asyncio.timeout(20), place.client.ws_connect("/ws/training?runId=identity") as socket:
+        first = await socket.receive_json()
+        assert (first["type"], first["run_id"], first["progress_percent"]) == ("initial_state", "identity", 40.0)
+        run = run_object("identity", hour=10)
+        run["status"]["progress"] |= {"percent": 60, "epoch": 3}
+        place.cluster.put("trainingruns", run)
+        second = await socket.receive_json()
+        assert (second["type"], second["progress_percent"], second["current_epoch"]) == ("epoch_end", 60.0, 3)
+        assert "training_history" not in second
+        place.lifecycle.draining = True
+        assert (await socket.receive()).type == aiohttp.WSMsgType.CLOSE
+        assert socket.close_code == 1012
+
+
+async def test_a_socket_without_a_run_is_closed_and_one_for_a_future_run_waits(place: Service) -> None:
+    async with place.client.ws_connect("/ws/training") as socket:
+        message = await socket.receive()
+        assert (message.type, message.data, message.extra) == (aiohttp.WSMsgType.CLOSE, 1008, "Missing runId parameter")
+    async with asyncio.timeout(20), place.client.ws_connect("/ws/training?runId=later") as socket:
+        first = await socket.receive_json()
+        assert (first["status"], first["message"]) == ("waiting", "There is no training run 'later' yet")
+        place.cluster.put("trainingruns", run_object("later"))
+        assert (await socket.receive_json())["status"] == "running"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "oneseek-certified/../secret.json",
+        "oneseek-certified/%2e%2e/metadata.json",
+        "oneseek-certified/..%2fmetadata.json",
+        "oneseek-certified//etc/passwd",
+        "oneseek-certified/%00/metadata.json",
+        "oneseek-certified/.incoming-x/metadata.json",
+        "oneseek-certified/link/metadata.json",
+        "oneseek-certified/loop/metadata.json",
+        f"oneseek-certified/{DNA}/scores.json",
+        f"oneseek-certified/{DNA}/adapter_model.safetensors",
+        f"oneseek-certified/{DNA}",
+        "basemodeller/metadata.json",
+        "",
+    ],
+)
+async def test_no_path_leads_out_or_to_anything_but_metadata(place: Service, path: str) -> None:
+    outside = place.certified.parent / "outside"
+    outside.mkdir()
+    for folder in (outside, place.certified / ".incoming-x", place.certified.parent):
+        (folder / "metadata.json").write_text("{}")
+    (place.certified / "link").symlink_to(outside)
+    (place.certified / "loop").symlink_to("loop")
+    for name in ("scores.json", "adapter_model.safetensors"):
+        (place.certified / DNA / name).write_text("{}")
+    reader, writer = await asyncio.open_connection("127.0.0.1", place.client._base_url.port)
+    writer.write(f"GET /models/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    async with asyncio.timeout(10):
+        assert (await reader.read()).startswith(b"HTTP/1.1 404")
+    writer.close()
+
+
+async def test_metadata_is_served_uncached_through_current_too(place: Service) -> None:
+    for name in (DNA, "OneSeek-7B-Zero-CURRENT"):
+        async with place.client.get(f"/models/oneseek-certified/{name}/metadata.json") as response:
+            assert response.headers["Cache-Control"] == "no-cache, no-store, must-revalidate"
+            assert json.loads(await response.text())["dna"] == DNA
+
+
+async def test_administration_lists_versions_and_the_base_model(place: Service) -> None:
+    _, body, _ = await place.json("GET", "/api/admin/models")
+    assert [(row["id"], row["isCurrent"], row["metrics"]["loss"]) for row in body["models"]] == [
+        (DNA, True, 0.4),
+        (OLD, False, None),
+    ]
+    _, body, _ = await place.json("GET", "/api/admin/models/available")
+    assert [row["isCertified"] for row in body["models"]] == [False, True, True]
+
+
+async def test_merged_folders_of_an_older_service_are_listed(place: Service) -> None:
+    folder = place.certified / "merged" / "OneSeek-7B-Zero.v1.1.sv"
+    folder.mkdir(parents=True)
+    (folder / "merge_manifest.json").write_text('{"manifestVersion":"1.0"}')
+    _, body, _ = await place.json("GET", "/api/models/merge/manifests")
+    assert body == {"success": True, "manifests": [{"manifestVersion": "1.0"}], "count": 1}
+    _, body, _ = await place.json("GET", "/api/models/merge/versions")
+    assert body["versions"] == [{"name": folder.name, "path": str(folder), "version": "1.1"}]
+
+
+async def test_an_inference_says_what_made_it(place: Service) -> None:
+    _, body, headers = await place.json("POST", "/inference/oneseek", json={"text": "hej", "max_length": 2})
+    assert (body["response"], body["tokens"], body["model"]) == ("You asked:", 2, DNA)
+    assert headers["X-OneSeek-DNA"] == DNA
+    assert place.engine.requests[-1]["temperature"] == 0.7
+    _, body, _ = await place.json("POST", "/infer", json={"text": "x" * 10_001, "top_p": "a"})
+    assert [row["loc"] for row in body["detail"]] == [["body", "text"], ["body", "top_p"]]

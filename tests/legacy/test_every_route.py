@@ -1,0 +1,79 @@
+"""Every route, case by case: the status, and a body of the shape that the OpenAPI document promises."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from yarl import URL
+
+from oneseek_runtime.sidecar.openapi import document
+from oneseek_runtime.sidecar.routes import operations
+from support.legacy import DNA, Service, run_object, service
+from support.openai_simulator import broken, busy
+from support.recorded import CASES, PAGE, Case, fits, page
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Service]:
+    async for item in service(tmp_path, dna=DNA, rate_limits=False):
+        item.cluster.put("trainingruns", run_object("identity"))
+        assert await item.deps.cluster.mirror.until(lambda mirror: mirror.runs or None, seconds=10)
+        yield item
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.route}-{case.case}"[:80])
+async def test_it_answers_as_the_table_says(place: Service, case: Case) -> None:
+    place.engine.misbehaviour = {"busy": busy, "broken": broken}.get(case.engine)
+    data = case.body if isinstance(case.body, bytes) or case.body is None else json.dumps(case.body).encode()
+    headers = dict(case.headers)
+    if data and not isinstance(case.body, bytes):
+        headers["Content-Type"] = "application/json"
+    url = URL(str(place.client._base_url).rstrip("/") + case.url, encoded=True)
+    async with place.client.request(case.method, url, data=data, headers=headers) as response:
+        text = await response.text()
+        assert response.status == case.status, text
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
+        body: Any = json.loads(text) if "json" in response.headers["Content-Type"] else None
+    fits(case.operation, case.status, body)
+
+
+def test_every_route_has_a_case() -> None:
+    assert {case.route for case in CASES} == {f"{row.method} {row.path}" for row in operations()}
+
+
+def test_every_status_that_a_route_of_ours_names_is_a_case_or_said_to_be_none() -> None:
+    """What only a cluster or a token brings about is tried in tests/cluster; records in tests/records."""
+    elsewhere = {
+        ("POST", "/api/models/set-current"): {200, 202, 400, 404, 409, 500},
+        ("GET", "/api/oqt/ledger/stats"): {200},
+        ("POST", "/api/models/reset"): {200, 202, 409, 500, 503},
+    }
+    # A folder that cannot be read, a body over 50 MB: tests of their own.
+    special = {500, 413, 503}
+    for row in operations():
+        seen = {case.status for case in CASES if case.operation is row}
+        missing = set(row.answers) - seen - elsewhere.get((row.method, row.path), set()) - special
+        assert not missing, (row.path, missing)
+
+
+def test_the_committed_document_and_table_are_those_of_this_code() -> None:
+    assert json.loads(DOCUMENT.read_text()) == document(), "run `make openapi` and commit"
+    assert PAGE.read_text() == page(), "run `make openapi` and commit"
+
+
+async def test_the_document_is_served(place: Service) -> None:
+    status, body, _ = await place.json("GET", "/openapi.json")
+    assert (status, body) == (200, document())
+
+
+def test_the_document_names_every_route_and_nothing_else() -> None:
+    named = {(method.upper(), path) for path, methods in document()["paths"].items() for method in methods}
+    assert named == {(row.method, row.path.replace(":path}", "}")) for row in operations()}
+    identities = [item["operationId"] for methods in document()["paths"].values() for item in methods.values()]
+    assert len(identities) == len(set(identities))

@@ -1,0 +1,213 @@
+"""Route × case × status, as the contract tests saw them: docs/routes.md is written from this list and proved by it.
+
+PYTHONPATH=core:runtime:tests python -m support.recorded     # writes the page
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+
+from oneseek_runtime.sidecar.auth import right_of
+from oneseek_runtime.sidecar.limits import ROUTERS
+from oneseek_runtime.sidecar.openapi import document
+from oneseek_runtime.sidecar.routes import GROUPS, SOCKETS, operations
+from oneseek_runtime.sidecar.routes.table import Operation
+from support.legacy import BASE, DNA
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "routes.md"
+JSON = {"Content-Type": "application/json"}
+RAW = "raw body"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request and what comes back. `body` is sent as JSON, bytes as they are."""
+
+    route: str
+    case: str
+    status: int
+    path: str = ""
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    engine: str = "answers"  # or: busy, broken
+
+    @property
+    def method(self) -> str:
+        return self.route.split(" ", 1)[0]
+
+    @property
+    def url(self) -> str:
+        return self.path or self.route.split(" ", 1)[1]
+
+    @property
+    def operation(self) -> Operation:
+        return next(row for row in operations() if f"{row.method} {row.path}" == self.route)
+
+
+CHAT = {"messages": [{"role": "user", "content": "hej"}]}
+QUERY, CURRENT = "POST /api/oqt/query", "POST /api/models/set-current"
+ONE_RUN = "/api/training/identity/metrics"
+
+CASES = (
+    Case(QUERY, "a question", 200, body={"question": "Vem är du?"}),
+    Case(QUERY, "unknown keys beside it", 200, body={"question": "hej", "persona": "x", "user_id": 7, "context": []}),
+    Case(QUERY, "white space", 200, body={"question": " "}),
+    Case(QUERY, "options out of range", 200, body={"question": "q", "options": {"temperature": 9, "maxTokens": -1}}),
+    Case(QUERY, "a form", 200, body=b"question=hej", headers={"Content-Type": "application/x-www-form-urlencoded"}),
+    Case(QUERY, "no body", 400, body=b"", headers=JSON),
+    Case(QUERY, "an empty question", 400, body={"question": ""}),
+    Case(QUERY, "a question that is no text", 400, body={"question": 7}),
+    Case(QUERY, "malformed JSON", 400, body=b"{", headers=JSON),
+    Case(QUERY, "bytes that are no UTF-8", 400, body=b'{"question":"\xff"}', headers=JSON),
+    Case(QUERY, "more than 200,000 values", 413, body=b'{"q":[' + b"1," * 300_000 + b"1]}", headers=JSON),
+    Case(QUERY, "the engine's queue is full", 503, body={"question": "q"}, engine="busy"),
+    Case(QUERY, "the engine fails", 500, body={"question": "q"}, engine="broken"),
+    Case("GET /api/oqt/status", "a version answers", 200),
+    Case("GET /api/oqt/status", "the engine is away", 200, engine="broken"),
+    Case("GET /api/oqt/metrics", "a version answers", 200),
+    Case("GET /api/oqt/metrics", "the engine is away", 200, engine="broken"),
+    Case("GET /api/oqt/queries", "records away", 200),
+    Case("GET /api/oqt/queries", "limit=-1", 400, path="/api/oqt/queries?limit=-1"),
+    Case("GET /api/oqt/queries", "limit=abc", 200, path="/api/oqt/queries?limit=abc"),
+    Case("GET /api/oqt/ledger/verify", "records away", 200),
+    Case("GET /api/oqt/ledger/stats", "records away", 500),
+    Case("GET /v1/models", "a version answers", 200),
+    Case("GET /v1/models", "the engine is away", 503, engine="broken"),
+    Case("GET /v1/models/{model}", "the OneSeekModel's name", 200, path="/v1/models/demo"),
+    Case("GET /v1/models/{model}", "the DNA", 200, path=f"/v1/models/{DNA}"),
+    Case("GET /v1/models/{model}", "unknown", 404, path="/v1/models/gpt-4"),
+    Case("GET /v1/models/{model}", "the engine is away", 503, path="/v1/models/demo", engine="broken"),
+    Case("POST /v1/chat/completions", "`default`", 200, body={"model": "default", **CHAT}),
+    Case("POST /v1/chat/completions", "no model named", 200, body=CHAT),
+    Case("POST /v1/chat/completions", "the base model", 200, body={"model": BASE, **CHAT}),
+    Case("POST /v1/chat/completions", "an unknown model", 404, body={"model": "gpt-4", **CHAT}),
+    Case("POST /v1/chat/completions", "malformed JSON", 400, body=b"{", headers=JSON),
+    Case("POST /v1/chat/completions", "no messages", 400, body={"model": "default"}),
+    Case("POST /v1/chat/completions", "the engine's queue is full", 503, body=CHAT, engine="busy"),
+    Case("POST /v1/completions", "`default`", 200, body={"model": "default", "prompt": "hej"}),
+    Case("POST /v1/completions", "an unknown model", 404, body={"model": "gpt-4", "prompt": "hej"}),
+    Case("POST /v1/completions", "no prompt", 400, body={"model": "default"}),
+    Case("GET /api/models/certified", "two versions", 200),
+    Case("GET /api/models/current", "a link", 200),
+    Case(CURRENT, "no token", 401, body={"modelId": DNA}),
+    Case(CURRENT, "a token, but no API server", 503, body={"modelId": DNA}, headers={"Authorization": "Bearer x"}),
+    Case("POST /api/models/reset", "no token", 401, body=b"", headers=JSON),
+    Case("GET /api/models/merge/manifests", "", 200),
+    Case("GET /api/models/merge/versions", "", 200),
+    Case("GET /api/models/gguf", "", 200),
+    Case("GET /api/models/gguf/active", "", 200),
+    Case("POST /api/models/merge", "no body", 400, body=b"", headers=JSON),
+    Case("POST /api/models/merge", "all fields", 501, body={"baseModel": "b", "adapters": ["a"]}),
+    Case("POST /api/models/merge/quick", "no mergeType", 400, body={"modelId": DNA}),
+    Case("POST /api/models/merge/quick", "all fields", 501, body={"modelId": DNA, "mergeType": "micro"}),
+    Case("POST /api/models/gguf/export", "no body", 400, body=b"", headers=JSON),
+    Case("POST /api/models/gguf/export", "all fields", 501, body={"modelPath": "x"}),
+    Case("POST /api/models/gguf/set-active", "no body", 400, body=b"", headers=JSON),
+    Case("POST /api/models/gguf/set-active", "all fields", 501, body={"ggufName": "x"}),
+    Case("GET /api/training/active", "a run under way", 200),
+    Case("GET /api/training/{run}/metrics", "a run", 200, path=ONE_RUN),
+    Case("GET /api/training/{run}/metrics", "unknown", 404, path="/api/training/nobody/metrics"),
+    Case("GET /api/admin/training/status", "a run under way", 200),
+    Case("GET /api/admin/datasets", "", 200),
+    Case("GET /api/autonomy/state", "", 200),
+    Case("GET /api/autonomy/config", "", 200),
+    Case("GET /api/admin/models", "", 200),
+    Case("GET /api/admin/models/available", "", 200),
+    Case("GET /api/admin/models/discover-base", "", 200),
+    Case("GET /api/admin/models/{id}/metadata", "a version", 200, path=f"/api/admin/models/{DNA}/metadata"),
+    Case("GET /api/admin/models/{id}/metadata", "unknown", 404, path="/api/admin/models/x/metadata"),
+    Case("GET /models/{path:path}", "metadata.json", 200, path=f"/models/oneseek-certified/{DNA}/metadata.json"),
+    Case(
+        "GET /models/{path:path}",
+        "through CURRENT",
+        200,
+        path="/models/oneseek-certified/OneSeek-7B-Zero-CURRENT/metadata.json",
+    ),
+    Case("GET /models/{path:path}", "weights", 404, path=f"/models/oneseek-certified/{DNA}/adapter_model.safetensors"),
+    Case("GET /models/{path:path}", "out of the folder", 404, path="/models/oneseek-certified/%2e%2e/metadata.json"),
+    Case("POST /infer", "a text", 200, body={"text": "hej"}),
+    Case("POST /infer", "no text", 422, body={}),
+    Case("POST /infer", "out of range", 422, body={"text": "hej", "temperature": 3}),
+    Case("POST /infer", "malformed JSON", 400, body=b"{", headers=JSON),
+    Case("POST /infer", "the engine fails", 500, body={"text": "hej"}, engine="broken"),
+    Case("POST /inference/oneseek", "a text", 200, body={"text": "hej", "max_length": 5}),
+    Case("POST /inference/oneseek", "an empty text", 422, body={"text": ""}),
+    Case("POST /api/inference/infer", "a text", 200, body={"text": "hej"}),
+    Case("POST /api/inference/infer", "no text", 422, body={}),
+    Case("POST /api/inference/infer", "the engine fails", 503, body={"text": "hej"}, engine="broken"),
+    Case("POST /infer-legacy", "", 410, body={}),
+    Case("POST /inference/llama", "", 410, body={}),
+    Case("POST /inference/mistral", "", 410, body={}),
+    Case("GET /api/inference/status", "a version answers", 200),
+    Case("GET /api/inference/status", "the engine is away", 200, engine="broken"),
+    Case("GET /models/status", "a version answers", 200),
+    Case("GET /models/status", "the engine is away", 200, engine="broken"),
+    Case("GET /api/chat/characters", "", 200),
+    Case("GET /api/chat/characters/{id}", "the default", 200, path="/api/chat/characters/oneseek-medveten"),
+    Case("GET /api/chat/characters/{id}", "unknown", 404, path="/api/chat/characters/x"),
+    Case("GET /health", "", 200),
+    Case("GET /api/health", "a version answers", 200),
+    Case("GET /api/health", "the engine is away", 200, engine="broken"),
+    Case("GET /openapi.json", "", 200),
+)
+
+
+def fits(operation: Operation, status: int, body: Any) -> None:
+    """Fail unless the OpenAPI document says that this operation may answer so."""
+    responses = document()["paths"][_path(operation)][operation.method.lower()]["responses"]
+    content = responses[str(status)]["content"]
+    if body is None:
+        assert "application/json" not in content
+        return
+    schema = {**content["application/json"]["schema"], "components": document()["components"]}
+    jsonschema_rs.validate(schema, body)
+
+
+def _path(operation: Operation) -> str:
+    return operation.path.replace(":path}", "}")
+
+
+def page() -> str:
+    """docs/routes.md."""
+    lines = [
+        "# Every route",
+        "",
+        "Made from the route table and the contract tests by `python -m support.recorded`; `tests/legacy/test_every_route.py`",
+        "sends each case to a real sidecar and checks status and body against `docs/openapi.json`'s shapes.",
+        "",
+        "Every answer carries `Access-Control-Allow-Origin: *`; `OPTIONS` is answered 204; an unknown path is a 404 page, a",
+        "known one with another method a 405 with `Allow`. Bodies are at most 50 MB and 200,000 values (413), malformed ones",
+        "400, and a client that takes more than 20 s for its headers or without a byte of its body is sent away (408, headers",
+        "over 64 KB: 431). Limits count per client address and minute; a limited answer carries `RateLimit-*`, a refused one",
+        "(429) `Retry-After` too. Behind a proxy, `spec.serving.rateLimits.trustedProxies` says whose `X-Forwarded-For` counts.",
+        "",
+    ]
+    for group, rows in GROUPS.items():
+        lines += [f"## {group}", "", "| route | case | status |", "| --- | --- | --- |"]
+        for row in rows:
+            notes = []
+            if row.endpoint is not None and right_of(row.endpoint):
+                notes.append("token")
+            notes += [f"{router.limit}/min" for router in ROUTERS if router.covers(row.path)]
+            name = f"`{row.method} {_path(row)}`" + (f" ({', '.join(notes)})" if notes else "")
+            for case in (case for case in CASES if case.operation is row):
+                lines.append(f"| {name} | {case.case or row.summary} | {case.status} |")
+                name = ""
+        lines.append("")
+    lines += ["## WebSocket", "", "| route | what |", "| --- | --- |"]
+    lines += [f"| `{socket.path}` | {socket.summary} |" for socket in SOCKETS]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page())
+
+
+if __name__ == "__main__":
+    main()
