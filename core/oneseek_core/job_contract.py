@@ -349,7 +349,7 @@ class TreeRequest(ApiModel):
 
     models_root: str = names.MODELS_ROOT
     family: str
-    current: DnaText | None
+    current: DnaText | None = None
     remove: list[DnaText] = Field(default=[], max_length=32, description="Versions that retention deletes.")
     reset: ResetOrder | None = None
 

@@ -112,7 +112,9 @@ def _parser(verb: str | None, module: ModuleType | None) -> argparse.ArgumentPar
     _add_common(parser, first=True)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, (_, summary) in VERBS.items():
-        one = verbs.add_parser(name, help=summary, description=summary, epilog=_EPILOG)
+        more = getattr(module, "ABOUT", "") if name == verb else ""
+        about = f"{summary}. {more}" if more else summary
+        one = verbs.add_parser(name, help=summary, description=about, epilog=_EPILOG)
         _add_common(one, first=False)
         if name == verb and module is not None:
             module.add_arguments(one)

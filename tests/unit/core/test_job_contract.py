@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,3 +66,8 @@ def test_a_request_that_does_not_fit_is_refused(text: str | None, sentence: str)
     with pytest.raises(JobError, match=sentence) as raised:
         parse_request(text, TreeRequest)
     assert raised.value.exit_code == names.ExitCode.BAD_REQUEST
+
+
+def test_a_tree_job_is_told_that_nothing_is_current() -> None:
+    request = TreeRequest(family="F", current=None)
+    assert parse_request(json.dumps(request.to_wire()), TreeRequest) == request

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from oneseek_core.ledger import to_copy
-from oneseek_runtime.plugin.__main__ import main
+from oneseek_runtime.plugin.__main__ import VERBS, main
 from support.ledgers import checkpoint, lines_of
 from support.plugin_objects import TWO, Cluster, condition, ledger, model
 
@@ -159,6 +159,11 @@ def test_the_condition_of_what_serves_is_told_with_its_version(cluster: Cluster)
 
 
 def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    for verb in ("list", "status", "verify", "export", "history", "audit"):
+    for verb in VERBS:
         assert main([verb, "--help"], {}) == 0
         assert "Exit codes: 0 shown, verified, clean" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_help_says_what_a_request_leaves_behind(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rollback", "--help"], {}) == 0
+    assert "What is left goes into quarantine" in " ".join(capsys.readouterr().out.split())

@@ -23,7 +23,12 @@ from oneseek_runtime.plugin.text import number, printable
 from oneseek_runtime.plugin.versions import find, known
 from oneseek_runtime.plugin.views import ModelView
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["ABOUT", "add_arguments", "run"]
+
+ABOUT = (
+    "The question goes through the API server to the model's Service, or to a pod of the version that is named; "
+    "no port has to be open. Needs the right to use services/proxy (pods/proxy), or else pods/exec."
+)
 
 _PATH = "api/oqt/query"
 _CONTAINER = "sidecar"

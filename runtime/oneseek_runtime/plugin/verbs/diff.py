@@ -20,7 +20,12 @@ from oneseek_runtime.plugin.times import age
 from oneseek_runtime.plugin.versions import find
 from oneseek_runtime.plugin.views import ModelView, VersionView
 
-__all__ = ["add_arguments", "render", "run"]
+__all__ = ["ABOUT", "add_arguments", "render", "run"]
+
+ABOUT = (
+    "What is certified is read in a serving pod (pods/exec); without that right the objects alone are compared, "
+    "and a note says so."
+)
 
 _CONTAINER = "sidecar"
 _IN_POD = ("python", "-m", "oneseek_runtime.plugin.inpod.metadata")

@@ -20,7 +20,13 @@ from oneseek_runtime.plugin.lint.judge import judge, objects
 from oneseek_runtime.plugin.lint.yamlread import Document, documents
 from oneseek_runtime.plugin.text import printable
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["ABOUT", "add_arguments", "run"]
+
+ABOUT = (
+    "Reads YAML and JSON as kubectl does (booleans and numbers of YAML 1.1, documents, Lists, folders), judges "
+    "oneseek.io objects by the schema and rules that the API server has, and adds advice. No cluster is asked. "
+    "For an overlay: kubectl kustomize DIR | kubectl oneseek lint -"
+)
 
 _ENDINGS = (".json", ".yaml", ".yml")  # what kubectl takes from a folder
 _STDIN = "-"

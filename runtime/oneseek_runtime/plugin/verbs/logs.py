@@ -14,7 +14,9 @@ from oneseek_runtime.plugin.errors import CannotTellError, KubectlError
 from oneseek_runtime.plugin.text import printable
 from oneseek_runtime.plugin.views import RunView
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["ABOUT", "add_arguments", "run"]
+
+ABOUT = "The steps are prepare, train, evaluate and certify. Training prints its progress as a line of JSON each time."
 
 STEPS = ("prepare", "train", "evaluate", "certify")
 _CONTAINER = "main"

@@ -7,7 +7,12 @@ from argparse import ArgumentParser
 from oneseek_runtime.plugin.answers import Answer, Call
 from oneseek_runtime.plugin.suspending import add_target, suspend
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["ABOUT", "add_arguments", "run"]
+
+ABOUT = (
+    "A model scales to zero and starts nothing; a run's training stops and later goes on from its checkpoint. "
+    "Refused where Flux or Argo CD keeps the field, because they would undo it."
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -9,7 +9,12 @@ from oneseek_runtime.plugin.answers import Answer, Call
 from oneseek_runtime.plugin.asking import add_wait
 from oneseek_runtime.plugin.choosing import DNA_HELP, MODEL_HELP, choose
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["ABOUT", "add_arguments", "run"]
+
+ABOUT = (
+    "The version must be certified, have passed the gate and not be in quarantine. While Git pins a version "
+    "(spec.version) it is refused: change it there. Needs the right to patch the OneSeekModel, nothing else."
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -9,7 +9,12 @@ from oneseek_runtime.plugin.answers import Answer, Call
 from oneseek_runtime.plugin.asking import add_wait
 from oneseek_runtime.plugin.choosing import DNA_HELP, MODEL_HELP, choose
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["ABOUT", "add_arguments", "run"]
+
+ABOUT = (
+    "A version comes into quarantine when somebody went back from it, when it failed, or when its files were "
+    "changed. Releasing what a rollback left ends the rollback: then Git, or the newest version, decides again."
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -10,7 +10,12 @@ from oneseek_runtime.plugin.answers import Answer, Call
 from oneseek_runtime.plugin.asking import Wish, add_wait, ask, refusal
 from oneseek_runtime.plugin.choosing import MODEL_HELP
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["ABOUT", "add_arguments", "run"]
+
+ABOUT = (
+    "Training runs stop, the base model answers, and then every certified version is deleted for ever. The base "
+    "model, the ledger and the version numbers stay. While Git pins a version it is refused."
+)
 
 _VERB = "reset"
 

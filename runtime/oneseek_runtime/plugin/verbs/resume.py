@@ -7,7 +7,9 @@ from argparse import ArgumentParser
 from oneseek_runtime.plugin.answers import Answer, Call
 from oneseek_runtime.plugin.suspending import add_target, suspend
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["ABOUT", "add_arguments", "run"]
+
+ABOUT = "Refused where Flux or Argo CD keeps the field, because they would undo it."
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -9,7 +9,9 @@ from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Call
 from oneseek_runtime.plugin.asking import Wish, add_wait, ask
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["ABOUT", "add_arguments", "run"]
+
+ABOUT = "A run that has ended never runs again unless it is told to here."
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -12,7 +12,13 @@ from oneseek_runtime.plugin.answers import Answer, Call
 from oneseek_runtime.plugin.asking import add_wait
 from oneseek_runtime.plugin.choosing import DNA_HELP, MODEL_HELP, choose
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["ABOUT", "add_arguments", "run"]
+
+ABOUT = (
+    "What is left goes into quarantine and does not come back by itself, whatever Git applies meanwhile; `kubectl "
+    "oneseek release` lets it answer again. No request is dropped. Needs the right to patch the OneSeekModel, "
+    "nothing else."
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
