@@ -63,6 +63,14 @@ class Connection:
         return int(lines[0].split()[1]), headers, data
 
 
+def query_id(data: bytes) -> str:
+    """The id that an answer carries; empty where it is no answer to a question."""
+    try:
+        return str(json.loads(data).get("queryId", ""))
+    except (ValueError, AttributeError):
+        return ""
+
+
 async def main() -> None:
     """Run the load that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -102,6 +110,7 @@ async def main() -> None:
                         "answered": round(time.monotonic() - started, 3),
                         "dna": headers.get("x-oneseek-dna", ""),
                         "last": last and kept,
+                        "queryId": query_id(data),
                     }
                 )
                 if last:
