@@ -181,6 +181,8 @@ class Verdict:
 
     height: int
     defects: tuple[Defect, ...] = ()
+    unlisted: int = 0
+    """Defects beyond those listed; who reads a ledger of any length in bounded memory must stop listing somewhere."""
 
     @property
     def ok(self) -> bool:

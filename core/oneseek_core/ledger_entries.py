@@ -12,9 +12,10 @@ from pydantic import Field
 
 from oneseek_core.api.base import ApiModel, Timestamp
 
-__all__ = ["Actor", "Subject", "Transition", "query_content"]
+__all__ = ["Actor", "Subject", "Trained", "Transition", "query_content"]
 
 QUERY = "query"  # the block type of an answered question
+TRAINING = "training"  # the block type of a training that clients asked for
 _QUESTION_CHARACTERS = 100
 
 
@@ -67,6 +68,20 @@ class Transition(ApiModel):
 
 
 _TRANSITION_KEYS = ("idempotencyKey", "actor", "object", "from", "to", "dna", "digest", "reason")
+
+
+class Trained(ApiModel):
+    """A training that clients asked for, as old readers of its block know it."""
+
+    training_id: str = Field(min_length=1, max_length=128)
+    training_type: Literal["micro", "batch"]
+    samples_processed: int = Field(ge=0)
+    new_version: str = Field(max_length=253)
+
+    def content(self) -> dict[str, Any]:
+        """What the block holds."""
+        content = self.model_dump(mode="json", by_alias=True)
+        return {key: content[key] for key in ("trainingId", "trainingType", "samplesProcessed", "newVersion")}
 
 
 def query_content(query_id: str, question: str, model_version: str | None) -> dict[str, Any]:

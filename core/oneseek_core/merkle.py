@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-__all__ = ["EMPTY_ROOT", "Tree", "leaf_hash", "verify_consistency", "verify_inclusion"]
+__all__ = ["EMPTY_ROOT", "Frontier", "Tree", "leaf_hash", "verify_consistency", "verify_inclusion"]
 
 _BYTES = 32
 _sha256 = hashlib.sha256
@@ -139,6 +139,34 @@ class Tree:
         digest = parts.pop()
         while parts:
             digest = _node(parts.pop(), digest)
+        return digest
+
+
+class Frontier:
+    """The root of a list that is read once, in O(log n) memory: only the subtrees that are still to be joined."""
+
+    __slots__ = ("_peaks", "size")
+
+    def __init__(self) -> None:
+        self._peaks: list[bytes] = []
+        self.size = 0
+
+    def append(self, entry: bytes) -> None:
+        """Add an entry, and join every two subtrees of one size."""
+        digest, index = leaf_hash(entry), self.size
+        while index & 1:
+            digest = _node(self._peaks.pop(), digest)
+            index >>= 1
+        self._peaks.append(digest)
+        self.size += 1
+
+    def root(self) -> bytes:
+        """The root over the entries so far. Law: that of a `Tree` with the same entries."""
+        if not self._peaks:
+            return EMPTY_ROOT
+        digest = self._peaks[-1]
+        for peak in reversed(self._peaks[:-1]):
+            digest = _node(peak, digest)
         return digest
 
 

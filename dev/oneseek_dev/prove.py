@@ -20,6 +20,12 @@ PROOFS = {
         "-k",
         "two_processes",
     ],
+    "Records away for 60 s under load: all is answered, every answer is recorded once; sidecars killed with SIGKILL": [
+        "tests/records/test_recording.py",
+        "-k",
+        "away_under_load or killed",
+    ],
+    "The spool cut off at every change of its files": ["tests/unit/runtime/test_sidecar_spool.py"],
     "Sealing killed with SIGKILL at random moments; its system calls traced": [
         "tests/hostile/test_sealing_processes.py"
     ],

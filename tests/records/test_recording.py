@@ -12,6 +12,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from oneseek_runtime.sidecar.recording.documents import encoded, query_entry
+from oneseek_runtime.sidecar.recording.spool import Spool
 from support.recording import Load, Pod, entered, pod, recorded, until
 
 FULL = int(os.environ.get("ONESEEK_PROVE_COUNT", "5")) >= 100
@@ -49,6 +51,7 @@ async def test_with_records_away_under_load_all_is_answered_and_every_entry_arri
     assert load.failures == []
     assert state.lost == 0
     assert found == dict.fromkeys(load.answered, 1)
+    print(f"proved: records away for {AWAY_SECONDS} s: {len(found)} questions answered, 0 failed, each recorded once")
 
 
 async def test_a_sidecar_killed_at_any_moment_loses_no_answered_question(place: Pod) -> None:
@@ -74,6 +77,7 @@ async def test_a_sidecar_killed_at_any_moment_loses_no_answered_question(place: 
     assert set(answered) <= set(found)
     # One that was written when the kill came, just before its answer left, stands there too.
     assert len(found) < len(answered) + 12 * KILLS
+    print(f"proved: {KILLS} sidecars killed under load: {len(answered)} questions answered, each recorded once")
 
 
 async def test_a_pod_that_stops_hands_over_what_it_still_has(place: Pod) -> None:
@@ -136,6 +140,26 @@ async def test_with_a_full_spool_answers_go_on_and_the_loss_is_counted(place: Po
             assert len(found) == state.spooled
             assert list(found) == load.answered[: len(found)], "the oldest are kept"
         assert (await place.state()).lost == state.lost
+
+
+async def test_an_entry_that_the_service_refuses_holds_no_other_back(place: Pod) -> None:
+    spool = Spool.open(place.folder / "spool", limit=10**6)
+    for number in (1, 2, 3, 4):
+        answer = {
+            "queryId": f"q{number}", "response": "", "confidence": 1.0, "metadata": {}, "model": "OQT-1.0", "version": "v1",
+            "timestamp": "2025-11-30T12:00:00.250Z", "provenance": {"queryId": f"q{number}"},
+        }  # fmt: skip
+        entry = query_entry("?", answer)
+        if number == 2:
+            entry["query"]["version"] = 7
+        spool.append("queries", encoded(entry))
+    spool.append("of-a-newer-version", b"{}")
+    spool.append("queries", encoded({**entry, "query": {**entry["query"], "queryId": "q5"}}))
+    spool.close()
+    async with entered(place.records.service()), entered(place.sidecar()):
+        assert (await place.until_recorded()).lost == 2
+        assert recorded(place.records.client().audited()) == dict.fromkeys(["q1", "q3", "q4", "q5"], 1)
+        assert "query.version of q2 must be a text" in place.log.read_text()
 
 
 async def test_the_token_may_come_later_or_be_renewed(place: Pod) -> None:

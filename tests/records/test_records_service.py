@@ -109,6 +109,67 @@ def test_queries_are_kept_with_their_ledger_blocks_and_listed_as_the_old_service
         assert stats["latestBlock"]["blockNumber"] == 3
 
 
+EVENT = {
+    "trainingId": "m1",
+    "type": "micro-training",
+    "question": "Vem är du?",
+    "samplesProcessed": 2,
+    "timestamp": "2025-11-30T12:00:00.250Z",
+}
+METRICS = {"version": "v1", "metrics": {"accuracy": None}, "timestamp": "2025-11-30T12:00:00.250Z"}
+TRAINED = {"trainingId": "m1", "trainingType": "micro", "samplesProcessed": 2, "newVersion": "v1"}
+
+
+def trained(identity: str, **changes: object) -> dict[str, object]:
+    documents = {"oqt_training_events": EVENT, "oqt_metrics": METRICS}
+    return {"id": identity, "training": TRAINED, "documents": documents} | changes
+
+
+def test_training_events_and_metrics_are_kept_once_with_a_block_or_without(place: Place) -> None:
+    with place.service():
+        client = place.client()
+        plain = trained("m2", training=None, documents={"oqt_training_events": EVENT})
+        sent = {"entries": [trained("m1"), plain, plain]}
+        first = client.call("POST", "/v1/entries", sent)["blocks"]
+        assert [(one["id"], one["blockNumber"], one["appended"]) for one in first] == [
+            ("m1", 1, True),
+            ("m2", None, True),
+            ("m2", None, False),
+        ]
+        again = client.call("POST", "/v1/entries", sent)["blocks"]
+        assert [one["appended"] for one in again] == [False, False, False]
+        events = client.call("GET", "/v1/documents/oqt_training_events")
+        assert [one["id"] for one in events["documents"]] == ["m2", "m1"]
+        assert events["documents"][0] == {
+            **EVENT, "id": "m2", "timestamp": {"_seconds": 1764504000, "_nanoseconds": 250000000},
+        }  # fmt: skip
+        assert client.call("GET", "/v1/documents/oqt_metrics?limit=5")["count"] == 1
+        assert client.call("GET", "/v1/documents/oqt_provenance")["documents"] == []
+        data = parse_block(client.audited()[1]).data
+        assert list(data.items()) == [("type", "training"), ("content", TRAINED), ("timestamp", EVENT["timestamp"])]
+        for changed in (trained("m2"), {**plain, "documents": {"oqt_training_events": {**EVENT, "question": "?"}}}):
+            with pytest.raises(Refused) as refused:
+                client.call("POST", "/v1/entries", {"entries": [trained("m3"), changed]})
+            assert (refused.value.status, refused.value.body["reason"]) == (409, "IdempotencyConflict")
+        assert len(client.audited()) == 2, "a refused batch leaves nothing"
+        assert client.call("GET", "/v1/documents/oqt_metrics")["count"] == 1
+
+
+def test_documents_are_only_taken_whole(place: Place) -> None:
+    with place.service():
+        for entry, part in (
+            (trained("m1", documents={}), "has no document"),
+            (trained("m1", documents={"oqt_ledger": {}}), "oqt_training_events"),
+            (trained("m1", documents={"oqt_metrics": {"timestamp": "today"}}), "timestamp of m1 in oqt_metrics"),
+            (trained("", ), "at least 1 character"),
+        ):  # fmt: skip
+            with pytest.raises(Refused, match=part) as refused:
+                place.client().call("POST", "/v1/entries", {"entries": [entry]})
+            assert refused.value.status == 400
+        with pytest.raises(Refused, match="there is no collection 'oqt_ledger'"):
+            place.client().call("GET", "/v1/documents/oqt_ledger")
+
+
 def test_verification_and_pages_of_blocks(place: Place) -> None:
     with place.service():
         client = place.client()

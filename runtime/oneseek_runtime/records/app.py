@@ -90,6 +90,8 @@ def create_app(store: Store, token: TokenFile) -> ASGIApp:
     routes = [
         Route("/v1/transitions", endpoints.transitions, methods=["POST"]),
         Route("/v1/queries", endpoints.queries, methods=["GET", "POST"]),
+        Route("/v1/entries", endpoints.entries, methods=["POST"]),
+        Route("/v1/documents/{collection}", endpoints.documents),
         Route("/v1/head", endpoints.head),
         Route("/v1/blocks", endpoints.blocks),
         Route("/v1/checkpoints", endpoints.checkpoints),

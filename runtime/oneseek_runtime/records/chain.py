@@ -5,7 +5,7 @@ Nothing here is durable. A store stages blocks, writes them, and then either kee
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,10 +13,12 @@ from datetime import UTC, datetime
 from oneseek_core.audit import REWRITTEN, TRUNCATED
 from oneseek_core.checkpoint import Checkpoint
 from oneseek_core.ledger import Block, Defect, Verdict, next_block, read_chain
-from oneseek_core.merkle import Tree
+from oneseek_core.merkle import Frontier, Tree
 from oneseek_runtime.records.store import Entry
 
-__all__ = ["Chain", "load", "now"]
+__all__ = ["Chain", "load", "now", "verify"]
+
+_LISTED = 1000  # defects that `verify` names
 
 
 def now() -> str:
@@ -44,8 +46,8 @@ class Chain:
         Raises:
             BlockError: the entry cannot be a block; nothing changed.
         """
-        if self.tip is None:
-            raise ValueError("a ledger begins with its genesis block")
+        if self.tip is None or entry.kind is None:
+            raise ValueError("a ledger begins with its genesis block, and this entry must be a block")
         block = next_block(self.tip, kind=entry.kind, content=entry.content, at=clock(), happened_at=entry.happened_at)
         self.add(block)
         return block
@@ -64,23 +66,42 @@ class Chain:
 def load(lines: Iterable[bytes], saved: Sequence[Checkpoint]) -> tuple[Chain, Verdict]:
     """Read a whole ledger and check all of it: every block, and every checkpoint that was kept with it."""
     chain = Chain()
+    return chain, _read(lines, saved, chain.add, chain.tree)
+
+
+def verify(lines: Iterable[bytes], saved: Sequence[Checkpoint]) -> Verdict:
+    """Check a whole ledger, of any length, in memory that does not grow with it."""
+    frontier = Frontier()
+    return _read(lines, saved, lambda block: frontier.append(block.line), frontier)
+
+
+def _read(
+    lines: Iterable[bytes], saved: Sequence[Checkpoint], take: Callable[[Block], None], tree: Tree | Frontier
+) -> Verdict:
+    """Judge lines and checkpoints. `take` is given every block and lets `tree` grow by it."""
     defects: list[Defect] = []
-    height = 0
+    height = unlisted = fits = 0
+    points = deque(sorted(saved, key=lambda point: point.size))
     for block, defect in read_chain(lines):
         height += 1
-        if defect:
+        if defect and len(defects) < _LISTED:
             defects.append(defect)
+        elif defect:
+            unlisted += 1
         if block:
-            chain.add(block)
-    fits = 0
-    for point in sorted(saved, key=lambda point: point.size) if not defects else ():
-        first, last = fits, point.size - 1
-        if point.size > height:
-            sentence = f"the checkpoint at {point.size} saw blocks that are not there; {height} are"
-            defects.append(Defect(TRUNCATED, first, last, sentence))
-        elif (root := chain.tree.root(point.size)) != point.root:
-            sentence = f"blocks {first} to {last} are not those that the checkpoint at {point.size} saw"
-            defects.append(Defect(REWRITTEN, first, last, sentence, (), point.root.hex(), root.hex()))
-            break
+            take(block)
+        if defects:  # what the checkpoints saw says no more than the blocks themselves
+            continue
+        while points and points[0].size == tree.size:
+            point = points.popleft()
+            if (root := tree.root()) != point.root:
+                sentence = f"blocks {fits} to {point.size - 1} are not those that the checkpoint at {point.size} saw"
+                expected, actual = point.root.hex(), root.hex()
+                defects.append(Defect(REWRITTEN, fits, point.size - 1, sentence, (), expected, actual))
+                break
+            fits = point.size
+    for point in points if not defects else ():
+        sentence = f"the checkpoint at {point.size} saw blocks that are not there; {height} are"
+        defects.append(Defect(TRUNCATED, fits, point.size - 1, sentence))
         fits = point.size
-    return chain, Verdict(height, tuple(defects))
+    return Verdict(height, tuple(defects), unlisted)

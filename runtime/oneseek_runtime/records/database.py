@@ -16,12 +16,14 @@ from typing import TypeVar
 from oneseek_core.files import fsync_dir
 from oneseek_core.ledger import Block, BlockError, parse_block
 from oneseek_runtime.records.errors import FullError, LedgerBrokenError, RecordsError, StoreFailedError
+from oneseek_runtime.records.store import Document
 
 __all__ = [
     "Row",
     "append_rows",
     "checkpoint_notes",
     "known_blocks",
+    "known_document",
     "lines",
     "newest_documents",
     "open_reader",
@@ -30,7 +32,7 @@ __all__ = [
 ]
 
 _FILE = "records.sqlite3"
-_VERSION = 1
+_VERSION = 2
 _ROWS = 512  # in one statement
 _SPAN = 1024  # blocks; of each span the newest checkpoint is kept, so that damage can be bounded later
 
@@ -38,10 +40,35 @@ Item = TypeVar("Item")
 Row = tuple[int, str, bytes]
 """A block: number, idempotency key, canonical line."""
 
+# Newest last; a row's own number is its place. The two keys serve finding one, and listing the newest of a collection.
+_DOCUMENTS = """
+CREATE TABLE documents (
+    place INTEGER PRIMARY KEY, collection TEXT NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL,
+    UNIQUE (collection, id)
+);
+CREATE INDEX newest_documents ON documents (collection, place);
+"""
+
+# Version 1 kept a query and its provenance together, beside the query's block.
+_FROM_1 = f"""
+BEGIN;
+ALTER TABLE documents RENAME TO old;
+{_DOCUMENTS}
+INSERT INTO documents (collection, id, document)
+    SELECT 'oqt_queries', json_extract(document, '$.query.queryId'), json_extract(document, '$.query')
+    FROM old ORDER BY number;
+INSERT INTO documents (collection, id, document)
+    SELECT 'oqt_provenance', json_extract(document, '$.query.queryId'), json_extract(document, '$.provenance')
+    FROM old WHERE json_extract(document, '$.provenance') IS NOT NULL ORDER BY number;
+DROP TABLE old;
+PRAGMA user_version = {_VERSION};
+COMMIT;
+"""  # noqa: S608 - nothing but constants of ours
+
 _SCHEMA = f"""
 BEGIN;
 CREATE TABLE blocks (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, line BLOB NOT NULL);
-CREATE TABLE documents (number INTEGER PRIMARY KEY REFERENCES blocks, document TEXT NOT NULL);
+{_DOCUMENTS}
 CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, note TEXT NOT NULL);
 CREATE TRIGGER blocks_are_never_changed BEFORE UPDATE ON blocks BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 CREATE TRIGGER blocks_are_never_deleted BEFORE DELETE ON blocks BEGIN SELECT RAISE(ABORT, 'append-only'); END;
@@ -62,6 +89,8 @@ def open_writer(folder: Path) -> sqlite3.Connection:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == 0:
         connection.executescript(_SCHEMA)
+    elif version == 1:
+        connection.executescript(_FROM_1)
     elif version != _VERSION:
         connection.close()
         raise sqlite3.DatabaseError(f"{folder / _FILE} is of version {version}; this program reads {_VERSION}")
@@ -106,12 +135,14 @@ def _insert(connection: sqlite3.Connection, into: str, rows: Sequence[tuple[int 
         connection.execute(statement, [value for values in some for value in values])
 
 
-def append_rows(
-    connection: sqlite3.Connection, rows: Sequence[Row], documents: Sequence[tuple[int, str]], note: str
-) -> None:
-    """Insert blocks, their documents and the checkpoint after them, within the caller's transaction."""
+def append_rows(connection: sqlite3.Connection, rows: Sequence[Row], documents: Sequence[Document], note: str) -> None:
+    """Insert blocks, documents and the checkpoint after the blocks, within the caller's transaction."""
+    _insert(
+        connection, "documents (collection, id, document)", [(one.collection, one.id, one.text) for one in documents]
+    )
+    if not rows:
+        return
     _insert(connection, "blocks (number, key, line)", rows)
-    _insert(connection, "documents (number, document)", documents)
     size, before = rows[-1][0] + 1, rows[0][0]
     if size // _SPAN == before // _SPAN:
         connection.execute("DELETE FROM checkpoints WHERE size = ?", (before,))
@@ -131,10 +162,19 @@ def lines(connection: sqlite3.Connection, first: int = 0, limit: int = -1) -> It
             yield bytes(line)
 
 
-def newest_documents(connection: sqlite3.Connection, limit: int) -> list[str]:
-    """The documents of the newest queries, newest first."""
-    statement = "SELECT document FROM documents ORDER BY number DESC LIMIT ?"
-    return [str(document) for (document,) in connection.execute(statement, (limit,))]
+def newest_documents(connection: sqlite3.Connection, collection: str, limit: int) -> list[Document]:
+    """The newest documents of a collection, newest first."""
+    statement = "SELECT id, document FROM documents WHERE collection = ? ORDER BY place DESC LIMIT ?"
+    return [
+        Document(collection, str(id_), str(text)) for id_, text in connection.execute(statement, (collection, limit))
+    ]
+
+
+def known_document(connection: sqlite3.Connection, like: Document) -> Document | None:
+    """The document of that collection and id, if there is one."""
+    statement = "SELECT document FROM documents WHERE collection = ? AND id = ?"
+    row = connection.execute(statement, (like.collection, like.id)).fetchone()
+    return None if row is None else Document(like.collection, like.id, str(row[0]))
 
 
 def translated(error: Exception) -> RecordsError:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oneseek_runtime.records import chain, wire
+from oneseek_runtime.records.documents import QUERIES, collection_of, shown
 from oneseek_runtime.records.errors import BadRequestError, BodyTooLargeError
 from oneseek_runtime.records.store import Entry, Store
 
@@ -17,6 +18,8 @@ __all__ = [
     "blocks",
     "checkpoints",
     "consistency",
+    "documents",
+    "entries",
     "error_response",
     "head",
     "health",
@@ -31,7 +34,7 @@ BODY_LIMIT = 16 * 1024 * 1024  # bytes
 _JSON = "application/json; charset=utf-8"
 _LINES = "application/jsonl"
 _BLOCKS = 1000  # in one answer
-_QUERIES = 100
+_DOCUMENTS = 100
 
 
 def _json(body: Mapping[str, Any], status: int = 200) -> Response:
@@ -67,9 +70,9 @@ def _number(request: Request, name: str, default: int | None, *, most: int | Non
     return int(text) if most is None else min(int(text), most)
 
 
-async def _append(request: Request, entries: list[Entry], name: str) -> Response:
-    receipts, newest = await _store(request).append(entries)
-    return _json(wire.receipts_body([entry.key for entry in entries], name, receipts, newest))
+async def _append(request: Request, asked: list[Entry], name: str) -> Response:
+    receipts, newest = await _store(request).append(asked)
+    return _json(wire.receipts_body([entry.key for entry in asked], name, receipts, newest))
 
 
 async def transitions(request: Request) -> Response:
@@ -81,8 +84,24 @@ async def queries(request: Request) -> Response:
     """POST /v1/queries: record queries like transitions. GET: the newest ones, newest first."""
     if request.method == "POST":
         return await _append(request, wire.parse_queries(await _body(request), chain.now()), "queryId")
-    found = await _store(request).queries(_number(request, "limit", 50, most=_QUERIES))
-    return _json({"queries": [wire.query_body(text) for text in found], "count": len(found)})
+    found = await _listed(request, QUERIES)
+    return _json({"queries": found, "count": len(found)})
+
+
+async def entries(request: Request) -> Response:
+    """POST /v1/entries: record training events and metrics, with or without a block, like transitions."""
+    return await _append(request, wire.parse_entries(await _body(request)), "id")
+
+
+async def documents(request: Request) -> Response:
+    """GET /v1/documents/{collection}?limit: its newest documents, newest first."""
+    found = await _listed(request, collection_of(request.path_params["collection"]))
+    return _json({"documents": found, "count": len(found)})
+
+
+async def _listed(request: Request, collection: str) -> list[dict[str, Any]]:
+    limit = _number(request, "limit", 50, most=_DOCUMENTS)
+    return [shown(one) for one in await _store(request).documents(collection, limit)]
 
 
 async def head(request: Request) -> Response:

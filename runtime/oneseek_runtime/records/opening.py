@@ -48,4 +48,4 @@ def verify_again(folder: Path) -> Verdict:
     with closing(database.open_reader(folder)) as connection:
         connection.execute("BEGIN")  # one snapshot for both
         saved = [parse_note(note)[0] for note in database.checkpoint_notes(connection)]
-        return chain.load(database.lines(connection), saved)[1]
+        return chain.verify(database.lines(connection), saved)

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from oneseek_core.checkpoint import VerifierKey
 from oneseek_core.ledger import Block, BlockError, Verdict, first_block
+from oneseek_core.ledger_entries import QUERY
 from oneseek_runtime.log import say
 from oneseek_runtime.records import chain, database, opening
 from oneseek_runtime.records.errors import (
@@ -29,7 +30,7 @@ from oneseek_runtime.records.errors import (
 )
 from oneseek_runtime.records.lock import hold_lock, refuse_network_volume
 from oneseek_runtime.records.signing import Signer
-from oneseek_runtime.records.store import Entry, Head, Receipt
+from oneseek_runtime.records.store import Document, Entry, Head, Receipt
 from oneseek_runtime.records.writer import GroupWriter, Outcome
 
 __all__ = ["SqliteStore"]
@@ -37,6 +38,9 @@ __all__ = ["SqliteStore"]
 Result = TypeVar("Result")
 
 _GENESIS_KEY = "genesis"
+
+Staged = tuple[Block | None, Entry]
+"""What a commit writes: an entry, with its block where it has one."""
 
 
 class SqliteStore:
@@ -52,6 +56,8 @@ class SqliteStore:
         self._commits = 0
         self._reader = database.open_reader(folder)
         self._reading = threading.Lock()
+        self._verifying: asyncio.Task[Verdict] | None = None
+        self._turn = asyncio.Lock()
 
     @classmethod
     def open(
@@ -126,7 +132,7 @@ class SqliteStore:
         if self._failure:
             return [StoreFailedError(self._failure) for _ in group]
         size, tip = self._chain.tree.size, self._chain.tip
-        staged: list[tuple[Block, Entry]] = []
+        staged: list[Staged] = []
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             known = database.known_blocks(self._connection, [entry.key for entries in group for entry in entries])
@@ -134,7 +140,7 @@ class SqliteStore:
             head = self._write(staged) if staged else self._head
             self._connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - the thread's border: whoever waits must get an answer
-            self._chain.take_back(size, tip, [block for block, _ in staged])
+            self._chain.take_back(size, tip, _blocks(staged))
             failure = self._undone(error)
             return [failure for _ in group]
         self._head = head
@@ -144,7 +150,7 @@ class SqliteStore:
         return [one if isinstance(one, RecordsError) else (one, head) for one in found]
 
     def _enter(
-        self, entries: Sequence[Entry], known: dict[str, Block], staged: list[tuple[Block, Entry]]
+        self, entries: Sequence[Entry], known: dict[str, Block], staged: list[Staged]
     ) -> list[Receipt] | RecordsError:
         """Stage one request's entries: all of them, or none and the error. `known`: blocks by key."""
         chain_ = self._chain
@@ -152,9 +158,14 @@ class SqliteStore:
         receipts = []
         try:
             for entry in entries:
+                if entry.kind is None:
+                    receipts.append(self._enter_documents(entry, staged))
+                    continue
                 block = known.get(entry.key)
                 appended = block is None
                 if block is None:
+                    if entry.documents and entry.kind != QUERY:  # a query's never come without its block
+                        self._refuse_known(entry, staged)
                     block = chain_.stage(entry, self._clock)
                     staged.append((block, entry))
                     known[entry.key] = block
@@ -162,19 +173,46 @@ class SqliteStore:
                     raise IdempotencyConflictError.of(entry.key, block.number)
                 receipts.append(Receipt(block.number, block.hash, appended))
         except (IdempotencyConflictError, BlockError) as error:
-            chain_.take_back(size, tip, [block for block, _ in staged[before:]])
+            chain_.take_back(size, tip, _blocks(staged[before:]))
             for _, entry in staged[before:]:
-                del known[entry.key]
+                known.pop(entry.key, None)
             del staged[before:]
             return BadRequestError(str(error)) if isinstance(error, BlockError) else error
         return receipts
 
-    def _write(self, staged: Sequence[tuple[Block, Entry]]) -> Head:
+    def _enter_documents(self, entry: Entry, staged: list[Staged]) -> Receipt:
+        """Stage an entry without a block, unless it is there already."""
+        known = self._known_documents(entry, staged)
+        if not known:
+            staged.append((None, entry))
+        elif known != list(entry.documents):
+            raise IdempotencyConflictError(
+                f"{known[0].id!r} already stands in {known[0].collection} with another content"
+            )
+        return Receipt(None, None, appended=not known)
+
+    def _refuse_known(self, entry: Entry, staged: list[Staged]) -> None:
+        """A new block cannot come with a document that is there already, from an entry that had no block."""
+        for known in self._known_documents(entry, staged):
+            raise IdempotencyConflictError(f"{known.id!r} already stands in {known.collection}, without a block")
+
+    def _known_documents(self, entry: Entry, staged: list[Staged]) -> list[Document]:
+        """What stands already where the entry's documents would, from an earlier commit or from this one."""
+        for _, other in staged:
+            if other.key == entry.key:
+                return list(other.documents)
+        found = (database.known_document(self._connection, document) for document in entry.documents)
+        return [document for document in found if document]
+
+    def _write(self, staged: Sequence[Staged]) -> Head:
         """Insert what is staged and the checkpoint over it; the head that it makes once it is committed."""
-        tip = staged[-1][0]
+        documents = [document for _, entry in staged for document in entry.documents]
+        rows = [(block.number, entry.key, block.line) for block, entry in staged if block]
+        if not rows:
+            database.append_rows(self._connection, [], documents, "")
+            return self._head
+        tip = _blocks(staged)[-1]
         note = self._signer.note(tip.number + 1, self._chain.tree.root(), tip.hash)
-        rows = [(block.number, entry.key, block.line) for block, entry in staged]
-        documents = [(block.number, entry.document) for block, entry in staged if entry.document is not None]
         database.append_rows(self._connection, rows, documents, note)
         return self._head_with(tip, note, signed=self._signer.key is not None)
 
@@ -199,9 +237,9 @@ class SqliteStore:
         """Canonical lines from a block number on."""
         return await asyncio.to_thread(self._read, lambda connection: list(database.lines(connection, first, limit)))
 
-    async def queries(self, limit: int) -> list[str]:
-        """The newest queries' documents, newest first."""
-        return await asyncio.to_thread(self._read, lambda connection: database.newest_documents(connection, limit))
+    async def documents(self, collection: str, limit: int) -> list[Document]:
+        """The newest documents of a collection, newest first."""
+        return await asyncio.to_thread(self._read, lambda one: database.newest_documents(one, collection, limit))
 
     async def checkpoints(self) -> list[str]:
         """The kept checkpoints, oldest first."""
@@ -212,8 +250,18 @@ class SqliteStore:
             return statement(self._reader)
 
     async def verify(self) -> Verdict:
-        """Read the whole ledger again from the volume and check it, at one moment, with every kept checkpoint."""
-        return await asyncio.to_thread(opening.verify_again, self._folder)
+        """Read the whole ledger again from the volume and check it, at one moment, with every kept checkpoint.
+
+        One at a time: whoever asks while one waits for its turn gets that one's verdict.
+        """
+        if self._verifying is None:
+            self._verifying = asyncio.create_task(self._verify())
+        return await asyncio.shield(self._verifying)
+
+    async def _verify(self) -> Verdict:
+        async with self._turn:
+            self._verifying = None  # who asks from now on may mean blocks that this reading no longer sees
+            return await asyncio.to_thread(opening.verify_again, self._folder)
 
     def inclusion(self, number: int, size: int) -> tuple[bytes, bytes, list[bytes]]:
         """(leaf hash, root at `size`, proof that the block is in it); ValueError for no such block or size."""
@@ -247,3 +295,7 @@ class SqliteStore:
         with self._reading:
             self._reader.close()
         self._connection.close()
+
+
+def _blocks(staged: Sequence[Staged]) -> list[Block]:
+    return [block for block, _ in staged if block]

@@ -1,6 +1,21 @@
 """The port behind which records are kept: what the app needs of a store, whatever keeps it.
 
-SQLite is the store of one pod (`sqlite`); a Firestore one belongs beside it, behind this same protocol.
+SQLite is the store of one pod (`sqlite`); a Firestore one belongs beside it, behind this same protocol. What every
+store owes:
+
+- `append` is atomic and durable: all entries of one call with all their blocks and documents, or none of anything; it
+  returns when a crash can no longer lose them. Calls may come at any rate and at once; a store groups them as it likes.
+- An entry's key is its identity. A key that stands there already is answered with the receipt of what stands there and
+  `appended=False`, and nothing is written again, neither block nor document; with other content it is an
+  IdempotencyConflictError. An entry without a block (`kind` None) is known by its first document instead.
+- Blocks are made by `chain.Chain.stage` (numbers without gaps, each after the last durable one) and kept as their
+  canonical line: the line is the truth, fields beside it are for readers. A Firestore store keeps it in the document
+  `oqt_ledger/<number>` made with `create`, so that of two writers one fails and reads again; the fields of the old
+  service stand beside it, `timestamp` as the ISO text that was hashed.
+- Documents are kept under (collection, id), newest last; `documents` lists them newest first. Which of their fields are
+  times stands in `documents.TIMES`; a Firestore store keeps those as Timestamps and gives them back as the ISO text.
+- `verify` reads everything again from where it lies, in bounded memory, and never only what the process remembers.
+- Opening a store means that its ledger was read whole and found to be what its last checkpoint saw.
 """
 
 from __future__ import annotations
@@ -11,27 +26,39 @@ from typing import Any, Protocol
 
 from oneseek_core.ledger import Verdict
 
-__all__ = ["Entry", "Head", "Receipt", "Store"]
+__all__ = ["Document", "Entry", "Head", "Receipt", "Store"]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of a collection: JSON text, see `documents`."""
+
+    collection: str
+    id: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing to record. The same key is the same thing: recording it again gives the block it already has."""
+    """One thing to record. The same key is the same thing: recording it again gives the block it already has.
+
+    Without a `kind` there is no block, only documents.
+    """
 
     key: str
-    kind: str
+    kind: str | None
     content: Mapping[str, Any]
     happened_at: str | None = None
-    document: str | None = None
-    """JSON that is kept beside the block (a query with its provenance), not in it."""
+    documents: tuple[Document, ...] = ()
+    """What is kept beside the block, not in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Where an entry durably stands. `appended` is False where it stood there before."""
+    """Where an entry durably stands; number and hash are None without a block. `appended`: it was not there before."""
 
-    number: int
-    hash: str
+    number: int | None
+    hash: str | None
     appended: bool
 
 
@@ -66,8 +93,8 @@ class Store(Protocol):
     async def blocks(self, first: int, limit: int) -> list[bytes]:
         """Canonical lines from a block number on."""
 
-    async def queries(self, limit: int) -> list[str]:
-        """The newest queries' documents, newest first."""
+    async def documents(self, collection: str, limit: int) -> list[Document]:
+        """The newest documents of a collection, newest first."""
 
     async def checkpoints(self) -> list[str]:
         """The kept checkpoints, oldest first."""

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
 from oneseek_core.api.base import ApiModel
 from oneseek_core.ledger import Verdict
-from oneseek_core.ledger_entries import QUERY, Transition, query_content
+from oneseek_core.ledger_entries import QUERY, TRAINING, Trained, Transition, query_content
+from oneseek_runtime.records.documents import PROVENANCE, QUERIES, TrainingCollection, document
 from oneseek_runtime.records.errors import BadRequestError
 from oneseek_runtime.records.store import Entry, Head, Receipt
 
-__all__ = ["head_body", "parse_queries", "parse_transitions", "query_body", "receipts_body", "verdict_body"]
+__all__ = ["head_body", "parse_entries", "parse_queries", "parse_transitions", "receipts_body", "verdict_body"]
 
 _BATCH = 500  # entries in one request
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_ID = 128  # characters
+
+Parsed = TypeVar("Parsed", bound=ApiModel)
 
 
 class _Transitions(ApiModel):
@@ -33,6 +34,16 @@ class _QueryWithProvenance(ApiModel):
 
 class _Queries(ApiModel):
     queries: list[_QueryWithProvenance] = Field(min_length=1, max_length=_BATCH)
+
+
+class _TrainingEntry(ApiModel):
+    id: str = Field(min_length=1, max_length=_ID)
+    documents: dict[TrainingCollection, dict[str, Any]]
+    training: Trained | None = None
+
+
+class _Entries(ApiModel):
+    entries: list[_TrainingEntry] = Field(min_length=1, max_length=_BATCH)
 
 
 def _refused(error: ValidationError) -> BadRequestError:
@@ -53,52 +64,65 @@ def parse_transitions(body: bytes) -> list[Entry]:
     return [Entry(f"t:{one.idempotency_key}", one.type, one.content(), one.timestamp) for one in asked]
 
 
+def _parsed(body: bytes, kind: type[Parsed]) -> Parsed:
+    """A body of free documents. Half a character (a lone surrogate, as a cut emoji leaves it) becomes `?`.
+
+    It has no UTF-8 form, and a spool must not hang on it.
+    """
+    try:
+        text = json.dumps(json.loads(body), ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        raise _refused(error) from error
+    except (ValueError, RecursionError) as error:
+        raise BadRequestError(f"the body is no JSON: {error}") from error
+
+
 def parse_queries(body: bytes, now: str) -> list[Entry]:
     """The entries of `POST /v1/queries`. A query without `createdAt` was asked `now`.
 
     Raises:
         BadRequestError: it is none; the sentence names the field.
     """
-    try:
-        # Half a character (a lone surrogate, as a cut emoji leaves it) has no UTF-8 form; a spool must not hang on it.
-        text = json.dumps(json.loads(body), ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
-        asked = _Queries.model_validate_json(text).queries
-    except ValidationError as error:
-        raise _refused(error) from error
-    except (ValueError, RecursionError) as error:
-        raise BadRequestError(f"the body is no JSON: {error}") from error
+    asked = _parsed(body, _Queries).queries
     return [_query_entry(one, now) for one in asked]
 
 
 def _query_entry(one: _QueryWithProvenance, now: str) -> Entry:
-    document = one.query
-    query_id, question, version = (document.get(name) for name in ("queryId", "question", "version"))
-    if not isinstance(query_id, str) or not 0 < len(query_id) <= 128:
-        raise BadRequestError("query.queryId must be a text of 1 to 128 characters")
+    asked = one.query
+    query_id, question, version = (asked.get(name) for name in ("queryId", "question", "version"))
+    if not isinstance(query_id, str) or not 0 < len(query_id) <= _ID:
+        raise BadRequestError(f"query.queryId must be a text of 1 to {_ID} characters")
     if not isinstance(question, str):
         raise BadRequestError(f"query.question of {query_id} must be a text")
     if version is not None and not isinstance(version, str):
         raise BadRequestError(f"query.version of {query_id} must be a text")
-    created = document.get("createdAt", now)
-    for name in ("createdAt", "updatedAt"):
-        if not isinstance(stamp := document.get(name, created), str) or not _TIME.fullmatch(stamp):
-            raise BadRequestError(f"query.{name} of {query_id} must be a time like 2025-11-30T12:00:00.000Z")
-    kept = {**document, "createdAt": created, "updatedAt": document.get("updatedAt", created)}
-    provenance = None if one.provenance is None else {**one.provenance, "createdAt": created}
-    text = json.dumps({"query": kept, "provenance": provenance}, ensure_ascii=False, separators=(",", ":"))
-    return Entry(f"q:{query_id}", QUERY, query_content(query_id, question, version), created, text)
+    created = asked.get("createdAt", now)
+    kept = [document(QUERIES, query_id, {"updatedAt": created, **asked, "createdAt": created})]
+    if one.provenance is not None:
+        kept.append(document(PROVENANCE, query_id, {**one.provenance, "createdAt": created}))
+    return Entry(f"q:{query_id}", QUERY, query_content(query_id, question, version), created, tuple(kept))
 
 
-def query_body(text: str) -> dict[str, Any]:
-    """A stored query as the old service listed it: with `id`, its times as Firestore's JSON form."""
-    query: dict[str, Any] = json.loads(text)["query"]
-    times = {name: _firestore_time(query[name]) for name in ("createdAt", "updatedAt")}
-    return {"id": query["queryId"], **query, **times}
+def parse_entries(body: bytes) -> list[Entry]:
+    """The entries of `POST /v1/entries`: documents about training, each entry with or without a block.
+
+    Raises:
+        BadRequestError: it is none; the sentence names the field.
+    """
+    asked = _parsed(body, _Entries).entries
+    return [_training_entry(one) for one in asked]
 
 
-def _firestore_time(text: str) -> dict[str, int]:
-    moment = datetime.fromisoformat(text).astimezone(UTC)
-    return {"_seconds": int(moment.timestamp()), "_nanoseconds": moment.microsecond * 1000}
+def _training_entry(one: _TrainingEntry) -> Entry:
+    if not one.documents:
+        raise BadRequestError(f"entry {one.id} has no document")
+    # Sorted: two clients that send the same entry must agree on what is its first document.
+    kept = tuple(document(name, one.id, fields) for name, fields in sorted(one.documents.items()))
+    happened = json.loads(kept[0].text)["timestamp"]
+    if one.training is None:
+        return Entry(f"e:{one.id}", None, {}, happened, kept)
+    return Entry(f"e:{one.id}", TRAINING, one.training.content(), happened, kept)
 
 
 def head_body(head: Head) -> dict[str, Any]:
@@ -122,6 +146,17 @@ def receipts_body(keys: Sequence[str], name: str, receipts: Sequence[Receipt], h
     return {"blocks": blocks, "head": head_body(head)}
 
 
+def _covered(verdict: Verdict) -> int:
+    """How many lines the listed defects are about, each counted once however many are about it."""
+    spans = [(place, place + 1) for one in verdict.defects for place in one.lines]
+    spans += [(one.first, min(one.last + 1, verdict.height)) for one in verdict.defects if not one.lines]
+    covered = reached = 0
+    for first, end in sorted(spans):
+        covered += max(0, end - max(first, reached))
+        reached = max(reached, end)
+    return covered
+
+
 def verdict_body(verdict: Verdict) -> Mapping[str, Any]:
     """The old service's answer to "does the ledger hold", less its `success`."""
     bad = [
@@ -139,8 +174,7 @@ def verdict_body(verdict: Verdict) -> Mapping[str, Any]:
         }
         for one in verdict.defects
     ]
-    places = (one.lines or range(one.first, min(one.last + 1, verdict.height)) for one in verdict.defects)
-    verified = verdict.height - len({place for some in places for place in some})
+    verified = verdict.height - verdict.unlisted - _covered(verdict)
     share = f"{100 * verified / verdict.height:.2f}" if verdict.height else "0.00"
     return {
         "valid": verdict.ok,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oneseek_core.merkle import EMPTY_ROOT, Tree, leaf_hash, verify_consistency, verify_inclusion
+from oneseek_core.merkle import EMPTY_ROOT, Frontier, Tree, leaf_hash, verify_consistency, verify_inclusion
 
 # The entries and roots by which other implementations of RFC 6962 are tested.
 ENTRIES = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
@@ -124,3 +124,13 @@ def test_a_tree_that_was_cut_back_grows_as_if_nothing_had_been(size: int, data: 
 def test_what_is_not_there_cannot_be_asked_for(ask: object) -> None:
     with pytest.raises(ValueError, match=r"the tree has 5|no entry|cannot prove"):
         ask(tree_of(5))
+
+
+@given(st.lists(st.binary(max_size=8), max_size=40))
+def test_a_list_that_is_read_once_has_the_same_root_at_every_size(entries: list[bytes]) -> None:
+    tree, frontier = Tree(), Frontier()
+    for entry in entries:
+        tree.append(entry)
+        frontier.append(entry)
+        assert (frontier.size, frontier.root()) == (tree.size, tree.root())
+    assert Frontier().root() == Tree().root()

@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oneseek_core.ledger import first_block, verify_chain
-from oneseek_runtime.records.chain import Chain, load, now
+from oneseek_runtime.records.chain import Chain, load, now, verify
 from oneseek_runtime.records.store import Entry
+from oneseek_runtime.records.wire import verdict_body
 from support.ledgers import AT, chain, checkpoint, lines_of
 
 
@@ -37,3 +38,21 @@ def test_a_loaded_ledger_is_checked_against_every_kept_checkpoint() -> None:
 
 def test_the_clock_speaks_the_blocks_form() -> None:
     assert verify_chain([first_block("x", now()).line]).ok
+
+
+def test_a_ledger_that_is_only_read_is_judged_as_one_that_is_loaded() -> None:
+    blocks = chain(30)
+    saved = [checkpoint(blocks, 10), checkpoint(blocks, 30)]
+    broken = lines_of(blocks)
+    broken[20] = broken[20].replace(b"demo", b"Demo")
+    rewritten = lines_of([*blocks[:12], *chain(18, after=blocks[11], tag="x")])
+    for lines in (lines_of(blocks), broken, rewritten, lines_of(blocks[:25]), []):
+        assert verify(lines, saved) == load(lines, saved)[1]
+    assert verify(lines_of(blocks), saved).ok
+
+
+def test_a_ledger_that_is_damaged_all_over_is_told_in_bounded_memory_and_counted_right() -> None:
+    verdict = verify((b"no block" for _ in range(5000)), [])
+    assert (verdict.height, len(verdict.defects), verdict.unlisted) == (5000, 1000, 4000)
+    body = verdict_body(verdict)
+    assert (body["valid"], body["verifiedBlocks"], body["integrity"]) == (False, 0, "0.00")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -68,6 +69,26 @@ async def test_proofs_are_only_about_what_is_durable(store: SqliteStore) -> None
     for ask in (lambda: store.inclusion(0, 3), lambda: store.inclusion(2, 2), lambda: store.consistency(1, 3)):
         with pytest.raises(ValueError, match=r"not 3|no entry 2"):
             ask()
+
+
+async def test_queries_of_the_first_file_format_are_listed_as_before(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path, Signer("oneseek.io/team/demo"))
+    await store.append([entry("a")])
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "records.sqlite3")) as connection:
+        connection.executescript("""
+            DROP TABLE documents;
+            CREATE TABLE documents (number INTEGER PRIMARY KEY REFERENCES blocks, document TEXT NOT NULL);
+            INSERT INTO documents VALUES (1, '{"query":{"queryId":"q1","question":"ö?"},"provenance":{"queryId":"q1"}}');
+            INSERT INTO documents VALUES (2, '{"query":{"queryId":"q2"},"provenance":null}');
+            PRAGMA user_version = 1;
+        """)
+    for _ in range(2):
+        store = SqliteStore.open(tmp_path, Signer("oneseek.io/team/demo"))
+        assert [one.id for one in await store.documents("oqt_queries", 9)] == ["q2", "q1"]
+        assert json.loads((await store.documents("oqt_queries", 9))[1].text) == {"queryId": "q1", "question": "ö?"}
+        assert [one.text for one in await store.documents("oqt_provenance", 9)] == ['{"queryId":"q1"}']
+        store.close()
 
 
 def test_the_lock_is_taken_before_the_file_is_opened(tmp_path: Path) -> None:
