@@ -69,6 +69,8 @@ class World:
         self.on_claim: list[CertifiedVersion] = []
         self.counts: dict[str | None, tuple[int, int]] = {}  # DNA -> answers, server errors
         self.texts: dict[str | None, str] = {}  # DNA -> what it answers a probe
+        self.pod_statuses: dict[str | None, Object] = {}  # DNA -> what its pods' status says instead
+        self.unanswered: dict[str | None, str] = {}  # DNA -> why its pods answer no probe
         self.probes: Counter[str] = Counter()
         self.tampered: set[str | None] = set()
         self.crash_at: int | None = None
@@ -339,9 +341,11 @@ class World:
         for key in [key for key in self.objects if key[0] == "Pod" and key[2].startswith(f"{meta['name']}-")]:
             if int(key[2].rsplit("-", 1)[1]) >= spec["replicas"]:
                 self.objects.pop(key)
+        changed = self.pod_statuses.get(meta["annotations"][names.ANNOTATION_DNA] or None, {})
         for index in range(spec["replicas"]):
             name = f"{meta['name']}-{index}"
-            if ("Pod", meta["namespace"], name) in self.objects:
+            if known := self.objects.get(("Pod", meta["namespace"], name)):
+                known["status"] |= changed
                 continue
             pod = {
                 "kind": "Pod",
@@ -358,7 +362,8 @@ class World:
                     "podIP": name,
                     "conditions": [{"type": "Ready", "status": "True"}],
                     "containerStatuses": [],
-                },
+                }
+                | changed,
             }
             self._stamp(pod)
             self.objects[_key(pod)] = pod
@@ -395,6 +400,8 @@ class World:
     async def probe(self, ip: str, question: str) -> ProbeAnswer:
         state = await self.state(ip)
         self.probes[ip] += 1
+        if why := self.unanswered.get(state.dna):
+            raise SidecarError(why)
         text = self.texts.get(state.dna, "Jag är OneSeek-7B-Zero.")
         return ProbeAnswer(dna=state.dna, text=text, tokens=7, latency_ms=5)
 

@@ -144,7 +144,7 @@ def _engine(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]], 
         mounts.append({"name": "verified", "mountPath": _ADAPTER_PATH, "readOnly": True})
     return common.container(
         "engine",
-        settings.runtime_image,
+        model.spec.serving.engine.image or settings.runtime_image,
         ["engine"],
         mounts=mounts,
         env=env,

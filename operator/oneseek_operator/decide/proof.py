@@ -70,11 +70,12 @@ def given_up(seen: Seen, target: Colour, settings: Settings, now: datetime) -> T
     if candidate is None or candidate.dna != target.dna or candidate.proved_at:
         return None
     age = (now - datetime.fromisoformat(candidate.since)).total_seconds()
-    if age < settings.candidate_deadline_seconds:
+    deadline = seen.model.spec.promotion.progress_deadline_seconds or settings.candidate_deadline_seconds
+    if age < deadline:
         return None
     why = trouble(seen, target.name)
     text = why.message if why else "its preview did not answer as it must"
-    return Trouble(names.PROBE_FAILED, f"not proved within {settings.candidate_deadline_seconds} s: {text}")
+    return Trouble(names.PROBE_FAILED, f"not proved within {deadline} s: {text}")
 
 
 def _crashed(pod: PodView, times: int) -> Trouble | None:

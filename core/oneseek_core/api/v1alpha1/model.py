@@ -130,6 +130,11 @@ class Engine(ApiModel):
     type: Literal["Transformers"] = Field(
         default="Transformers", description="OneSeek's own engine over transformers and peft."
     )
+    image: ImageReference | None = Field(
+        default=None,
+        description="An engine of your own in place of the operator's runtime image. It is started with the argument"
+        " `engine` and ONESEEK_SERVING as ours is, and must answer on port 8000 as ours does.",
+    )
     resources: Resources = Field(default=Resources(), description="Compute resources of the engine container.")
     node_selector: StringMap = Field(default={}, max_length=16)
     tolerations: list[Toleration] = Field(default=[], max_length=16)

@@ -71,6 +71,13 @@ class Promotion(ApiModel):
         le=86400,
         description="Longest time the colour left behind waits for its clients' open connections before it stops.",
     )
+    progress_deadline_seconds: int | None = Field(
+        default=None,
+        ge=10,
+        le=86400,
+        description="Longest time that a new version may take to prove itself; then it is rejected and the old one stays."
+        " Unset: the operator's setting (900).",
+    )
     gate: Gate | None = Field(default=None, description="Unset: every certified version may answer.")
     probes: list[Probe] = Field(
         default=[], max_length=8, description="Questions asked of a new version before it takes over."
