@@ -18,10 +18,11 @@ ROWS = [
 
 
 def tiny_model(kube_namespace: str, name: str = "zero", **spec: Any) -> Object:
-    """A OneSeekModel on the tiny random Llama."""
+    """A OneSeekModel on the tiny random Llama; watched for seconds only, so that a story sees the old colour go."""
     base = {"baseModel": {"name": "tiny-llama", "source": {"image": images()["base-tiny"]}}}
     serving = {"serviceType": "NodePort", "rateLimits": {"enabled": False}}
-    return model_manifest(name, kube_namespace, **{**base, "serving": serving, **spec})
+    promotion = {"watch": {"seconds": 5}, **spec.pop("promotion", {})}
+    return model_manifest(name, kube_namespace, **{**base, "serving": serving, "promotion": promotion, **spec})
 
 
 def small_run(kube_namespace: str, name: str = "first", model: str = "zero", **spec: Any) -> Object:
