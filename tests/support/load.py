@@ -26,6 +26,7 @@ class Result:
     failures: list[str] = field(default_factory=list)
     answers: list[dict[str, object]] = field(default_factory=list)  # in the order they came
     slowest_ms: float = 0.0
+    started_at: float = 0.0  # seconds since the epoch; what `asked` and `answered` count from
 
 
 class Connection:
@@ -77,15 +78,15 @@ async def main() -> None:
     parser.add_argument("--url", required=True)
     parser.add_argument("--body", default="", help="POST this JSON; without it GET")
     parser.add_argument("--rate", type=float, default=20.0, help="requests a second")
-    parser.add_argument("--seconds", type=float, default=600.0, help="longest time; the load never runs longer")
+    parser.add_argument("--seconds", type=float, default=1800.0, help="longest time; the load never runs longer")
     parser.add_argument("--until", default="", help="stop when this file appears")
     arguments = parser.parse_args()
     assert arguments.rate <= 200
-    assert arguments.seconds <= 900
+    assert arguments.seconds <= 1800
     parts = urlsplit(arguments.url)
     host, port = parts.hostname or "", parts.port or 80
     body = arguments.body.encode()
-    result, started = Result(), time.monotonic()
+    result, started = Result(started_at=time.time()), time.monotonic()
 
     def head(close: bool) -> bytes:
         lines = [f"{'POST' if body else 'GET'} {parts.path or '/'} HTTP/1.1", f"Host: {host}:{port}"]
@@ -103,6 +104,10 @@ async def main() -> None:
                     status, headers, data = await connection.request(head(not kept), body)
                 if status != 200:
                     result.failures.append(f"{begun - started:.2f} s: status {status}: {data[:200]!r}")
+                elif dna := headers.get("x-oneseek-dna", ""):
+                    said = json.loads(data).get("version", dna)
+                    if said != dna:
+                        result.failures.append(f"{begun - started:.2f} s: the header says {dna}, the body {said}")
                 last = headers.get("connection", "").lower() == "close"
                 result.answers.append(
                     {
