@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from oneseek_core import names
+from oneseek_core.actors import actor_of
 from oneseek_core.api.base import ObjectMeta
 from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_operator.conditions import timestamp
@@ -93,6 +94,7 @@ def _manager(meta: ObjectMeta, key: str) -> str:
 def new(meta: ObjectMeta, found: Asked, dna: str | None, now: datetime, *, policy: bool) -> Request:
     """The request as it is written before anything is done about it; `policy`: an admission policy checks the name."""
     moment = timestamp(now)
+    actor = actor_of(found.by if found.named else "", field_manager=found.by, admission_policy=policy)
     identity = names.short_hash(meta.uid, found.text, meta.resource_version, moment, length=16)
     return Request.model_validate(
         {
@@ -101,7 +103,7 @@ def new(meta: ObjectMeta, found: Asked, dna: str | None, now: datetime, *, polic
             "value": found.value,
             "dna": dna,
             "requestedBy": found.by,
-            "verified": policy and found.named,
+            "verified": actor.verified,
             "outcome": "Pending",
             "reason": names.REQUESTED,
             "message": f"{found.text} was asked for by {found.by or 'somebody'}",

@@ -79,7 +79,7 @@ def not_found(model_id: str, serving: ServingSettings) -> dict[str, Any]:
 
 def set_current_answer(named: Named, outcome: Outcome, serving: ServingSettings) -> tuple[int, dict[str, Any]]:
     """Status and body of a set-current that was asked of the operator."""
-    already = outcome.state == "Refused" and outcome.reason == names.ALREADY_CURRENT
+    already = outcome.state != "Pending" and outcome.reason == names.ALREADY_CURRENT
     if outcome.state == "Succeeded" or already:
         status, message = 200, f"Current model set to {named.dna}"
         note = "It answers already; nothing had to change" if already else "It answers now; no client restarts"

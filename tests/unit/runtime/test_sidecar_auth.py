@@ -282,10 +282,12 @@ async def test_what_the_operator_makes_of_it_is_what_the_client_hears(
     assert "kubectl get oneseekmodel zero" in body.get("note", body["message"])
 
 
-async def test_the_current_version_set_again_is_no_error(cluster: Cluster) -> None:
-    cluster.kube.operator = lambda _verb, _value: ("Refused", names.ALREADY_CURRENT, "it answers already")
+@pytest.mark.parametrize("outcome", ["Succeeded", "Refused"])
+async def test_the_current_version_set_again_is_no_error(cluster: Cluster, outcome: str) -> None:
+    cluster.kube.operator = lambda _verb, _value: (outcome, names.ALREADY_CURRENT, "it answers already")
     status, body, _ = await cluster.post(SET_CURRENT, {"modelId": NEW})
     assert (status, body["success"]) == (200, True)
+    assert "nothing had to change" in body["note"]
 
 
 async def test_an_outcome_from_before_is_not_taken_for_ours(cluster: Cluster) -> None:
