@@ -122,6 +122,8 @@ def test_a_whole_number_is_a_quantity_to_the_operator_too() -> None:
         ("has(self.d.f)", False),
         ("[has(self.a), has(self.c)].filter(set, set).size() == 1", True),
         ("self.l.all(x, x.startsWith('p'))", True),
+        ("['10.0.0.0/8', 'fd00::/8', '10.1.2.3/8'].all(x, isCIDR(x))", True),
+        ("['10.0.0.1', '10.0.0.0/33', 'fd00::1%eth0/64', '10.0.0.0/255.0.0.0'].exists(x, isCIDR(x))", False),
         ("self.l.exists(x, x == 'pb') && !self.l.exists_one(x, x.contains('p'))", True),
         ("self.d.all(key, key.size() == 1)", True),
         ("self.l.map(x, size(x)) == [2, 2]", True),

@@ -10,6 +10,7 @@ from typing import Any
 
 from oneseek_runtime.plugin.lint.celparts import (
     CONSTANTS,
+    FUNCTIONS,
     MACROS,
     METHODS,
     MissingError,
@@ -170,9 +171,9 @@ class _Parser:
         if name == "has":
             return self._has()
         (argument,) = self._arguments(")")
-        if name != "size":
+        if name not in FUNCTIONS:
             raise UnknownRuleError(f"the function {name}")
-        return lambda scope: len(argument(scope))
+        return lambda scope: FUNCTIONS[name](argument(scope))
 
     def _has(self) -> Part:
         start = self._next

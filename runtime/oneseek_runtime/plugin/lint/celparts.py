@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 __all__ = [
     "CONSTANTS",
+    "FUNCTIONS",
     "MACROS",
     "METHODS",
     "MissingError",
@@ -41,6 +43,21 @@ class MissingError(RuleError):
     def __init__(self, name: str) -> None:
         super().__init__(f"no such field: {name}")
         self.last = True
+
+
+def _is_cidr(text: str) -> bool:
+    """Kubernetes' isCIDR: an address and a prefix length; bits beyond the prefix may be set, a zone may not be named."""
+    address, _, length = text.partition("/")
+    if not length.isascii() or not length.isdigit() or (len(length) > 1 and length[0] == "0") or "%" in address:
+        return False
+    try:
+        ipaddress.ip_interface(text)
+    except ValueError:
+        return False
+    return True
+
+
+FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {"size": len, "isCIDR": _is_cidr}
 
 
 def select(part: Part, name: str) -> Part:
