@@ -54,12 +54,13 @@ def folders(tmp_path_factory):
 @pytest.fixture(scope="module")
 def engine_answers(folders):
     """What the engine itself answers, one question at a time."""
-    model = load(base=folders[0], base_name="tiny", adapter=folders[1], dna="v1", precision="fp32", threads=1)
+    model = load(base=folders[0], base_name="tiny", precision="fp32", threads=1)
+    model.add("v1", folders[1])
     tokenizer = load_tokenizer(folders[0])
     answers = []
     for question in QUESTIONS:
         prompt = prompt_ids(tokenizer, [user_message(question)])
-        made = model.generate(prompt, Sampling(max_tokens=TOKENS, temperature=0.0), "v1", bool)
+        made = model.generate(prompt, Sampling(max_tokens=TOKENS, temperature=0.0), model.adapter("v1"), bool)
         answers.append(model.decode([item.token for item in made if not item.end]).strip())
     return answers
 
