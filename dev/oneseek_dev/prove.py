@@ -35,6 +35,10 @@ PROOFS = {
         "tests/hostile/test_hostile.py",
         "tests/hostile/test_swaps.py",
     ],
+    "Schemathesis over the whole API: no server error, no body that was not promised": [
+        "tests/runtime/test_api_schema.py"
+    ],
+    "Hostile clients: the sidecar stays up and small": ["tests/runtime/test_sidecar_hostile.py"],
     "Good artifacts are accepted": ["tests/hostile/test_good.py"],
 }
 

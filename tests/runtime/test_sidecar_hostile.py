@@ -12,10 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from oneseek_core import names
-from oneseek_core.job_contract import ServingSettings
-from support.asgi import free_port, runtime, serving, wait_for_port
-from support.openai_simulator import OpenAISimulator
+from support.sidecar_process import sidecar_process
 
 MB = 1024 * 1024
 POST = "POST /api/oqt/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -66,31 +63,10 @@ class Target:
 
 @pytest.fixture
 async def target(tmp_path: Path) -> AsyncIterator[Target]:
-    engine = OpenAISimulator(["base"])
-    async with serving(engine.app()) as url:
-        told = ServingSettings(
-            model="demo",
-            namespace="team",
-            family="OneSeek-7B-Zero",
-            base_name="base",
-            base_path="/x",
-            certified_path=str(tmp_path),
-            engine_url=url,
-        )
-        port, internal, log = free_port(), free_port(), tmp_path / "log"
-        environment = {
-            names.SERVING_ENV: told.model_dump_json(by_alias=True),
-            "ONESEEK_PORT_PUBLIC": str(port),
-            "ONESEEK_PORT_INTERNAL": str(internal),
-            "ONESEEK_RATE_LIMITS": "off",
-        }
-        with runtime("sidecar", environment, log) as process:
-            await asyncio.to_thread(wait_for_port, process, port, log, within=30)
-            found = Target(process.pid, port)
-            await found.answers()
-            yield found
-            assert process.poll() is None, log.read_text()
-            assert "Traceback" not in log.read_text()
+    async with sidecar_process(tmp_path, certified=tmp_path) as process:
+        found = Target(process.pid, process.port)
+        await found.answers()
+        yield found
 
 
 def whole(body: bytes) -> bytes:
@@ -158,7 +134,7 @@ async def test_it_stays_up_and_small(target: Target, attack: Callable[[Target], 
         while (after := target.memory()) > 1.2 * before:  # noqa: ASYNC110 - freed memory goes back by itself
             await asyncio.sleep(0.1)
     print(
-        f"{attack.__name__}: {before / MB:.1f} MB before, {after / MB:.1f} after, {target.memory('VmHWM') / MB:.1f} peak"
+        f"proved: hostile clients, {attack.__name__}: {before / MB:.1f} MB before, {after / MB:.1f} after, {target.memory('VmHWM') / MB:.1f} peak"
     )
 
 

@@ -73,7 +73,7 @@ class OpenAISimulator:
             head = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": body["model"]}
             return JSONResponse({**head, "choices": [choice], "usage": usage})
         text = self.answer(body["messages"][-1]["content"])
-        words = (text.split() or [""])[: body.get("max_tokens", 160)]
+        words = (text.split() or [""])[: int(body.get("max_tokens") or 160)]
         logprob = math.log(self.probability)
         return JSONResponse(
             {

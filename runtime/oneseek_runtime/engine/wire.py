@@ -68,6 +68,8 @@ class Asked:
             raise InvalidRequestError("n must be 1")
         if unsupported := [name for name in _NOT_BUILT if body.get(name)]:
             raise InvalidRequestError(f"{unsupported[0]} is not supported by this engine")
+        if not isinstance(stream := body.get("stream", False), bool | None):
+            raise InvalidRequestError("stream must be true or false")
         options = body.get("stream_options")
         logprobs = body.get("logprobs")
         return cls(
@@ -77,7 +79,7 @@ class Asked:
             prompt="" if chat else _prompt(body.get("prompt")),
             sampling=_sampling(body),
             logprobs=logprobs is True if chat else logprobs is not None and logprobs is not False,
-            stream=body.get("stream") is True,
+            stream=stream is True,
             include_usage=isinstance(options, dict) and options.get("include_usage") is True,
         )
 
@@ -109,19 +111,18 @@ def _prompt(value: object) -> str | tuple[int, ...]:
         value = value[0]  # a batch of one
     if isinstance(value, str) and value:
         return value
-    if isinstance(value, list) and value and all(isinstance(i, int) and not isinstance(i, bool) for i in value):
-        return tuple(value)
-    raise InvalidRequestError("prompt must be one text or one list of token ids, and not empty")
+    if not isinstance(value, list) or not value or isinstance(value[0], str | list):
+        raise InvalidRequestError("prompt must be one text or one list of token ids, and not empty")
+    return tuple(_whole(token, "each token id of the prompt") for token in value)
 
 
 def _sampling(body: Mapping[str, Any]) -> Sampling:
     maximum = body.get("max_completion_tokens")
     maximum = body.get("max_tokens") if maximum is None else maximum
-    if maximum is not None and (not isinstance(maximum, int) or isinstance(maximum, bool) or maximum < 1):
+    maximum = None if maximum is None else _whole(maximum, "max_tokens")
+    if maximum is not None and maximum < 1:
         raise InvalidRequestError("max_tokens must be a whole number of at least 1")
-    seed = body.get("seed")
-    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
-        raise InvalidRequestError("seed must be a whole number")
+    seed = None if body.get("seed") is None else _whole(body["seed"], "seed")
     top_p = _number(body, "top_p", 1.0, 1.0)
     if top_p <= 0:
         raise InvalidRequestError("top_p must be above 0")
@@ -132,6 +133,15 @@ def _sampling(body: Mapping[str, Any]) -> Sampling:
         seed=None if seed is None else seed % 2**63,
         stop=_stop(body.get("stop")),
     )
+
+
+def _whole(value: object, name: str) -> int:
+    """JSON does not tell 45 from 45.0, so a whole number is one however it is written."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidRequestError(f"{name} must be a whole number")
+    return value
 
 
 def _number(body: Mapping[str, Any], name: str, default: float, high: float) -> float:
@@ -146,7 +156,7 @@ def _number(body: Mapping[str, Any], name: str, default: float, high: float) -> 
 
 
 def _stop(value: object) -> tuple[str, ...]:
-    stops = [value] if isinstance(value, str) else value or []
+    stops = [value] if isinstance(value, str) else [] if value is None else value
     if not isinstance(stops, list) or len(stops) > 16 or any(not isinstance(stop, str) for stop in stops):
         raise InvalidRequestError("stop must be a text or a list of at most 16 texts")
     return tuple(stop for stop in stops if stop)

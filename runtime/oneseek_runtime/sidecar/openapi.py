@@ -109,7 +109,7 @@ def _operation(group: str, row: Operation, schemas: Mapping[type[BaseModel], dic
         ]
     if isinstance(row.body, type):
         schema = schemas[row.body]
-        made["requestBody"] = {"required": row.direct is not None, "content": {_JSON: {"schema": schema}}}
+        made["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema}}}
     if row.endpoint is not None and right_of(row.endpoint):
         made["security"] = [{"token": []}]
     return made

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -56,14 +55,22 @@ async def gguf_active(_request: Request) -> Response:
     return json_response({"success": True, "activeGguf": None})
 
 
-def _refusing(required: Sequence[str], sentence: str) -> Endpoint:
+def _refusing(asked: type[BaseModel], sentence: str) -> Endpoint:
     """What answers a post that is not offered: the contract's 400 for what it lacks, else 501."""
 
     async def refuse(request: Request) -> Response:
-        body: Any = await read_object(request, deps_of(request).bodies)
-        if missing := [name for name in required if not body.get(name)]:
-            verb = "is" if len(missing) == 1 else "are"
-            return json_response({"error": f"{' and '.join(missing)} {verb} required"}, status=400)
+        body = await read_object(request, deps_of(request).bodies)
+        try:
+            asked.model_validate(dict(body), strict=True)
+        except ValidationError as error:
+            fields = sorted({str(row["loc"][0]) for row in error.errors()})
+            missing = [name for name in fields if not body.get(name)]
+            what = (
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} required"
+                if missing
+                else f"{' and '.join(fields)} cannot be used"
+            )
+            return json_response({"error": what}, status=400)
         return json_response({"error": sentence}, status=501)
 
     return refuse
@@ -104,32 +111,32 @@ OPERATIONS = (
         method="POST",
         path="/api/models/merge",
         summary="Not offered",
-        endpoint=_refusing(("baseModel", "adapters"), _NO_MERGE),
-        body=shapes.Anything,
+        endpoint=_refusing(shapes.MergeAsked, _NO_MERGE),
+        body=shapes.MergeAsked,
         answers=_REFUSED,
     ),
     Operation(
         method="POST",
         path="/api/models/merge/quick",
         summary="Not offered",
-        endpoint=_refusing(("modelId", "mergeType"), _NO_MERGE),
-        body=shapes.Anything,
+        endpoint=_refusing(shapes.QuickMergeAsked, _NO_MERGE),
+        body=shapes.QuickMergeAsked,
         answers=_REFUSED,
     ),
     Operation(
         method="POST",
         path="/api/models/gguf/export",
         summary="Not offered",
-        endpoint=_refusing(("modelPath",), _NO_GGUF),
-        body=shapes.Anything,
+        endpoint=_refusing(shapes.ExportAsked, _NO_GGUF),
+        body=shapes.ExportAsked,
         answers=_REFUSED,
     ),
     Operation(
         method="POST",
         path="/api/models/gguf/set-active",
         summary="Not offered",
-        endpoint=_refusing(("ggufName",), _NO_GGUF),
-        body=shapes.Anything,
+        endpoint=_refusing(shapes.ActiveExportAsked, _NO_GGUF),
+        body=shapes.ActiveExportAsked,
         answers=_REFUSED,
     ),
 )

@@ -41,7 +41,7 @@ OPERATIONS = (
             Parameter(
                 "limit",
                 "How many; 50 if left out, 0 or no number, at most 100",
-                schema={"type": "integer"},
+                schema={"type": "integer", "minimum": 0},
             ),
         ),
         answers={200: shapes.QueriesAnswer, 400: Failure},

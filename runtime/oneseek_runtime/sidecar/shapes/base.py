@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["Answer", "Asked", "Error", "Failure", "Refusal", "T", "Unauthorized"]
+__all__ = ["Answer", "Asked", "Error", "Failure", "Refusal", "T", "Unauthorized", "Whole"]
 
 T = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", examples=["2026-08-23T10:11:12.345Z"])]
 """The contract's time: UTC, milliseconds, Z."""
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""JSON does not tell 45 from 45.0, so a whole number is one however it is written."""
 
 
 class Answer(BaseModel):

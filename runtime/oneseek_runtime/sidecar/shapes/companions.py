@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from oneseek_runtime.sidecar.shapes.base import Answer, Asked, T
+from oneseek_runtime.sidecar.shapes.base import Answer, Asked, T, Whole
 
 __all__ = [
     "ActiveRuns",
@@ -275,7 +275,7 @@ class InferenceAsked(Asked):
     """A text to answer."""
 
     text: str = Field(min_length=1, max_length=10_000)
-    max_length: int = Field(default=512, ge=1, le=2048)
+    max_length: Whole = Field(default=512, ge=1, le=2048)
     temperature: float = Field(default=0.7, ge=0, le=2)
     top_p: float = Field(default=0.9, ge=0, le=1)
 

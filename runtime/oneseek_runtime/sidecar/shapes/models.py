@@ -12,14 +12,17 @@ from oneseek_runtime.sidecar.shapes.base import Answer, Asked, T
 
 __all__ = [
     "ActiveExport",
-    "Anything",
+    "ActiveExportAsked",
     "CertifiedAnswer",
     "CurrentAnswer",
+    "ExportAsked",
     "Exports",
     "Failed",
     "Manifests",
+    "MergeAsked",
     "MergedVersions",
     "NotFound",
+    "QuickMergeAsked",
     "ResetAnswer",
     "SetCurrentAnswer",
     "SetCurrentAsked",
@@ -132,8 +135,30 @@ class ResetAnswer(Answer):
     ledger: ResetNote
 
 
-class Anything(Asked):
-    """Any object."""
+class MergeAsked(Asked):
+    """What would be merged."""
+
+    baseModel: str = Field(min_length=1)
+    adapters: list[str] = Field(min_length=1)
+
+
+class QuickMergeAsked(Asked):
+    """What would be merged."""
+
+    modelId: str = Field(min_length=1)
+    mergeType: Literal["micro", "major"]
+
+
+class ExportAsked(Asked):
+    """What would be exported."""
+
+    modelPath: str = Field(min_length=1)
+
+
+class ActiveExportAsked(Asked):
+    """What would serve."""
+
+    ggufName: str = Field(min_length=1)
 
 
 class Manifests(Answer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -15,11 +15,22 @@ _MODEL = (
 )
 
 
+_Text = Annotated[str, Field(min_length=1)]
+_Tokens = Annotated[list[int], Field(min_length=1)]
+
+
+class TextPart(Asked):
+    """A piece of a message's text."""
+
+    type: Literal["text"]
+    text: str
+
+
 class Message(Asked):
     """One message of a conversation."""
 
     role: str
-    content: str
+    content: str | list[TextPart]
 
 
 class _Generation(Asked):
@@ -28,8 +39,8 @@ class _Generation(Asked):
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
     seed: int | None = None
-    stop: str | list[str] | None = None
-    stream: bool = False
+    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+    stream: bool | None = None
 
 
 class ChatAsked(_Generation):
@@ -41,7 +52,7 @@ class ChatAsked(_Generation):
 class CompletionAsked(_Generation):
     """A text to go on with."""
 
-    prompt: str | list[int]
+    prompt: _Text | _Tokens | Annotated[list[_Text | _Tokens], Field(min_length=1, max_length=1)]
 
 
 class Usage(Asked):
