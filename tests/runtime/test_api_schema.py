@@ -104,7 +104,5 @@ async def test_no_case_brings_out_a_server_error_or_a_body_that_was_not_promised
     assert process.returncode == 0, "\n".join(line[:300] for line in output.splitlines())[-12000:]
     cases = int(found[1].replace(",", ""))
     assert cases >= (5000 if COUNT >= 100 else 500), output[-2000:]
-    print(
-        f"proved: Schemathesis, all checks, stateful: {cases} cases over the OpenAPI document,{found[2] or ' none failed'}"
-    )
+    print(f"proved: Schemathesis, all checks, stateful: {cases} cases over the OpenAPI document, none failed")
     assert json.loads((tmp_path / "report.json").read_text())

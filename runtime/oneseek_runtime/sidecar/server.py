@@ -28,6 +28,7 @@ from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.errors import SettingsError
 from oneseek_runtime.sidecar.kube import KubeClient
 from oneseek_runtime.sidecar.lifecycle import Lifecycle, until_drained
+from oneseek_runtime.sidecar.memory import give_back_what_is_freed
 from oneseek_runtime.sidecar.recording.work import recording
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.swap import Swapper, read_wanted
@@ -50,6 +51,7 @@ def run(environment: Mapping[str, str]) -> None:
         wanted = read_wanted(path) if path is not None else None
     except SettingsError as error:
         sys.exit(str(error))
+    give_back_what_is_freed()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, wanted, environment))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -77,6 +79,20 @@ async def test_a_client_that_leaves_is_noticed() -> None:
 def test_a_body_of_very_many_values_is_not_parsed(data: bytes) -> None:
     with pytest.raises(BodyTooLargeError, match=f"{MAXIMUM_VALUES:,} values"):
         decode_json(data)
+
+
+@pytest.mark.parametrize("tail", [b"", b"\\", b'"', b'"}'], ids=["open", "backslash", "closed", "whole"])
+def test_counting_takes_a_moment_whatever_the_text(tail: bytes) -> None:
+    data = b'{"q":"' + b'\\"' * 2_000_000 + tail
+    started = time.process_time()
+    with contextlib.suppress(BadRequestError):
+        decode_json(data)
+    assert time.process_time() - started < 2
+
+
+def test_strings_without_commas_end_the_counting_too() -> None:
+    with pytest.raises(BodyTooLargeError):
+        decode_json(b'""' * 1_000_000)
 
 
 def test_a_long_text_is_one_value_whatever_stands_in_it() -> None:
