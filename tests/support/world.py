@@ -6,6 +6,7 @@ mutating call raise, before or after it took effect: a crash of the operator at 
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from collections import Counter
@@ -71,6 +72,7 @@ class World:
         self.texts: dict[str | None, str] = {}  # DNA -> what it answers a probe
         self.pod_statuses: dict[str | None, Object] = {}  # DNA -> what its pods' status says instead
         self.unanswered: dict[str | None, str] = {}  # DNA -> why its pods answer no probe
+        self.silent: set[str | None] = set()  # DNAs whose pods take a probe and never answer it
         self.probes: Counter[str] = Counter()
         self.tampered: set[str | None] = set()
         self.crash_at: int | None = None
@@ -400,6 +402,8 @@ class World:
     async def probe(self, ip: str, question: str) -> ProbeAnswer:
         state = await self.state(ip)
         self.probes[ip] += 1
+        if state.dna in self.silent:
+            await asyncio.Event().wait()
         if why := self.unanswered.get(state.dna):
             raise SidecarError(why)
         text = self.texts.get(state.dna, "Jag är OneSeek-7B-Zero.")

@@ -14,7 +14,7 @@ from oneseek_operator.decide.seen import Endpoint, Seen, wanted_replicas
 from oneseek_operator.decide.views import PodView
 from oneseek_operator.settings import Settings
 
-__all__ = ["given_up", "is_watched", "probes_of", "proved", "refusal", "trouble", "watch_failure"]
+__all__ = ["given_up", "is_watched", "probes_of", "proved", "refusal", "time_left", "trouble", "watch_failure"]
 
 _CRASHES = 3  # restarts after which a candidate is given up
 _WATCHED_CRASHES = 2  # and after which one that answers goes back: its clients are waiting
@@ -69,13 +69,23 @@ def given_up(seen: Seen, target: Colour, settings: Settings, now: datetime) -> T
     candidate = seen.model.status.candidate
     if candidate is None or candidate.dna != target.dna or candidate.proved_at:
         return None
-    age = (now - datetime.fromisoformat(candidate.since)).total_seconds()
-    deadline = seen.model.spec.promotion.progress_deadline_seconds or settings.candidate_deadline_seconds
-    if age < deadline:
+    if time_left(seen.model, settings, now) > 0:
         return None
+    deadline = _deadline(seen.model, settings)
     why = trouble(seen, target.name)
     text = why.message if why else "its preview did not answer as it must"
     return Trouble(names.PROBE_FAILED, f"not proved within {deadline} s: {text}")
+
+
+def _deadline(model: OneSeekModel, settings: Settings) -> int:
+    return model.spec.promotion.progress_deadline_seconds or settings.candidate_deadline_seconds
+
+
+def time_left(model: OneSeekModel, settings: Settings, now: datetime) -> float:
+    """Seconds in which the candidate may still prove itself; all of them where there is none."""
+    candidate = model.status.candidate
+    age = (now - datetime.fromisoformat(candidate.since)).total_seconds() if candidate else 0.0
+    return _deadline(model, settings) - age
 
 
 def _crashed(pod: PodView, times: int) -> Trouble | None:

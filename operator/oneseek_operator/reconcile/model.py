@@ -19,7 +19,7 @@ from oneseek_operator.build import identity as build_identity
 from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import records as build_records
 from oneseek_operator.decide import model as decisions
-from oneseek_operator.decide import rollout
+from oneseek_operator.decide import proof, rollout
 from oneseek_operator.decide.seen import Endpoint
 from oneseek_operator.decide.views import (
     ClaimView,
@@ -38,6 +38,7 @@ from oneseek_operator.settings import Settings
 __all__ = ["finish_deletion", "reconcile", "runs_of"]
 
 _LEAVING_SECONDS = 1.0
+_SHORTEST_PROBE = 5.0  # seconds; a candidate that is almost too late gets this much
 
 
 async def reconcile(
@@ -160,7 +161,9 @@ async def _ask_records(model: OneSeekModel, cluster: ClusterPort, records: Recor
 
 async def _ask_sidecars(seen: decisions.Observed, sidecars: SidecarPort, settings: Settings) -> decisions.Observed:
     """What each serving pod's sidecar says of itself; a colour about to take over must also answer questions."""
-    questions, fresh = rollout.asking(decisions.rollout_view(seen), settings, datetime.now(UTC))
+    now = datetime.now(UTC)
+    questions, fresh = rollout.asking(decisions.rollout_view(seen), settings, now)
+    left = max(_SHORTEST_PROBE, proof.time_left(seen.model, settings, now))
     endpoints = {}
     for pod in seen.pods:
         colour = pod.labels.get(names.LABEL_COLOUR)
@@ -171,7 +174,7 @@ async def _ask_sidecars(seen: decisions.Observed, sidecars: SidecarPort, setting
             continue
         if colour in fresh and not pod.ready:
             continue
-        endpoints[pod.name] = await _ask(pod, sidecars, questions.get(colour, ()))
+        endpoints[pod.name] = await _ask(pod, sidecars, questions.get(colour, ()), within=left)
     return replace(seen, endpoints=endpoints)
 
 
@@ -184,7 +187,7 @@ async def _ask_leaving(pod: PodView, sidecars: SidecarPort) -> Endpoint:
         return Endpoint(error=str(error))
 
 
-async def _ask(pod: PodView, sidecars: SidecarPort, probes: Sequence[Probe]) -> Endpoint:
+async def _ask(pod: PodView, sidecars: SidecarPort, probes: Sequence[Probe], *, within: float) -> Endpoint:
     try:
         verdict = await sidecars.verdict(pod.ip)
     except SidecarError:
@@ -193,8 +196,11 @@ async def _ask(pod: PodView, sidecars: SidecarPort, probes: Sequence[Probe]) -> 
     try:
         state = await sidecars.state(pod.ip)
         if state.ready:
-            for probe in probes:
-                answers[probe.question] = await sidecars.probe(pod.ip, probe.question)
+            async with asyncio.timeout(within):
+                for probe in probes:
+                    answers[probe.question] = await sidecars.probe(pod.ip, probe.question)
+    except TimeoutError:
+        return Endpoint(error=f"its questions were not answered within {within:.0f} s", verdict=verdict)
     except SidecarError as error:
         return Endpoint(error=str(error), verdict=verdict)
     return Endpoint(state=state, answers=answers, verdict=verdict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,8 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.job_contract import SidecarState
 from oneseek_operator.build import serving
+from oneseek_operator.decide import proof
+from oneseek_operator.reconcile import model as reconciling
 from support.driver import condition, round_trip, settle
 from support.makers import SETTINGS, model_manifest, run_manifest
 from support.world import World, failed
@@ -166,6 +169,33 @@ async def test_a_model_may_give_its_versions_less_time_than_the_operator_does() 
     await settle(world)
     status = world.objects[("OneSeekModel", "team", "zero")]["status"]
     assert "not proved within 30 s" in status["quarantine"][0]["message"]
+
+
+async def test_a_question_that_is_never_answered_holds_nobody_up_beyond_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reconciling, "_SHORTEST_PROBE", 0.02)
+    dna = await second_dna()
+    world = World()
+    world.apply_as_user(model_manifest(promotion={"progressDeadlineSeconds": 10}))
+    world.apply_as_user(run_manifest("first"))
+    await settle(world)
+    world.silent.add(dna)
+    monkeypatch.setattr(proof, "time_left", lambda *_: 0.02)
+    world.apply_as_user(run_manifest("second"))
+    async with asyncio.timeout(5):  # without a bound the first question would wait for ever
+        for _ in range(12):
+            await round_trip(world)
+    status = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    assert (status["candidate"]["dna"], status["quarantine"]) == (dna, [])
+    told = condition(world, "OneSeekModel", "zero", "Reconciling")
+    assert "its questions were not answered" in told["message"]
+    monkeypatch.undo()
+    world.objects[("OneSeekModel", "team", "zero")]["status"]["candidate"]["since"] = "2026-01-01T00:00:00Z"
+    monkeypatch.setattr(reconciling, "_SHORTEST_PROBE", 0.02)
+    await settle(world)
+    status = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    assert "its questions were not answered" in status["quarantine"][0]["message"]
 
 
 def test_an_engine_image_of_ones_own_stands_in_for_ours_alone() -> None:
