@@ -27,19 +27,28 @@ def probes_of(model: OneSeekModel, settings: Settings) -> list[Probe]:
 
 
 def proved(seen: Seen, target: Colour, probes: Sequence[Probe]) -> bool:
-    """Whether every wanted pod is ready, reports the DNA, and answered every probe rightly."""
+    """Whether every wanted pod is ready, reports the DNA, and answered every probe rightly.
+
+    What answers already and only has a new serving template must answer, whatever it says: it was judged before.
+    """
+    current = seen.model.status.current
+    new = target.dna != (current.dna if current else None)
     wanted = wanted_replicas(seen.model)
     pods = [pod for pod in seen.pods_of(target.name) if pod.ready]
     if not wanted or len(pods) < wanted:
         return False
     return all(
-        seen.endpoint(pod).serves(target.dna) and not _missing(seen.endpoint(pod), probes, target.dna) for pod in pods
+        seen.endpoint(pod).serves(target.dna) and not _missing(seen.endpoint(pod), probes, target.dna, new=new)
+        for pod in pods
     )
 
 
-def _missing(endpoint: Endpoint, probes: Sequence[Probe], dna: str | None) -> bool:
+def _missing(endpoint: Endpoint, probes: Sequence[Probe], dna: str | None, *, new: bool) -> bool:
     """Whether a probe has no answer yet, or a wrong one."""
-    return any(probe.question not in endpoint.answers for probe in probes) or bool(_wrong(endpoint, probes, dna))
+    answers = [endpoint.answers.get(probe.question) for probe in probes]
+    if any(answer is None or answer.dna != dna for answer in answers):
+        return True
+    return new and bool(_wrong(endpoint, probes, dna))
 
 
 def _wrong(endpoint: Endpoint, probes: Sequence[Probe], dna: str | None) -> str:

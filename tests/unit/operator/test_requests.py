@@ -360,6 +360,19 @@ async def test_a_wrong_answer_to_a_probe_rejects_the_candidate_at_once() -> None
     assert any(reason == "Rejected" and "ChatGPT" in message for _, reason, message in world.events)
 
 
+async def test_a_new_template_of_what_answers_takes_over_whatever_it_says() -> None:
+    world = await trained(1)
+    world.texts = {None: "", dna_of(world, "first"): ""}
+    before = status_of(world)["colour"]
+    world.apply_as_user(
+        model_manifest(serving={"engine": {"nodeSelector": {"gpu": "yes"}}}, promotion={"watch": {"seconds": 0}})
+    )
+    await settle(world)
+    assert status_of(world)["colour"] != before
+    assert answers(world) == dna_of(world, "first")
+    assert status_of(world)["quarantine"] == []
+
+
 async def test_a_watched_version_whose_answers_fail_goes_back_by_itself() -> None:
     world = await trained(2)
     first, second = dna_of(world, "first"), dna_of(world, "second")
