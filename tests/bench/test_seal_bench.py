@@ -40,6 +40,7 @@ RESULTS = Path(__file__).parents[2] / "docs" / "benchmarks" / "sealing.md"
 SHARDS = {"whole files (default)": None, "64 MiB shards": 64 * MIB, "256 MiB shards": 256 * MIB, "1 GB shards": 10**9}
 SETTLE = 4  # seconds; a virtual machine gives freed memory back after two, and must not do so during one act only
 RANK = 16
+LOAD = os.getloadavg()  # before the run: its own threads are load, too
 Timings = dict[str, list[float]]
 
 
@@ -148,11 +149,9 @@ def machine() -> str:
         platform.machine(),
     )
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("model-signing", "cryptography"))
-    load = "/".join(f"{value:.1f}" for value in os.getloadavg())
-    beside = (
-        " (more than the cores: other work ran beside)" if os.getloadavg()[1] > 1.25 * (os.cpu_count() or 1) else ""
-    )
-    return f"{cpu}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}, {versions}; load {load}{beside}"
+    load = "/".join(f"{value:.1f}" for value in LOAD)
+    beside = " (more than the cores: other work ran beside)" if LOAD[1] > 1.25 * (os.cpu_count() or 1) else ""
+    return f"{cpu}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}, {versions}; load before the run {load}{beside}"
 
 
 @pytest.fixture(scope="module")
