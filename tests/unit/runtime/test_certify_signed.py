@@ -1,27 +1,22 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from oneseek_core import names
 from oneseek_core.errors import JobError
 from oneseek_core.files import digest_tree
 from oneseek_core.names import ExitCode
-from oneseek_core.safetensors_header import parse_header
 from oneseek_runtime.certify import integrity
-from oneseek_runtime.certify.torch_zip import TorchArchive
-from support.artifacts import raw_safetensors, tree_of
-from support.certified import Keys, certify, edit_json, lora_weights, make_keys, reseal, scores_file, shared_keys
+from support.artifacts import tree_of
+from support.certified import Keys, certify, edit_json, make_keys, reseal, scores_file, shared_keys
 
 CLI = [str(Path(sys.executable).with_name("model_signing")), "verify", "key"]
 SCORES = {"factsContained": 0.75}
@@ -30,49 +25,6 @@ SCORES = {"factsContained": 0.75}
 @pytest.fixture
 def keys() -> Keys:
     return shared_keys()
-
-
-def read_safetensors(data: bytes) -> dict[str, torch.Tensor]:
-    safetensors = pytest.importorskip("safetensors.torch")
-    loaded: dict[str, torch.Tensor] = safetensors.load(data)
-    return loaded
-
-
-@pytest.mark.parametrize("dtype", ["F64", "F32", "F16", "BF16"])
-def test_old_readers_get_the_same_tensors_without_running_a_pickle(tmp_path: Path, keys: Keys, dtype: str) -> None:
-    weights = lora_weights(dtype=dtype, modules=("q_proj", "v_proj", "o_proj"))
-    home, _ = certify(tmp_path, weights, keys=keys)
-    wanted = read_safetensors(weights)
-    for mapped in (False, True):
-        found = torch.load(home / "adapter_model.bin", weights_only=True, mmap=mapped)
-        assert found.keys() == wanted.keys()
-        assert all(torch.equal(found[name], wanted[name]) for name in wanted)
-        assert all(found[name].dtype == wanted[name].dtype for name in wanted)
-    with zipfile.ZipFile(home / "adapter_model.bin") as archive:
-        assert archive.testzip() is None
-        assert {"archive/data.pkl", "archive/version", "archive/data/0"} <= set(archive.namelist())
-
-
-def test_empty_and_odd_shapes_and_pieces_of_any_size_give_one_archive() -> None:
-    header = {
-        "a": {"dtype": "F32", "shape": [0, 4], "data_offsets": [0, 0]},
-        "b": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]},
-        "c": {"dtype": "F32", "shape": [], "data_offsets": [12, 16]},
-        "d": {"dtype": "F32", "shape": [2, 0], "data_offsets": [16, 16]},
-    }
-    weights = raw_safetensors(header, bytes(range(16)))
-    archives = set()
-    for step in (1, 5, 16, 100):
-        archive = TorchArchive(parse_header(json.dumps(header).encode(), 16))
-        data = [archive.start()]
-        for at in range(0, 16, step):
-            data.extend(archive.feed(memoryview(weights[-16:])[at : at + step]))
-        archives.add(b"".join([*map(bytes, data), archive.finish()]))
-    (only,) = archives
-    found = torch.load(io.BytesIO(only), weights_only=True)
-    wanted = read_safetensors(weights)
-    assert found.keys() == wanted.keys()
-    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
 def model_signing(home: Path, keys: Keys) -> subprocess.CompletedProcess[str]:
