@@ -275,7 +275,8 @@ class VerifyRequest(ApiModel):
     """Verify the certified folder at `adapter_path` (copying it to `target_path`) and the base model at `base_path`.
 
     What is None is not checked. `verify` does it once; `watch` does it every `interval_seconds`. With `verified_path`
-    (HotSwap) `watch` also copies versions out of `certified_path`, when it is told which, and watches the one in use.
+    (HotSwap) `watch` also copies versions out of `certified_path`, when it is told which, and watches the one in use;
+    `verify` copies the one that `wanted_path` names.
     """
 
     adapter_path: str | None = None
@@ -284,6 +285,7 @@ class VerifyRequest(ApiModel):
     target_path: str | None = Field(default=None, description="Empty folder of the pod alone; what is loaded.")
     certified_path: str | None = Field(default=None, description="HotSwap: the folder of all certified versions.")
     verified_path: str | None = Field(default=None, description="HotSwap: where copies lie, a folder per DNA.")
+    wanted_path: str | None = Field(default=None, description="HotSwap: the file that names the version to start with.")
     trusted_keys: str | None = Field(default=None, description="Folder of public keys, PEM, as *.pub or *.pem.")
     require_signature: bool = True
     rank: int | None = None

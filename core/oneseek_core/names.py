@@ -116,6 +116,15 @@ SCALED_TO_ZERO = "ScaledToZero"  # spec.serving.replicas is 0
 GATE_MISSED = "GateMissed"  # the scores are below promotion.gate
 PROBE_FAILED = "ProbeFailed"  # the candidate's preview did not answer as it must
 
+# Reasons of a strategy: why the newest version took over the way it did (status.strategy).
+STRATEGY_ASKED = "Asked"  # promotion.strategy names it
+STRATEGY_FIRST = "FirstChoice"  # Auto begins with BlueGreen
+NO_ROOM = "NoRoom"  # the new version's own pod found no node, or no volume, for a minute
+GOING_BACK = "GoingBack"  # the fastest way back that stops nothing
+NOTHING_ANSWERS = "NothingAnswers"  # stopping the old colour takes nothing from anybody
+MORE_THAN_ONE_REPLICA = "MoreThanOneReplica"  # HotSwap changes one pod
+CANNOT_SWAP = "CannotSwap"  # the pod that answers is of another template, or not ready
+
 # Reasons around versions that people choose.
 WAITING_FOR_PROMOTION = "WaitingForPromotion"  # promotion.mode is Manual and a candidate has proved itself
 PINNED_VERSION_UNKNOWN = "PinnedVersionUnknown"  # spec.version names no certified version of this model
@@ -170,6 +179,7 @@ DATASET_DIGEST_DIFFERS = "DatasetDigestDiffers"  # the fetched bytes are not wha
 DIVERGED = "Diverged"  # the loss became NaN or infinite
 OUT_OF_MEMORY = "OutOfMemory"  # the kernel killed the pod at its memory limit
 UNSCHEDULABLE = "Unschedulable"  # no node takes the pod; the message is the scheduler's
+NOT_ATTACHED = "VolumeNotAttached"  # a pod has its node, but its volumes do not come
 IMAGE_UNAVAILABLE = "ImageUnavailable"  # the kubelet cannot pull an image
 JOB_VANISHED = "JobVanished"  # somebody deleted a Job whose outcome was not in status yet
 DEADLINE_EXCEEDED = "DeadlineExceeded"  # spec.activeDeadlineSeconds

@@ -8,12 +8,13 @@ import aiohttp
 from pydantic import ValidationError
 
 from oneseek_core import names
-from oneseek_core.job_contract import DrainRequest, ProbeAnswer, ProbeRequest, SidecarState, VerifyReport
+from oneseek_core.job_contract import DrainRequest, ProbeAnswer, ProbeRequest, SidecarState, SwapRequest, VerifyReport
 from oneseek_operator.errors import SidecarError
 
 __all__ = ["Sidecars"]
 
 _STATE_TIMEOUT = aiohttp.ClientTimeout(total=5)
+_ACCEPTED = 202
 _REFUSED = 503  # the verifier's status for "no"; its body says why
 _PROBE_TIMEOUT = aiohttp.ClientTimeout(total=60)  # a small CPU engine generates a few tokens a second at worst
 
@@ -69,6 +70,14 @@ class Sidecars:
             SidecarError: it did not answer.
         """
         await self._call("POST", ip, "/internal/drain", DrainRequest(draining=on).to_wire(), _STATE_TIMEOUT)
+
+    async def swap(self, ip: str, request: SwapRequest) -> None:
+        """Have the pod begin to take over another version; how it goes is in its state.
+
+        Raises:
+            SidecarError: it did not answer.
+        """
+        await self._call("POST", ip, "/internal/swap", request.to_wire(), _STATE_TIMEOUT, also=_ACCEPTED)
 
     async def _call(
         self,

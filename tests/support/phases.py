@@ -81,6 +81,8 @@ async def record(phase: Phase) -> Object:
         status.pop(name, None)
     if "resolved" in status:
         status["resolved"].pop("specDigest")
+    if "strategy" in status:
+        status["strategy"]["colour"] = _COLOUR
     if "request" in status:
         status["request"]["id"] = "0123456789abcdef"
     text = json.dumps(found)
@@ -527,7 +529,7 @@ async def _() -> World:
 
 @_phase("model-rolling-back", "a rollback is under way; the version to leave answers", Means.UNDER_WAY, answers=True)
 async def _() -> World:
-    world = await _two_versions()
+    world = await _two_versions(promotion={"strategy": "BlueGreen"})  # another way it would be done at once
     _candidate_loads(world)
     world.annotate_as_user("OneSeekModel", "zero", rollback="previous")
     await settle(world)

@@ -11,8 +11,8 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
 from pydantic_core import from_json, to_json
 
@@ -31,8 +31,11 @@ from oneseek_core.job_contract import (
     PrepareReport,
     ProbeAnswer,
     SidecarState,
+    SwapRequest,
+    SwapState,
     TrainReport,
     VerifyReport,
+    WantedVersion,
     failure_message,
     success_message,
 )
@@ -77,6 +80,12 @@ class World:
         self.silent: set[str | None] = set()  # DNAs whose pods take a probe and never answer it
         self.probes: Counter[str] = Counter()
         self.tampered: set[str | None] = set()
+        self.orders: list[tuple[str, SwapRequest]] = []
+        self.swaps: dict[str, SwapRequest] = {}  # pod -> the newest order
+        self.serves: dict[str, str | None] = {}  # pod -> DNA, where it took another version over
+        self.failing_swaps: dict[str, str] = {}  # DNA -> reason
+        self.rooms: int | None = None  # engines that the nodes have room for
+        self.waited = 61  # seconds that a pod without a place has waited
         self.crash_at: int | None = None
         self.crash_after_effect = False
         self._mutations = 0
@@ -178,6 +187,7 @@ class World:
     def remove(self, item: Object) -> None:
         """Delete an object and, as the garbage collector does, what it owns."""
         self.objects.pop(_key(item), None)
+        self._forget(item["metadata"]["name"])
         uid = item["metadata"]["uid"]
         for child in list(self.objects.values()):
             if any(owner["uid"] == uid for owner in child["metadata"].get("ownerReferences", [])):
@@ -345,6 +355,7 @@ class World:
         for key in [key for key in self.objects if key[0] == "Pod" and key[2].startswith(f"{meta['name']}-")]:
             if int(key[2].rsplit("-", 1)[1]) >= spec["replicas"]:
                 self.objects.pop(key)
+                self._forget(key[2])
         changed = self.pod_statuses.get(meta["annotations"][names.ANNOTATION_DNA] or None, {})
         for index in range(spec["replicas"]):
             name = f"{meta['name']}-{index}"
@@ -357,7 +368,7 @@ class World:
                     "name": name,
                     "namespace": meta["namespace"],
                     "labels": dict(spec["template"]["metadata"]["labels"]),
-                    "annotations": {names.ANNOTATION_DNA: meta["annotations"][names.ANNOTATION_DNA]},
+                    "annotations": {names.ANNOTATION_DNA: self._born_with(deployment) or ""},
                     "ownerReferences": [{"uid": meta["uid"], "controller": True}],
                 },
                 "spec": spec["template"]["spec"],
@@ -371,7 +382,46 @@ class World:
             }
             self._stamp(pod)
             self.objects[_key(pod)] = pod
-        deployment["status"] = {"readyReplicas": spec["replicas"]}
+        self._schedule()
+        ready = [pod for pod in self._serving_pods() if pod["metadata"]["name"].startswith(f"{meta['name']}-")]
+        deployment["status"] = {"readyReplicas": sum(pod["status"]["phase"] == "Running" for pod in ready)}
+
+    def _forget(self, pod: str) -> None:
+        """A pod of that name that comes later is another one."""
+        self.serves.pop(pod, None)
+        self.swaps.pop(pod, None)
+
+    def _born_with(self, deployment: Object) -> str | None:
+        """The version that a pod which starts now comes up with."""
+        if names.ANNOTATION_TEMPLATE not in deployment["metadata"]["annotations"]:
+            return str(deployment["metadata"]["annotations"][names.ANNOTATION_DNA])
+        volumes = deployment["spec"]["template"]["spec"]["volumes"]
+        name = next(item["configMap"]["name"] for item in volumes if item["name"] == "wanted")
+        config = self.objects[("ConfigMap", deployment["metadata"]["namespace"], name)]
+        return WantedVersion.model_validate_json(config["data"][names.WANTED_FILE]).dna
+
+    def _serving_pods(self) -> list[Object]:
+        pods = [item for (kind, _, _), item in self.objects.items() if kind == "Pod"]
+        return [pod for pod in pods if names.LABEL_COLOUR in pod["metadata"]["labels"]]
+
+    def _schedule(self) -> None:
+        """Pods get a place in the order in which they were made; one that finds none has waited for a minute at once."""
+        if self.rooms is None:
+            return
+        pods = sorted(self._serving_pods(), key=lambda pod: int(pod["metadata"]["resourceVersion"]))
+        placed = [pod for pod in pods if pod["status"]["phase"] == "Running" and "placed" in pod]
+        for pod in pods:
+            if pod in placed:
+                continue
+            if len(placed) < self.rooms:
+                placed.append(pod)
+                pod["placed"] = True
+                pod["status"] |= {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+            else:
+                since = (datetime.now(UTC) - timedelta(seconds=self.waited)).strftime("%Y-%m-%dT%H:%M:%SZ")
+                why = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+                why |= {"message": "0/1 nodes are available: 1 Insufficient cpu.", "lastTransitionTime": since}
+                pod["status"] |= {"phase": "Pending", "conditions": [why]}
 
     # -- sidecars; a pod's address is its name ----------------------------------------------------------------------
 
@@ -381,9 +431,40 @@ class World:
                 return item
         raise SidecarError(f"nobody at {ip}")
 
+    def _dna(self, ip: str) -> str | None:
+        """What a pod answers with."""
+        if ip in self.serves:
+            return self.serves[ip]
+        return self._pod(ip)["metadata"]["annotations"][names.ANNOTATION_DNA] or None
+
+    def _swap(self, ip: str) -> SwapState | None:
+        """How far a pod's newest swap is; it takes no time here."""
+        volumes = self._pod(ip)["spec"]["volumes"]
+        if not any(item["name"] == "wanted" for item in volumes):
+            return None
+        order = self.swaps.get(ip)
+        if order is None:
+            return SwapState(dna=self._dna(ip), serial=1, phase="Done")
+        if order.dna in self.failing_swaps:
+            reason, refused = self.failing_swaps[order.dna], order.dna in self.tampered
+            return SwapState(
+                dna=order.dna, serial=order.serial, phase="Failed", reason=reason, message="no", refused=refused
+            )
+        phase: Literal["Ready", "Done"] = "Ready" if order.hold and order.dna != self._dna(ip) else "Done"
+        return SwapState(dna=order.dna, serial=order.serial, phase=phase)
+
+    async def swap(self, ip: str, request: SwapRequest) -> None:
+        self._pod(ip)
+        self.orders.append((ip, request))
+        old = self.swaps.get(ip)
+        if old is not None and request.serial < old.serial:
+            return
+        self.swaps[ip] = request
+        if not request.hold and request.dna not in self.failing_swaps:
+            self.serves[ip] = request.dna
+
     async def state(self, ip: str) -> SidecarState:
-        pod = self._pod(ip)
-        dna = pod["metadata"]["annotations"][names.ANNOTATION_DNA] or None
+        dna = self._dna(ip)
         if dna in self.sidecar_overrides:
             override = self.sidecar_overrides[dna]
             if override is None:
@@ -397,6 +478,7 @@ class World:
             open_connections=self.open_connections.get(ip, 0),
             spooled=self.spooled.get(ip, 0),
             abandoned=self.abandoned.pop(ip, 0),
+            swap=self._swap(ip),
             requests=self.counts.get(dna, (0, 0))[0],
             errors=self.counts.get(dna, (0, 0))[1],
         )
@@ -431,8 +513,7 @@ class World:
         return LedgerHead(height=len(self.ledger) + 1, head="0" * 64)
 
     async def verdict(self, ip: str) -> VerifyReport:
-        pod = self._pod(ip)
-        dna = pod["metadata"]["annotations"][names.ANNOTATION_DNA] or None
+        dna = self._dna(ip)
         ok = dna not in self.tampered
         reason = "Verified" if ok else names.FILE_CHANGED
         return VerifyReport(

@@ -57,7 +57,7 @@ app.kubernetes.io/component: operator
   verbs: [get, create, delete]
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, create, patch]   # the public keys
+  verbs: [get, list, create, patch, delete]   # the public keys; which version a HotSwap pod answers with
 - apiGroups: [""]
   resources: [secrets]
   verbs: [create]   # a model's signing keys; never read back

@@ -1,7 +1,8 @@
 """Objects that answer: a Deployment per colour, and the one Service that selects a colour. Pure.
 
 A colour is the hash of the DNA and the serving template, so a changed template is rolled out the same safe way as a
-new version. The engine is a native sidecar (an init container that stays): it starts before the Starlette sidecar and
+new version. With the strategies Auto and HotSwap the template does not name the version, its ConfigMap does: the same
+pods can then take over another one. The engine is a native sidecar (an init container that stays): it starts before the Starlette sidecar and
 stops after it, so no request is taken that nobody could answer.
 """
 
@@ -13,18 +14,20 @@ from typing import Any
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.digest import canonical_json
-from oneseek_core.job_contract import ServingSettings, VerifyRequest
+from oneseek_core.job_contract import ServingSettings, VerifyRequest, WantedVersion
 from oneseek_operator.build import common, identity, records
 from oneseek_operator.build.keys import trusted_name
 from oneseek_operator.build.model import labels
 from oneseek_operator.settings import Settings
 
-__all__ = ["Colour", "colour_of", "deployment", "deployment_name", "selector_text", "service"]
+__all__ = ["Colour", "colour_of", "deployment", "deployment_name", "selector_text", "service", "wanted", "wanted_name"]
 
 _BASE_PATH = "/models/base"
 _ADAPTER_PATH = "/models/adapter"  # pod-private: what the verifier copied while hashing, and all that is loaded
 _KEYS_PATH = "/keys"
 _CERTIFIED_PATH = "/certified"
+_VERIFIED_PATH = "/models/verified"  # HotSwap: copies of several versions, a folder per DNA
+_WANTED_PATH = "/wanted"
 # Longer than the longest generation a request may ask for with the drain before it, and then what is unsent is sent.
 _GRACE_SECONDS = 120 + names.SPOOL_SECONDS + 20
 _LIVENESS_GRACE_SECONDS = 30  # a sidecar that hangs is not waited for: the next process finds the spool
@@ -32,20 +35,50 @@ _LIVENESS_GRACE_SECONDS = 30  # a sidecar that hangs is not waited for: the next
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """One way of serving one version: its name, the version, and the pod template."""
+    """One way of serving one version: its name, the version, and the pod template.
+
+    `shape` is the template's hash where the template does not name the version, else empty: colours of one shape can
+    take over each other's version. `key` names version and template, whatever the colour came to be called.
+    """
 
     name: str
     dna: str | None
     digest: str | None
     template: dict[str, Any]
+    shape: str
+    key: str
 
 
-def colour_of(model: OneSeekModel, settings: Settings, *, dna: str | None, digest: str | None) -> Colour:
-    """The colour that serves `dna` (None: the base model) as the spec asks now."""
-    template = _template(model, settings, dna, digest)
-    name = names.short_hash(dna or "", canonical_json(template).decode())
+def colour_of(
+    model: OneSeekModel, settings: Settings, *, dna: str | None, digest: str | None, name: str | None = None
+) -> Colour:
+    """The colour that serves `dna` (None: the base model) as the spec asks now; `name` where it has one already."""
+    swaps = model.spec.promotion.strategy in ("Auto", "HotSwap")
+    template = _template(model, settings, dna, digest, swaps=swaps)
+    text = canonical_json(template).decode()
+    key = names.short_hash(dna or "", text)
+    name = name or key
     template["metadata"]["labels"][names.LABEL_COLOUR] = name
-    return Colour(name, dna, digest, template)
+    if swaps:
+        source = {"name": wanted_name(model, name)}
+        template["spec"]["volumes"].append({"name": "wanted", "configMap": source})
+    return Colour(name, dna, digest, template, names.short_hash(text) if swaps else "", key)
+
+
+def wanted_name(model: OneSeekModel, colour: str) -> str:
+    """Name of the ConfigMap that says which version a colour's pods answer with."""
+    return f"{model.metadata.name}-{colour}-wanted"
+
+
+def wanted(model: OneSeekModel, colour: str, version: WantedVersion) -> dict[str, Any]:
+    """That ConfigMap."""
+    tags = {**labels(model, "serving"), names.LABEL_COLOUR: colour}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": common.meta(model, wanted_name(model, colour), tags),
+        "data": {names.WANTED_FILE: version.model_dump_json(by_alias=True, exclude_none=True)},
+    }
 
 
 def deployment_name(model: OneSeekModel, colour: str) -> str:
@@ -58,6 +91,8 @@ def deployment(model: OneSeekModel, colour: Colour, *, replicas: int) -> dict[st
     tags = {**labels(model, "serving"), names.LABEL_COLOUR: colour.name}
     meta = common.meta(model, deployment_name(model, colour.name), tags)
     meta["annotations"] = {names.ANNOTATION_DNA: colour.dna or ""}
+    if colour.shape:
+        meta["annotations"][names.ANNOTATION_TEMPLATE] = colour.shape
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -95,7 +130,11 @@ def _selector(model: OneSeekModel, colour: str) -> dict[str, str]:
     return {names.LABEL_MODEL: model.metadata.name, names.LABEL_COLOUR: colour}
 
 
-def _template(model: OneSeekModel, settings: Settings, dna: str | None, digest: str | None) -> dict[str, Any]:
+def _template(
+    model: OneSeekModel, settings: Settings, dna: str | None, digest: str | None, *, swaps: bool
+) -> dict[str, Any]:
+    if swaps:
+        dna = digest = None
     serving = ServingSettings(
         model=model.metadata.name,
         namespace=model.metadata.namespace,
@@ -105,12 +144,14 @@ def _template(model: OneSeekModel, settings: Settings, dna: str | None, digest: 
         dna=dna,
         digest=digest,
         adapter_path=_ADAPTER_PATH if dna else None,
+        verified_path=_VERIFIED_PATH if swaps else None,
+        wanted_path=f"{_WANTED_PATH}/{names.WANTED_FILE}" if swaps else None,
         auth=model.spec.serving.auth.mode,
     )
     env = [{"name": names.SERVING_ENV, "value": serving.model_dump_json(by_alias=True, exclude_none=True)}]
-    request = _verify_request(model, dna, digest)
+    request = _swapping_request(model) if swaps else _verify_request(model, dna, digest)
     volumes = [common.models_volume(model), identity.token_volume(), *records.spool_volumes(model)]
-    if dna:
+    if dna or swaps:
         volumes.append({"name": "verified", "emptyDir": {}})
         volumes.append({"name": "keys", "configMap": {"name": trusted_name(model)}})
     engine = model.spec.serving.engine
@@ -127,21 +168,27 @@ def _template(model: OneSeekModel, settings: Settings, dna: str | None, digest: 
         labels={names.LABEL_MANAGED_BY: names.FIELD_MANAGER, **labels(model, "serving")},
         volumes=volumes,
         init_containers=[
-            _verifier(settings, "verify", request, _verified_mounts(model, dna, read_only=False)),
-            _verifier(settings, "watch", request, _verified_mounts(model, dna, read_only=True), restartPolicy="Always"),
-            _engine(model, settings, env, dna),
+            _verifier(settings, "verify", request, _verified_mounts(model, dna, swaps=swaps, read_only=False)),
+            _verifier(
+                settings,
+                "watch",
+                request,
+                _verified_mounts(model, dna, swaps=swaps, read_only=not swaps),
+                restartPolicy="Always",
+            ),
+            _engine(model, settings, env, _VERIFIED_PATH if swaps else _ADAPTER_PATH if dna else None),
         ],
-        containers=[_sidecar(model, settings, env)],
+        containers=[_sidecar(model, settings, env, swaps=swaps)],
         serviceAccountName=names.sidecar_account(model.metadata.name),
         terminationGracePeriodSeconds=_GRACE_SECONDS,
         **more,
     )
 
 
-def _engine(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]], dna: str | None) -> dict[str, Any]:
+def _engine(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]], verified: str | None) -> dict[str, Any]:
     mounts: list[dict[str, Any]] = [_base_mount(model)]
-    if dna:
-        mounts.append({"name": "verified", "mountPath": _ADAPTER_PATH, "readOnly": True})
+    if verified:
+        mounts.append({"name": "verified", "mountPath": verified, "readOnly": True})
     return common.container(
         "engine",
         model.spec.serving.engine.image or settings.runtime_image,
@@ -180,8 +227,35 @@ def _verify_request(model: OneSeekModel, dna: str | None, digest: str | None) ->
     )
 
 
-def _verified_mounts(model: OneSeekModel, dna: str | None, *, read_only: bool) -> list[dict[str, Any]]:
+def _swapping_request(model: OneSeekModel) -> VerifyRequest:
+    """What the verifiers of pods prove that can take over another version: whichever they are told to."""
+    base = model.status.base_model
+    return VerifyRequest(
+        certified_path=_CERTIFIED_PATH,
+        verified_path=_VERIFIED_PATH,
+        wanted_path=f"{_WANTED_PATH}/{names.WANTED_FILE}",
+        trusted_keys=_KEYS_PATH,
+        base_name=model.spec.base_model.name,
+        base_path=_BASE_PATH,
+        base_digest=base.digest if base else None,
+        interval_seconds=model.spec.certification.verify_interval_seconds,
+    )
+
+
+def _wanted_mount() -> dict[str, Any]:
+    return {"name": "wanted", "mountPath": _WANTED_PATH, "readOnly": True}
+
+
+def _verified_mounts(model: OneSeekModel, dna: str | None, *, swaps: bool, read_only: bool) -> list[dict[str, Any]]:
     mounts = [_base_mount(model)]
+    if swaps:
+        return [
+            *mounts,
+            {"name": "models", "mountPath": _CERTIFIED_PATH, "subPath": names.CERTIFIED_DIR, "readOnly": True},
+            {"name": "verified", "mountPath": _VERIFIED_PATH, "readOnly": read_only},
+            {"name": "keys", "mountPath": _KEYS_PATH, "readOnly": True},
+            _wanted_mount(),
+        ]
     if dna:
         path = f"{names.CERTIFIED_DIR}/{dna}"
         mounts += [
@@ -200,7 +274,7 @@ def _verifier(
     )
 
 
-def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]]) -> dict[str, Any]:
+def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]], *, swaps: bool) -> dict[str, Any]:
     env = [*env, *records.spool_env(model)]
     if not model.spec.serving.rate_limits.enabled:
         env = [*env, {"name": "ONESEEK_RATE_LIMITS", "value": "off"}]
@@ -217,7 +291,7 @@ def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]])
         "sidecar",
         settings.slim_image,
         ["sidecar"],
-        mounts=[mount, identity.token_mount(), *records.spool_mounts()],
+        mounts=[mount, identity.token_mount(), *records.spool_mounts(), *([_wanted_mount()] if swaps else [])],
         env=env,
         ports=[
             {"name": "public", "containerPort": names.PORT_PUBLIC},

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.job_contract import SwapRequest
 
 __all__ = [
     "Action",
@@ -19,6 +20,7 @@ __all__ = [
     "RemoveAnnotations",
     "Replace",
     "Scale",
+    "Swap",
 ]
 
 Status = TypeVar("Status")
@@ -64,6 +66,14 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
+class Swap:
+    """Have a pod get ready to answer with another version, or answer with it."""
+
+    ip: str
+    request: SwapRequest
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveAnnotations:
     """Take annotations off the object itself, as it was read."""
 
@@ -93,7 +103,7 @@ class Replace:
     manifest: dict[str, Any]
 
 
-Action = Replace | MakeKeys | MakeRecordsSecret | Create | Apply | Delete | Drain | Scale | RemoveAnnotations
+Action = Replace | MakeKeys | MakeRecordsSecret | Create | Apply | Delete | Drain | Scale | Swap | RemoveAnnotations
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ old one let go. Each step holds only if the one before does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import BaseModelStatus, LedgerHead, OneSeekModel, OneSeekModelStatus, Version
 from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
-from oneseek_core.job_contract import BaseImportReport, parse_report
+from oneseek_core.job_contract import BaseImportReport, WantedVersion, parse_report
 from oneseek_core.ledger_entries import Transition
 from oneseek_operator.build import common
 from oneseek_operator.build import identity as build_identity
@@ -85,6 +85,7 @@ class Observed:
     records: RecordsView
     identity: IdentityView
     endpoints: Mapping[str, Endpoint]
+    wanted: Mapping[str, WantedVersion] = field(default_factory=dict)
 
 
 def _known(model: OneSeekModel, runs: tuple[TrainingRun, ...]) -> tuple[list[Version], dict[str, str]]:
@@ -106,6 +107,7 @@ def rollout_view(seen: Observed) -> rollout.Seen:
         pods=seen.pods,
         service=seen.service,
         endpoints=seen.endpoints,
+        wanted=seen.wanted,
     )
 
 
@@ -385,6 +387,7 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
             "current": plan.current,
             "previous": plan.previous,
             "candidate": plan.candidate,
+            "strategy": plan.strategy,
             "quarantine": plan.quarantine,
             "colour": plan.colour,
             "url": f"http://{model.metadata.name}.{model.metadata.namespace}.svc" if plan.colour else None,

@@ -11,6 +11,7 @@ from oneseek_core.api.v1alpha1.promotion import Probe
 from oneseek_operator.build.serving import Colour
 from oneseek_operator.decide.jobs import Trouble, container_failure, container_trouble
 from oneseek_operator.decide.seen import Endpoint, Seen, wanted_replicas
+from oneseek_operator.decide.swapping import failure
 from oneseek_operator.decide.views import PodView
 from oneseek_operator.settings import Settings
 
@@ -70,6 +71,8 @@ def _wrong(endpoint: Endpoint, probes: Sequence[Probe], dna: str | None) -> str:
 def given_up(seen: Seen, target: Colour, settings: Settings, now: datetime) -> Trouble | None:
     """Why a candidate will not come up, once that is certain."""
     probes = probes_of(seen.model, settings)
+    if failed := failure(seen, target.name, target.dna):
+        return failed
     for pod in seen.pods_of(target.name):
         if failed := _crashed(pod, _CRASHES):
             return failed

@@ -11,18 +11,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import CandidateRef, OneSeekModel, Quarantined, Version, VersionRef
+from oneseek_core.api.v1alpha1.model import CandidateRef, Quarantined, StrategyUse, Version, VersionRef
 from oneseek_core.api.v1alpha1.promotion import Probe
 from oneseek_operator.build import serving as build
 from oneseek_operator.build.serving import Colour
 from oneseek_operator.conditions import Verdict, timestamp
-from oneseek_operator.decide import proof, telling
+from oneseek_operator.decide import moves, proof, strategy, swapping, telling
 from oneseek_operator.decide import versions as versions_of
-from oneseek_operator.decide.actions import Action, Apply, Scale
+from oneseek_operator.decide.actions import Action
 from oneseek_operator.decide.jobs import Trouble
-from oneseek_operator.decide.letting_go import left_behind, let_go, stopping, taken_again
+from oneseek_operator.decide.letting_go import let_go, stopping
+from oneseek_operator.decide.moves import Aim, is_same_version
 from oneseek_operator.decide.seen import Endpoint, Seen, wanted_replicas
 from oneseek_operator.decide.selection import QUARANTINE_LIMIT, Choice, choose
+from oneseek_operator.decide.strategy import Way
 from oneseek_operator.decide.views import PodView
 from oneseek_operator.settings import Settings
 
@@ -45,6 +47,7 @@ class Plan:
     current: VersionRef | None
     previous: VersionRef | None
     candidate: CandidateRef | None
+    strategy: StrategyUse | None
     colour: str | None
     replicas: int
     selector: str | None
@@ -54,33 +57,37 @@ class Plan:
     events: tuple[tuple[bool, str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Aim:
-    """The choice as colours: what should answer, and what is tried out beside it until a person promotes it."""
-
-    choice: Choice
-    target: Colour
-    preview: Colour | None
-
-
-def _colour(model: OneSeekModel, version: Version | None, settings: Settings) -> Colour:
+def _colour(seen: Seen, version: Version | None, settings: Settings) -> Colour:
+    """The colour that serves the version: one that does already, else a new one of a name that nobody has."""
+    model = seen.model
     dna, digest = (version.dna, version.digest) if version else (None, None)
-    return build.colour_of(model, settings, dna=dna, digest=digest)
+    fresh = build.colour_of(model, settings, dna=dna, digest=digest)
+    if not fresh.shape:
+        return fresh
+    same = [item for item in seen.deployments if item.shape == fresh.shape and item.dna == dna and not item.terminating]
+    taken, name, number = {item.colour for item in seen.deployments}, fresh.key, 0
+    if same:
+        name = min(same, key=lambda item: (item.colour != seen.serving, item.colour)).colour
+    else:
+        while name in taken:  # it was made for this version and has taken over another one since
+            number += 1
+            name = names.short_hash(fresh.key, str(number))
+    return build.colour_of(model, settings, dna=dna, digest=digest, name=name)
 
 
-def _aim(model: OneSeekModel, versions: Sequence[Version], settings: Settings) -> _Aim:
-    choice = choose(model, versions)
-    waiting = choice.waiting if wanted_replicas(model) else None
-    preview = _colour(model, waiting, settings) if waiting else None
-    return _Aim(choice, _colour(model, choice.version, settings), preview)
+def _aim(seen: Seen, versions: Sequence[Version], settings: Settings) -> Aim:
+    choice = choose(seen.model, versions)
+    waiting = choice.waiting if wanted_replicas(seen.model) else None
+    preview = _colour(seen, waiting, settings) if waiting else None
+    return Aim(choice, _colour(seen, choice.version, settings), preview)
 
 
 def asking(seen: Seen, settings: Settings, now: datetime) -> tuple[Mapping[str, Sequence[Probe]], Collection[str]]:
     """What the pods of which colour are to be asked now; and the colours whose pods need only be looked at once ready."""
     model, serving = seen.model, seen.serving
-    aim = _aim(model, versions_of.barred(seen.versions, model.status.quarantine), settings)
+    aim = _aim(seen, versions_of.barred(seen.versions, model.status.quarantine), settings)
     candidates = [aim.preview] if aim.preview else []
-    if serving not in (None, aim.target.name) and (aim.choice.is_forward or _is_same_version(model, aim.target)):
+    if serving not in (None, aim.target.name) and (aim.choice.is_forward or is_same_version(model, aim.target)):
         candidates.append(aim.target)
     questions: dict[str, Sequence[Probe]] = {}
     for colour in candidates:
@@ -95,56 +102,32 @@ def asking(seen: Seen, settings: Settings, now: datetime) -> tuple[Mapping[str, 
     return questions, {aim.target.name, *([aim.preview.name] if aim.preview else [])}
 
 
-def _is_same_version(model: OneSeekModel, colour: Colour) -> bool:
-    return colour.dna == (model.status.current.dna if model.status.current else None)
-
-
 def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
     """Bring the wanted colour up, flip to it when it has proved itself, let the others go."""
     model = seen.model
     aim, quarantine, rejected = _settled(seen, settings, now)
     known = model.model_copy(update={"status": model.status.model_copy(update={"quarantine": quarantine})})
     seen = replace(seen, model=known, versions=tuple(versions_of.barred(seen.versions, quarantine)))
-    target, preview, zero = aim.target, aim.preview, not wanted_replicas(model)
-    before: list[Action] = []
-    after: list[Action] = []
+    zero = not wanted_replicas(model)
+    way, used = _way(seen, aim, now)
+    move = moves.move(moves.Situation(seen, aim, way, settings, now))
+    target, preview, serving, candidate = move.target, move.preview, move.serving, move.candidate
+    before, after = list(move.before), list(move.after)
     current, previous = model.status.current, model.status.previous
-    candidate: CandidateRef | None = None
-    serving, ready = seen.serving, True
-    if serving is None:
-        before += [*_bring_up(seen, target), _service(seen, target.name, now)]
-        serving = target.name
-    elif serving != target.name and not (zero and aim.choice.is_forward):
-        before += _bring_up(seen, target)
-        candidate, ready = _tried(seen, aim, target, settings, now)
-        if ready and not (seen.records_away and _is_promotion(aim.choice, current, target)):
-            before.append(_service(seen, target.name, now))
-            after += [*left_behind(seen, target.name), *taken_again(seen, target.name)]
-            serving, candidate = target.name, None
-        else:
-            before += _scaled(seen, serving)
-    elif serving != target.name:
-        before += _scaled(seen, serving)
-    else:
-        before += _bring_up(seen, target)
-        after += taken_again(seen, target.name)
-        if seen.service and seen.service.type != model.spec.serving.service_type:
-            before.append(Apply(build.service(model, colour=target.name, flipped_at=seen.service.flipped_at)))
-        if preview:
-            before += _bring_up(seen, preview)
-            candidate, ready = _tried(seen, aim, preview, settings, now)
-    if serving == target.name and seen.confirms(target.name, target.dna) and not _is_same_version(model, target):
+    if serving == target.name and seen.confirms(target.name, target.dna) and not is_same_version(model, target):
         previous = _left_behind(current, previous, target, quarantine)
-        current = _reference(target, now)
+        current = moves.reference(target, now)
     going, letting_go = let_go(
         seen,
         keep={serving} if zero else {target.name, serving, *([preview.name] if preview else [])},
         serving=serving,
         now=now,
     )
-    after += going
+    after += [*going, *swapping.orphans(model, seen.wanted, seen.deployments, kept=(target.name, serving))]
     speaking, events = stopping(seen)
-    rolling = target if serving != target.name and not zero else (preview if preview and not ready else None)
+    rolling = None if zero else move.rolling
+    if target.shape and serving == target.name and not _reported(current, target):
+        rolling = target  # its ConfigMap names the version, its pod does not answer with it yet
     verdict = telling.verdict(
         seen,
         aim.choice,
@@ -152,10 +135,11 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
         serving=serving,
         current=current,
         rolling=rolling,
-        proved=ready,
+        proved=move.ready,
         rejected=rejected,
+        held=move.held,
     )
-    watched = proof.is_watched(model, now) or not _is_same_version(model, target)
+    watched = proof.is_watched(model, now) or not is_same_version(model, target)
     busy = serving != seen.serving or rolling is not None or letting_go or speaking or verdict.state == "Working"
     looks = [_POLL] if busy else [float(model.spec.certification.verify_interval_seconds)]
     return Plan(
@@ -168,23 +152,25 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
         current=current,
         previous=previous,
         candidate=candidate,
+        strategy=used,
         colour=serving,
         replicas=sum(item.replicas for item in seen.deployments if item.colour == serving),
         selector=build.selector_text(model, serving),
         verified=telling.verified(seen, serving),
-        candidate_ready=telling.candidate_ready(seen, candidate, preview, ready=ready),
+        candidate_ready=telling.candidate_ready(seen, candidate, preview, ready=move.ready, held=move.held),
         again_after=min([*looks, *([_WATCH_POLL] if watched else [])]),
         events=events,
     )
 
 
-def _settled(seen: Seen, settings: Settings, now: datetime) -> tuple[_Aim, list[Quarantined], dict[str, str]]:
+def _settled(seen: Seen, settings: Settings, now: datetime) -> tuple[Aim, list[Quarantined], dict[str, str]]:
     """The aim once every version that cannot be it is out, and why those are."""
     model, quarantine, rejected = seen.model, quarantined(seen, now), dict(seen.missed)
     while True:
         known = model.model_copy(update={"status": model.status.model_copy(update={"quarantine": quarantine})})
         versions = versions_of.barred(seen.versions, quarantine)
-        aim = _aim(known, [item for item in versions if item.dna not in rejected or item.dna in seen.missed], settings)
+        judged = replace(seen, model=known)
+        aim = _aim(judged, [item for item in versions if item.dna not in rejected or item.dna in seen.missed], settings)
         failed = _failed(seen, aim, settings, now)
         if failed is None:
             return aim, quarantine, rejected
@@ -193,35 +179,18 @@ def _settled(seen: Seen, settings: Settings, now: datetime) -> tuple[_Aim, list[
         quarantine = _with(quarantine, dna, why, now)
 
 
-def _failed(seen: Seen, aim: _Aim, settings: Settings, now: datetime) -> tuple[str, Trouble] | None:
+def _failed(seen: Seen, aim: Aim, settings: Settings, now: datetime) -> tuple[str, Trouble] | None:
     """A version that is tried and will not come up; never the one that answers, whose new template just waits."""
     for colour in (aim.target, aim.preview):
-        if colour is None or colour.dna is None or colour.name == seen.serving or seen.serving is None:
+        if colour is None or colour.dna is None or seen.serving is None or is_same_version(seen.model, colour):
             continue
-        if _is_same_version(seen.model, colour):
+        if why := swapping.failure(seen, seen.serving, colour.dna):
+            return colour.dna, why
+        if colour.name == seen.serving:
             continue
         if why := proof.given_up(seen, colour, settings, now):
             return colour.dna, why
     return None
-
-
-def _tried(
-    seen: Seen, aim: _Aim, colour: Colour, settings: Settings, now: datetime
-) -> tuple[CandidateRef | None, bool]:
-    """The colour as candidate, and whether it may be flipped to."""
-    wanted = wanted_replicas(seen.model)
-    candidate = _candidate(colour, seen.model.status.candidate, now)
-    back = not aim.choice.is_forward and colour is aim.target and not _is_same_version(seen.model, colour)
-    known = candidate is not None and candidate.proved_at is not None
-    if back or known:
-        serving = [pod for pod in seen.pods_of(colour.name) if pod.ready and seen.endpoint(pod).serves(colour.dna)]
-        current = seen.model.status.current
-        held = seen.confirms(seen.serving or "", current.dna if current else None)
-        return candidate, len(serving) >= (wanted if held else min(wanted, 1))
-    done = proof.proved(seen, colour, proof.probes_of(seen.model, settings))
-    if done and candidate:
-        candidate = candidate.model_copy(update={"proved_at": timestamp(now)})
-    return candidate, done
 
 
 def quarantined(seen: Seen, now: datetime) -> list[Quarantined]:
@@ -232,7 +201,8 @@ def quarantined(seen: Seen, now: datetime) -> list[Quarantined]:
     deleted = {item.dna for item in seen.versions if item.state == names.STATE_DELETED}
     known = [item for item in seen.model.status.quarantine if item.dna not in deleted]
     for pod in seen.pods:
-        dna, why = _dna_of(seen, pod), proof.refusal(seen, pod)
+        said = seen.endpoint(pod).verdict
+        dna, why = (said.dna if said and said.dna else _dna_of(seen, pod)), proof.refusal(seen, pod)
         if dna is not None and why is not None and why.reason != names.BASE_DIGEST_DIFFERS:
             known = _with(known, dna, why, now)
     current = seen.model.status.current
@@ -277,42 +247,18 @@ def _roles(current: VersionRef | None, previous: VersionRef | None, candidate: V
     return roles
 
 
-def _reference(colour: Colour, now: datetime) -> VersionRef | None:
-    if colour.dna is None or colour.digest is None:
-        return None
-    return VersionRef(dna=colour.dna, digest=colour.digest, since=timestamp(now))
+def _reported(current: VersionRef | None, target: Colour) -> bool:
+    return (current.dna if current else None) == target.dna
 
 
-def _candidate(colour: Colour, old: CandidateRef | None, now: datetime) -> CandidateRef | None:
-    if old and old.dna == colour.dna:
-        return old
-    fresh = _reference(colour, now)
-    return CandidateRef(**fresh.model_dump()) if fresh else None
-
-
-def _service(seen: Seen, colour: str, now: datetime) -> Action:
-    return Apply(build.service(seen.model, colour=colour, flipped_at=timestamp(now)))
-
-
-def _bring_up(seen: Seen, target: Colour) -> list[Action]:
-    """The target's Deployment, if it is missing or has another number of replicas."""
-    wanted = wanted_replicas(seen.model)
-    there = next((item for item in seen.deployments if item.colour == target.name), None)
-    if there and there.replicas == wanted and not there.terminating:
-        return []
-    return [Apply(build.deployment(seen.model, target, replicas=wanted))]
-
-
-def _scaled(seen: Seen, colour: str) -> list[Action]:
-    """The colour that answers has as many pods as the spec asks for while another one is on its way."""
-    wanted = wanted_replicas(seen.model)
-    return [
-        Scale(item.name, wanted)
-        for item in seen.deployments
-        if item.colour == colour and item.replicas != wanted and not item.terminating
-    ]
-
-
-def _is_promotion(choice: Choice, current: VersionRef | None, target: Colour) -> bool:
-    """Whether a flip would be a promotion, which waits for the ledger; going back never waits."""
-    return choice.is_forward and target.dna is not None and (current is None or current.dna != target.dna)
+def _way(seen: Seen, aim: Aim, now: datetime) -> tuple[Way | None, StrategyUse | None]:
+    """How what is rolled out takes over, and what the status says of it; without a rollout: of the one before."""
+    told = seen.model.status.strategy
+    if seen.serving is None or not wanted_replicas(seen.model):
+        return None, told
+    colour = aim.target if seen.serving != aim.target.name else aim.preview
+    if colour is None:
+        return None, told
+    forward = aim.choice.is_forward or colour is aim.preview
+    way = strategy.choose_way(strategy.situation(seen, colour, forward=forward, now=now))
+    return way, strategy.use_of(way, colour)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel, Version
-from oneseek_core.job_contract import ProbeAnswer, SidecarState, VerifyReport
+from oneseek_core.job_contract import ProbeAnswer, SidecarState, VerifyReport, WantedVersion
 from oneseek_operator.decide.views import DeploymentView, PodView, ServiceView
 
 __all__ = ["Endpoint", "Seen", "wanted_replicas"]
@@ -37,6 +37,7 @@ class Seen:
     pods: tuple[PodView, ...]
     service: ServiceView | None
     endpoints: Mapping[str, Endpoint]
+    wanted: Mapping[str, WantedVersion] = field(default_factory=dict)  # by colour, as the ConfigMaps say
     records_away: str = ""  # why the ledger cannot be written, if it cannot
     missed: Mapping[str, str] = field(default_factory=dict)  # versions that miss the gate, and why
 

@@ -29,6 +29,7 @@ def verdict(
     rolling: Colour | None,
     proved: bool,
     rejected: Mapping[str, str],
+    held: Trouble | None = None,
 ) -> Verdict:
     """How the model stands: `serving` answers (or not), `rolling` is on its way."""
     model = seen.model
@@ -38,7 +39,7 @@ def verdict(
     if model.spec.serving.replicas == 0:
         return Verdict("Waiting", names.SCALED_TO_ZERO, "spec.serving.replicas is 0: nothing answers")
     # A candidate is given up after a while; nobody gives up a changed template of what answers but a person.
-    held = trouble(seen, rolling.name) if rolling else None
+    held = held or (trouble(seen, rolling.name) if rolling else None)
     same = rolling is not None and rolling.dna == (current.dna if current else None)
     progress = _progress(seen, rolling, held, same=same, proved=proved) if rolling else None
     stuck = same and held is not None and (lasts(held, now) or held.reason in _CRASHED)
@@ -96,7 +97,7 @@ def verified(seen: Seen, colour: str) -> tuple[bool, str, str] | None:
 
 
 def candidate_ready(
-    seen: Seen, candidate: CandidateRef | None, preview: Colour | None, *, ready: bool
+    seen: Seen, candidate: CandidateRef | None, preview: Colour | None, *, ready: bool, held: Trouble | None = None
 ) -> tuple[bool, str, str] | None:
     """Whether a candidate has proved itself, where there is one."""
     if candidate is None:
@@ -106,5 +107,5 @@ def candidate_ready(
         return True, names.WAITING_FOR_PROMOTION, text
     if ready:
         return True, "Proved", f"{candidate.dna} has proved itself"
-    why = trouble(seen, preview.name) if preview else None
+    why = held or (trouble(seen, preview.name) if preview else None)
     return (False, why.reason, why.message) if why else (False, names.ROLLING_OUT, f"{candidate.dna} is being tried")

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from oneseek_core import names
+from pydantic import ValidationError
 
-__all__ = ["ClaimView", "ContainerView", "DeploymentView", "JobView", "PodView", "ServiceView", "TrustedKeysView"]
+from oneseek_core import names
+from oneseek_core.job_contract import WantedVersion
+
+__all__ = [
+    "ClaimView",
+    "ContainerView",
+    "DeploymentView",
+    "JobView",
+    "PodView",
+    "ServiceView",
+    "TrustedKeysView",
+    "wanted_by_colour",
+]
 
 Object = Mapping[str, Any]
 
@@ -43,6 +56,7 @@ class PodView:
     unschedulable: str
     unschedulable_since: str
     created: str
+    unattached_since: str = ""  # it has its node, and no sandbox: its volumes do not come
 
     @classmethod
     def parse(cls, pod: Object) -> PodView:
@@ -57,6 +71,8 @@ class PodView:
         }
         statuses = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
         meta = pod["metadata"]
+        held = conditions.get("PodReadyToStartContainers", {})  # the sandbox is made after the volumes are there
+        unattached = scheduled.get("status") == "True" and held.get("status") == "False" and not _ending(pod)
         return cls(
             name=meta["name"],
             uid=meta["uid"],
@@ -70,12 +86,23 @@ class PodView:
             unschedulable=scheduled.get("message", "") if stuck else "",
             unschedulable_since=scheduled.get("lastTransitionTime", "") if stuck else "",
             created=meta.get("creationTimestamp", ""),
+            unattached_since=held.get("lastTransitionTime", "") if unattached else "",
         )
+
+    @property
+    def sidecar_runs(self) -> bool:
+        """Whether the sidecar is there to be asked, ready or not."""
+        return any(item.name == "sidecar" and not item.waiting_reason for item in self.containers)
 
     @property
     def job(self) -> str:
         """Name of the Job it belongs to, if any."""
         return self.labels.get("batch.kubernetes.io/job-name", "")
+
+
+def _ending(pod: Object) -> bool:
+    """Whether a pod is over: its sandbox went away, it did not fail to come."""
+    return "deletionTimestamp" in pod["metadata"] or pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
 def _container(status: Object, memory_limit: str) -> ContainerView:
@@ -135,7 +162,7 @@ def _owner(meta: Object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentView:
-    """A colour."""
+    """A colour. Where it has a shape, `wanted` is what its ConfigMap says, and `dna` is that version's."""
 
     name: str
     owner: str
@@ -145,21 +172,42 @@ class DeploymentView:
     ready: int
     created: str
     terminating: bool
+    shape: str = ""
+    wanted: WantedVersion | None = None
+    labelled: str | None = None  # the DNA in its own annotation, for people who look
 
     @classmethod
-    def parse(cls, deployment: Object) -> DeploymentView:
-        """Read a Deployment as the API server returns it."""
+    def parse(cls, deployment: Object, wanted: Mapping[str, WantedVersion] | None = None) -> DeploymentView:
+        """Read a Deployment as the API server returns it; `wanted` by colour."""
         meta = deployment["metadata"]
+        notes, colour = meta.get("annotations", {}), meta.get("labels", {}).get(names.LABEL_COLOUR, "")
+        shape, labelled = notes.get(names.ANNOTATION_TEMPLATE, ""), notes.get(names.ANNOTATION_DNA) or None
+        version = (wanted or {}).get(colour) if shape else None
         return cls(
             name=meta["name"],
             owner=_owner(meta),
-            colour=meta.get("labels", {}).get(names.LABEL_COLOUR, ""),
-            dna=meta.get("annotations", {}).get(names.ANNOTATION_DNA) or None,
+            colour=colour,
+            dna=version.dna if version else labelled,
             replicas=deployment["spec"].get("replicas", 1),
             ready=deployment.get("status", {}).get("readyReplicas", 0),
             created=meta.get("creationTimestamp", ""),
             terminating="deletionTimestamp" in meta,
+            shape=shape,
+            wanted=version,
+            labelled=labelled,
         )
+
+
+def wanted_by_colour(config_maps: Sequence[Object], owner: str) -> dict[str, WantedVersion]:
+    """What the ConfigMaps of a model's colours say; one that a hand has spoilt says nothing and is written anew."""
+    found = {}
+    for item in config_maps:
+        colour = item["metadata"].get("labels", {}).get(names.LABEL_COLOUR)
+        text = item.get("data", {}).get(names.WANTED_FILE)
+        if colour and text and _owner(item["metadata"]) == owner:
+            with suppress(ValidationError):
+                found[colour] = WantedVersion.model_validate_json(text)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

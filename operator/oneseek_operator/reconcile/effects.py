@@ -24,6 +24,7 @@ from oneseek_operator.decide.actions import (
     RemoveAnnotations,
     Replace,
     Scale,
+    Swap,
 )
 from oneseek_operator.errors import ClusterError, SidecarError
 from oneseek_operator.keys import Keys
@@ -78,11 +79,19 @@ async def _perform(
                 await cluster.scale(namespace, name, replicas)
             case RemoveAnnotations(keys):
                 await cluster.annotate(current, dict.fromkeys(keys))
-            case Drain(ip, on):
-                try:
-                    await sidecars.drain(ip, on=on)
-                except SidecarError as error:  # a pod that cannot be told has no clients we could keep
-                    log.warning("could not drain: %s", error)
+            case Drain() | Swap():
+                await _tell(action, sidecars)
+
+
+async def _tell(action: Drain | Swap, sidecars: SidecarPort) -> None:
+    """Tell a pod's sidecar. One that cannot be told has no clients we could keep, or is told again at the next look."""
+    try:
+        if isinstance(action, Drain):
+            await sidecars.drain(action.ip, on=action.on)
+        else:
+            await sidecars.swap(action.ip, action.request)
+    except SidecarError as error:
+        log.warning("could not tell a sidecar: %s", error)
 
 
 async def _make_keys(model: OneSeekModel, cluster: ClusterPort, *, pending: bool) -> None:

@@ -29,6 +29,7 @@ from oneseek_operator.decide.views import (
     PodView,
     ServiceView,
     TrustedKeysView,
+    wanted_by_colour,
 )
 from oneseek_operator.errors import ConflictError, RecordsError, SidecarError
 from oneseek_operator.reconcile.effects import carry_out
@@ -97,7 +98,8 @@ async def _observe(current: dict[str, Any], cluster: ClusterPort) -> decisions.O
     trusted = await cluster.get("ConfigMap", namespace, build_keys.trusted_name(model))
     service = await cluster.get("Service", namespace, name)
     mine = service is not None and ServiceView.parse(service).owner == model.metadata.uid
-    deployments = [DeploymentView.parse(item) for item in await cluster.list("Deployment", namespace, labels)]
+    wanted = wanted_by_colour(await cluster.list("ConfigMap", namespace, labels), model.metadata.uid)
+    deployments = [DeploymentView.parse(item, wanted) for item in await cluster.list("Deployment", namespace, labels)]
     return decisions.Observed(
         model=model,
         claim=ClaimView.parse(claim) if claim else None,
@@ -110,6 +112,7 @@ async def _observe(current: dict[str, Any], cluster: ClusterPort) -> decisions.O
         records=decisions.RecordsView(),
         identity=IdentityView(),
         endpoints={},
+        wanted=wanted,
     )
 
 
@@ -172,7 +175,7 @@ async def _ask_sidecars(seen: decisions.Observed, sidecars: SidecarPort, setting
         if pod.terminating:
             endpoints[pod.name] = await _ask_leaving(pod, sidecars)
             continue
-        if colour in fresh and not pod.ready:
+        if colour in fresh and not pod.ready and not pod.sidecar_runs:
             continue
         endpoints[pod.name] = await _ask(pod, sidecars, questions.get(colour, ()), within=left)
     return replace(seen, endpoints=endpoints)

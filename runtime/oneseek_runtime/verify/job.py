@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from oneseek_core import names
 from oneseek_core.errors import JobError
 from oneseek_core.files import empty_folder, is_full
-from oneseek_core.job_contract import VerifyReport, VerifyRequest, parse_request
+from oneseek_core.job_contract import VerifyReport, VerifyRequest, WantedVersion, parse_request
 from oneseek_core.names import ExitCode
 from oneseek_runtime.log import say
+from oneseek_runtime.verify.copies import Copies
 from oneseek_runtime.verify.expected import Expected
 from oneseek_runtime.verify.folder import verify_base, verify_folder
 from oneseek_runtime.verify.refusal import RefusedError
@@ -47,7 +50,8 @@ def verify(request: VerifyRequest) -> VerifyReport:
     Raises:
         RefusedError: with the reason; the request's own reason where it asks for nothing.
     """
-    if request.adapter_path is None and (request.base_path is None or request.base_digest is None):
+    wanted = _wanted(request)
+    if wanted is None and request.adapter_path is None and (request.base_path is None or request.base_digest is None):
         raise RefusedError(names.BAD_REQUEST, "the request names neither a version nor a base model with its digest")
     target = Path(request.target_path) if request.target_path else None
     if target is not None:
@@ -55,11 +59,34 @@ def verify(request: VerifyRequest) -> VerifyReport:
     base = None
     if request.base_path is not None and request.base_digest is not None:
         base = verify_base(Path(request.base_path), request.base_digest)
-        if request.adapter_path is None:
+        if request.adapter_path is None and (wanted is None or wanted.dna is None):
             return base
-    expected = Expected.of(request, trusted_keys(request.trusted_keys))
-    report = verify_folder(Path(str(request.adapter_path)), expected, target)
+    if wanted is not None:
+        report = _copied(request, wanted)
+    else:
+        expected = Expected.of(request, trusted_keys(request.trusted_keys))
+        report = verify_folder(Path(str(request.adapter_path)), expected, target)
     if base is None:
         return report
     both = {"files": report.files + base.files, "bytes": report.bytes + base.bytes}
     return report.model_copy(update={"base_digest": base.base_digest, **both})
+
+
+def _wanted(request: VerifyRequest) -> WantedVersion | None:
+    """The version that a HotSwap pod starts with: no part of its template, but of its ConfigMap."""
+    if request.wanted_path is None:
+        return None
+    try:
+        return WantedVersion.model_validate_json(Path(request.wanted_path).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise RefusedError(names.BAD_REQUEST, f"{request.wanted_path} names no version: {error}") from error
+
+
+def _copied(request: VerifyRequest, wanted: WantedVersion) -> VerifyReport:
+    """The version proved, its copy marked; nothing where the base model is wanted."""
+    if wanted.dna is None or request.certified_path is None or request.verified_path is None:
+        return VerifyReport(ok=True, reason=names.ARTIFACT_VERIFIED, message="the base model is wanted")
+    report = Copies(request, Path(request.certified_path), Path(request.verified_path)).make(wanted)
+    if not report.ok:
+        raise RefusedError(report.reason, report.message)
+    return report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -50,11 +51,18 @@ def jobs() -> dict[str, dict[str, Any]]:
     }
 
 
+BLUE_GREEN = {"promotion": {"strategy": "BlueGreen"}}
+
+
 def pods() -> dict[str, dict[str, Any]]:
     """Every pod spec there is."""
     made = {name: job["spec"]["template"]["spec"] for name, job in jobs().items()}
-    for name, dna in (("base-serving", None), ("serving", DNA)):
-        colour = serving.colour_of(model(), SETTINGS, dna=dna, digest=DIGEST if dna else None)
+    for name, dna, spec in (
+        ("base-serving", None, BLUE_GREEN),
+        ("serving", DNA, BLUE_GREEN),
+        ("swapping-serving", DNA, {}),
+    ):
+        colour = serving.colour_of(model(**spec), SETTINGS, dna=dna, digest=DIGEST if dna else None)
         made[name] = serving.deployment(model(), colour, replicas=1)["spec"]["template"]["spec"]
     return made
 
@@ -135,7 +143,29 @@ def test_serving_pods_mount_their_version_by_dna_and_nothing_to_write() -> None:
     assert all(read_only for _, read_only in mounts(spec).values())
 
 
-@pytest.mark.parametrize("name", ["base-serving", "serving"])
+def test_pods_that_can_swap_are_the_same_for_every_version_and_only_verifiers_write_what_is_loaded() -> None:
+    def colour(dna: str | None, strategy: str = "Auto") -> serving.Colour:
+        given = model(promotion={"strategy": strategy})
+        return serving.colour_of(given, SETTINGS, dna=dna, digest=DIGEST if dna else None, name="same")
+
+    assert colour(DNA).template == colour(None).template == colour(DNA, "HotSwap").template
+    assert colour(DNA).shape == colour(None).shape
+    assert colour(DNA).key != colour(None).key
+    assert DNA not in json.dumps(colour(DNA).template)
+    spec = pods()["swapping-serving"]
+    writers = {
+        container["name"]
+        for container in [*spec["initContainers"], *spec["containers"]]
+        for mount in container["volumeMounts"]
+        if mount["name"] == "verified" and not mount.get("readOnly")
+    }
+    assert writers == {"verify", "watch"}
+    certified = next(item for item in spec["initContainers"][1]["volumeMounts"] if item["mountPath"] == "/certified")
+    assert (certified["subPath"], certified["readOnly"]) == ("oneseek-certified", True)
+    assert all(read_only for _, read_only in mounts(spec).values())
+
+
+@pytest.mark.parametrize("name", ["base-serving", "serving", "swapping-serving"])
 def test_only_the_sidecar_container_has_a_token_and_only_for_the_api_server(name: str) -> None:
     spec = pods()[name]
     assert spec["serviceAccountName"] == "oneseek-sidecar-zero"

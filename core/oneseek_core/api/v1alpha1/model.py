@@ -35,6 +35,7 @@ from oneseek_core.api.v1alpha1.model_status import (
     LedgerHead,
     OneSeekModelStatus,
     Quarantined,
+    StrategyUse,
     Version,
     VersionRef,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "OneSeekModelStatus",
     "Promotion",
     "Quarantined",
+    "StrategyUse",
     "Version",
     "VersionRef",
 ]

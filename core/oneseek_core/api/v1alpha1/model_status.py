@@ -19,6 +19,7 @@ __all__ = [
     "LedgerHead",
     "OneSeekModelStatus",
     "Quarantined",
+    "StrategyUse",
     "Version",
     "VersionRef",
 ]
@@ -100,6 +101,15 @@ class ImportOutcome(ApiModel):
     job: str = Field(max_length=64, description="Uid of the Job that found it out.")
 
 
+class StrategyUse(ApiModel):
+    """How the newest version takes over, or took over, and why that way."""
+
+    name: Literal["BlueGreen", "HotSwap", "Recreate"]
+    reason: str = Field(max_length=64)
+    message: str = Field(default="", max_length=512)
+    colour: LabelText = Field(description="The version and serving template it is about.")
+
+
 class OneSeekModelStatus(ApiModel):
     """What is."""
 
@@ -110,6 +120,7 @@ class OneSeekModelStatus(ApiModel):
     candidate: CandidateRef | None = Field(
         default=None, description="The version being rolled out, or waiting to be promoted."
     )
+    strategy: StrategyUse | None = Field(default=None, description="How the newest version takes over.")
     versions: Annotated[list[Version], Field(default=[], max_length=32)]
     quarantine: Annotated[list[Quarantined], Field(default=[], max_length=64)]
     request: Request | None = Field(default=None, description="The newest request and its outcome; scripts wait on it.")
