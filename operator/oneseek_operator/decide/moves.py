@@ -123,7 +123,7 @@ def _after(at: Situation, serving: str) -> Move:
     """Recreate. The Service moves last, so that a version that fails leads back to the old colour."""
     seen, target = at.seen, at.aim.target
     known = seen.model.status.candidate
-    announced = known is not None and known.dna == target.dna or target.dna is None
+    announced = (known is not None and known.dna == target.dna) or target.dna is None
     if at.waits or not announced:  # nothing is stopped for what may not take over; the ledger is asked once it is known
         waiting = Trouble(names.RECORDS_UNAVAILABLE, f"it waits for the ledger: {seen.records_away}")
         return Move(
