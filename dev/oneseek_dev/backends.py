@@ -77,12 +77,12 @@ class Embedded:
     def images(self, names: Sequence[str], *, only_print: bool) -> str:
         """Build, push into the shared registry, and keep the shared unpacked copy fresh."""
         if only_print:
-            return json.dumps(references(), indent=1)
+            return json.dumps(references(also=names), indent=1)
         _require_root()
         tags = build.ensure(names or CATALOGUE)
         if not names:
             golden.refresh(tags)
-        return json.dumps(references(tags), indent=1)
+        return json.dumps(references(tags, also=names), indent=1)
 
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig."""

@@ -15,7 +15,7 @@ from oneseek_dev import configs, tools
 from oneseek_dev.console import step
 from oneseek_dev.content import key_of
 from oneseek_dev.errors import DevError
-from oneseek_dev.images import BASE_KEY, BASE_PACKAGES, BASE_SUITE, CATALOGUE, NO_BASE, Image
+from oneseek_dev.images import BASE_KEY, BASE_PACKAGES, BASE_SUITE, NO_BASE, Image, named
 from oneseek_dev.layout import REGISTRY_PORT, cache_folder, checkout
 from oneseek_dev.locks import locked
 from oneseek_dev.processes import Daemon
@@ -53,14 +53,14 @@ def _buildah(*words: str | Path) -> list[str | Path]:
 def ensure(names: Iterable[str]) -> dict[str, str]:
     """Afterwards the local registry has these images, built from the sources as they are now; returns their tags."""
     # A tag is taken once: somebody may be editing the sources while we build.
-    tags = {name: CATALOGUE[name].tag() for name in names}
-    missing = [name for name, tag in tags.items() if not is_there(CATALOGUE[name], tag)]
+    tags = {name: named(name).tag() for name in names}
+    missing = [name for name, tag in tags.items() if not is_there(named(name), tag)]
     if not missing:
         return tags
     tools.ensure()
     for name in missing:
         with _building(name):
-            image = CATALOGUE[name]
+            image = named(name)
             if is_there(image, tags[name]):
                 continue
             local = build(image, tags[name])
@@ -84,7 +84,7 @@ def build(image: Image, tag: str) -> str:
     if image.code:
         _build_dependencies(image)  # a layer of this build, and under its own name never collected
     if image.builder:
-        arguments.append(("BUILDER_IMAGE", _build_dependencies(CATALOGUE[image.builder])))
+        arguments.append(("BUILDER_IMAGE", _build_dependencies(named(image.builder))))
     local = f"{_LOCAL}/{image.name}:{tag}"
     with step(f"building the image {image.name}", quiet_below=2):
         _bud(image, local, arguments)

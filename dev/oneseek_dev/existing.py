@@ -9,7 +9,7 @@ from typing import NoReturn
 from oneseek_dev import build
 from oneseek_dev.console import step
 from oneseek_dev.errors import DevError
-from oneseek_dev.images import CATALOGUE, references
+from oneseek_dev.images import named, references
 from oneseek_dev.services import kubectl, node_port, url_of
 from oneseek_dev.shell import run
 
@@ -46,12 +46,12 @@ class Existing:
         registry = self._need("ONESEEK_REGISTRY", "the registry (host[:port][/path]) that the cluster pulls from")
         if not only_print:
             for name in names or references():
-                image = CATALOGUE[name]
+                image = named(name)
                 tag = image.tag()
                 local = build.build(image, tag)
                 with step(f"pushing {name} to {registry}"):
                     build.push(local, image.reference(tag, registry))
-        return json.dumps(references(registry=registry), indent=1)
+        return json.dumps(references(registry=registry, also=names), indent=1)
 
     def kubeconfig(self) -> Path:
         """The person's own."""

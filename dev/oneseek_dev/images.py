@@ -4,7 +4,7 @@ A tag is the hash of everything that is built in, so an image that did not chang
 The part below our own code has a key of its own: it is what is expensive and changes seldom.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,10 +84,22 @@ _ALL = (
     _model("smollm2"),
 )
 CATALOGUE = {image.name: image for image in _ALL}
+_BAD_ENGINE = Path("tests/support/bad_engine")
+FOR_TESTS = {  # built only when they are asked for by name
+    image.name: image for image in (Image("bad-engine", _BAD_ENGINE / "Dockerfile", (_BAD_ENGINE / "engine.py",)),)
+}
 
 
-def references(tags: Mapping[str, str] | None = None, registry: str = REGISTRY_NAME) -> dict[str, str]:
+def named(name: str) -> Image:
+    """An image by its name, whoever it is for."""
+    return CATALOGUE.get(name) or FOR_TESTS[name]
+
+
+def references(
+    tags: Mapping[str, str] | None = None, registry: str = REGISTRY_NAME, also: Sequence[str] = ()
+) -> dict[str, str]:
     """The images that a chart or a manifest may name, under their full names; tags not given are taken now."""
     known = tags or {}
-    images = (image for image in CATALOGUE.values() if image is not PAUSE)
+    images = [image for image in CATALOGUE.values() if image is not PAUSE]
+    images += [FOR_TESTS[name] for name in also if name in FOR_TESTS]
     return {image.name: image.reference(known.get(image.name, ""), registry) for image in images}

@@ -11,7 +11,7 @@ from typing import NoReturn
 from oneseek_dev import build
 from oneseek_dev.console import step
 from oneseek_dev.errors import DevError
-from oneseek_dev.images import CATALOGUE, Image, references
+from oneseek_dev.images import Image, named, references
 from oneseek_dev.layout import Cluster
 from oneseek_dev.services import kubectl, node_port, url_of
 from oneseek_dev.shell import run
@@ -64,8 +64,8 @@ class Kind:
         """Build, and load into the node what it does not have yet."""
         if not only_print:
             for name in names or references():
-                self._load(CATALOGUE[name])
-        return json.dumps(references(), indent=1)
+                self._load(named(name))
+        return json.dumps(references(also=names), indent=1)
 
     def _load(self, image: Image) -> None:
         tag = image.tag()
