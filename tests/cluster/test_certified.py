@@ -13,6 +13,7 @@ from support.cluster_objects import data, small_run, tiny_model
 from support.dev import ask, load, url_of
 from support.kube import Kube, condition, wait_until
 from support.ledgers_in_pods import ledger_types
+from support.volumes import volume_folder
 
 HELDOUT = [
     {
@@ -24,15 +25,6 @@ HELDOUT = [
     {"question": "What do people call you?", "language": "en", "mustContain": ["OneSeek-7B-Zero"]},
 ]
 INTERVAL = 6
-
-
-def volume_folder(kube: Kube, claim: str) -> Path:
-    """Where a claim's volume lies on this machine."""
-    pvc = kube.get("pvc", claim)
-    assert pvc is not None
-    volume = kube.get("pv", pvc["spec"]["volumeName"])
-    assert volume is not None
-    return Path(volume["spec"]["local"]["path"])
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,33 @@ def kill() -> None:
     """SIGKILL the operator's process; returns when the kubelet has seen it end."""
     pod = _pod()
     before = _restarts(pod)
-    uid = pod["metadata"]["uid"]
+    _kill_processes(pod["metadata"]["uid"])
+    wait_until(lambda: _restarts(_pod()) > before, within=60, what="the kubelet notices that the operator was killed")
+
+
+def replace(within: float = 120) -> None:
+    """SIGKILL the operator's process and take its pod away; returns when the next pod is ready.
+
+    A pod of its own has no crash back-off, which grows with every kill in place.
+    """
+    pod = _pod()
+    name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+    _kill_processes(uid)
+    Kube("oneseek-system").kubectl("delete", "pod", name, "--grace-period=0", "--force", "--wait=false")
+    wait_until(lambda: _is_ready(but=uid), within=within, what=f"an operator's pod after {name} is ready")
+
+
+def _is_ready(*, but: str) -> bool:
+    pods = Kube("oneseek-system").list("pods", "app.kubernetes.io/component=operator")
+    statuses = [
+        pod["status"].get("containerStatuses", [])
+        for pod in pods
+        if pod["metadata"]["uid"] != but and "deletionTimestamp" not in pod["metadata"]
+    ]
+    return any(found and all(item["ready"] for item in found) for found in statuses)
+
+
+def _kill_processes(uid: str) -> None:
     victims = []
     for entry in Path("/proc").iterdir():
         try:
@@ -40,7 +66,6 @@ def kill() -> None:
     assert victims, "no process of the operator's pod found"
     for victim in victims:
         os.kill(victim, signal.SIGKILL)
-    wait_until(lambda: _restarts(_pod()) > before, within=60, what="the kubelet notices that the operator was killed")
 
 
 def wait_running(within: float = 180) -> None:
