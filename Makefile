@@ -7,7 +7,7 @@ DEV := PYTHONPATH=dev python3 -m oneseek_dev
 PY := .venv/bin/python
 TEST_CLUSTER := test
 
-.PHONY: help demo test unit lint chart-test readers readers-test cluster-test runtime-test dev-test manifests manifests-check cluster images url down openapi prove bench venv requirements
+.PHONY: help demo test unit lint chart-test readers readers-test test-cluster cluster-test runtime-test dev-test manifests manifests-check cluster images url down openapi prove bench venv requirements
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -52,9 +52,11 @@ readers-test: venv ## What kstatus, kubectl, Helm, Flux and Argo CD make of ever
 dev-test: venv ## The local cluster itself: up, kill, up, down, nothing left
 	$(PY) -m pytest tests/dev -q
 
-cluster-test: venv ## Stories on a real API server and real pods
+test-cluster: venv
 	@$(DEV) --name $(TEST_CLUSTER) tools && $(DEV) --name $(TEST_CLUSTER) up
 	@$(DEV).install --name $(TEST_CLUSTER) --set huggingFace.endpoint=http://hub.oneseek-hub.svc.cluster.local:8000
+
+cluster-test: test-cluster ## Stories on a real API server and real pods
 	$(PY) -m pytest tests/cluster -q -n 4 --dist loadfile -m 'not prove and not serial'
 	$(PY) -m pytest tests/cluster -q -m serial
 
@@ -71,7 +73,7 @@ openapi: venv ## Generate docs/openapi.json and docs/routes.md from the route ta
 	PYTHONPATH=core:runtime $(PY) -m oneseek_runtime.sidecar.openapi > docs/openapi.json
 	PYTHONPATH=core:runtime:tests $(PY) -m support.recorded
 
-prove: venv ## Long proofs; result files under docs/proofs/
+prove: test-cluster ## Long proofs, on real pods too; result files under docs/proofs/
 	PYTHONPATH=dev $(PY) -m oneseek_dev.prove
 
 bench: venv ## Interleaved comparisons; result files under docs/benchmarks/

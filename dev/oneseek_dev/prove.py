@@ -40,6 +40,18 @@ PROOFS = {
     ],
     "Hostile clients: the sidecar stays up and small": ["tests/runtime/test_sidecar_hostile.py"],
     "Good artifacts are accepted": ["tests/hostile/test_good.py"],
+    "200 flips under 50 requests a second; going back, warm and cold; a manifest applied 100 times": [
+        "tests/cluster/test_flips.py"
+    ],
+    "Ten ways for a new version to be bad: the old one answers, and the reason is told": [
+        "tests/cluster/test_bad_versions.py"
+    ],
+    "The operator killed with SIGKILL at 40 random moments of promotions, rollbacks and resets": [
+        "tests/cluster/test_kills.py"
+    ],
+    "Reset of three versions and a running training: no failed request under load, the base within 15 s without": [
+        "tests/cluster/test_reset.py"
+    ],
 }
 
 
@@ -60,7 +72,9 @@ def main() -> int:
     lines += ["| proof | command | result | seconds |", "| --- | --- | --- | --- |"]
     figures: list[str] = []
     failed = False
-    for title, arguments in PROOFS.items():
+    logs = root / ".local" / "proofs"
+    logs.mkdir(parents=True, exist_ok=True)
+    for number, (title, arguments) in enumerate(PROOFS.items(), start=1):
         say(f"  … {title}")
         started = time.monotonic()
         done = subprocess.run(
@@ -72,8 +86,10 @@ def main() -> int:
             check=False,
         )
         failed = failed or done.returncode != 0
+        log = logs / f"{number:02d}-{Path(arguments[0]).stem}.log"
+        log.write_text(done.stdout + done.stderr)
         closing = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr.strip()[-200:]
-        say(f"    {closing}")
+        say(f"    {closing}" if done.returncode == 0 else f"    {closing}; why: {log.relative_to(root)}")
         words = " ".join(arguments)
         lines.append(f"| {title} | `pytest {words}` | {closing} | {time.monotonic() - started:.0f} |")
         figures += [f"- {line.partition('proved: ')[2]}" for line in done.stdout.splitlines() if "proved: " in line]

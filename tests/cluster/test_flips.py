@@ -104,7 +104,7 @@ def test_flips_under_load_fail_no_request_and_every_answer_is_from_the_right_ver
     assert current(model) == second
     durations = sorted(done - begun for _, begun, done in flips)
     print(
-        f"{len(flips)} flips, {result['requests']} requests, {len(result['failures'])} failed; "
+        f"proved: {len(flips)} flips, {result['requests']} requests, {len(result['failures'])} failed; "
         f"median flip {durations[len(durations) // 2]:.2f} s, slowest {durations[-1]:.2f} s"
     )
 
@@ -123,7 +123,7 @@ def until_answered(kube: Kube, url: str, dna: str, **request: str) -> float:
 def test_going_back_takes_a_moment_while_the_old_version_is_warm(kube: Kube, versions: tuple[str, str]) -> None:
     first, second = versions
     took = until_answered(kube, url_of(kube.namespace, "zero"), first, rollback="previous")
-    print(f"warm: {took:.2f} s")
+    print(f"proved: going back while the old version is warm: {took:.2f} s")
     assert took <= WARM_SECONDS
     kube.wait("oneseekmodel", "zero", lambda item: item["status"].get("request", {}).get("outcome") == "Succeeded", within=30)
     asked(kube, release=second)
@@ -139,7 +139,7 @@ def test_going_back_takes_seconds_where_the_old_version_must_start(kube: Kube, v
     wait_until(lambda: len(kube.list("deployments")) == 1, within=60, what="the old colour is gone")
     wait_until(lambda: len(kube.list("pods", "oneseek.io/colour")) == 1, within=150, what="its pod too")
     took = until_answered(kube, url_of(kube.namespace, "zero"), first, rollback="previous")
-    print(f"cold: {took:.2f} s")
+    print(f"proved: going back where the old version must start: {took:.2f} s")
     assert took <= COLD_SECONDS
     kube.wait("oneseekmodel", "zero", lambda item: item["status"].get("request", {}).get("outcome") == "Succeeded", within=30)
 
