@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,14 @@ def replace(within: float = 120) -> None:
     name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
     _kill_processes(uid)
     Kube("oneseek-system").kubectl("delete", "pod", name, "--grace-period=0", "--force", "--wait=false")
-    wait_until(lambda: _is_ready(but=uid), within=within, what=f"an operator's pod after {name} is ready")
+
+    def replaced() -> bool:
+        for late in _processes(uid):  # the kubelet was quicker to start it again than the pod was to go
+            with suppress(ProcessLookupError):
+                os.kill(late, signal.SIGKILL)
+        return _is_ready(but=uid)
+
+    wait_until(replaced, within=within, what=f"an operator's pod after {name} is ready")
 
 
 def _is_ready(*, but: str) -> bool:
@@ -56,16 +64,22 @@ def _is_ready(*, but: str) -> bool:
 
 
 def _kill_processes(uid: str) -> None:
-    victims = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if b"oneseek_operator" in (entry / "cmdline").read_bytes() and uid in (entry / "cgroup").read_text():
-                victims.append(int(entry.name))
-        except (OSError, ValueError):
-            continue
+    victims = _processes(uid)
     assert victims, "no process of the operator's pod found"
     for victim in victims:
         os.kill(victim, signal.SIGKILL)
+
+
+def _processes(uid: str) -> list[int]:
+    """The operator's processes in a pod."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if b"oneseek_operator" in (entry / "cmdline").read_bytes() and uid in (entry / "cgroup").read_text():
+                found.append(int(entry.name))
+        except (OSError, ValueError):
+            continue
+    return found
 
 
 def wait_running(within: float = 180) -> None:
