@@ -125,23 +125,31 @@ def test_going_back_takes_a_moment_while_the_old_version_is_warm(kube: Kube, ver
     took = until_answered(kube, url_of(kube.namespace, "zero"), first, rollback="previous")
     print(f"proved: going back while the old version is warm: {took:.2f} s")
     assert took <= WARM_SECONDS
-    kube.wait("oneseekmodel", "zero", lambda item: item["status"].get("request", {}).get("outcome") == "Succeeded", within=30)
+    kube.wait(
+        "oneseekmodel", "zero", lambda item: item["status"].get("request", {}).get("outcome") == "Succeeded", within=30
+    )
     asked(kube, release=second)
     asked(kube, promote=second)
 
 
 def test_going_back_takes_seconds_where_the_old_version_must_start(kube: Kube, versions: tuple[str, str]) -> None:
     first, _ = versions
-    patch = {"spec": {"promotion": {"watch": {"seconds": 0}}}}
+    # BlueGreen, or the engine that runs would take the old version over in a moment.
+    patch = {"spec": {"promotion": {"watch": {"seconds": 0}, "strategy": "BlueGreen"}}}
+    before = kube.get("oneseekmodel", "zero")
+    assert before is not None
     kube.kubectl("patch", "oneseekmodel", "zero", "--type=merge", "-p", json.dumps(patch))
     model = kube.get("oneseekmodel", "zero")
     assert model is not None
+    kube.wait("oneseekmodel", "zero", lambda item: item["status"]["colour"] != before["status"]["colour"], within=90)
     wait_until(lambda: len(kube.list("deployments")) == 1, within=60, what="the old colour is gone")
     wait_until(lambda: len(kube.list("pods", "oneseek.io/colour")) == 1, within=150, what="its pod too")
     took = until_answered(kube, url_of(kube.namespace, "zero"), first, rollback="previous")
     print(f"proved: going back where the old version must start: {took:.2f} s")
     assert took <= COLD_SECONDS
-    kube.wait("oneseekmodel", "zero", lambda item: item["status"].get("request", {}).get("outcome") == "Succeeded", within=30)
+    kube.wait(
+        "oneseekmodel", "zero", lambda item: item["status"].get("request", {}).get("outcome") == "Succeeded", within=30
+    )
 
 
 def test_git_that_applies_its_manifest_again_and_again_does_not_undo_a_rollback(

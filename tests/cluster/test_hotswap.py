@@ -58,7 +58,9 @@ def test_without_room_for_two_auto_gives_way_and_the_pod_that_answers_takes_the_
 def test_going_back_swaps_at_once_and_a_new_pod_comes_up_with_what_answered(kube: Kube) -> None:
     url = url_of(kube.namespace, "zero")
     kube.kubectl("annotate", "oneseekmodel", "zero", "oneseek.io/rollback=base")
-    kube.wait("oneseekmodel", "zero", lambda item: item["status"].get("request", {}).get("outcome") == "Succeeded", within=60)
+    kube.wait(
+        "oneseekmodel", "zero", lambda item: item["status"].get("request", {}).get("outcome") == "Succeeded", within=60
+    )
     assert ask(url, "Vem är du?", maxTokens=1)["version"] == "tiny-llama"
     kube.kubectl("annotate", "oneseekmodel", "zero", "oneseek.io/release=all")
     model = kube.wait("oneseekmodel", "zero", lambda item: current(item) != "", within=120)
