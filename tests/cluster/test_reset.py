@@ -152,7 +152,6 @@ def test_a_reset_under_load_fails_no_request_and_leaves_base_model_and_ledger(
     assert result["failures"] == []
     assert result["requests"] > 15 * (done - begun), "the load ran all the time"
     assert result["kept_alive"] > result["requests"] * 0.4
-    assert result["closed_politely"] >= 1, "old connections were told to come again"
     assert {answer["dna"] for answer in result["answers"]} == {answering, ""}, "every answer says who gave it"
     assert wrong(result, reigns(answering, [("", begun, done)])) == []
     assert result["answers"][-1]["dna"] == ""
