@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from support.auth_accounts import account, post, token
 from support.auth_matrix import COLUMNS, Row, expire, rows
 from support.cluster_objects import tiny_model
 from support.dev import url_of
 from support.kube import NAME, ROOT, Kube, condition, scratch_namespace
 
-RBAC = "rbac.authorization.k8s.io"
 MODEL = "zero"
 UNKNOWN = "OneSeek-7B-Zero.v9.9.sv.dsIdentity.00000000.00000000"
 BODIES = {"/api/models/set-current": {"modelId": UNKNOWN}, "/api/oqt/query": {"question": "Vem är du?"}}
@@ -31,35 +28,7 @@ class Team:
 
     def post(self, path: str, body: Any, token: str) -> tuple[int, dict[str, Any], Any]:
         """Status, body and headers of a post."""
-        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
-        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), headers)
-        try:
-            with urllib.request.urlopen(request, timeout=60) as response:
-                return response.status, json.loads(response.read()), response.headers
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read()), error.headers
-
-
-def account(kube: Kube, name: str, *verbs: str) -> None:
-    """A service account with rights on models and runs of its namespace."""
-    meta = {"name": name, "namespace": kube.namespace}
-    rules = [{"apiGroups": ["oneseek.io"], "resources": ["oneseekmodels", "trainingruns"], "verbs": list(verbs)}]
-    kube.apply(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
-        {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": meta, "rules": rules},
-        {
-            "apiVersion": f"{RBAC}/v1",
-            "kind": "RoleBinding",
-            "metadata": meta,
-            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": name},
-            "subjects": [{"kind": "ServiceAccount", **meta}],
-        },
-    )
-
-
-def token(kube: Kube, name: str, audience: str = "oneseek") -> str:
-    """A token as a person makes one."""
-    return kube.kubectl("create", "token", name, "--audience", audience, "--duration", "10m").strip()
+        return post(self.url, path, body, token)
 
 
 @pytest.fixture(scope="module")
