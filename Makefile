@@ -73,8 +73,8 @@ openapi: venv ## Generate docs/openapi.json and docs/routes.md from the route ta
 	PYTHONPATH=core:runtime $(PY) -m oneseek_runtime.sidecar.openapi > docs/openapi.json
 	PYTHONPATH=core:runtime:tests $(PY) -m support.recorded
 
-prove: test-cluster ## Long proofs, on real pods too; result files under docs/proofs/
-	PYTHONPATH=dev $(PY) -m oneseek_dev.prove
+prove: test-cluster ## Long proofs, on real pods too; result files under docs/proofs/ (PROOF="flips kills" for some)
+	PYTHONPATH=dev $(PY) -m oneseek_dev.prove $(PROOF)
 
 bench: venv ## Interleaved comparisons; result files under docs/benchmarks/
 	$(PY) -m pytest tests/bench -q -s

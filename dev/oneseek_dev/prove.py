@@ -1,10 +1,15 @@
-"""`make prove`: the proofs that are too long for every change, at full count; one result file a day in docs/proofs/."""
+"""`make prove`: the proofs that are too long for every change, at full count; one result file a day in docs/proofs/.
+
+`make prove PROOF="flips kills"` runs those whose command holds one of the words, and leaves the day's other results.
+"""
 
 import os
 import platform
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +18,7 @@ from oneseek_dev.layout import checkout
 from oneseek_dev.shell import run
 
 COUNT = "100"
+HEAD = ["| proof | command | at | result | seconds |", "| --- | --- | --- | --- | --- |"]
 PROOFS = {
     "The records service killed with SIGKILL under 8 writers": ["tests/records/test_records_crash.py", "-k", "killed"],
     "Two records services started at once: one writes": [
@@ -64,40 +70,80 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {model}; Linux {platform.release()}; Python {platform.python_version()}"
 
 
-def main() -> int:
-    """Run each proof and write down how it ended; the exit status is 0 only if all held."""
-    root, today = checkout(), datetime.now(UTC).date().isoformat()
+@dataclass(frozen=True)
+class Result:
+    """How one proof ended, as a row of the day's table and what it counted."""
+
+    row: str
+    figures: tuple[str, ...] = ()
+
+
+def read(text: str) -> dict[str, Result]:
+    """The results that a day's file holds already, by proof."""
+    found: dict[str, Result] = {}
+    for title in PROOFS:
+        row = next((line for line in text.splitlines() if line.startswith(f"| {title} |")), None)
+        if row is not None:
+            counted = text.partition(f"\n{title}:\n")[2].partition("\n\n")[0].strip().splitlines()
+            found[title] = Result(row, tuple(line.removeprefix("- ") for line in counted))
+    return found
+
+
+def page(day: str, results: Mapping[str, Result]) -> str:
+    """The day's file."""
+    told = [results[title].row for title in PROOFS if title in results]
+    lines = [f"# Proofs of {day}", "", f"`make prove`, count {COUNT}. {machine()}.", "", *HEAD, *told]
+    for title in PROOFS:
+        if title in results and results[title].figures:
+            lines += ["", f"{title}:", *(f"- {figure}" for figure in results[title].figures)]
+    return "\n".join(lines) + "\n"
+
+
+def prove(title: str, arguments: Sequence[str], root: Path, commit: str) -> tuple[Result, bool]:
+    """Run one; its result, and whether it held."""
+    say(f"  … {title}")
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-s", *arguments],
+        cwd=root,
+        env={**os.environ, "ONESEEK_PROVE_COUNT": COUNT},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    log = root / ".local" / "proofs" / f"{Path(arguments[0]).stem}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(done.stdout + done.stderr)
+    closing = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr.strip()[-200:]
+    say(f"    {closing}" if done.returncode == 0 else f"    {closing}; why: {log.relative_to(root)}")
+    words, seconds = " ".join(arguments), time.monotonic() - started
+    figures = tuple(line.partition("proved: ")[2] for line in done.stdout.splitlines() if "proved: " in line)
+    row = f"| {title} | `pytest {words}` | {commit} | {closing} | {seconds:.0f} |"
+    return Result(row, figures), done.returncode == 0
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the proofs asked for and write down after each how it ended; the exit status is 0 only if all held."""
+    root, day = checkout(), datetime.now(UTC).date().isoformat()
     commit = run(["git", "-C", root, "rev-parse", "--short", "HEAD"], check=False).strip()
-    lines = [f"# Proofs of {today}", "", f"`make prove` at {commit}, count {COUNT}. {machine()}.", ""]
-    lines += ["| proof | command | result | seconds |", "| --- | --- | --- | --- |"]
-    figures: list[str] = []
-    failed = False
-    logs = root / ".local" / "proofs"
-    logs.mkdir(parents=True, exist_ok=True)
-    for number, (title, arguments) in enumerate(PROOFS.items(), start=1):
-        say(f"  … {title}")
-        started = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-s", *arguments],
-            cwd=root,
-            env={**os.environ, "ONESEEK_PROVE_COUNT": COUNT},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        failed = failed or done.returncode != 0
-        log = logs / f"{number:02d}-{Path(arguments[0]).stem}.log"
-        log.write_text(done.stdout + done.stderr)
-        closing = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr.strip()[-200:]
-        say(f"    {closing}" if done.returncode == 0 else f"    {closing}; why: {log.relative_to(root)}")
-        words = " ".join(arguments)
-        lines.append(f"| {title} | `pytest {words}` | {closing} | {time.monotonic() - started:.0f} |")
-        figures += [f"- {line.partition('proved: ')[2]}" for line in done.stdout.splitlines() if "proved: " in line]
-    folder = root / "docs" / "proofs"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{today}.md").write_text("\n".join([*lines, "", *figures]).rstrip() + "\n")
-    return 1 if failed else 0
+    file = root / "docs" / "proofs" / f"{day}.md"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    results = read(file.read_text()) if file.exists() else {}
+    chosen = {
+        title: arguments
+        for title, arguments in PROOFS.items()
+        if not words or any(word in " ".join(arguments) for word in words)
+    }
+    if not chosen:
+        say(f"No proof's command holds {' or '.join(words)}: dev/oneseek_dev/prove.py names them all.")
+        return 2
+    held = True
+    for title, arguments in chosen.items():
+        results[title], well = prove(title, arguments, root, commit)
+        held = held and well
+        file.write_text(page(day, results))
+    return 0 if held else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -90,8 +90,9 @@ async def test_no_case_brings_out_a_server_error_or_a_body_that_was_not_promised
         "none",
         "--no-color",
         "--no-shrink",
+        # One thread: CPython 3.11's parser counts its depth for all threads together, and Hypothesis parses while it draws.
         "--workers",
-        "4",
+        "1",
     ]
     options += ["--header", f"Authorization: Bearer {TOKEN}", "--report-json-path", str(tmp_path / "report.json")]
     options += ["--suppress-health-check", "all"]
