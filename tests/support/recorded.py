@@ -1,5 +1,8 @@
 """Route × case × status, as the contract tests saw them: docs/routes.md is written from this list and proved by it.
 
+A sidecar alone (tests/legacy) is sent what a pod cannot easily be brought to, a deployed model (tests/cluster) what takes an
+API server and records, and both of them all the rest.
+
 PYTHONPATH=core:runtime:tests python -m support.recorded     # writes the page
 """
 
@@ -8,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jsonschema_rs
 
@@ -21,7 +24,9 @@ from support.legacy import BASE, DNA
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "routes.md"
 JSON = {"Content-Type": "application/json"}
-RAW = "raw body"
+UNKNOWN = "OneSeek-7B-Zero.v9.9.sv.dsIdentity.00000000.00000000"
+STRANGER = {"Authorization": "Bearer x"}
+TOKEN = {"Authorization": "Bearer TOKEN"}  # whose place a token of somebody who may promote takes
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,17 @@ class Case:
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     engine: str = "answers"  # or: busy, broken
+    where: Literal["both", "alone", "deployed"] = "both"
+
+    @property
+    def alone(self) -> bool:
+        """Whether a sidecar alone is sent it."""
+        return self.where != "deployed"
+
+    @property
+    def deployed(self) -> bool:
+        """Whether a deployed model is sent it: no pod's engine is made to fail for it."""
+        return self.where != "alone" and self.engine == "answers"
 
     @property
     def method(self) -> str:
@@ -71,11 +87,14 @@ CASES = (
     Case("GET /api/oqt/status", "the engine is away", 200, engine="broken"),
     Case("GET /api/oqt/metrics", "a version answers", 200),
     Case("GET /api/oqt/metrics", "the engine is away", 200, engine="broken"),
-    Case("GET /api/oqt/queries", "records away", 200),
+    Case("GET /api/oqt/queries", "records away", 200, where="alone"),
+    Case("GET /api/oqt/queries", "records there", 200, where="deployed"),
     Case("GET /api/oqt/queries", "limit=-1", 400, path="/api/oqt/queries?limit=-1"),
     Case("GET /api/oqt/queries", "limit=abc", 200, path="/api/oqt/queries?limit=abc"),
-    Case("GET /api/oqt/ledger/verify", "records away", 200),
-    Case("GET /api/oqt/ledger/stats", "records away", 500),
+    Case("GET /api/oqt/ledger/verify", "records away", 200, where="alone"),
+    Case("GET /api/oqt/ledger/verify", "records there", 200, where="deployed"),
+    Case("GET /api/oqt/ledger/stats", "records away", 500, where="alone"),
+    Case("GET /api/oqt/ledger/stats", "records there", 200, where="deployed"),
     Case("GET /v1/models", "a version answers", 200),
     Case("GET /v1/models", "the engine is away", 503, engine="broken"),
     Case("GET /v1/models/{model}", "the OneSeekModel's name", 200, path="/v1/models/demo"),
@@ -95,7 +114,11 @@ CASES = (
     Case("GET /api/models/certified", "two versions", 200),
     Case("GET /api/models/current", "a link", 200),
     Case(CURRENT, "no token", 401, body={"modelId": DNA}),
-    Case(CURRENT, "a token, but no API server", 503, body={"modelId": DNA}, headers={"Authorization": "Bearer x"}),
+    Case(CURRENT, "a token, but no API server", 503, body={"modelId": DNA}, headers=TOKEN, where="alone"),
+    Case(CURRENT, "no token of this cluster", 401, body={"modelId": DNA}, headers=STRANGER, where="deployed"),
+    Case(CURRENT, "no body", 400, body=b"", headers={**JSON, **TOKEN}, where="deployed"),
+    Case(CURRENT, "an unknown version", 404, body={"modelId": UNKNOWN}, headers=TOKEN, where="deployed"),
+    Case(CURRENT, "the version that answers", 200, body={"modelId": DNA}, headers=TOKEN, where="deployed"),
     Case("POST /api/models/reset", "no token", 401, body=b"", headers=JSON),
     Case("GET /api/models/merge/manifests", "", 200),
     Case("GET /api/models/merge/versions", "", 200),
@@ -177,8 +200,10 @@ def page() -> str:
     lines = [
         "# Every route",
         "",
-        "Made from the route table and the contract tests by `python -m support.recorded`; `tests/legacy/test_every_route.py`",
-        "sends each case to a real sidecar and checks status and body against `docs/openapi.json`'s shapes.",
+        "Made from the route table and the contract tests by `python -m support.recorded`. Status and body of each case are",
+        "checked against `docs/openapi.json`'s shapes where the last column says: `pods` is a model that was trained, certified",
+        "and promoted on a real cluster (`tests/cluster/test_contract.py`), `process` a sidecar process before an engine that can",
+        "be made to fail (`tests/legacy/test_every_route.py`).",
         "",
         "Every answer carries `Access-Control-Allow-Origin: *`; `OPTIONS` is answered 204; an unknown path is a 404 page, a",
         "known one with another method a 405 with `Allow`. Bodies are at most 50 MB and 200,000 values (413), malformed ones",
@@ -188,7 +213,7 @@ def page() -> str:
         "",
     ]
     for group, rows in GROUPS.items():
-        lines += [f"## {group}", "", "| route | case | status |", "| --- | --- | --- |"]
+        lines += [f"## {group}", "", "| route | case | status | tried on |", "| --- | --- | --- | --- |"]
         for row in rows:
             notes = []
             if row.endpoint is not None and right_of(row.endpoint):
@@ -196,7 +221,8 @@ def page() -> str:
             notes += [f"{router.limit}/min" for router in ROUTERS if router.covers(row.path)]
             name = f"`{row.method} {_path(row)}`" + (f" ({', '.join(notes)})" if notes else "")
             for case in (case for case in CASES if case.operation is row):
-                lines.append(f"| {name} | {case.case or row.summary} | {case.status} |")
+                tried = ", ".join(word for word, on in (("process", case.alone), ("pods", case.deployed)) if on)
+                lines.append(f"| {name} | {case.case or row.summary} | {case.status} | {tried} |")
                 name = ""
         lines.append("")
     lines += ["## WebSocket", "", "| route | what |", "| --- | --- |"]
