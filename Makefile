@@ -33,9 +33,10 @@ lint: venv manifests-check ## Formatting, lint, types, import contracts
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 
 unit: venv ## Unit tests: no cluster, no model
-	$(PY) -m pytest tests/unit tests/legacy tests/hostile -q -n 2
+	$(PY) -m pytest tests/unit tests/legacy -q -n 2
 
-runtime-test: venv ## Training, engine, sidecar and records as real processes on a tiny real model
+runtime-test: venv ## Hostile and good artifacts; training, engine, sidecar and records as real processes on a tiny real model
+	$(PY) -m pytest tests/hostile -q -n 2
 	$(PY) -m pytest tests/runtime tests/records -q
 
 chart-test: venv ## The chart, rendered by helm
