@@ -383,6 +383,16 @@ class ServingSettings(ApiModel):
     auth: Literal["Token", "Legacy"] = "Token"
 
 
+class ExternalEndpoint(ApiModel):
+    """One model elsewhere that a sidecar may ask; the key is in a file, never here."""
+
+    name: str
+    url: str
+    model: str
+    key_path: str | None = None
+    timeout_seconds: int
+
+
 class SidecarState(ApiModel):
     """GET /internal/state of a sidecar: what it found out, not what it was told."""
 

@@ -70,6 +70,7 @@ API_ACCESS_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # token and c
 SERVING_ENV = "ONESEEK_SERVING"  # the sidecar's and engine's settings: one JSON object
 # Where a sidecar hands its answered questions over: the service, its token, the folder that keeps them until then.
 TRUSTED_PROXIES_ENV = "ONESEEK_TRUSTED_PROXIES"  # networks, separated by commas
+EXTERNAL_MODELS_ENV = "ONESEEK_EXTERNAL_MODELS"  # a JSON list of `job_contract.ExternalEndpoint`
 RECORDS_URL_ENV = "ONESEEK_RECORDS_URL"
 RECORDS_TOKEN_ENV = "ONESEEK_RECORDS_TOKEN_FILE"  # noqa: S105 - the name of a variable
 SPOOL_ENV = "ONESEEK_SPOOL"

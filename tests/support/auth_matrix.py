@@ -24,6 +24,7 @@ BEGIN, END = "<!-- table: written by `python -m support.auth_matrix` -->", "<!--
 # Posts that change nothing; every other one is wrapped with `needs`.
 OPEN = {
     "/api/oqt/query",
+    "/api/oqt/multi-model-query",
     "/v1/chat/completions",
     "/v1/completions",
     "/infer",

@@ -6,19 +6,20 @@ import asyncio
 import copy
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from oneseek_core.job_contract import ServingSettings
+from oneseek_core.job_contract import ExternalEndpoint, ServingSettings
 from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.app import create_app
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.kube import Listing, NoKube, Plural
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
+from oneseek_runtime.sidecar.multi.external import ExternalModels
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
 from support.asgi import serving
@@ -98,10 +99,12 @@ def certified_folder(root: Path) -> Path:
     return root
 
 
-async def service(tmp_path: Path, *, dna: str | None, **settings: Any) -> AsyncIterator[Service]:
+async def service(
+    tmp_path: Path, *, dna: str | None, external: Sequence[ExternalEndpoint] = (), **settings: Any
+) -> AsyncIterator[Service]:
     engine = OpenAISimulator([BASE, dna] if dna else [BASE])
     root = certified_folder(tmp_path / "oneseek-certified")
-    async with serving(engine.app()) as url, OpenAIEngine(url) as upstream:
+    async with serving(engine.app()) as url, OpenAIEngine(url) as upstream, ExternalModels(external) as elsewhere:
         told = ServingSettings(
             model="demo",
             namespace="team",
@@ -114,7 +117,7 @@ async def service(tmp_path: Path, *, dna: str | None, **settings: Any) -> AsyncI
         )
         lifecycle, cluster = Lifecycle(), WatchedCluster()
         access = ClusterAccess.through(cluster, told.model)
-        deps = Deps(SidecarSettings(told, **settings), upstream, lifecycle, cluster=access)
+        deps = Deps(SidecarSettings(told, **settings), upstream, lifecycle, cluster=access, external=elsewhere)
         async with serving(create_app(deps)) as public, aiohttp.ClientSession(public) as client:
             watching = asyncio.create_task(access.mirror.keep())
             yield Service(client, deps, engine, cluster, lifecycle, root)

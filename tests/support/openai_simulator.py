@@ -32,6 +32,9 @@ class OpenAISimulator:
     raw: list[bytes] = field(default_factory=list)
     stream: tuple[bytes, ...] = ()  # what a streamed answer consists of
     pace: asyncio.Event | None = None
+    failing: frozenset[str] = frozenset()  # models whose generation fails while the others answer
+    by_model: dict[str, str] = field(default_factory=dict)  # what a model says, whatever it is asked
+    keys: list[str | None] = field(default_factory=list)  # the Authorization of each request
     echo: str | None = None  # what answers are signed with, instead of the model that was asked
 
     def app(self) -> Starlette:
@@ -53,12 +56,15 @@ class OpenAISimulator:
         self.raw.append(await request.body())
         body = await request.json()
         self.requests.append(body)
+        self.keys.append(request.headers.get("authorization"))
         self.arrived.set()
         if self.misbehaviour:
             return self.misbehaviour()
         if self.hold is not None and await self._left_while_held(request, self.hold):
             self.abandoned.set()
             return Response(status_code=499)
+        if body["model"] in self.failing:
+            return JSONResponse({"error": {"message": "out of memory", "type": "server_error"}}, 500)
         if body["model"] not in self.models:
             return JSONResponse({"error": {"message": f"no model {body['model']}"}}, 404)
         try:
@@ -72,7 +78,7 @@ class OpenAISimulator:
             usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
             head = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": body["model"]}
             return JSONResponse({**head, "choices": [choice], "usage": usage})
-        text = self.answer(body["messages"][-1]["content"])
+        text = self.by_model.get(body["model"]) or self.answer(body["messages"][-1]["content"])
         words = (text.split() or [""])[: int(body.get("max_tokens") or 160)]
         logprob = math.log(self.probability)
         return JSONResponse(

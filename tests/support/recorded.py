@@ -67,6 +67,7 @@ class Case:
 
 CHAT = {"messages": [{"role": "user", "content": "hej"}]}
 QUERY, CURRENT = "POST /api/oqt/query", "POST /api/models/set-current"
+MULTI = "POST /api/oqt/multi-model-query"
 ONE_RUN = "/api/training/identity/metrics"
 
 CASES = (
@@ -83,6 +84,15 @@ CASES = (
     Case(QUERY, "more than 200,000 values", 413, body=b'{"q":[' + b"1," * 300_000 + b"1]}", headers=JSON),
     Case(QUERY, "the engine's queue is full", 503, body={"question": "q"}, engine="busy"),
     Case(QUERY, "the engine fails", 500, body={"question": "q"}, engine="broken"),
+    Case(MULTI, "a question to base and version", 200, body={"question": "Vem är du?"}),
+    Case(MULTI, "without training", 200, body={"question": "hej", "enableTraining": False, "persona": "x"}),
+    Case(MULTI, "with models elsewhere, none named", 200, body={"question": "AI?", "includeExternal": True}),
+    Case(MULTI, "white space", 200, body={"question": " "}),
+    Case(MULTI, "no body", 400, body=b"", headers=JSON),
+    Case(MULTI, "a question that is no text", 400, body={"question": 7}),
+    Case(MULTI, "malformed JSON", 400, body=b"{", headers=JSON),
+    Case(MULTI, "the engine's queue is full", 503, body={"question": "q"}, engine="busy"),
+    Case(MULTI, "the engine fails", 500, body={"question": "q"}, engine="broken"),
     Case("GET /api/oqt/status", "a version answers", 200),
     Case("GET /api/oqt/status", "the engine is away", 200, engine="broken"),
     Case("GET /api/oqt/metrics", "a version answers", 200),

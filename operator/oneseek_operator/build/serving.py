@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model import ExternalModel, OneSeekModel
 from oneseek_core.digest import canonical_json
-from oneseek_core.job_contract import ServingSettings, VerifyRequest, WantedVersion
+from oneseek_core.job_contract import ExternalEndpoint, ServingSettings, VerifyRequest, WantedVersion
 from oneseek_operator.build import common, identity, records
 from oneseek_operator.build.keys import trusted_name
 from oneseek_operator.build.model import labels
@@ -28,6 +28,7 @@ _KEYS_PATH = "/keys"
 _CERTIFIED_PATH = "/certified"
 _VERIFIED_PATH = "/models/verified"  # HotSwap: copies of several versions, a folder per DNA
 _WANTED_PATH = "/wanted"
+_EXTERNAL_PATH = "/external-keys"
 # Longer than the longest generation a request may ask for with the drain before it, and then what is unsent is sent.
 _GRACE_SECONDS = 120 + names.SPOOL_SECONDS + 20
 _LIVENESS_GRACE_SECONDS = 30  # a sidecar that hangs is not waited for: the next process finds the spool
@@ -151,6 +152,7 @@ def _template(
     env = [{"name": names.SERVING_ENV, "value": serving.model_dump_json(by_alias=True, exclude_none=True)}]
     request = _swapping_request(model) if swaps else _verify_request(model, dna, digest)
     volumes = [common.models_volume(model), identity.token_volume(), *records.spool_volumes(model)]
+    volumes += _external_volumes(model)
     if dna or swaps:
         volumes.append({"name": "verified", "emptyDir": {}})
         volumes.append({"name": "keys", "configMap": {"name": trusted_name(model)}})
@@ -280,6 +282,9 @@ def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]],
         env = [*env, {"name": "ONESEEK_RATE_LIMITS", "value": "off"}]
     if proxies := model.spec.serving.rate_limits.trusted_proxies:
         env = [*env, {"name": names.TRUSTED_PROXIES_ENV, "value": ",".join(proxies)}]
+    if external := model.spec.serving.external_models:
+        told = [_endpoint(number, one).to_wire() for number, one in enumerate(external)]
+        env = [*env, {"name": names.EXTERNAL_MODELS_ENV, "value": canonical_json(told).decode()}]
     mount = {
         "name": "models",
         "mountPath": f"{names.MODELS_ROOT}/{names.CERTIFIED_DIR}",
@@ -291,7 +296,13 @@ def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]],
         "sidecar",
         settings.slim_image,
         ["sidecar"],
-        mounts=[mount, identity.token_mount(), *records.spool_mounts(), *([_wanted_mount()] if swaps else [])],
+        mounts=[
+            mount,
+            identity.token_mount(),
+            *records.spool_mounts(),
+            *([_wanted_mount()] if swaps else []),
+            *_external_mounts(model),
+        ],
         env=env,
         ports=[
             {"name": "public", "containerPort": names.PORT_PUBLIC},
@@ -306,3 +317,33 @@ def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]],
             "terminationGracePeriodSeconds": _LIVENESS_GRACE_SECONDS,
         },
     )
+
+
+def _endpoint(number: int, external: ExternalModel) -> ExternalEndpoint:
+    return ExternalEndpoint(
+        name=external.name,
+        url=external.url,
+        model=external.model,
+        key_path=f"{_EXTERNAL_PATH}/{number}" if external.key_secret else None,
+        timeout_seconds=external.timeout_seconds,
+    )
+
+
+def _external_volumes(model: OneSeekModel) -> list[dict[str, Any]]:
+    """The keys of models elsewhere, one file each. A missing Secret must not keep the pod from answering."""
+    sources = [
+        {
+            "secret": {
+                "name": external.key_secret.name,
+                "items": [{"key": external.key_secret.key, "path": str(number)}],
+                "optional": True,
+            }
+        }
+        for number, external in enumerate(model.spec.serving.external_models)
+        if external.key_secret
+    ]
+    return [{"name": "external-keys", "projected": {"sources": sources}}] if sources else []
+
+
+def _external_mounts(model: OneSeekModel) -> list[dict[str, Any]]:
+    return [{"name": item["name"], "mountPath": _EXTERNAL_PATH, "readOnly": True} for item in _external_volumes(model)]

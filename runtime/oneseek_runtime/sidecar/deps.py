@@ -15,6 +15,7 @@ from oneseek_runtime.sidecar.accesslog import AccessLog
 from oneseek_runtime.sidecar.bodies import Bodies
 from oneseek_runtime.sidecar.errors import EngineAnswerError, UpstreamError
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
+from oneseek_runtime.sidecar.multi.external import ExternalModels
 from oneseek_runtime.sidecar.recording.recorder import Recorder
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.swap import Swapper
@@ -46,6 +47,7 @@ class Deps:
     recorder: Recorder | None = None  # without one nothing is recorded
     open_connections: Callable[[], int] = lambda: 0
     swapper: Swapper | None = None
+    external: ExternalModels | None = None
     monotonic: Callable[[], float] = time.monotonic
     started: float = field(default_factory=time.monotonic)
     bodies: Bodies = field(default_factory=Bodies)

@@ -160,7 +160,13 @@ async def api_health(request: Request) -> Response:
     oqt = {
         "status": "up" if loaded.ready else "down",
         "description": loaded.message,
-        "endpoints": ["/api/oqt/query", "/api/oqt/status", "/api/oqt/metrics", "/v1/chat/completions"],
+        "endpoints": [
+            "/api/oqt/query",
+            "/api/oqt/multi-model-query",
+            "/api/oqt/status",
+            "/api/oqt/metrics",
+            "/v1/chat/completions",
+        ],
     }
     overall = "ok" if loaded.ready else "degraded"
     return json_response({"status": overall, "services": {"oqt": oqt}, "timestamp": wire.timestamp(deps.now())})

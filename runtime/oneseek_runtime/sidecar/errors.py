@@ -13,6 +13,7 @@ __all__ = [
     "EngineAnswerError",
     "EngineBusyError",
     "EngineUnavailableError",
+    "ExternalModelError",
     "KubeConflictError",
     "KubeError",
     "KubeExpiredError",
@@ -61,6 +62,10 @@ class EngineBusyError(UpstreamError):
 
 class EngineAnswerError(UpstreamError):
     """The engine answered, but not with what the OpenAI API promises."""
+
+
+class ExternalModelError(UpstreamError):
+    """A model elsewhere gave no answer; the sentence names neither its address nor what it sent."""
 
 
 class UnauthenticatedError(OneSeekError):

@@ -29,6 +29,7 @@ from oneseek_runtime.sidecar.errors import SettingsError
 from oneseek_runtime.sidecar.kube import KubeClient
 from oneseek_runtime.sidecar.lifecycle import Lifecycle, until_drained
 from oneseek_runtime.sidecar.memory import give_back_what_is_freed
+from oneseek_runtime.sidecar.multi.external import ExternalModels
 from oneseek_runtime.sidecar.recording.work import recording
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.swap import Swapper, read_wanted
@@ -67,6 +68,7 @@ async def _serve(settings: SidecarSettings, wanted: WantedVersion | None, enviro
         Verifier(f"http://127.0.0.1:{settings.verify_port}") as verifier,
         _cluster(settings, environment) as cluster,
         recording(settings.records) as recorder,
+        ExternalModels(settings.external) as external,
     ):
         swapper = None
         if wanted is not None:
@@ -83,6 +85,7 @@ async def _serve(settings: SidecarSettings, wanted: WantedVersion | None, enviro
             open_connections=lambda: len(servers[0].server_state.connections),
             access_log=log,
             swapper=swapper,
+            external=external,
         )
         public = Server(_config(create_app(deps), settings, settings.public_port))
         internal = Server(_config(create_internal_app(deps), settings, settings.internal_port))

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from oneseek_core import names
-from oneseek_core.job_contract import ServingSettings
+from oneseek_core.job_contract import ExternalEndpoint, ServingSettings
 from oneseek_runtime.sidecar.clients import Networks, parse_networks
 from oneseek_runtime.sidecar.errors import SettingsError
 
 __all__ = ["RecordsAccess", "SidecarSettings"]
 
+_ENDPOINTS = TypeAdapter(tuple[ExternalEndpoint, ...])
 _SPOOL_BYTES = 256 * 1024**2  # some 170,000 answers
 
 
@@ -47,6 +48,8 @@ class SidecarSettings:
     """Accepting for so long after SIGTERM: every node must first learn that the pod is no endpoint any more."""
     drain_maximum: float = 20.0
     """After so long idle connections are closed; requests in flight still finish."""
+    external: tuple[ExternalEndpoint, ...] = ()
+    """Models elsewhere that multi-model queries may ask."""
     records: RecordsAccess | None = None
     spool_seconds: float = names.SPOOL_SECONDS
     """So long after it was told to let its clients go, a stopping pod goes on sending what it has spooled."""
@@ -76,6 +79,7 @@ class SidecarSettings:
             access_log=environment.get("ONESEEK_LOG", "access") != "off",
             drain_minimum=_number(environment, "ONESEEK_DRAIN_MINIMUM_SECONDS", 3),
             drain_maximum=_number(environment, "ONESEEK_DRAIN_MAXIMUM_SECONDS", 20),
+            external=_external(environment),
             records=_records(environment),
             spool_seconds=_number(environment, "ONESEEK_SPOOL_SECONDS", names.SPOOL_SECONDS),
         )
@@ -93,6 +97,13 @@ def _records(environment: Mapping[str, str]) -> RecordsAccess | None:
         paths[variable] = Path(path)
     limit = _number(environment, "ONESEEK_SPOOL_BYTES", _SPOOL_BYTES)
     return RecordsAccess(url, paths[names.RECORDS_TOKEN_ENV], paths[names.SPOOL_ENV], limit)
+
+
+def _external(environment: Mapping[str, str]) -> tuple[ExternalEndpoint, ...]:
+    try:
+        return _ENDPOINTS.validate_json(environment.get(names.EXTERNAL_MODELS_ENV) or "[]")
+    except ValidationError as error:
+        raise SettingsError(f"{names.EXTERNAL_MODELS_ENV} must be a JSON list of ExternalEndpoint: {error}") from error
 
 
 def _networks(environment: Mapping[str, str], variable: str) -> Networks:

@@ -19,6 +19,7 @@ from oneseek_runtime.sidecar.versions import CertifiedFolder
 
 __all__ = [
     "METRICS_FAILED",
+    "PRODUCT",
     "QUERY_FAILED",
     "QUESTION_REQUIRED",
     "STATUS_FAILED",

@@ -16,6 +16,7 @@ from oneseek_core.api.base import (
     Name,
     ObjectMeta,
     cel,
+    list_map,
 )
 from oneseek_core.api.v1alpha1.common import (
     Dataset,
@@ -24,6 +25,7 @@ from oneseek_core.api.v1alpha1.common import (
     PathOnClaim,
     Quantity,
     Resources,
+    SecretKey,
     StringMap,
     Toleration,
 )
@@ -47,6 +49,7 @@ __all__ = [
     "BaseModelStatus",
     "CandidateRef",
     "Counters",
+    "ExternalModel",
     "Gate",
     "Import",
     "ImportOutcome",
@@ -173,6 +176,41 @@ class Auth(ApiModel):
     )
 
 
+class ExternalModel(ApiModel):
+    """A model elsewhere that multi-model queries ask too, when their client wants it."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=63,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$",
+        description="Its name in answers and records.",
+    )
+    url: str = Field(
+        max_length=512,
+        description="Base of an OpenAI-compatible API; `/chat/completions` is added. Questions of clients are sent there.",
+        json_schema_extra=cel(
+            (
+                r"self.matches('^https?://[A-Za-z0-9.:\\[\\]-]+(/[A-Za-z0-9._~/-]*)?$')",
+                (
+                    "url is the base of an OpenAI-compatible API, such as https://api.example.org/v1, with no user, query"
+                    " or fragment; a key goes into keySecret"
+                ),
+            )
+        ),
+    )
+    model: str = Field(
+        max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$", description="The model's name in that API."
+    )
+    key_secret: SecretKey | None = Field(
+        default=None,
+        description="Secret with the API's key, sent as a bearer token; mounted into the sidecar alone and read anew for"
+        " each question.",
+    )
+    timeout_seconds: int = Field(
+        default=30, ge=1, le=120, description="After so long the answer is given without this model."
+    )
+
+
 class Serving(ApiModel):
     """How a version answers."""
 
@@ -183,6 +221,12 @@ class Serving(ApiModel):
     )
     rate_limits: RateLimits = RateLimits()
     auth: Auth = Auth()
+    external_models: list[ExternalModel] = Field(
+        default=[],
+        max_length=8,
+        description="Models elsewhere that /api/oqt/multi-model-query asks beside those loaded, with includeExternal.",
+        json_schema_extra=list_map("name"),
+    )
 
 
 class Evaluation(ApiModel):

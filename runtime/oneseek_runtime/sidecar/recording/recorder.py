@@ -78,6 +78,10 @@ class Recorder:
         """Record an answered question; `answer` is the body that the client gets."""
         self.keep(QUERIES, query_entry(question, answer))
 
+    def keep_document(self, query: Mapping[str, Any]) -> None:
+        """Record a query's document that has no provenance beside it."""
+        self.keep(QUERIES, {"query": query})
+
     def keep(self, kind: str, entry: Mapping[str, Any]) -> None:
         """Record an entry as `POST /v1/queries` or `/v1/entries` takes it. Never fails and never waits for a network."""
         if not self._spool.append(kind, encoded(entry)):

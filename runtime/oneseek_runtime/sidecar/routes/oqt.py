@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from oneseek_runtime.sidecar import endpoints, ledger_endpoints
+from oneseek_runtime.sidecar.multi.endpoint import multi_model_query
 from oneseek_runtime.sidecar.routes.table import Operation, Parameter
+from oneseek_runtime.sidecar.shapes import multi as multi_shapes
 from oneseek_runtime.sidecar.shapes import oqt as shapes
 from oneseek_runtime.sidecar.shapes.base import Failure
 
@@ -17,6 +19,14 @@ OPERATIONS = (
         endpoint=endpoints.query,
         body=shapes.QueryAsked,
         answers={200: shapes.QueryAnswer, 400: Failure, 500: Failure, 503: Failure},
+    ),
+    Operation(
+        method="POST",
+        path="/api/oqt/multi-model-query",
+        summary="Ask one question of every loaded model, and compare the answers",
+        endpoint=multi_model_query,
+        body=multi_shapes.MultiAsked,
+        answers={200: multi_shapes.MultiAnswer, 400: Failure, 500: Failure, 503: Failure},
     ),
     Operation(
         method="GET",

@@ -1,0 +1,114 @@
+"""[I/O] One question to every model that is loaded, and to those elsewhere where asked: side by side, each with its own time.
+
+A model that fails costs the others nothing; what became of it is part of the result. A version that is loaded but not
+promoted yet is no model to ask: it may still be refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from oneseek_core.job_contract import ExternalEndpoint
+from oneseek_runtime.sidecar.deps import Deps
+from oneseek_runtime.sidecar.errors import EngineAnswerError, EngineBusyError, UpstreamError
+from oneseek_runtime.sidecar.multi.external import ExternalModels
+from oneseek_runtime.sidecar.wire import Question
+
+__all__ = ["Reply", "Role", "ask_all", "loaded_roles"]
+
+Role = Literal["current", "previous", "base", "external"]
+
+_LOADED_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What one model answered, or why it did not (`error`); `seconds` is measured here, None is not measured."""
+
+    model: str
+    role: Role
+    seconds: float
+    text: str | None = None
+    tokens: int | None = None
+    confidence: float | None = None
+    error: str | None = None
+    busy: bool = False
+
+
+def loaded_roles(
+    *, target: str, base: str, listed: Sequence[str], family: str, coming: str | None
+) -> list[tuple[str, Role]]:
+    """Which of the engine's models are asked, as what. The one that answers everybody's questions comes first.
+
+    It is asked even where the engine does not list it: that it is missing is then said of it.
+    """
+    found: list[tuple[str, Role]] = [(target, "base" if target == base else "current")]
+    beside = [name for name in listed if name not in (target, base, coming) and name.startswith(f"{family}.v")]
+    found += [(name, "previous") for name in dict.fromkeys(beside)]
+    if base != target and base in listed:
+        found.append((base, "base"))
+    return found
+
+
+async def ask_all(deps: Deps, question: Question, *, external: bool) -> list[Reply]:
+    """Every reply, the failed ones too, in a fixed order: current, previous, base, external.
+
+    Raises:
+        UpstreamError: no model answered.
+    """
+    serving = deps.settings.serving
+    listed = await deps.engine.models()
+    coming = deps.swapper.state.dna if deps.swapper is not None else None
+    with deps.asked() as target:
+        roles = loaded_roles(target=target, base=serving.base_name, listed=listed, family=serving.family, coming=coming)
+        asking: list[Awaitable[Reply]] = [_ask_loaded(deps, question, name, role) for name, role in roles]
+        if external and deps.external is not None:
+            elsewhere = deps.external
+            asking += [_ask_external(elsewhere, endpoint, question) for endpoint in elsewhere.endpoints]
+        replies = list(await asyncio.gather(*asking))
+    if not any(reply.error is None for reply in replies):
+        raise _nobody(replies)
+    return replies
+
+
+def _nobody(replies: Sequence[Reply]) -> UpstreamError:
+    why = "; ".join(f"{reply.model}: {reply.error}" for reply in replies)
+    kind = EngineBusyError if any(reply.busy for reply in replies) else EngineAnswerError
+    return kind(f"no model answered: {why}")
+
+
+async def _ask_loaded(deps: Deps, question: Question, name: str, role: Role) -> Reply:
+    started = time.monotonic()
+    try:
+        async with asyncio.timeout(_LOADED_SECONDS):
+            completion = await deps.engine.complete(question.body(name))
+        if completion.model != name:
+            raise EngineAnswerError(f"the engine answered as {completion.model!r}")
+    except UpstreamError as error:
+        busy = isinstance(error, EngineBusyError)
+        return Reply(name, role, time.monotonic() - started, error=str(error), busy=busy)
+    except TimeoutError:
+        error_text = f"no answer within {_LOADED_SECONDS:.0f} s"
+        return Reply(name, role, time.monotonic() - started, error=error_text)
+    seconds = time.monotonic() - started
+    return Reply(name, role, seconds, completion.text, completion.tokens, completion.confidence)
+
+
+async def _ask_external(models: ExternalModels, endpoint: ExternalEndpoint, question: Question) -> Reply:
+    started = time.monotonic()
+    # Only what every such API takes; log-probabilities are refused by many.
+    body = {
+        "messages": [{"role": "user", "content": question.text}],
+        "temperature": question.temperature,
+        "max_tokens": question.max_tokens,
+        "stream": False,
+    }
+    try:
+        answer = await models.complete(endpoint, body)
+    except UpstreamError as error:
+        return Reply(endpoint.name, "external", time.monotonic() - started, error=str(error))
+    return Reply(endpoint.name, "external", time.monotonic() - started, answer.text, answer.tokens)

@@ -1,0 +1,70 @@
+"""POST /api/oqt/multi-model-query: ask, measure, compare, answer, record."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from oneseek_runtime.sidecar.deps import deps_of
+from oneseek_runtime.sidecar.endpoints import while_connected
+from oneseek_runtime.sidecar.envelope import DNA_HEADER
+from oneseek_runtime.sidecar.errors import EngineBusyError, UpstreamError
+from oneseek_runtime.sidecar.multi.analysis import Analysis, analyse
+from oneseek_runtime.sidecar.multi.asking import Reply, ask_all
+from oneseek_runtime.sidecar.multi.language import language_of
+from oneseek_runtime.sidecar.multi.reading import read
+from oneseek_runtime.sidecar.multi.wire import FAILED, Wishes, multi_answer, multi_document
+from oneseek_runtime.sidecar.responses import json_response, read_object
+from oneseek_runtime.sidecar.wire import Question, QuestionError, timestamp
+
+__all__ = ["multi_model_query"]
+
+
+async def multi_model_query(request: Request) -> Response:
+    """One question, answered by every loaded model side by side, and what the answers have in common."""
+    deps = deps_of(request)
+    started = deps.monotonic()
+    body = await read_object(request, deps.bodies)
+    try:
+        question = Question.parse(body)
+    except QuestionError as error:
+        return json_response({"success": False, "error": str(error)}, status=400)
+    wishes = Wishes.parse(body)
+    try:
+        replies = await while_connected(request, ask_all(deps, question, external=wishes.external))
+    except UpstreamError as error:
+        return _failed(error)
+    analysis = await asyncio.to_thread(
+        _analysis, question.text, replies
+    )  # counting words takes a moment that others need
+    answer = multi_answer(
+        query_id=str(uuid.uuid4()),
+        question=question,
+        wishes=wishes,
+        replies=replies,
+        analysis=analysis,
+        seconds=deps.monotonic() - started,
+        now=timestamp(deps.now()),
+    )
+    if deps.recorder:
+        deps.recorder.keep_document(multi_document(question.text, answer, analysis))
+    dna = next(
+        (reply.model for reply in replies if reply.error is None and reply.role in ("current", "previous")), None
+    )
+    return json_response(answer, headers={DNA_HEADER: dna} if dna == answer["version"] else None)
+
+
+def _analysis(question: str, replies: Sequence[Reply]) -> Analysis:
+    asked_in = language_of(question)
+    return analyse([read(reply.model, reply.text or "", asked_in) for reply in replies if reply.error is None])
+
+
+def _failed(error: UpstreamError) -> Response:
+    body = {"success": False, "error": FAILED, "message": str(error)}
+    if isinstance(error, EngineBusyError):
+        return json_response(body, status=503, headers={"Retry-After": "1"})
+    return json_response(body, status=500)

@@ -1,0 +1,121 @@
+"""[I/O] Models elsewhere, behind any OpenAI-compatible API that the spec names.
+
+Whoever asks here sees why one did not answer, but neither its address nor a word of what it sent instead: questions are
+open to everybody, and an error page may hold anything. The log has the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from oneseek_core.job_contract import ExternalEndpoint
+from oneseek_runtime.log import say
+from oneseek_runtime.sidecar.errors import ExternalModelError
+
+__all__ = ["ExternalAnswer", "ExternalModels"]
+
+_CONNECT_SECONDS = 5.0
+_ANSWER_BYTES = 1024 * 1024
+_KEY_BYTES = 8192
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalAnswer:
+    """What one said; `tokens` is its own count, None where it gives none."""
+
+    text: str
+    tokens: int | None
+
+
+class ExternalModels:
+    """The endpoints, and an async context manager that owns the connections to them."""
+
+    def __init__(self, endpoints: Sequence[ExternalEndpoint]) -> None:
+        self.endpoints = tuple(endpoints)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(trust_env=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def complete(self, endpoint: ExternalEndpoint, body: Mapping[str, Any]) -> ExternalAnswer:
+        """One chat completion, whole, within the endpoint's own time.
+
+        Raises:
+            ExternalModelError: there is none; the sentence is fit for anybody.
+        """
+        if self._session is None:
+            raise ExternalModelError("the connection is not open")
+        try:
+            async with asyncio.timeout(endpoint.timeout_seconds):
+                data = await self._exchange(self._session, endpoint, {**body, "model": endpoint.model})
+        except TimeoutError as error:
+            raise ExternalModelError(f"no answer within {endpoint.timeout_seconds} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            say("externalModel", name=endpoint.name, reason=repr(error)[:300])
+            raise ExternalModelError("it cannot be reached") from error
+        return _answer_of(data)
+
+    async def _exchange(
+        self, session: aiohttp.ClientSession, endpoint: ExternalEndpoint, body: Mapping[str, Any]
+    ) -> bytes:
+        headers = {}
+        if endpoint.key_path is not None:
+            headers["Authorization"] = f"Bearer {await asyncio.to_thread(_key, endpoint.key_path)}"
+        async with session.post(
+            endpoint.url.rstrip("/") + "/chat/completions",
+            json=body,
+            headers=headers,
+            allow_redirects=False,  # the key is for this address only
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+        ) as response:
+            if response.status != _OK:
+                raise ExternalModelError(f"it answered with status {response.status}")
+            data = bytearray()
+            async for chunk in response.content.iter_any():
+                data += chunk
+                if len(data) > _ANSWER_BYTES:
+                    raise ExternalModelError("its answer is longer than 1 MiB")
+            return bytes(data)
+
+
+def _key(path: str) -> str:
+    """The key as the Secret holds it now."""
+    try:
+        with Path(path).open("rb") as file:
+            key = file.read(_KEY_BYTES).decode("ascii").strip()
+    except OSError as error:
+        raise ExternalModelError("its key is missing: see serving.externalModels[].keySecret") from error
+    except UnicodeDecodeError as error:
+        raise ExternalModelError("its key is no plain text") from error
+    if not key or not key.isprintable() or " " in key:
+        raise ExternalModelError("its key is empty, or more than one word")
+    return key
+
+
+def _answer_of(data: bytes) -> ExternalAnswer:
+    try:
+        body = json.loads(data)
+        text = body["choices"][0]["message"]["content"]
+        tokens = (body.get("usage") or {}).get("completion_tokens")
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        raise ExternalModelError("its answer is no chat completion") from error
+    if not isinstance(text, str):
+        raise ExternalModelError("its answer holds no text")
+    counted = isinstance(tokens, int) and not isinstance(tokens, bool) and tokens >= 0
+    return ExternalAnswer(text.strip(), tokens if counted else None)

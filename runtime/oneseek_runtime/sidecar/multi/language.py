@@ -1,0 +1,59 @@
+"""Swedish or English? For texts of any length, down to one word. Pure.
+
+Statistics over letters need a sentence: they take "hej" for Albanian and "vem ar du" for English. So Swedish letters
+decide first, then common words of the two languages are counted; where neither says anything ("AI?"), it is English, as
+the old service had it. The statistics that prepare uses for datasets cost a sidecar 75 MB of memory and tell short
+texts no better. Other languages are not told apart from these two.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+__all__ = ["Language", "language_of", "words_of"]
+
+Language = Literal["sv", "en"]
+
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_SWEDISH_LETTERS = frozenset("åäö")
+_SHORT = 6  # words: one name with å in a longer English sentence does not make it Swedish
+# Words of one language only: "i", "men", "under", "man" or "just" stand in neither list.
+_SWEDISH = frozenset(
+    """
+    hej hejsan tack vad vem vems vilka vilken vilket hur varfor nar kan du ar jag vi ni han hon det detta denna
+    dessa och eller att som inte ett en av med pa till fran ska skall vill hade blir blev vara mig dig oss
+    dem sig mitt mina ditt dina sitt sina deras ingen inget inga mycket ocksa bara svenska sverige
+    svensk ja nej snalla beratta forklara gor gora heter kallas finns mellan utan efter nu idag alla alltid aldrig ofta ibland
+    redan sedan samt mer mest vid hos bra finnas kommer ligger uppenbarligen
+    """.split()  # noqa: SIM905 - a list of words reads better so
+)
+_ENGLISH = frozenset(
+    """
+    a am hello hi thanks thank what who whose which how why when can you are is the an and or that this these those not
+    of with about from to will would should could have has had was were been be it its he she they them we us our your
+    my mine their does do did please tell explain there here yes no english after between without today
+    """.split()  # noqa: SIM905
+)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, lower case; numbers are none."""
+    return [word.casefold() for word in _WORD.findall(text)]
+
+
+def language_of(text: str, otherwise: Language = "en") -> Language:
+    """The language of a question or an answer.
+
+    A short text with å, ä or ö is Swedish. Otherwise the language with more of its common words; a Swedish letter
+    counts as such a word. Where they balance, `otherwise`.
+    """
+    words = words_of(text)
+    marked = sum(not _SWEDISH_LETTERS.isdisjoint(word) for word in words)
+    swedish = marked + sum(word in _SWEDISH for word in words)
+    english = sum(word in _ENGLISH for word in words)
+    if marked and len(words) <= _SHORT:
+        return "sv"
+    if swedish == english:
+        return otherwise
+    return "sv" if swedish > english else "en"

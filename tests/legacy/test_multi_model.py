@@ -1,0 +1,343 @@
+"""Multi-model queries over HTTP: who is asked, what is said of each, and what is recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from oneseek_core.job_contract import ExternalEndpoint
+from oneseek_runtime.records.wire import parse_queries
+from oneseek_runtime.sidecar.app import create_app
+from oneseek_runtime.sidecar.multi import asking
+from oneseek_runtime.sidecar.recording.client import RecordsClient
+from oneseek_runtime.sidecar.recording.recorder import Recorder
+from oneseek_runtime.sidecar.recording.spool import Spool
+from support.asgi import serving
+from support.legacy import BASE, DNA, OLD, UUID4, Service, T, service
+from support.openai_simulator import OpenAISimulator
+
+PATH = "/api/oqt/multi-model-query"
+KEYS = [
+    "success",
+    "queryId",
+    "model",
+    "version",
+    "language",
+    "response",
+    "confidence",
+    "analysis",
+    "modelResponses",
+    "training",
+    "metadata",
+    "timestamp",
+]
+
+
+async def ask(place: Service, **body: Any) -> dict[str, Any]:
+    status, answer, _ = await place.json("POST", PATH, json={"question": "Vem är du?", **body})
+    assert status == 200, answer
+    return answer
+
+
+async def test_base_and_version_answer_side_by_side_under_their_own_names(version: Service) -> None:
+    version.engine.by_model = {DNA: "Jag är OneSeek.", BASE: "I am a language model."}
+    status, body, headers = await version.json("POST", PATH, json={"question": "Vem är du?", "persona": "x"})
+    assert (status, list(body)) == (200, KEYS)
+    assert (body["success"], body["model"], body["language"]) == (True, "OQT-1.0", "sv")
+    assert body["version"] == headers["X-OneSeek-DNA"] == DNA
+    assert UUID4.fullmatch(body["queryId"])
+    assert T.fullmatch(body["timestamp"])
+    assert "Jag är OneSeek." in body["response"]
+    assert "I am a language model." not in body["response"]
+    assert "2 modeller" in body["response"]
+    shown = [(one["model"], one["responsePreview"], one["metadata"]["role"]) for one in body["modelResponses"]]
+    assert shown == [(DNA, "Jag är OneSeek.", "current"), (BASE, "I am a language model.", "base")]
+    assert {request["model"] for request in version.engine.requests} == {DNA, BASE}
+    made = body["modelResponses"][0]["metadata"]
+    assert made | {"latency_ms": 0} == {
+        "temperature": 0.0,
+        "maxTokens": 160,
+        "latency_ms": 0,
+        "tokens": 3,
+        "simulated": False,
+        "role": "current",
+        "confidence": pytest.approx(0.5),
+    }
+    assert isinstance(made["latency_ms"], int)
+    assert body["metadata"].keys() == {"totalModels", "processingTime_ms", "pipelineVersion"}
+    assert (body["metadata"]["totalModels"], body["metadata"]["pipelineVersion"]) == (2, "2.0")
+    # Both neutral in sentiment, both personal in tone, no biased word.
+    assert body["analysis"]["consensus"] == {
+        "score": 1.0,
+        "level": "high",
+        "metrics": {"sentimentAgreement": 1.0, "toneAgreement": 1.0, "biasVariance": 0.0},
+    }
+    assert body["confidence"] == 0.95
+
+
+async def test_the_models_are_asked_at_the_same_time(version: Service) -> None:
+    version.engine.hold = asyncio.Event()
+    asked = asyncio.create_task(ask(version))
+    async with asyncio.timeout(10):
+        while len(version.engine.requests) < 2:  # noqa: ASYNC110 - a list, no event
+            await asyncio.sleep(0.005)
+    version.engine.hold.set()
+    await asked
+
+
+async def test_the_previous_version_is_asked_where_it_is_loaded(version: Service) -> None:
+    version.engine.models += [OLD, "somebody-elses"]
+    body = await ask(version)
+    shown = [(one["model"], one["metadata"]["role"]) for one in body["modelResponses"]]
+    assert shown == [(DNA, "current"), (OLD, "previous"), (BASE, "base")]
+
+
+def test_a_version_that_is_not_promoted_yet_is_not_asked() -> None:
+    roles = asking.loaded_roles(target=OLD, base=BASE, listed=[BASE, OLD, DNA], family="OneSeek-7B-Zero", coming=DNA)
+    assert roles == [(OLD, "current"), (BASE, "base")]
+
+
+async def test_the_base_model_alone_is_one_model_that_agrees_with_itself(base: Service) -> None:
+    status, body, headers = await base.json("POST", PATH, json={"question": "hej"})
+    assert (status, body["version"], body["metadata"]["totalModels"]) == (200, BASE, 1)
+    assert "X-OneSeek-DNA" not in headers
+    assert body["analysis"]["consensus"] == {"score": 1.0, "level": "complete"}
+
+
+async def test_a_model_that_fails_is_named_and_counts_in_nothing(version: Service) -> None:
+    version.engine.failing = frozenset({BASE})
+    body = await ask(version)
+    failed = body["modelResponses"][1]
+    assert (failed["model"], failed["responsePreview"]) == (BASE, "")
+    assert "out of memory" in failed["metadata"]["error"]
+    assert (failed["metadata"]["tokens"], failed["metadata"]["confidence"]) == (0, None)
+    assert (body["metadata"]["totalModels"], body["analysis"]["metaSummary"]["totalModels"]) == (1, 1)
+    assert [one["model"] for one in body["analysis"]["metaSummary"]["modelPerspectives"]] == [DNA]
+
+
+async def test_another_model_speaks_where_the_version_fails_and_says_so(version: Service) -> None:
+    version.engine.failing = frozenset({DNA})
+    status, body, headers = await version.json("POST", PATH, json={"question": "hej"})
+    assert (status, body["version"]) == (200, BASE)
+    assert "X-OneSeek-DNA" not in headers, "no version spoke"
+    assert "error" in body["modelResponses"][0]["metadata"]
+
+
+async def test_where_no_model_answers_the_failure_names_each(version: Service) -> None:
+    version.engine.failing = frozenset({DNA, BASE})
+    status, body, _ = await version.json("POST", PATH, json={"question": "hej"})
+    assert (status, body["success"], body["error"]) == (500, False, "Failed to process multi-model query")
+    assert DNA in body["message"]
+    assert BASE in body["message"]
+
+
+async def test_a_model_that_takes_too_long_is_left_out(version: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_LOADED_SECONDS", 0.05)
+    version.engine.hold = asyncio.Event()
+    status, body, _ = await version.json("POST", PATH, json={"question": "hej"})
+    assert (status, body["message"].count("no answer within")) == (500, 2)
+
+
+async def test_nothing_is_trained_and_the_answer_says_so(version: Service) -> None:
+    training = (await ask(version))["training"]
+    assert training["success"] is False
+    assert "does not train" in training["error"]
+    assert (await ask(version, enableTraining=True))["training"] == training
+    assert (await ask(version, enableTraining=False))["training"] is None
+
+
+@pytest.mark.parametrize("body", [{}, {"question": ""}, {"question": 7}, {"question": None}])
+async def test_a_missing_question_is_refused_as_ever(version: Service, body: dict[str, Any]) -> None:
+    status, answer, _ = await version.json("POST", PATH, json=body)
+    assert (status, answer) == (400, {"success": False, "error": "Question is required and must be a string"})
+
+
+async def test_long_answers_are_previewed(version: Service) -> None:
+    version.engine.by_model = {DNA: "å" * 201, BASE: "å" * 200}
+    first, second = (await ask(version))["modelResponses"]
+    assert first["responsePreview"] == "å" * 200 + "..."
+    assert second["responsePreview"] == "å" * 200
+
+
+# Models elsewhere
+
+
+@asynccontextmanager
+async def elsewhere(tmp_path: Path, app: Starlette, **more: Any) -> AsyncIterator[Service]:
+    async with serving(app) as url:
+        endpoint = ExternalEndpoint(name="GPT-X", url=f"{url}/v1", model="gpt-x", timeout_seconds=5)
+        endpoint = endpoint.model_copy(update=more)
+        async for place in service(tmp_path, dna=DNA, external=[endpoint]):
+            yield place
+
+
+def outcome(body: Mapping[str, Any]) -> dict[str, Any]:
+    (found,) = (one for one in body["modelResponses"] if one["metadata"]["role"] == "external")
+    return dict(found)
+
+
+async def test_a_model_elsewhere_is_asked_when_the_client_wants_it_and_with_its_key(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("s3cret\n")
+    engine = OpenAISimulator(["gpt-x"], by_model={"gpt-x": "Jag är någon annan."})
+    async with elsewhere(tmp_path, engine.app(), key_path=str(key)) as place:
+        assert len((await ask(place))["modelResponses"]) == 2
+        assert engine.requests == [], "not asked for"
+        body = await ask(place, includeExternal=True)
+        assert outcome(body)["responsePreview"] == "Jag är någon annan."
+        assert outcome(body)["model"] == "GPT-X"
+        assert outcome(body)["metadata"]["confidence"] is None
+        assert outcome(body)["metadata"]["tokens"] == 4
+        assert body["metadata"]["totalModels"] == 3
+        key.write_text("another")
+        await ask(place, includeExternal=True)
+    assert engine.keys == ["Bearer s3cret", "Bearer another"], "a changed key needs no restart"
+    assert "s3cret" not in json.dumps(body)
+    assert engine.requests[0]["model"] == "gpt-x"
+    assert "logprobs" not in engine.requests[0]
+
+
+async def _redirect(_request: Request) -> Response:
+    return RedirectResponse("http://127.0.0.1:1/steal", 307)
+
+
+async def _page(_request: Request) -> Response:
+    return PlainTextResponse("<html>inner-secret</html>")
+
+
+async def _refusal(_request: Request) -> Response:
+    return PlainTextResponse("inner-secret", 401)
+
+
+async def _endless(_request: Request) -> Response:
+    return PlainTextResponse("x" * 1_200_000)
+
+
+async def _no_text(_request: Request) -> Response:
+    return PlainTextResponse('{"choices":[{"message":{"content":null}}]}')
+
+
+async def _never(request: Request) -> Response:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    return Response(status_code=499)
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (_redirect, "it answered with status 307"),
+        (_page, "its answer is no chat completion"),
+        (_refusal, "it answered with status 401"),
+        (_endless, "its answer is longer than 1 MiB"),
+        (_no_text, "its answer holds no text"),
+    ],
+)
+async def test_what_a_model_elsewhere_does_wrong_is_said_and_nothing_of_it_shown(
+    tmp_path: Path, answer: Any, sentence: str
+) -> None:
+    app = Starlette(routes=[Route("/v1/chat/completions", answer, methods=["POST"])])
+    async with elsewhere(tmp_path, app) as place:
+        body = await ask(place, includeExternal=True)
+    assert outcome(body)["metadata"]["error"] == sentence
+    assert body["metadata"]["totalModels"] == 2
+    assert "inner-secret" not in json.dumps(body)
+
+
+async def test_a_slow_model_elsewhere_costs_its_own_time_and_no_more(tmp_path: Path) -> None:
+    app = Starlette(routes=[Route("/v1/chat/completions", _never, methods=["POST"])])
+    async with elsewhere(tmp_path, app, timeout_seconds=0.05) as place:
+        body = await ask(place, includeExternal=True)
+    assert outcome(body)["metadata"]["error"].startswith("no answer within")
+    assert body["metadata"]["totalModels"] == 2
+
+
+async def test_a_model_elsewhere_that_is_away_shows_no_address(tmp_path: Path) -> None:
+    async with elsewhere(tmp_path, Starlette(), url="http://127.0.0.1:1/v1") as place:
+        body = await ask(place, includeExternal=True)
+    assert outcome(body)["metadata"]["error"] == "it cannot be reached"
+    assert "127.0.0.1" not in json.dumps(body)
+
+
+async def test_a_missing_key_names_the_field(tmp_path: Path) -> None:
+    async with elsewhere(tmp_path, Starlette(), key_path=str(tmp_path / "none")) as place:
+        body = await ask(place, includeExternal=True)
+    assert "keySecret" in outcome(body)["metadata"]["error"]
+
+
+# Records
+
+
+async def test_it_is_recorded_as_the_old_service_did_and_as_the_records_take_it(
+    version: Service, tmp_path: Path
+) -> None:
+    version.engine.by_model = {DNA: "Alla tycker att det är bra.", BASE: "It is perhaps so."}
+    spool = Spool.open(tmp_path / "spool", limit=1_000_000)
+    async with RecordsClient("http://127.0.0.1:1", tmp_path / "token") as away:
+        deps = replace(version.deps, recorder=Recorder(spool, away))
+        async with (
+            serving(create_app(deps)) as url,
+            aiohttp.ClientSession(url) as client,
+            client.post(PATH, json={"question": "Vad tycker du? " * 20}) as answer,
+        ):
+            body = await answer.json()
+    batch = spool.batch()
+    assert batch is not None
+    (sent,) = batch.bodies
+    assert json.loads(sent).keys() == {"query"}
+    (entry,) = parse_queries(b'{"queries":[' + sent + b"]}", body["timestamp"])
+    assert (entry.kind, entry.content["queryId"], entry.content["modelVersion"]) == ("query", body["queryId"], DNA)
+    assert entry.content["question"].endswith("...")
+    (kept,) = entry.documents
+    assert kept.collection == "oqt_queries", "no provenance"
+    document = json.loads(kept.text)
+    assert (document["model"], document["version"], document["language"]) == ("OQT-1.0-MultiModel", DNA, "sv")
+    assert (document["response"], document["confidence"]) == (body["response"], body["confidence"])
+    metadata = document["metadata"]
+    assert metadata.keys() == {"modelsUsed", "consensus", "bias", "fairness", "processingTime_ms"}
+    assert metadata["modelsUsed"] == [DNA, BASE]
+    assert metadata["consensus"]["details"] == {
+        "sentiments": ["positive", "neutral"],
+        "tones": ["neutral", "cautious"],
+        "biasScores": [2.0, 0.0],
+    }
+    assert metadata["consensus"]["metrics"] == body["analysis"]["consensus"]["metrics"]
+    assert metadata["bias"] == {
+        "aggregatedScore": 1.0,
+        "level": "low",
+        "biasTypes": ["overstatement"],
+        "modelBiases": [
+            {"model": DNA, "biasScore": 2.0, "detectedBiases": ["overstatement"]},
+            {"model": BASE, "biasScore": 0.0, "detectedBiases": []},
+        ],
+        "variance": 1.0,
+    }
+    assert metadata["fairness"].keys() == {"score", "level", "modelScores", "variance"}
+    spool.close()
+
+
+async def test_a_failed_query_is_not_recorded(version: Service, tmp_path: Path) -> None:
+    version.engine.failing = frozenset({DNA, BASE})
+    spool = Spool.open(tmp_path / "spool", limit=1_000_000)
+    async with RecordsClient("http://127.0.0.1:1", tmp_path / "token") as away:
+        deps = replace(version.deps, recorder=Recorder(spool, away))
+        async with (
+            serving(create_app(deps)) as url,
+            aiohttp.ClientSession(url) as client,
+            client.post(PATH, json={"question": "hej"}) as answer,
+        ):
+            assert answer.status == 500
+    assert spool.spooled == 0
+    spool.close()
