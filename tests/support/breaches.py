@@ -12,6 +12,7 @@ from support.makers import run_manifest
 
 Object = dict[str, Any]
 HUB = {"repo": "owner/name"}
+ELSEWHERE = {"name": "GPT-X", "url": "https://api.example.org/v1", "model": "gpt-x"}
 
 
 def changed(manifest: Object, path: str, value: Any) -> Object:
@@ -64,6 +65,36 @@ MODEL_BREACHES = [
     ("spec.serving.engine.nodeSelector", {str(n): "x" for n in range(17)}, "spec.serving.engine.nodeSelector"),
     ("spec.serving.engine.tolerations", [{"key": str(n)} for n in range(17)], "spec.serving.engine.tolerations"),
     ("spec.serving.engine.tolerations", [{"effect": "Never"}], "effect"),
+    (
+        "spec.serving.externalModels",
+        [{**ELSEWHERE, "url": "api.example.org"}],
+        "url is the base of an OpenAI-compatible API",
+    ),
+    ("spec.serving.externalModels", [{**ELSEWHERE, "url": "ftp://api.example.org"}], "url is the base of"),
+    (
+        "spec.serving.externalModels",
+        [{**ELSEWHERE, "url": "https://me:secret@api.example.org/v1"}],
+        "with no user, query",
+    ),
+    (
+        "spec.serving.externalModels",
+        [{**ELSEWHERE, "url": "https://api.example.org/v1?key=secret"}],
+        "goes into keySecret",
+    ),
+    ("spec.serving.externalModels", [{**ELSEWHERE, "name": ""}], "spec.serving.externalModels[0].name"),
+    ("spec.serving.externalModels", [{**ELSEWHERE, "name": "a/b"}], "spec.serving.externalModels[0].name"),
+    ("spec.serving.externalModels", [{"name": "GPT-X", "url": "https://a/v1"}], "spec.serving.externalModels[0].model"),
+    ("spec.serving.externalModels", [{**ELSEWHERE, "model": "gpt x"}], "spec.serving.externalModels[0].model"),
+    ("spec.serving.externalModels", [{**ELSEWHERE, "timeoutSeconds": 0}], "externalModels[0].timeoutSeconds"),
+    ("spec.serving.externalModels", [{**ELSEWHERE, "timeoutSeconds": 121}], "externalModels[0].timeoutSeconds"),
+    ("spec.serving.externalModels", [{**ELSEWHERE, "keySecret": {"name": "A_B"}}], "externalModels[0].keySecret.name"),
+    (
+        "spec.serving.externalModels",
+        [{**ELSEWHERE, "key": "secret"}],
+        'unknown field "spec.serving.externalModels[0].key"',
+    ),
+    ("spec.serving.externalModels", [ELSEWHERE, ELSEWHERE], "spec.serving.externalModels[1]"),
+    ("spec.serving.externalModels", [{**ELSEWHERE, "name": f"m{n}"} for n in range(9)], "spec.serving.externalModels"),
     ("spec.promotion.keepWarmSeconds", -1, "spec.promotion.keepWarmSeconds"),
     ("spec.promotion.keepWarmSeconds", 86401, "spec.promotion.keepWarmSeconds"),
     ("spec.imports", [{}], "set exactly one of image and path"),

@@ -11,7 +11,7 @@ import pytest
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import Resolved, TrainingRun
-from oneseek_core.job_contract import CertifyRequest
+from oneseek_core.job_contract import CertifyRequest, ExternalEndpoint
 from oneseek_operator.build import identity, serving
 from oneseek_operator.build import model as build_model
 from oneseek_operator.build import run as build_run
@@ -231,6 +231,7 @@ def test_a_colour_changes_with_the_version_and_with_the_template_only() -> None:
     assert colour() != colour(DNA)
     assert colour() != colour(serving={"engine": {"resources": {"limits": {"memory": "1Gi"}}}})
     assert colour() != colour(serving={"rateLimits": {"enabled": False}})
+    assert colour() != colour(serving={"externalModels": [ELSEWHERE]})
 
 
 def test_the_spec_digest_leaves_suspend_out() -> None:
@@ -256,3 +257,32 @@ def test_only_the_sidecar_holds_the_records_token_and_the_spool_and_has_time_to_
     assert env[names.SPOOL_ENV].startswith("/spool/")
     assert spec["terminationGracePeriodSeconds"] > names.SPOOL_SECONDS
     assert sidecar["livenessProbe"]["terminationGracePeriodSeconds"] < 60, "one that hangs is not waited for"
+
+
+ELSEWHERE = {"name": "GPT-X", "url": "https://api.example.org/v1", "model": "gpt-x"}
+
+
+@pytest.mark.parametrize("strategy", ["BlueGreen", "HotSwap"])
+def test_only_the_sidecar_is_told_of_models_elsewhere_and_their_keys_are_files_in_it_alone(strategy: str) -> None:
+    asked = [ELSEWHERE, ELSEWHERE | {"name": "Own", "keySecret": {"name": "keys", "key": "own"}, "timeoutSeconds": 5}]
+    given = model(serving={"externalModels": asked}, promotion={"strategy": strategy})
+    spec = serving.colour_of(given, SETTINGS, dna=DNA, digest=DIGEST).template["spec"]
+    (sidecar,) = spec["containers"]
+    for container in [*spec["initContainers"], sidecar]:
+        mounted = [item for item in container["volumeMounts"] if item["name"] == "external-keys"]
+        named = any(item["name"] == names.EXTERNAL_MODELS_ENV for item in container["env"])
+        assert bool(mounted) == named == (container is sidecar), container["name"]
+    (volume,) = (item for item in spec["volumes"] if item["name"] == "external-keys")
+    secret = {"name": "keys", "items": [{"key": "own", "path": "1"}], "optional": True}
+    assert volume["projected"]["sources"] == [{"secret": secret}], "without the Secret the pod answers all the same"
+    env = {item["name"]: item.get("value") for item in sidecar["env"]}
+    told = [ExternalEndpoint.model_validate(one) for one in json.loads(env[names.EXTERNAL_MODELS_ENV])]
+    assert [(one.name, one.key_path, one.timeout_seconds) for one in told] == [
+        ("GPT-X", None, 30),
+        ("Own", "/external-keys/1", 5),
+    ]
+
+
+def test_without_models_elsewhere_the_pod_has_nothing_for_them() -> None:
+    assert "external-keys" not in json.dumps(pods()["serving"])
+    assert names.EXTERNAL_MODELS_ENV not in json.dumps(pods()["serving"])

@@ -179,6 +179,18 @@ class Auth(ApiModel):
 class ExternalModel(ApiModel):
     """A model elsewhere that multi-model queries ask too, when their client wants it."""
 
+    model_config = ApiModel.model_config | {
+        "json_schema_extra": cel(
+            (
+                r"self.url.matches('^https?://[A-Za-z0-9.:\\[\\]-]+(/[A-Za-z0-9._~/-]*)?$')",
+                (
+                    "url is the base of an OpenAI-compatible API, such as https://api.example.org/v1, with no user, query"
+                    " or fragment; a key goes into keySecret"
+                ),
+            )
+        )
+    }
+
     name: str = Field(
         min_length=1,
         max_length=63,
@@ -188,15 +200,6 @@ class ExternalModel(ApiModel):
     url: str = Field(
         max_length=512,
         description="Base of an OpenAI-compatible API; `/chat/completions` is added. Questions of clients are sent there.",
-        json_schema_extra=cel(
-            (
-                r"self.matches('^https?://[A-Za-z0-9.:\\[\\]-]+(/[A-Za-z0-9._~/-]*)?$')",
-                (
-                    "url is the base of an OpenAI-compatible API, such as https://api.example.org/v1, with no user, query"
-                    " or fragment; a key goes into keySecret"
-                ),
-            )
-        ),
     )
     model: str = Field(
         max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$", description="The model's name in that API."

@@ -38,9 +38,7 @@ async def multi_model_query(request: Request) -> Response:
         replies = await while_connected(request, ask_all(deps, question, external=wishes.external))
     except UpstreamError as error:
         return _failed(error)
-    analysis = await asyncio.to_thread(
-        _analysis, question.text, replies
-    )  # counting words takes a moment that others need
+    analysis = await asyncio.to_thread(_analysis, question.text, replies)  # counting takes a moment that others need
     answer = multi_answer(
         query_id=str(uuid.uuid4()),
         question=question,
@@ -52,10 +50,9 @@ async def multi_model_query(request: Request) -> Response:
     )
     if deps.recorder:
         deps.recorder.keep_document(multi_document(question.text, answer, analysis))
-    dna = next(
-        (reply.model for reply in replies if reply.error is None and reply.role in ("current", "previous")), None
-    )
-    return json_response(answer, headers={DNA_HEADER: dna} if dna == answer["version"] else None)
+    spoke = next(reply for reply in replies if reply.error is None)
+    by_version = spoke.role in ("current", "previous")
+    return json_response(answer, headers={DNA_HEADER: spoke.model} if by_version else None)
 
 
 def _analysis(question: str, replies: Sequence[Reply]) -> Analysis:
