@@ -24,6 +24,7 @@ from oneseek_core.api.v1alpha1.training_run import (
     LoraSettings,
     LossPoint,
     ResolvedDataset,
+    RunType,
 )
 from oneseek_core.errors import JobError
 from oneseek_core.names import ExitCode
@@ -111,6 +112,7 @@ class PrepareRequest(ApiModel):
     datasets: list[DatasetInput]
     heldout: DatasetInput | None = Field(default=None, description="Held-out questions, for the evaluate Job alone.")
     language: Literal["auto", "sv", "en", "ensv"]
+    type: RunType = "Major"
 
 
 class PrepareReport(ApiModel):
@@ -122,6 +124,9 @@ class PrepareReport(ApiModel):
     language: Literal["sv", "en", "ensv"] = "en"
     tags: list[str] = []
     heldout: ResolvedDataset | None = None
+    micro_steps: int = Field(
+        default=0, ge=0, description="Of recorded windows: a step a question, and one more where it was analysed."
+    )
     already_certified: CertifiedVersion | None = None
 
 
@@ -141,6 +146,8 @@ class TrainRequest(ApiModel):
     auto_stop: AutoStop | None = None
     seed: int
     precision: Literal["auto", "bf16", "fp32"]
+    parent_path: str | None = Field(default=None, description="Certified folder to go on from; its LoRA is continued.")
+    parent_digest: DigestText | None = Field(default=None, description="SHA-256 of that folder's manifest.")
 
 
 class TrainReport(ApiModel):
@@ -161,6 +168,7 @@ class TrainReport(ApiModel):
     auto_stopped: AutoStopped | None = None
     resumed_from_step: int | None = None
     weights_digest: DigestText = Field(description="SHA-256 of adapter_model.safetensors.")
+    lora: LoraSettings | None = Field(default=None, description="The parent's, where training went on with it.")
 
 
 class EvaluateRequest(ApiModel):
@@ -238,7 +246,7 @@ class CertifyRequest(ApiModel):
     family: str
     major: int
     micro: int
-    type: Literal["Major"]
+    type: RunType
     language: Literal["sv", "en", "ensv"]
     tags: list[str]
     created_at: Timestamp = Field(description="The train Job's completion time, UTC with milliseconds and Z.")

@@ -31,6 +31,10 @@ ANNOTATION_FLIPPED_AT = "oneseek.io/flipped-at"  # on the Service: when its sele
 # Requests: annotations that ask for one thing to be done once. What became of it stands in status.request.
 REQUEST_VERBS = ("rollback", "promote", "release", "reset")  # on a OneSeekModel
 RETRY_VERB = "retry"  # on a TrainingRun
+# A window of the records service is closed and asks for its run: the annotation's value is its number, and the
+# operator takes it off once the run is there. No request: what becomes of it is told by the run.
+WINDOW_MICRO = "oneseek.io/micro-window"
+WINDOW_MAJOR = "oneseek.io/major-window"
 ANNOTATION_REQUESTED_BY = "oneseek.io/requested-by"  # who asks; an admission policy makes it the caller's own name
 SIDECAR_ACCOUNT_PREFIX = "oneseek-sidecar-"  # then the model's name; the admission policy knows sidecars by it
 TOKEN_AUDIENCE = "oneseek"  # noqa: S105 - of clients' tokens: one that leaks opens nothing at the API server
@@ -44,6 +48,11 @@ RESET_WORD = "RESET"  # the only value of reset that does anything
 def request_annotation(verb: str) -> str:
     """The annotation that asks for `verb`."""
     return f"{GROUP}/{verb}"
+
+
+def window_run(model: str, kind: str, number: int) -> str:
+    """Name of the run for a window of the records service; `kind` is micro or major. Known before the run exists."""
+    return object_name(model, kind, str(number), limit=52)
 
 
 def sidecar_account(model: str) -> str:
@@ -152,6 +161,8 @@ PINNED_BY_GIT = "PinnedByGit"  # spec.version names a version: change it there
 NOT_CONFIRMED = "NotConfirmed"  # reset without the word RESET
 REQUEST_PENDING = "RequestPending"  # another request is under way
 NOT_FINISHED = "NotFinished"  # retry of a run that has not failed
+WINDOW_TAKEN = "WindowTaken"  # Event: a run was made for a window that clients filled
+WINDOW_REFUSED = "WindowRefused"  # Event: an annotation that asks for no window's run
 MODEL_RESET = "ModelReset"  # a reset stopped the run
 
 REVIEW_ALLOWED = "TokenReviewAllowed"  # the sidecars may ask the API server whose a token is

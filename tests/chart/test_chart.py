@@ -95,7 +95,10 @@ def test_rights_are_named_one_by_one(arguments: list[str]) -> None:
                 own = rule.get("resourceNames") == ["oneseek-operator-key"]
                 assert rule["verbs"] == (["get"] if own else ["create"]), "keys are written and never read back"
             if set(rule["resources"]) & {"oneseekmodels", "trainingruns"}:
-                assert not {"create", "update", "delete"} & set(rule["verbs"]), "the operator never writes a spec"
+                made = {"create"} if rule["resources"] == ["trainingruns"] else set()  # of windows that clients filled
+                assert not ({"create", "update", "delete"} - made) & set(rule["verbs"]), (
+                    "the operator never writes a spec"
+                )
 
 
 @pytest.mark.parametrize(

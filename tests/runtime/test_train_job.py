@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from oneseek_core import names
+from oneseek_core.digest import digest_bytes, manifest_bytes
 from oneseek_core.errors import JobError
 from oneseek_core.job_contract import TrainProgress, TrainReport
 from oneseek_core.names import ExitCode
@@ -187,3 +188,59 @@ def test_the_saved_tensors_are_the_adapters_alone(request_for, tmp_path):
     tensors = load_file(tmp_path / "out/adapter_model.safetensors")
     assert len(tensors) == 2 * len(TARGETS) * 2
     assert all(name.startswith("base_model.model.model.layers.") for name in tensors)
+
+
+def certified(folder, out):
+    """The adapter in `out` as a certified folder, as far as training reads it; its manifest's digest."""
+    folder.mkdir()
+    table = {}
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        data = (out / name).read_bytes()
+        (folder / name).write_bytes(data)
+        table[name] = (digest_bytes(data), len(data))
+    manifest = manifest_bytes(table)
+    (folder / "manifest.json").write_bytes(manifest)
+    return digest_bytes(manifest)
+
+
+def test_a_run_with_a_parent_goes_on_with_its_lora_and_leaves_it_alone(request_for, tmp_path):
+    first = job.run(request_for(epochs=10))
+    digest = certified(tmp_path / "parent", tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "parent").iterdir()}
+    other = {"rank": 2, "alpha": 2, "dropout": 0.0, "targetModules": ["q_proj"]}
+
+    def go_on(output, **changes):
+        parent = {"parentPath": str(tmp_path / "parent"), "parentDigest": digest}
+        return job.run(request_for(output, epochs=2, learningRate=0.001, lora=other, **{**parent, **changes}))
+
+    report = go_on("more")
+    assert (report.lora.rank, report.lora.alpha, report.lora.target_modules) == (4, 8, sorted(TARGETS))
+    assert report.epoch_losses[0] < 0.7 * first.epoch_losses[0], "it starts where the parent ended, not anew"
+    assert report.epoch_losses[-1] < report.epoch_losses[0], "and learns on"
+    assert (
+        load_file(tmp_path / "more/adapter_model.safetensors").keys()
+        == load_file(tmp_path / "out/adapter_model.safetensors").keys()
+    )
+    assert report.weights_digest != first.weights_digest
+    assert {path.name: path.read_bytes() for path in (tmp_path / "parent").iterdir()} == before
+    assert go_on("again").weights_digest == report.weights_digest, "the same parent, the same result"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("adapter_model.safetensors", "adapter_model.safetensors does not hold the bytes that were certified"),
+        ("adapter_config.json", "adapter_config.json does not hold the bytes that were certified"),
+        ("manifest.json", "cannot be gone on from"),
+    ],
+)
+def test_a_parent_that_is_not_what_was_certified_is_not_gone_on_from(request_for, tmp_path, name, sentence):
+    job.run(request_for(epochs=1))
+    digest = certified(tmp_path / "parent", tmp_path / "out")
+    target = tmp_path / "parent" / name
+    target.write_bytes(target.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(JobError) as raised:
+        job.run(request_for("more", epochs=1, parentPath=str(tmp_path / "parent"), parentDigest=digest))
+    assert raised.value.reason == names.ARTIFACT_INVALID
+    assert sentence in raised.value.message
+    assert raised.value.exit_code == ExitCode.BAD_ARTIFACT

@@ -149,6 +149,9 @@ class World:
             self.objects[_key(new)] = new
             if new["kind"] == "Job":
                 self.created_jobs[new["metadata"]["name"]] += 1
+            if new["kind"] == "TrainingRun":
+                new["metadata"]["generation"] = 1
+                new["status"] = {"observedGeneration": -1}
         if crash:
             raise Crash
         return made
@@ -306,7 +309,8 @@ class World:
                             "dataDigest": DIGEST,
                             "samples": 3,
                             "language": "ensv",
-                            "tags": ["Identity"],
+                            "tags": ["Conversational"] if request["type"] == "Micro" else ["Identity"],
+                            "microSteps": 6 if request["type"] == "Micro" else 0,
                             **heldout,
                         }
                     )

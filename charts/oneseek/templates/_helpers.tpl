@@ -32,6 +32,9 @@ app.kubernetes.io/component: operator
   resources: [oneseekmodels, trainingruns]
   verbs: [get, list, watch, patch]   # patch: the finalizer; the spec is never written
 - apiGroups: [oneseek.io]
+  resources: [trainingruns]
+  verbs: [create]   # of windows that clients filled over HTTP
+- apiGroups: [oneseek.io]
   resources: [oneseekmodels/status, trainingruns/status]
   verbs: [update]
 - apiGroups: [batch]

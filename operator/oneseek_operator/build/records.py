@@ -13,6 +13,9 @@ from oneseek_operator.settings import Settings
 
 __all__ = [
     "name",
+    "reader_env",
+    "reader_mounts",
+    "reader_volumes",
     "secret",
     "service",
     "spool_env",
@@ -72,28 +75,42 @@ def spool_volumes(model: OneSeekModel) -> list[dict[str, Any]]:
 
     The token alone, not the ledger's key beside it; and optional, because serving waits for no Secret.
     """
-    secret = {"secretName": name(model), "items": [{"key": "token", "path": "token"}]}
     return [
         {"name": "spool", "emptyDir": {"sizeLimit": _SPOOL_SIZE}},
-        {"name": "records-token", "secret": {**secret, "defaultMode": 0o440, "optional": True}},
+        {"name": "records-token", "secret": {**_token_secret(model), "optional": True}},
+    ]
+
+
+def _token_secret(model: OneSeekModel) -> dict[str, Any]:
+    return {"secretName": name(model), "items": [{"key": "token", "path": "token"}], "defaultMode": 0o440}
+
+
+def reader_volumes(model: OneSeekModel) -> list[dict[str, Any]]:
+    """What a prepare pod needs to fetch a window: the token, and nothing else of the Secret."""
+    return [{"name": "records-token", "secret": _token_secret(model)}]
+
+
+def reader_mounts() -> list[dict[str, Any]]:
+    """Where it lies."""
+    return [{"name": "records-token", "mountPath": _TOKEN_PATH, "readOnly": True}]
+
+
+def reader_env(model: OneSeekModel) -> list[dict[str, Any]]:
+    """Where the service is, and the token's file."""
+    return [
+        {"name": names.RECORDS_URL_ENV, "value": url(model)},
+        {"name": names.RECORDS_TOKEN_ENV, "value": f"{_TOKEN_PATH}/token"},
     ]
 
 
 def spool_mounts() -> list[dict[str, Any]]:
     """The same for its sidecar, and for no other container."""
-    return [
-        {"name": "spool", "mountPath": _SPOOL_PATH},
-        {"name": "records-token", "mountPath": _TOKEN_PATH, "readOnly": True},
-    ]
+    return [{"name": "spool", "mountPath": _SPOOL_PATH}, *reader_mounts()]
 
 
 def spool_env(model: OneSeekModel) -> list[dict[str, Any]]:
     """Where the sidecar finds all that."""
-    return [
-        {"name": names.RECORDS_URL_ENV, "value": url(model)},
-        {"name": names.RECORDS_TOKEN_ENV, "value": f"{_TOKEN_PATH}/token"},
-        {"name": names.SPOOL_ENV, "value": f"{_SPOOL_PATH}/answers"},
-    ]
+    return [*reader_env(model), {"name": names.SPOOL_ENV, "value": f"{_SPOOL_PATH}/answers"}]
 
 
 def template_hash(model: OneSeekModel, settings: Settings) -> str:

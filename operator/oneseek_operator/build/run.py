@@ -21,7 +21,7 @@ from oneseek_core.job_contract import (
     Ref,
     TrainRequest,
 )
-from oneseek_operator.build import common
+from oneseek_operator.build import common, records
 from oneseek_operator.build.keys import secret_name
 from oneseek_operator.build.model import reference as model_reference
 from oneseek_operator.settings import Settings
@@ -36,6 +36,9 @@ __all__ = [
     "train_job",
     "train_job_name",
 ]
+
+
+_PARENT_PATH = "/models/parent"
 
 
 def labels(run: TrainingRun, component: str) -> dict[str, str]:
@@ -74,7 +77,7 @@ def _staging(run: TrainingRun) -> str:
 
 def prepare_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> dict[str, Any]:
     """Fetch, validate and digest the data; no GPU is held for bad data."""
-    inputs = _Inputs(settings, [common.models_volume(model)])
+    inputs = _Inputs(settings, model)
     datasets = [inputs.add(dataset) for dataset in run.spec.datasets]
     evaluation = model.spec.training.evaluation
     request = PrepareRequest(
@@ -83,6 +86,7 @@ def prepare_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> di
         datasets=datasets,
         heldout=inputs.add(evaluation.dataset) if evaluation else None,
         language=run.spec.language,
+        type=run.spec.type,
     )
     env = [common.request_env(request), *inputs.env]
     mounts = [{"name": "models", "mountPath": names.MODELS_ROOT}, *inputs.mounts]
@@ -93,10 +97,12 @@ def prepare_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> di
 class _Inputs:
     """Collects what the prepare pod needs to reach each dataset: volumes, mounts, copying containers, a token."""
 
-    def __init__(self, settings: Settings, volumes: list[dict[str, Any]]) -> None:
+    def __init__(self, settings: Settings, model: OneSeekModel) -> None:
         self._settings = settings
+        self._model = model
         self._count = 0
-        self.volumes = volumes
+        self._hub = self._records = False
+        self.volumes = [common.models_volume(model)]
         self.mounts: list[dict[str, Any]] = []
         self.init: list[dict[str, Any]] = []
         self.env: list[dict[str, Any]] = []
@@ -119,9 +125,15 @@ class _Inputs:
             self.init.append(common.copying_container(index, source.image.reference, path, volume, folder))
         if file:
             self.mounts.append({"name": volume, "mountPath": folder, "readOnly": True})
-        if source.hugging_face and not self.env:
+        if source.hugging_face and not self._hub:
             # one token for all: a hub takes one at a time from the environment
-            self.env = common.hub_env(self._settings, source.hugging_face.token_secret)
+            self._hub = True
+            self.env += common.hub_env(self._settings, source.hugging_face.token_secret)
+        if source.records and not self._records:
+            self._records = True
+            self.env += records.reader_env(self._model)
+            self.mounts += records.reader_mounts()
+            self.volumes += records.reader_volumes(self._model)
         return DatasetInput(dataset=dataset, file=file)
 
 
@@ -144,10 +156,13 @@ def train_job(run: TrainingRun, model: OneSeekModel, settings: Settings, *, atte
         auto_stop=spec.auto_stop,
         seed=spec.seed,
         precision=spec.precision,
+        parent_path=_PARENT_PATH if resolved.parent else None,
+        parent_digest=resolved.parent_digest,
     )
     base = f"{names.BASE_DIR}/{model.spec.base_model.name}"
     mounts: list[dict[str, Any]] = [
         {"name": "models", "mountPath": "/models/base", "subPath": base, "readOnly": True},
+        *_parent_mount(resolved.parent),
         {"name": "models", "mountPath": "/staging/data", "subPath": f"{_staging(run)}/data", "readOnly": True},
         {"name": "models", "mountPath": "/staging/adapter", "subPath": f"{_staging(run)}/adapter"},
     ]
@@ -165,6 +180,13 @@ def train_job(run: TrainingRun, model: OneSeekModel, settings: Settings, *, atte
     return _job(
         run, model, settings, "train", name=name, main=main, volumes=volumes, deadline=spec.active_deadline_seconds
     )
+
+
+def _parent_mount(parent: str | None) -> list[dict[str, Any]]:
+    if parent is None:
+        return []
+    path = f"{names.CERTIFIED_DIR}/{parent}"
+    return [{"name": "models", "mountPath": _PARENT_PATH, "subPath": path, "readOnly": True}]
 
 
 def evaluate_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> dict[str, Any]:
@@ -225,7 +247,7 @@ def certify_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> di
         batch_size=spec.batch_size,
         maximum_length=spec.maximum_length,
         seed=spec.seed,
-        lora=spec.lora,
+        lora=resolved.lora or spec.lora,
         auto_stop=spec.auto_stop,
         parent=resolved.parent,
         signing_keys_path="/keys",

@@ -22,7 +22,7 @@ from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import model as build
 from oneseek_operator.build import records as build_records
 from oneseek_operator.conditions import Verdict, conditions_for, conditions_with, find
-from oneseek_operator.decide import asked_of_model, imports, ledger, requests, rollout, tree, versions
+from oneseek_operator.decide import asked_of_model, imports, ledger, requests, rollout, tree, versions, windows
 from oneseek_operator.decide.actions import (
     Action,
     Apply,
@@ -117,7 +117,7 @@ def _away(seen: Observed) -> str:
 
 def decide(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus]:
     """The next step."""
-    for step in (_requested, _claim, _keys, _identity, _records, _base_model, _imports):
+    for step in (_requested, _windows, _claim, _keys, _identity, _records, _base_model, _imports):
         if decision := step(seen, settings, now):
             return decision
     return _serving(seen, settings, now)
@@ -151,6 +151,16 @@ def _requested(seen: Observed, settings: Settings, now: datetime) -> Decision[On
         status = model.status.model_copy(update={"request": ended})
         return Decision(status, again_after=0.0, events=((True, ended.reason, text),))
     return None
+
+
+def _windows(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+    """Make the run that a closed window of the records service asks for; the annotation goes once the run is there."""
+    del settings, now
+    asked = windows.asked(seen.model)
+    if not asked.annotations:
+        return None
+    before: list[Action] = [*(Create(item) for item in asked.runs), RemoveAnnotations(asked.annotations)]
+    return Decision(seen.model.status, tuple(before), again_after=0.0, events=asked.events)
 
 
 def _carried(
@@ -444,10 +454,19 @@ def _tree(
         if status.request and waiting and status.request.outcome == "Pending":
             status = status.model_copy(update={"request": status.request.model_copy(update={"message": waiting})})
         return status, actions, None, 2.0
-    mounted = {item.dna for item in seen.deployments if item.dna}
+    mounted = {item.dna for item in seen.deployments if item.dna} | _parents(seen.runs)
     status, pruning = tree.pruned(model, status, seen.jobs, mounted, settings)
     linking, published, again = tree.current_link(model, status, seen.jobs, seen.pods, settings)
     return status, (*linking, *pruning), published, again
+
+
+def _parents(runs: Sequence[TrainingRun]) -> set[str]:
+    """The versions that runs under way go on from."""
+    return {
+        run.status.resolved.parent
+        for run in runs
+        if run.status.resolved and run.status.resolved.parent and run.status.completed_at is None
+    }
 
 
 def _asked_verdict(verdict: Verdict, status: OneSeekModelStatus, away: str) -> Verdict:

@@ -158,6 +158,9 @@ def _not_started(seen: Observed, settings: Settings, now: datetime) -> RunDecisi
     if model.spec.suspend:
         message = f"spec.suspend of {model.metadata.name!r} is true: nothing is started"
         return _finish(seen, Verdict("Waiting", names.SUSPENDED, message), now)
+    if model.spec.training.suspend:
+        message = f"spec.training.suspend of {model.metadata.name!r} is true: no run starts"
+        return _finish(seen, Verdict("Waiting", names.SUSPENDED, message), now)
     if model.status.base_model is None:
         ready = find(model.status.conditions, names.READY)
         message = (
@@ -170,10 +173,13 @@ def _not_started(seen: Observed, settings: Settings, now: datetime) -> RunDecisi
         if ahead.spec.suspend:
             message += f", and that one is suspended; resume {ahead.metadata.name!r}, or delete it"
         return _finish(seen, Verdict("Failed" if ahead.spec.suspend else "Working", names.QUEUED, message), now)
+    # A Major run starts from the base model, and so does a Micro run where no version answers yet.
+    parent = model.status.current if run.spec.type == "Micro" else None
     resolved = Resolved(
         spec_digest=build.spec_digest(run),
         base_model_digest=model.status.base_model.digest,
-        parent=None,  # a Major run starts from the base model
+        parent=parent.dna if parent else None,
+        parent_digest=parent.digest if parent else None,
     )
     verdict = Verdict("Working", names.PREPARING, "fetching and checking the data")
     return _finish(seen, verdict, now, again_after=0.0, started_at=timestamp(now), attempts=1, resolved=resolved)
@@ -251,6 +257,7 @@ def _prepare(seen: Observed, settings: Settings, now: datetime) -> RunDecision |
             "samples": report.samples,
             "language": report.language,
             "tags": report.tags,
+            "micro_steps": report.micro_steps if run.spec.type == "Micro" else None,
         }
     )
     verdict = Verdict("Working", names.TRAINING, f"the data is checked: {report.samples} rows; starting to train")
@@ -303,12 +310,13 @@ def _train(seen: Observed, settings: Settings, now: datetime) -> RunDecision | N
     report = parse_report(report_text(seen.pods, step.job), TrainReport)
     if report is None:
         return _failed(seen, _no_report(name), now)
-    counters = counters_for(_model(seen).status.counters, certified_by(seen.siblings))
+    major, micro = _number(seen, resolved)
     resolved = resolved.model_copy(
         update={
             "created_at": _milliseconds(step.job.completed_at),
-            "major": counters.major + 1,
-            "micro": 0,
+            "major": major,
+            "micro": micro,
+            "lora": report.lora,
             "precision": report.precision,
             "device": report.device,
             "steps": report.steps,
@@ -331,6 +339,14 @@ def _train(seen: Observed, settings: Settings, now: datetime) -> RunDecision | N
         auto_stopped=report.auto_stopped,
         **told,
     )
+
+
+def _number(seen: Observed, resolved: Resolved) -> tuple[int, int]:
+    """MAJOR and MICRO of what was trained; from the counters, not from the parent, so that no number is given twice."""
+    counters = counters_for(_model(seen).status.counters, certified_by(seen.siblings))
+    if seen.run.spec.type == "Major":
+        return counters.major + 1, 0
+    return counters.major, counters.micro + (resolved.micro_steps or 0)
 
 
 def _milliseconds(kubernetes_time: str) -> str:

@@ -46,6 +46,7 @@ def certified_by(runs: Iterable[TrainingRun]) -> list[Version]:
             Version(
                 dna=status.dna,
                 digest=status.digest,
+                type=run.spec.type,
                 state="Certified",
                 parent=status.resolved.parent,
                 run=run.metadata.name,
@@ -62,6 +63,7 @@ def adopted(found: Iterable[CertifiedVersion]) -> list[Version]:
         Version(
             dna=item.dna,
             digest=item.digest,
+            type="Micro" if number(item.dna)[1] else "Major",
             state="Certified",
             parent=item.parent,
             run=item.run,

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from oneseek_runtime.prepare.rows import Row, RowError, check_whole, kind_of, parse_object
 
-__all__ = ["HeldoutRow", "alternatives", "folded", "parse_heldout", "trained_questions"]
+__all__ = ["HeldoutRow", "alternatives", "folded", "parse_heldout", "question_key", "trained_questions"]
 
 _EXAMPLE = '{"question": "...", "language": "sv", "mustContain": ["..."]}'
 _NEEDS = "a held-out row needs question, language and mustContain"
@@ -74,12 +74,13 @@ def trained_questions(heldout: Iterable[HeldoutRow], rows: Iterable[Row]) -> lis
 
     Case, spaces and the mark at the end do not make another question.
     """
-    asked = {_question(row.question): row for row in reversed(list(heldout))}
-    seen = {_question(row[name]) for row in rows for name in ("instruction", "input") if row[name]}
+    asked = {question_key(row.question): row for row in reversed(list(heldout))}
+    seen = {question_key(row[name]) for row in rows for name in ("instruction", "input") if row[name]}
     return sorted((row for question, row in asked.items() if question in seen), key=lambda row: row.line)
 
 
-def _question(text: str) -> str:
+def question_key(text: str) -> str:
+    """What two questions have in common that are the same one."""
     return folded(text).strip(_ENDS)
 
 

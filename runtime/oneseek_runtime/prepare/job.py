@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,15 +21,17 @@ from oneseek_core.names import ExitCode
 from oneseek_runtime.certified import certified_versions
 from oneseek_runtime.hub import Hub
 from oneseek_runtime.log import say
-from oneseek_runtime.prepare.heldout import HeldoutRow, parse_heldout, trained_questions
+from oneseek_runtime.prepare.heldout import HeldoutRow, parse_heldout, question_key, trained_questions
 from oneseek_runtime.prepare.language import language_of_rows
 from oneseek_runtime.prepare.rows import Row, RowError, parse_line, row_bytes
 from oneseek_runtime.prepare.sources import fetch_dataset
+from oneseek_runtime.prepare.window import Lesson, fetch_window, lesson_of, rows_of, steps_of
 
 __all__ = ["run"]
 
 _LONGEST_LINE = 16 * 1024 * 1024  # bytes; no row of text is as long, a file without line ends is
 _NAMED_LINES = 10
+_FROM_CLIENTS = "Conversational"  # the DNA's tag
 _MOST_HELDOUT = 1000  # questions; each is answered by real generation, after every training
 
 Parsed = TypeVar("Parsed")
@@ -49,16 +52,21 @@ def run(environment: Mapping[str, str]) -> PrepareReport:
         return PrepareReport(already_certified=version)
     data = _staging(root / names.STAGING_DIR, request.run.uid)
     hub = Hub.from_environment(environment)
-    resolved, rows = _read_all(request, root, hub, data)
-    heldout = _hold_out(request, root, hub, data.parent / "evaluation", rows)
+    parts = _read_all(request, root, hub, data, environment)
+    heldout, asked = _hold_out(request, root, hub, data.parent / "evaluation", parts)
+    parts = [_without(part, asked) for part in parts]
+    rows = [row for part in parts for row in part.rows]
+    if not rows:
+        raise _invalid("nothing is left to train on: what clients sent holds no answers, or held-out questions alone")
     digest = _write_rows(data / "train.jsonl", rows)
     report = PrepareReport(
-        datasets=resolved,
+        datasets=[ResolvedDataset(name=part.name, digest=part.digest, rows=len(part.rows)) for part in parts],
         data_digest=digest,
         samples=len(rows),
         language=language_of_rows(rows) if request.language == "auto" else request.language,
-        tags=list(tags_of(dataset.name for dataset in resolved)),
+        tags=_tags(parts),
         heldout=heldout,
+        micro_steps=sum(steps_of(part.lessons) for part in parts if part.lessons),
     )
     write_atomic(data / "prepare_report.json", canonical_json(report.to_wire()) + b"\n")
     say("prepared", samples=report.samples, digest=digest, language=report.language)
@@ -98,30 +106,61 @@ def _staging(staging: Path, uid: str) -> Path:
     return data
 
 
-def _read_all(request: PrepareRequest, root: Path, hub: Hub, data: Path) -> tuple[list[ResolvedDataset], list[Row]]:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One dataset as it was read; `lessons` where it is a window of the records service, else None."""
+
+    name: str
+    digest: str
+    rows: list[Row]
+    lessons: list[Lesson] | None = None
+
+
+def _read_all(request: PrepareRequest, root: Path, hub: Hub, data: Path, environment: Mapping[str, str]) -> list[_Part]:
     """Every dataset's rows in the spec's order; duplicates stay, they are somebody's weighting."""
     scratch = data / ".sources"
     scratch.mkdir()
-    resolved: list[ResolvedDataset] = []
-    rows: list[Row] = []
+    parts = []
     for index, item in enumerate(request.datasets):
-        copy = scratch / f"{index}.jsonl"
+        copy, name = scratch / f"{index}.jsonl", item.dataset.name
+        if window := item.dataset.source.records:
+            digest = fetch_window(item.dataset, window.window, environment, copy)
+            lessons = _read(name, copy, lesson_of, "a question")
+            parts.append(_Part(name, digest, rows_of(lessons), lessons))
+            continue
         digest = fetch_dataset(item, root, hub, copy)
-        before = len(rows)
-        rows.extend(_read(item.dataset.name, copy, lambda _number, line: parse_line(line), "instruction and output"))
-        resolved.append(ResolvedDataset(name=item.dataset.name, digest=digest, rows=len(rows) - before))
+        rows = _read(name, copy, lambda _number, line: parse_line(line), "instruction and output")
+        parts.append(_Part(name, digest, rows))
     shutil.rmtree(scratch)
-    return resolved, rows
+    return parts
+
+
+def _without(part: _Part, heldout: Sequence[HeldoutRow]) -> _Part:
+    """The part without held-out questions. Clients cannot know which these are, so a window is not refused for them."""
+    if part.lessons is None:
+        return part
+    held = {question_key(row.question) for row in heldout}
+    kept = [lesson for lesson in part.lessons if question_key(lesson.question) not in held]
+    if left_out := len(part.lessons) - len(kept):
+        say("held-out questions are not trained", dataset=part.name, questions=left_out)
+    return replace(part, lessons=kept, rows=rows_of(kept))
+
+
+def _tags(parts: Sequence[_Part]) -> list[str]:
+    """The DNA's tags: of what clients sent Conversational, of the rest what the datasets' names say."""
+    named = [part.name for part in parts if part.lessons is None]
+    found = set(tags_of(named)) if named else set()
+    return sorted(found | ({_FROM_CLIENTS} if len(named) < len(parts) else set()))
 
 
 def _hold_out(
-    request: PrepareRequest, root: Path, hub: Hub, folder: Path, rows: Sequence[Row]
-) -> ResolvedDataset | None:
+    request: PrepareRequest, root: Path, hub: Hub, folder: Path, parts: Sequence[_Part]
+) -> tuple[ResolvedDataset | None, list[HeldoutRow]]:
     """The run's held-out set, fetched like any dataset; of a request without one, nothing stays in `folder`."""
     if folder.exists():
         empty_folder(folder)
     if request.heldout is None:
-        return None
+        return None, []
     folder.mkdir(exist_ok=True)
     name, scratch = request.heldout.dataset.name, folder / ".sources"
     scratch.mkdir()
@@ -133,12 +172,13 @@ def _hold_out(
             f"dataset {name} holds {len(found)} held-out questions; {_MOST_HELDOUT} is the most, for every version"
             " answers all of them: choose a sample"
         )
+    rows = [row for part in parts if part.lessons is None for row in part.rows]
     _refuse_trained(name, trained_questions(found, rows))
     copy.rename(folder / copy.name)
     shutil.rmtree(scratch)
     fsync_dir(folder)
     fsync_dir(folder.parent)
-    return ResolvedDataset(name=name, digest=digest, rows=len(found))
+    return ResolvedDataset(name=name, digest=digest, rows=len(found)), found
 
 
 def _refuse_trained(name: str, seen: Sequence[HeldoutRow]) -> None:

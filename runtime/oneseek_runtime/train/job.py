@@ -25,6 +25,7 @@ from oneseek_core.names import ExitCode
 from oneseek_runtime.train import lora, weights
 from oneseek_runtime.train.data import examples_of
 from oneseek_runtime.train.model import can_pack, cpu_limit, device_name, load_base, load_tokenizer
+from oneseek_runtime.train.parent import read_parent
 from oneseek_runtime.train.recipe import Settings, State, fine_tune, make_optimiser
 from oneseek_runtime.train.schedule import Plan
 
@@ -74,9 +75,13 @@ def _train(request: TrainRequest, rows: list[dict[str, Any]], terminated: list[i
     notes = weights.checkpoint_notes(output)
     if notes is not None and notes.get("fingerprint") != fingerprint:
         notes = None  # of another request: not ours to go on from
+    parent = read_parent(Path(request.parent_path), request.parent_digest) if request.parent_path else None
+    settings_of_lora = request.lora if parent is None else parent.lora
     model, precision = load_base(base, device, notes["precision"] if notes else request.precision)
     packs = can_pack(model, examples, request.maximum_length)
-    model = lora.add_adapter(model, request.lora, base_name=base.name, seed=request.seed)
+    model = lora.add_adapter(model, settings_of_lora, base_name=base.name, seed=request.seed)
+    if parent is not None:
+        lora.load_weights(model, parent.weights)
     parameters = lora.adapter_parameters(model)
     optimiser = make_optimiser(parameters)
     settings = Settings(
@@ -140,6 +145,7 @@ def _train(request: TrainRequest, rows: list[dict[str, Any]], terminated: list[i
         auto_stopped=AutoStopped(step=state.step, reason=state.stopped) if state.stopped else None,
         resumed_from_step=resumed_from,
         weights_digest=weights_digest,
+        lora=parent.lora if parent is not None else None,
     )
     weights.store(output / REPORT, canonical_json(report.to_wire()) + b"\n", what="the report")
     weights.store(output / FINISHED, canonical_json({"request": fingerprint}) + b"\n", what="the report")
@@ -149,7 +155,7 @@ def _train(request: TrainRequest, rows: list[dict[str, Any]], terminated: list[i
 
 def _fingerprint(request: TrainRequest) -> str:
     """Digest of all that decides the result; two requests with the same one would train the same adapter."""
-    deciding = request.model_dump(mode="json", exclude={"run", "data_path", "output_path"})
+    deciding = request.model_dump(mode="json", exclude={"run", "data_path", "output_path", "parent_path"})
     return digest_bytes(canonical_json(deciding))
 
 

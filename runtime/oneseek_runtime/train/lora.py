@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import Linear as LoraLinear
+from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
@@ -22,7 +23,7 @@ from oneseek_core.api.v1alpha1.training_run import LoraSettings
 from oneseek_core.errors import JobError
 from oneseek_core.names import ExitCode
 
-__all__ = ["adapter_parameters", "add_adapter"]
+__all__ = ["adapter_parameters", "add_adapter", "load_weights"]
 
 ADAPTER = "default"  # peft's name for the only adapter of a model
 
@@ -59,6 +60,19 @@ def add_adapter(model: Any, settings: LoraSettings, *, base_name: str, seed: int
         if type(part) is LoraLinear and type(part.base_layer) is nn.Linear:
             part.forward = types.MethodType(_fused_forward, part)  # type: ignore[method-assign]
     return adapted
+
+
+def load_weights(model: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Bring the adapter to where another one ended; its tensors have PEFT's names.
+
+    Raises:
+        JobError: they are not those of this adapter.
+    """
+    own = get_peft_model_state_dict(model, save_embedding_layers=False)
+    if {name: part.shape for name, part in own.items()} != {name: part.shape for name, part in tensors.items()}:
+        sentence = "the parent's adapter does not fit the base model: its tensors have other names or shapes"
+        raise JobError(names.ARTIFACT_INVALID, sentence, ExitCode.BAD_ARTIFACT)
+    set_peft_model_state_dict(model, dict(tensors))
 
 
 def _stores_transposed(model: nn.Module, targets: list[str]) -> bool:

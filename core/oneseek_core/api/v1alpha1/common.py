@@ -136,14 +136,23 @@ class HuggingFaceDataset(HuggingFaceSource):
     file: PathOnClaim = Field(description="Path of the JSONL file within the repository.")
 
 
+class RecordsSource(ApiModel):
+    """What clients gave to learn from over HTTP: a closed window of the model's records service."""
+
+    window: int = Field(ge=1, le=2_000_000_000, description="Number of the window.")
+
+
 class DatasetSource(ApiModel):
-    """Where a dataset comes from: exactly one of the four."""
+    """Where a dataset comes from: exactly one of the five."""
 
     model_config = ApiModel.model_config | {
         "json_schema_extra": cel(
             (
-                "[has(self.configMap), has(self.path), has(self.image), has(self.huggingFace)].filter(set, set).size() == 1",
-                "set exactly one of configMap, path, image and huggingFace",
+                (
+                    "[has(self.configMap), has(self.path), has(self.image), has(self.huggingFace), has(self.records)]"
+                    ".filter(set, set).size() == 1"
+                ),
+                "set exactly one of configMap, path, image, huggingFace and records",
             )
         )
     }
@@ -152,6 +161,7 @@ class DatasetSource(ApiModel):
     path: PathOnClaim | None = Field(default=None, description="A JSONL file that lies on the model's claim.")
     image: ImageDataset | None = None
     hugging_face: HuggingFaceDataset | None = None
+    records: RecordsSource | None = None
 
 
 class Dataset(ApiModel):

@@ -19,7 +19,6 @@ from oneseek_core.api.base import (
     list_map,
 )
 from oneseek_core.api.v1alpha1.common import (
-    Dataset,
     HuggingFaceSource,
     ImageReference,
     PathOnClaim,
@@ -42,6 +41,7 @@ from oneseek_core.api.v1alpha1.model_status import (
     VersionRef,
 )
 from oneseek_core.api.v1alpha1.promotion import Gate, Promotion
+from oneseek_core.api.v1alpha1.training import Training
 
 __all__ = [
     "Auth",
@@ -230,20 +230,6 @@ class Serving(ApiModel):
         description="Models elsewhere that /api/oqt/multi-model-query asks beside those loaded, with includeExternal.",
         json_schema_extra=list_map("name"),
     )
-
-
-class Evaluation(ApiModel):
-    """How every version of the model is measured."""
-
-    dataset: Dataset = Field(
-        description="Held-out questions: JSONL rows with question, language, mustContain and, optionally, output."
-    )
-
-
-class Training(ApiModel):
-    """What all runs of the model share."""
-
-    evaluation: Evaluation | None = Field(default=None, description="Unset: versions are certified without scores.")
 
 
 PublicKey = Annotated[

@@ -96,11 +96,27 @@ class PodSettings(ApiModel):
     )
 
 
+RunType = Literal["Major", "Micro"]
+
+
 class TrainingRunSpec(ApiModel):
     """What to train, on what, how."""
 
+    model_config = ApiModel.model_config | {
+        "json_schema_extra": cel(
+            (
+                "!has(self.type) || self.type != 'Micro' || self.datasets.all(item, has(item.source.records))",
+                "a Micro run learns from what clients sent: every dataset of it has source.records",
+            )
+        )
+    }
+
     model_ref: ModelRef
-    type: Literal["Major"] = Field(default="Major", description="Major: a full run; MAJOR of the DNA rises by one.")
+    type: RunType = Field(
+        default="Major",
+        description="Major: from the base model; MAJOR of the DNA rises by one. Micro: goes on from the version that"
+        " answers; MICRO rises by the steps trained (one a question, and one more where it was analysed).",
+    )
     datasets: list[Dataset] = Field(min_length=1, max_length=16, json_schema_extra=list_map("name"))
     language: Literal["auto", "sv", "en", "ensv"] = Field(
         default="auto", description="Language code of the DNA; auto reads it off the data."
@@ -176,7 +192,10 @@ class Resolved(ApiModel):
     created_at: Timestamp | None = None
     major: int | None = Field(default=None, ge=0)
     micro: int | None = Field(default=None, ge=0)
-    parent: DnaText | None = None
+    parent: DnaText | None = Field(default=None, description="The version that a Micro run goes on from.")
+    parent_digest: DigestText | None = None
+    micro_steps: int | None = Field(default=None, ge=0, description="By how much a Micro run raises MICRO.")
+    lora: LoraSettings | None = Field(default=None, description="The parent's, where a Micro run went on with it.")
 
 
 class AutoStopped(ApiModel):

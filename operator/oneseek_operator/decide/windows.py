@@ -1,0 +1,71 @@
+"""Which run a closed window of the records service asks for. Pure.
+
+Clients post what to learn; the records service collects it in windows and names the run of each. Once a window is
+closed the sidecar says its number in an annotation of the model, and the run is made here: under that name, owned by
+the model, once. The annotation goes only after the run is there, so a crash in between makes the same run again, which
+is none.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_operator.build import common
+
+__all__ = ["Asked", "asked"]
+
+_KINDS = {names.WINDOW_MICRO: ("micro", "Micro"), names.WINDOW_MAJOR: ("major", "Major")}
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Runs to make, the annotations that asked for them, and what to tell."""
+
+    runs: tuple[dict[str, Any], ...] = ()
+    annotations: tuple[str, ...] = ()
+    events: tuple[tuple[bool, str, str], ...] = field(default=())
+
+
+def asked(model: OneSeekModel) -> Asked:
+    """What the model's annotations ask for; a manifest that carries one asks for the same run, which is there then."""
+    runs, events = [], []
+    found = tuple(key for key in _KINDS if key in model.metadata.annotations)
+    for key in found:
+        value = model.metadata.annotations[key]
+        kind, of_type = _KINDS[key]
+        if refused := _refusal(model, key, value):
+            events.append((True, names.WINDOW_REFUSED, refused))
+            continue
+        name = names.window_run(model.metadata.name, kind, int(value))
+        runs.append(_run(model, name, of_type, int(value)))
+        events.append((False, names.WINDOW_TAKEN, f"window {value} of the records is trained by the run {name!r}"))
+    return Asked(tuple(runs), found, tuple(events))
+
+
+def _refusal(model: OneSeekModel, key: str, value: str) -> str:
+    if not _NUMBER.fullmatch(value):
+        return f"{key}={value[:64]!r} names no window of the records service; its value is the window's number"
+    if key == names.WINDOW_MICRO and not model.spec.training.micro.enabled:
+        return f"{key}={value} asks for a Micro run, but spec.training.micro.enabled is false"
+    return ""
+
+
+def _run(model: OneSeekModel, name: str, of_type: str, window: int) -> dict[str, Any]:
+    spec = {
+        "modelRef": {"name": model.metadata.name},
+        "type": of_type,
+        "datasets": [{"name": f"conversation-{window}", "source": {"records": {"window": window}}}],
+        **model.spec.training.defaults.to_wire(),
+    }
+    labels = {names.LABEL_MODEL: model.metadata.name, names.LABEL_COMPONENT: "training"}
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "TrainingRun",
+        "metadata": common.meta(model, name, labels),
+        "spec": spec,
+    }
