@@ -52,7 +52,7 @@ def request_annotation(verb: str) -> str:
 
 def window_run(model: str, kind: str, number: int) -> str:
     """Name of the run for a window of the records service; `kind` is micro or major. Known before the run exists."""
-    return object_name(model, kind, str(number), limit=52)
+    return object_name(model, kind, str(number), limit=50)
 
 
 def sidecar_account(model: str) -> str:

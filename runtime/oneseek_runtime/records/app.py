@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
-from oneseek_runtime.records import endpoints
+from oneseek_runtime.records import endpoints, window_endpoints
 from oneseek_runtime.records.auth import TokenFile
 from oneseek_runtime.records.endpoints import error_response
 from oneseek_runtime.records.errors import (
@@ -19,11 +19,15 @@ from oneseek_runtime.records.errors import (
     BusyError,
     FullError,
     IdempotencyConflictError,
+    NothingRecordedError,
     RecordsError,
     StoreFailedError,
     UnauthorizedError,
+    WindowNotFoundError,
+    WindowOpenError,
 )
 from oneseek_runtime.records.store import Store
+from oneseek_runtime.records.windows import Windows
 
 __all__ = ["create_app"]
 
@@ -32,6 +36,9 @@ _STATUS: dict[type[RecordsError], int] = {
     BodyTooLargeError: 413,
     BadRequestError: 400,
     IdempotencyConflictError: 409,
+    NothingRecordedError: 409,
+    WindowOpenError: 409,
+    WindowNotFoundError: 404,
     FullError: 507,
     BusyError: 503,
     StoreFailedError: 503,
@@ -85,8 +92,8 @@ class BearerToken:
         await self._app(scope, receive, send)
 
 
-def create_app(store: Store, token: TokenFile) -> ASGIApp:
-    """The service over a store that is open."""
+def create_app(store: Store, token: TokenFile, windows: Windows) -> ASGIApp:
+    """The service over a store and windows that are open."""
     routes = [
         Route("/v1/transitions", endpoints.transitions, methods=["POST"]),
         Route("/v1/queries", endpoints.queries, methods=["GET", "POST"]),
@@ -99,9 +106,16 @@ def create_app(store: Store, token: TokenFile) -> ASGIApp:
         Route("/v1/proof/consistency", endpoints.consistency),
         Route("/v1/stats", endpoints.stats),
         Route("/v1/verify", endpoints.verify),
+        Route("/v1/questions", window_endpoints.teach, methods=["POST"]),
+        Route("/v1/windows", window_endpoints.gather, methods=["POST"]),
+        Route("/v1/windows", window_endpoints.totals),
+        Route("/v1/windows/due", window_endpoints.due, methods=["POST"]),
+        Route("/v1/windows/{number:int}/taken", window_endpoints.take, methods=["POST"]),
+        Route("/v1/windows/{number:int}/questions", window_endpoints.questions),
         Route("/health", endpoints.health),
     ]
     app = Starlette(routes=routes, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False
     app.state.store = store
+    app.state.windows = windows
     return BearerToken(app, token)

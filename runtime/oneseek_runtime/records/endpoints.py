@@ -24,7 +24,9 @@ __all__ = [
     "head",
     "health",
     "inclusion",
+    "json_answer",
     "queries",
+    "read_body",
     "stats",
     "transitions",
     "verify",
@@ -37,14 +39,15 @@ _BLOCKS = 1000  # in one answer
 _DOCUMENTS = 100
 
 
-def _json(body: Mapping[str, Any], status: int = 200) -> Response:
+def json_answer(body: Mapping[str, Any], status: int = 200) -> Response:
+    """A JSON answer."""
     data = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     return Response(data, status, media_type=_JSON)
 
 
 def error_response(status: int, reason: str, message: str) -> Response:
     """Every refusal: `reason` for programs, `message` for people."""
-    return _json({"reason": reason, "message": message}, status)
+    return json_answer({"reason": reason, "message": message}, status)
 
 
 def _store(request: Request) -> Store:
@@ -52,7 +55,12 @@ def _store(request: Request) -> Store:
     return store
 
 
-async def _body(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
+    """The whole body.
+
+    Raises:
+        BodyTooLargeError: it is over the limit.
+    """
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
@@ -72,31 +80,31 @@ def _number(request: Request, name: str, default: int | None, *, most: int | Non
 
 async def _append(request: Request, asked: list[Entry], name: str) -> Response:
     receipts, newest = await _store(request).append(asked)
-    return _json(wire.receipts_body([entry.key for entry in asked], name, receipts, newest))
+    return json_answer(wire.receipts_body([entry.key for entry in asked], name, receipts, newest))
 
 
 async def transitions(request: Request) -> Response:
     """POST /v1/transitions: record all of them or none; answered once they are durable."""
-    return await _append(request, wire.parse_transitions(await _body(request)), "idempotencyKey")
+    return await _append(request, wire.parse_transitions(await read_body(request)), "idempotencyKey")
 
 
 async def queries(request: Request) -> Response:
     """POST /v1/queries: record queries like transitions. GET: the newest ones, newest first."""
     if request.method == "POST":
-        return await _append(request, wire.parse_queries(await _body(request), chain.now()), "queryId")
+        return await _append(request, wire.parse_queries(await read_body(request), chain.now()), "queryId")
     found = await _listed(request, QUERIES)
-    return _json({"queries": found, "count": len(found)})
+    return json_answer({"queries": found, "count": len(found)})
 
 
 async def entries(request: Request) -> Response:
     """POST /v1/entries: record training events and metrics, with or without a block, like transitions."""
-    return await _append(request, wire.parse_entries(await _body(request)), "id")
+    return await _append(request, wire.parse_entries(await read_body(request)), "id")
 
 
 async def documents(request: Request) -> Response:
     """GET /v1/documents/{collection}?limit: its newest documents, newest first."""
     found = await _listed(request, collection_of(request.path_params["collection"]))
-    return _json({"documents": found, "count": len(found)})
+    return json_answer({"documents": found, "count": len(found)})
 
 
 async def _listed(request: Request, collection: str) -> list[dict[str, Any]]:
@@ -106,7 +114,7 @@ async def _listed(request: Request, collection: str) -> list[dict[str, Any]]:
 
 async def head(request: Request) -> Response:
     """GET /v1/head: the newest durable state and its checkpoint."""
-    return _json(wire.head_body(_store(request).head))
+    return json_answer(wire.head_body(_store(request).head))
 
 
 async def blocks(request: Request) -> Response:
@@ -123,7 +131,7 @@ async def blocks(request: Request) -> Response:
 
 async def checkpoints(request: Request) -> Response:
     """GET /v1/checkpoints: those that were kept, oldest first."""
-    return _json({"checkpoints": await _store(request).checkpoints()})
+    return json_answer({"checkpoints": await _store(request).checkpoints()})
 
 
 async def inclusion(request: Request) -> Response:
@@ -135,7 +143,7 @@ async def inclusion(request: Request) -> Response:
     except ValueError as error:
         raise BadRequestError(str(error)) from error
     body = {"number": number, "size": size, "leafHash": leaf.hex(), "root": root.hex()}
-    return _json({**body, "path": [one.hex() for one in path]})
+    return json_answer({**body, "path": [one.hex() for one in path]})
 
 
 async def consistency(request: Request) -> Response:
@@ -147,7 +155,7 @@ async def consistency(request: Request) -> Response:
     except ValueError as error:
         raise BadRequestError(str(error)) from error
     body = {"from": old, "to": new, "fromRoot": old_root.hex(), "toRoot": new_root.hex()}
-    return _json({**body, "path": [one.hex() for one in path]})
+    return json_answer({**body, "path": [one.hex() for one in path]})
 
 
 async def stats(request: Request) -> Response:
@@ -161,16 +169,16 @@ async def stats(request: Request) -> Response:
         "type": newest.kind,
     }
     body = {"totalBlocks": newest.size, "typeBreakdown": counted["kinds"], "latestBlock": latest}
-    return _json({**body, "commits": counted["commits"]})
+    return json_answer({**body, "commits": counted["commits"]})
 
 
 async def verify(request: Request) -> Response:
     """GET /v1/verify: read the whole ledger from the volume and check every block and every kept checkpoint."""
-    return _json(wire.verdict_body(await _store(request).verify()))
+    return json_answer(wire.verdict_body(await _store(request).verify()))
 
 
 async def health(request: Request) -> Response:
     """GET /health, no token: 200 while appends are possible; 503 once only a restart can help."""
     if failure := _store(request).failure:
         return error_response(503, "StoreFailed", failure)
-    return _json({"status": "ok"})
+    return json_answer({"status": "ok"})

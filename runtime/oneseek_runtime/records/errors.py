@@ -14,11 +14,14 @@ __all__ = [
     "IdempotencyConflictError",
     "LedgerBrokenError",
     "LockedError",
+    "NothingRecordedError",
     "RecordsError",
     "SettingsError",
     "StoreFailedError",
     "UnauthorizedError",
     "UnsuitableVolumeError",
+    "WindowNotFoundError",
+    "WindowOpenError",
 ]
 
 
@@ -79,6 +82,24 @@ class IdempotencyConflictError(RecordsError):
     def of(cls, key: str, number: int) -> IdempotencyConflictError:
         """The error for a key that block `number` already has."""
         return cls(f"{key.partition(':')[2]!r} already stands in block {number} with another content")
+
+
+class NothingRecordedError(RecordsError):
+    """There is nothing to train on."""
+
+    reason = "NothingRecorded"
+
+
+class WindowNotFoundError(RecordsError):
+    """No window has that number."""
+
+    reason = "WindowNotFound"
+
+
+class WindowOpenError(RecordsError):
+    """The window still changes."""
+
+    reason = "WindowOpen"
 
 
 class BusyError(RecordsError):

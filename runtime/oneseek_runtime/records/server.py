@@ -26,6 +26,7 @@ from oneseek_runtime.records.errors import RecordsError
 from oneseek_runtime.records.settings import RecordsSettings
 from oneseek_runtime.records.signing import Signer
 from oneseek_runtime.records.sqlite import SqliteStore
+from oneseek_runtime.records.windows import Windows
 
 __all__ = ["run"]
 
@@ -47,6 +48,7 @@ def run(environment: Mapping[str, str]) -> None:
         folder = Path(settings.data_path)
         folder.mkdir(parents=True, exist_ok=True)
         store = SqliteStore.open(folder, signer, trusted=trusted, wait=settings.lock_wait_seconds)
+        windows = Windows.open(folder)  # under the lock that the store holds
     except (RecordsError, CheckpointError) as error:
         sys.exit(f"{getattr(error, 'reason', 'BadSettings')}: {error}")
     except OSError as error:
@@ -55,8 +57,9 @@ def run(environment: Mapping[str, str]) -> None:
         if signer.key:
             say("signing", verifierKey=str(signer.key))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, store, token))
+            runner.run(_serve(settings, store, token, windows))
     finally:
+        windows.close()
         store.close()
     say("closed", blocks=store.head.size, head=store.head.hash)
 
@@ -65,10 +68,10 @@ def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(0)
 
 
-async def _serve(settings: RecordsSettings, store: SqliteStore, token: TokenFile) -> None:
+async def _serve(settings: RecordsSettings, store: SqliteStore, token: TokenFile, windows: Windows) -> None:
     server = _Server(
         uvicorn.Config(
-            create_app(store, token),
+            create_app(store, token, windows),
             host=settings.host,
             port=settings.port,
             http="httptools",
