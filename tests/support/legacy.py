@@ -6,8 +6,9 @@ import asyncio
 import copy
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ from oneseek_core.job_contract import ExternalEndpoint, ServingSettings
 from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.app import create_app
 from oneseek_runtime.sidecar.deps import Deps
+from oneseek_runtime.sidecar.due import DueWindows
+from oneseek_runtime.sidecar.errors import KubeConflictError
 from oneseek_runtime.sidecar.kube import Listing, NoKube, Plural
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.multi.external import ExternalModels
-from oneseek_runtime.sidecar.settings import SidecarSettings
+from oneseek_runtime.sidecar.recording.work import recording
+from oneseek_runtime.sidecar.settings import RecordsAccess, SidecarSettings
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
 from support.asgi import serving
 from support.openai_simulator import OpenAISimulator
@@ -46,6 +50,19 @@ class WatchedCluster(NoKube):
         item["metadata"].setdefault("resourceVersion", "1")
         self.objects[kind][item["metadata"]["name"]] = item
         self._news[kind].put_nowait(("MODIFIED", copy.deepcopy(item)))
+
+    async def model(self) -> dict[str, Any]:
+        """The only one."""
+        return copy.deepcopy(next(iter(self.objects["oneseekmodels"].values())))
+
+    async def annotate(self, notes: Mapping[str, str], *, resource_version: str) -> None:
+        """Set annotations, if nobody was faster."""
+        model = await self.model()
+        if model["metadata"]["resourceVersion"] != resource_version:
+            raise KubeConflictError("the object has been modified")
+        model["metadata"]["resourceVersion"] = str(int(resource_version) + 1)
+        model["metadata"].setdefault("annotations", {}).update(notes)
+        self.put("oneseekmodels", model)
 
     async def list(self, plural: Plural) -> Listing:
         """What there is."""
@@ -100,29 +117,50 @@ def certified_folder(root: Path) -> Path:
 
 
 async def service(
-    tmp_path: Path, *, dna: str | None, external: Sequence[ExternalEndpoint] = (), **settings: Any
+    tmp_path: Path,
+    *,
+    dna: str | None,
+    auth: str = "Token",
+    records: RecordsAccess | None = None,
+    external: Sequence[ExternalEndpoint] = (),
+    **settings: Any,
 ) -> AsyncIterator[Service]:
     engine = OpenAISimulator([BASE, dna] if dna else [BASE])
     root = certified_folder(tmp_path / "oneseek-certified")
-    async with serving(engine.app()) as url, OpenAIEngine(url) as upstream, ExternalModels(external) as elsewhere:
-        told = ServingSettings(
-            model="demo",
-            namespace="team",
-            family="OneSeek-7B-Zero",
-            base_name=BASE,
-            base_path="/app/models/basemodeller/x",
-            dna=dna,
-            certified_path=str(root),
-            engine_url=url,
+    async with (
+        serving(engine.app()) as url,
+        OpenAIEngine(url) as upstream,
+        recording(records) as recorder,
+        ExternalModels(external) as elsewhere,
+    ):
+        told = ServingSettings.model_validate(
+            {
+                "model": "demo",
+                "namespace": "team",
+                "family": "OneSeek-7B-Zero",
+                "base_name": BASE,
+                "base_path": "/app/models/basemodeller/x",
+                "dna": dna,
+                "certified_path": str(root),
+                "engine_url": url,
+                "auth": auth,
+            }
         )
         lifecycle, cluster = Lifecycle(), WatchedCluster()
         access = ClusterAccess.through(cluster, told.model)
-        deps = Deps(SidecarSettings(told, **settings), upstream, lifecycle, cluster=access, external=elsewhere)
+        sidecar = SidecarSettings(told, **settings)
+        deps = Deps(sidecar, upstream, lifecycle, cluster=access, recorder=recorder, external=elsewhere)
+        tasks = [access.mirror.keep()]
+        if recorder is not None:
+            due = DueWindows(cluster, access.mirror, recorder.records, told.model, time.monotonic)
+            deps = replace(deps, wake=due.wake)
+            tasks.append(due.run())
         async with serving(create_app(deps)) as public, aiohttp.ClientSession(public) as client:
-            watching = asyncio.create_task(access.mirror.keep())
+            watching = [asyncio.create_task(task) for task in tasks]
             yield Service(client, deps, engine, cluster, lifecycle, root)
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            for task in watching:
+                task.cancel()
+            await asyncio.gather(*watching, return_exceptions=True)
 
 
 def model_object() -> dict[str, Any]:

@@ -66,6 +66,10 @@ class Case:
 
 
 CHAT = {"messages": [{"role": "user", "content": "hej"}]}
+LESSON = {"question": "Vem är du?", "rawResponses": [{"model": "a", "response": "Jag är OneSeek."}]}
+NOTHING_TO_LEARN = {"question": "Vem är du?", "rawResponses": []}
+LONG_AGO = {"dateRange": {"start": "2020-01-01T00:00:00.000Z", "end": "2020-02-01T00:00:00.000Z"}}
+TEACH, TRAIN, OLD_TEACH = "POST /api/oqt/micro-train", "POST /api/oqt/train", "POST /api/training/micro"
 QUERY, CURRENT = "POST /api/oqt/query", "POST /api/models/set-current"
 MULTI = "POST /api/oqt/multi-model-query"
 ONE_RUN = "/api/training/identity/metrics"
@@ -105,6 +109,17 @@ CASES = (
     Case("GET /api/oqt/ledger/verify", "records there", 200, where="deployed"),
     Case("GET /api/oqt/ledger/stats", "records away", 500, where="alone"),
     Case("GET /api/oqt/ledger/stats", "records there", 200, where="deployed"),
+    Case(TEACH, "no token", 401, body=LESSON),
+    Case(TEACH, "a token, but no API server", 503, body=LESSON, headers=STRANGER, where="alone"),
+    Case(TEACH, "no body", 400, body=b"", headers={**JSON, **TOKEN}, where="deployed"),
+    Case(TEACH, "malformed JSON", 400, body=b"{", headers={**JSON, **TOKEN}, where="deployed"),
+    Case(TEACH, "no answers", 200, body=NOTHING_TO_LEARN, headers=TOKEN, where="deployed"),
+    Case(TEACH, "a question with answers", 200, body=LESSON, headers=TOKEN, where="deployed"),
+    Case(TRAIN, "no token", 401, body=b"", headers=JSON),
+    Case(TRAIN, "a token, but no API server", 503, body=b"", headers={**JSON, **STRANGER}, where="alone"),
+    Case(TRAIN, "malformed JSON", 400, body=b"{", headers={**JSON, **TOKEN}, where="deployed"),
+    Case(TRAIN, "a file", 400, body={"dataSource": "file"}, headers=TOKEN, where="deployed"),
+    Case(TRAIN, "nothing recorded in that time", 409, body=LONG_AGO, headers=TOKEN, where="deployed"),
     Case("GET /v1/models", "a version answers", 200),
     Case("GET /v1/models", "the engine is away", 503, engine="broken"),
     Case("GET /v1/models/{model}", "the OneSeekModel's name", 200, path="/v1/models/demo"),
@@ -142,6 +157,16 @@ CASES = (
     Case("POST /api/models/gguf/export", "all fields", 501, body={"modelPath": "x"}),
     Case("POST /api/models/gguf/set-active", "no body", 400, body=b"", headers=JSON),
     Case("POST /api/models/gguf/set-active", "all fields", 501, body={"ggufName": "x"}),
+    Case(OLD_TEACH, "no token", 401, body=LESSON),
+    Case(OLD_TEACH, "a token, but no API server", 503, body=LESSON, headers=STRANGER, where="alone"),
+    Case(OLD_TEACH, "no body", 400, body=b"", headers={**JSON, **TOKEN}, where="deployed"),
+    Case(OLD_TEACH, "malformed JSON", 400, body=b"{", headers={**JSON, **TOKEN}, where="deployed"),
+    Case(OLD_TEACH, "no answers", 200, body=NOTHING_TO_LEARN, headers=TOKEN, where="deployed"),
+    Case(OLD_TEACH, "a question with answers", 200, body=LESSON, headers=TOKEN, where="deployed"),
+    Case("GET /api/training/micro/status", "records away", 503, where="alone"),
+    Case("GET /api/training/micro/status", "records there", 200, where="deployed"),
+    Case("GET /api/training/micro/stats", "records away", 503, where="alone"),
+    Case("GET /api/training/micro/stats", "records there", 200, where="deployed"),
     Case("GET /api/training/active", "a run under way", 200),
     Case("GET /api/training/{run}/metrics", "a run", 200, path=ONE_RUN),
     Case("GET /api/training/{run}/metrics", "unknown", 404, path="/api/training/nobody/metrics"),

@@ -48,6 +48,7 @@ class Deps:
     open_connections: Callable[[], int] = lambda: 0
     swapper: Swapper | None = None
     external: ExternalModels | None = None
+    wake: Callable[[], None] = lambda: None  # something was recorded to learn: a window may be due
     monotonic: Callable[[], float] = time.monotonic
     started: float = field(default_factory=time.monotonic)
     bodies: Bodies = field(default_factory=Bodies)

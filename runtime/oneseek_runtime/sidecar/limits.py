@@ -62,6 +62,12 @@ ROUTERS = (
         paths=frozenset({"/api/models/current", "/api/models/set-current"}),
     ),
     Router(
+        name="micro",
+        limit=30,
+        refusal={"success": False, "error": "Rate limit exceeded. Please try again later."},
+        paths=frozenset({"/api/training/micro/status", "/api/training/micro/stats"}),
+    ),
+    Router(
         name="infer",
         limit=1000,
         refusal={"error": "Rate limit exceeded: 1000 per 1 minute"},

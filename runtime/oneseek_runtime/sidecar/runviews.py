@@ -40,6 +40,10 @@ class Run:
     fidelity: float | None
     auto_stopped: Mapping[str, Any] | None
     message: str
+    type: str
+    samples: int
+    exact: float | None
+    digest: str | None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Run:
@@ -68,6 +72,10 @@ class Run:
             fidelity=_number(_map(status.get("scores")).get("factsContained")),
             auto_stopped=status.get("autoStopped") if isinstance(status.get("autoStopped"), Mapping) else None,
             message=str((stalled or ready).get("message", "")),
+            type=str(spec.get("type", "Major")),
+            samples=_int(resolved.get("samples")),
+            exact=_number(_map(status.get("scores")).get("exact")),
+            digest=status.get("digest") if isinstance(status.get("digest"), str) else None,
         )
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncGenerator, Generator, Mapping
+import time
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
@@ -25,11 +26,13 @@ from oneseek_runtime.sidecar.accesslog import AccessLog
 from oneseek_runtime.sidecar.app import create_app, create_internal_app
 from oneseek_runtime.sidecar.connections import BoundedProtocol, end_overdue
 from oneseek_runtime.sidecar.deps import Deps
+from oneseek_runtime.sidecar.due import DueWindows
 from oneseek_runtime.sidecar.errors import SettingsError
-from oneseek_runtime.sidecar.kube import KubeClient
+from oneseek_runtime.sidecar.kube import KubeClient, NoKube
 from oneseek_runtime.sidecar.lifecycle import Lifecycle, until_drained
 from oneseek_runtime.sidecar.memory import give_back_what_is_freed
 from oneseek_runtime.sidecar.multi.external import ExternalModels
+from oneseek_runtime.sidecar.recording.recorder import Recorder
 from oneseek_runtime.sidecar.recording.work import recording
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.swap import Swapper, read_wanted
@@ -69,6 +72,7 @@ async def _serve(settings: SidecarSettings, wanted: WantedVersion | None, enviro
         _cluster(settings, environment) as cluster,
         recording(settings.records) as recorder,
         ExternalModels(settings.external) as external,
+        _learning(settings, cluster, recorder) as wake,
     ):
         swapper = None
         if wanted is not None:
@@ -86,6 +90,7 @@ async def _serve(settings: SidecarSettings, wanted: WantedVersion | None, enviro
             access_log=log,
             swapper=swapper,
             external=external,
+            wake=wake,
         )
         public = Server(_config(create_app(deps), settings, settings.public_port))
         internal = Server(_config(create_internal_app(deps), settings, settings.internal_port))
@@ -139,10 +144,28 @@ async def _cluster(settings: SidecarSettings, environment: Mapping[str, str]) ->
             await asyncio.gather(keeping, return_exceptions=True)
 
 
-def _say_why(keeping: asyncio.Task[None]) -> None:
-    """A defect of the mirror's must be seen in the log; questions are answered all the same."""
-    if not keeping.cancelled() and (error := keeping.exception()):
-        say("the mirror of the model ended", error=repr(error))
+@asynccontextmanager
+async def _learning(
+    settings: SidecarSettings, cluster: ClusterAccess, recorder: Recorder | None
+) -> AsyncGenerator[Callable[[], None], None]:
+    """The loop that tells the operator which windows are due, and how it is woken; none without records."""
+    if recorder is None or isinstance(cluster.kube, NoKube):
+        yield lambda: None
+        return
+    due = DueWindows(cluster.kube, cluster.mirror, recorder.records, settings.serving.model, time.monotonic)
+    telling = asyncio.create_task(due.run())
+    telling.add_done_callback(_say_why)
+    try:
+        yield due.wake
+    finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+
+
+def _say_why(task: asyncio.Task[None]) -> None:
+    """A defect of the mirror's, or of the loop over windows, must be seen in the log; questions are answered all the same."""
+    if not task.cancelled() and (error := task.exception()):
+        say("a task of the sidecar's ended", error=repr(error))
 
 
 class Server(uvicorn.Server):

@@ -30,7 +30,11 @@ class RecordsGoneError(RecordsAwayError):
 
 
 class EntryRefusedError(OneSeekError):
-    """The records service will never take what was sent; nothing of it was recorded."""
+    """The records service will never take what was sent; nothing of it was recorded. `reason` is the service's own word."""
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class RecordsClient:
@@ -62,6 +66,46 @@ class RecordsClient:
         """
         await self._call("POST", path, _POST_SECONDS, body)
 
+    async def teach(self, lesson: bytes) -> dict[str, Any]:
+        """Put something to learn into the open window; returns once it is durable there: its window, and the total.
+
+        Raises:
+            EntryRefusedError, RecordsAwayError: see there.
+        """
+        return await self._call("POST", "/v1/questions", _POST_SECONDS, lesson)
+
+    async def gather(self, bounds: bytes) -> dict[str, Any]:
+        """A major window of what was recorded so far: its number, and how many questions are in it.
+
+        Raises:
+            EntryRefusedError, RecordsAwayError: see there.
+        """
+        return await self._call("POST", "/v1/windows", _POST_SECONDS, bounds)
+
+    async def due(self, asked: bytes) -> dict[str, Any]:
+        """Windows that wait for their run, and after how many seconds another may.
+
+        Raises:
+            RecordsAwayError: see there.
+        """
+        return await self._asked("/v1/windows/due", asked)
+
+    async def take(self, window: int) -> None:
+        """Say that a window's run is there.
+
+        Raises:
+            RecordsAwayError: see there.
+        """
+        await self._asked(f"/v1/windows/{window}/taken", b"{}")
+
+    async def totals(self) -> dict[str, Any]:
+        """How much was recorded to learn from.
+
+        Raises:
+            RecordsAwayError: see there.
+        """
+        return await self._get("/v1/windows", _GET_SECONDS)
+
     async def queries(self, limit: int) -> list[Any]:
         """The newest queries, newest first, as the old service listed them.
 
@@ -85,6 +129,12 @@ class RecordsClient:
             RecordsAwayError: see there.
         """
         return await self._get("/v1/stats", _GET_SECONDS)
+
+    async def _asked(self, path: str, body: bytes) -> dict[str, Any]:
+        try:
+            return await self._call("POST", path, _GET_SECONDS, body)
+        except EntryRefusedError as error:  # a defect of ours, but no reason to fail
+            raise RecordsAwayError(str(error)) from error
 
     async def _get(self, path: str, seconds: float) -> dict[str, Any]:
         try:
@@ -113,7 +163,9 @@ class RecordsClient:
         if status == 200:
             return found
         sentence = f"the records service answered {status}: {found.get('message', '')}"
-        raise EntryRefusedError(sentence) if status in _REFUSED else RecordsAwayError(sentence)
+        if status in _REFUSED:
+            raise EntryRefusedError(sentence, reason=str(found.get("reason", "")))
+        raise RecordsAwayError(sentence)
 
 
 def _unknown(error: aiohttp.ClientConnectorDNSError) -> bool:

@@ -37,6 +37,21 @@ class RecordsPort(Protocol):
     async def post(self, path: str, body: bytes) -> None:
         """Record; raises EntryRefusedError, RecordsAwayError."""
 
+    async def teach(self, lesson: bytes) -> dict[str, Any]:
+        """Something to learn, into the open window; raises EntryRefusedError, RecordsAwayError."""
+
+    async def gather(self, bounds: bytes) -> dict[str, Any]:
+        """A major window of what was recorded so far; raises EntryRefusedError, RecordsAwayError."""
+
+    async def due(self, asked: bytes) -> dict[str, Any]:
+        """Windows that wait for their run; raises RecordsAwayError."""
+
+    async def take(self, window: int) -> None:
+        """A window's run is there; raises RecordsAwayError."""
+
+    async def totals(self) -> dict[str, Any]:
+        """How much was recorded to learn from; raises RecordsAwayError."""
+
     async def queries(self, limit: int) -> list[Any]:
         """The newest queries, newest first; raises RecordsAwayError."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from oneseek_runtime.sidecar import endpoints, ledger_endpoints
+from oneseek_runtime.sidecar import endpoints, ledger_endpoints, training_endpoints
 from oneseek_runtime.sidecar.multi.endpoint import multi_model_query
-from oneseek_runtime.sidecar.routes.table import Operation, Parameter
+from oneseek_runtime.sidecar.routes.table import WAIT, Operation, Parameter
 from oneseek_runtime.sidecar.shapes import multi as multi_shapes
 from oneseek_runtime.sidecar.shapes import oqt as shapes
+from oneseek_runtime.sidecar.shapes import training
 from oneseek_runtime.sidecar.shapes.base import Failure
 
 __all__ = ["OPERATIONS"]
@@ -27,6 +28,24 @@ OPERATIONS = (
         endpoint=multi_model_query,
         body=multi_shapes.MultiAsked,
         answers={200: multi_shapes.MultiAnswer, 400: Failure, 500: Failure, 503: Failure},
+    ),
+    Operation(
+        method="POST",
+        path="/api/oqt/micro-train",
+        summary="Give a question with answers to learn; answered once it is recorded, before it is trained",
+        endpoint=training_endpoints.micro_train,
+        body=training.LessonAsked,
+        parameters=(WAIT,),
+        answers={200: training.MicroAnswer, 400: Failure, 409: Failure, 503: Failure},
+    ),
+    Operation(
+        method="POST",
+        path="/api/oqt/train",
+        summary="Train a major version on what was given to learn so far",
+        endpoint=training_endpoints.train,
+        body=training.BatchAsked,
+        parameters=(WAIT,),
+        answers={200: training.BatchAnswer, 400: Failure, 409: Failure, 503: Failure},
     ),
     Operation(
         method="GET",

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from oneseek_runtime.sidecar.deps import Deps
 
-__all__ = ["Endpoint", "Media", "Operation", "Parameter", "Shape", "Socket"]
+__all__ = ["WAIT", "Endpoint", "Media", "Operation", "Parameter", "Shape", "Socket"]
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Direct = Callable[[Deps], ASGIApp]
@@ -39,6 +39,11 @@ class Parameter:
     place: Literal["query", "header", "path"] = "query"
     schema: Mapping[str, object] = field(default_factory=lambda: {"type": "string"})
     required: bool = False
+
+
+WAIT = Parameter(
+    "Prefer", "`wait=N`: answer once the run has ended, after N seconds (at most 600) at the latest", "header"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

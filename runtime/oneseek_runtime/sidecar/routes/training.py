@@ -1,4 +1,4 @@
-"""`/api/training/*`, `/api/autonomy/*` and parts of `/api/admin/*`: views of the model's training runs, read-only."""
+"""`/api/training/*`, `/api/autonomy/*` and parts of `/api/admin/*`: views of the model's training runs; and micro-training."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oneseek_runtime.sidecar import runviews
+from oneseek_runtime.sidecar import runviews, training_endpoints
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.responses import json_response
-from oneseek_runtime.sidecar.routes.table import Operation, Parameter
+from oneseek_runtime.sidecar.routes.table import WAIT, Operation, Parameter
 from oneseek_runtime.sidecar.runviews import Run
 from oneseek_runtime.sidecar.shapes import companions as shapes
-from oneseek_runtime.sidecar.shapes.base import Refusal
+from oneseek_runtime.sidecar.shapes import training
+from oneseek_runtime.sidecar.shapes.base import Failure, Refusal
 from oneseek_runtime.sidecar.wire import timestamp
 
 __all__ = ["OPERATIONS"]
@@ -75,6 +76,29 @@ def _rows(value: object) -> list[Mapping[str, Any]]:
 
 
 OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/api/training/micro",
+        summary="Give a question with answers to learn, as older pages do",
+        endpoint=training_endpoints.companion,
+        body=training.LessonAsked,
+        parameters=(WAIT,),
+        answers={200: training.CompanionAnswered, 400: Failure, 503: Failure},
+    ),
+    Operation(
+        method="GET",
+        path="/api/training/micro/status",
+        summary="How often something was given to learn",
+        endpoint=training_endpoints.micro_status,
+        answers={200: training.MicroStatus, 503: Failure},
+    ),
+    Operation(
+        method="GET",
+        path="/api/training/micro/stats",
+        summary="The same by language and stage, with the newest version that learned from it",
+        endpoint=training_endpoints.micro_stats,
+        answers={200: training.MicroStats, 503: Failure},
+    ),
     Operation(
         method="GET",
         path="/api/training/active",
