@@ -345,6 +345,22 @@ async def test_a_disabled_model_says_so_and_records_nothing(place: Place, tmp_pa
             assert (await post(item, MICRO, LESSON))[0] == 200
 
 
+async def test_while_training_is_suspended_what_is_sent_is_kept_and_the_answer_says_that_it_waits(
+    place: Place, tmp_path: Path
+) -> None:
+    model = with_micro(**NEVER)
+    model["spec"]["training"]["suspend"] = True
+    with place.service():
+        async with learning(place, tmp_path / "pod", model=model) as item:
+            _, body = await post(item, MICRO, LESSON)
+            assert (body["stages"]["stage1"]["completed"], body["stages"]["stage1"]["reason"]) == (False, "suspended")
+            assert (body["run"]["state"], body["run"]["name"]) == ("queued", "demo-micro-1")
+            assert "spec.training.suspend" in body["run"]["message"]
+            _, body = await post(item, TRAIN)
+            assert body["result"]["reason"] == "suspended"
+            assert place.client().call("GET", "/v1/windows")["questions"] == 1
+
+
 async def test_with_records_away_it_is_503_in_the_recorded_words_and_nothing_is_claimed(
     place: Place, tmp_path: Path
 ) -> None:

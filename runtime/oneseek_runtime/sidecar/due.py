@@ -21,7 +21,7 @@ from oneseek_runtime.sidecar.recording.client import RecordsAwayError
 from oneseek_runtime.sidecar.recording.documents import encoded
 from oneseek_runtime.sidecar.recording.recorder import RecordsPort
 
-__all__ = ["DueWindows", "micro_of"]
+__all__ = ["DueWindows", "is_suspended", "micro_of"]
 
 _ANNOTATIONS = {"micro": names.WINDOW_MICRO, "major": names.WINDOW_MAJOR}
 _LOOK_SECONDS = 30.0  # what another pod accepted before it was lost is found after so long
@@ -41,6 +41,11 @@ def micro_of(model: Mapping[str, Any]) -> Micro | None:
         return Micro.model_validate(known)
     except ValueError:  # of another version of the API
         return default
+
+
+def is_suspended(model: Mapping[str, Any]) -> bool:
+    """Whether `spec.training.suspend` keeps every run from starting."""
+    return _map(_map(model.get("spec")).get("training")).get("suspend") is True
 
 
 def _map(value: object) -> Mapping[str, Any]:

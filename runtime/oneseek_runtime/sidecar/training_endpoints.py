@@ -21,7 +21,7 @@ from oneseek_core import names
 from oneseek_runtime.sidecar import lessons, training_wire
 from oneseek_runtime.sidecar.auth import Caller, needs, to_create_runs
 from oneseek_runtime.sidecar.deps import Deps, deps_of
-from oneseek_runtime.sidecar.due import micro_of
+from oneseek_runtime.sidecar.due import is_suspended, micro_of
 from oneseek_runtime.sidecar.endpoints import while_connected
 from oneseek_runtime.sidecar.lessons import Lesson, LessonError
 from oneseek_runtime.sidecar.measured import metrics_answer
@@ -42,6 +42,7 @@ STATS_FAILED = "Failed to get stats"
 
 _DISABLED = "spec.training.micro.enabled of the OneSeekModel is false: nothing is trained on what clients send"
 _UNKNOWN = "the OneSeekModel has not been read yet, so it is not known whether it is to learn from clients"
+_SUSPENDED = "spec.training.suspend of the OneSeekModel is true: what clients send is kept, and trained once it is false"
 _LOOK_SECONDS = 1.0  # a waiting client is answered so soon after the pod begins to drain
 
 
@@ -135,7 +136,14 @@ def _language(question: str) -> str:
 
 def _accepted(deps: Deps, training_id: str, kind: str, window: int) -> Accepted:
     name = names.window_run(deps.settings.serving.model, kind, window)
-    return Accepted(training_id, window, name, _run(deps.cluster.mirror, name))
+    return _as_it_is(deps, Accepted(training_id, window, name))
+
+
+def _as_it_is(deps: Deps, accepted: Accepted) -> Accepted:
+    """The same with its run as the mirror has it now."""
+    mirror = deps.cluster.mirror
+    held = _SUSPENDED if mirror.model and is_suspended(mirror.model) else ""
+    return replace(accepted, run=_run(mirror, accepted.name), held=held)
 
 
 def _run(mirror: Mirror, name: str) -> Run | None:
@@ -168,18 +176,17 @@ async def _answered(request: Request, accepted: Accepted | None, answer: Any) ->
     seconds = lessons.wait_of(request.headers.get("prefer"))
     headers = {"Preference-Applied": f"wait={seconds}"} if seconds else {}
     if accepted is not None and seconds:
-        run = await while_connected(request, _until_ended(deps, accepted.name, seconds))
-        accepted = replace(accepted, run=run)
+        await while_connected(request, _until_ended(deps, accepted.name, seconds))
+        accepted = _as_it_is(deps, accepted)
     return json_response(answer(accepted, await _standing(deps)), headers=headers)
 
 
-async def _until_ended(deps: Deps, name: str, seconds: float) -> Run | None:
-    """The run, once it has ended; as it is when the time is over or the pod drains."""
+async def _until_ended(deps: Deps, name: str, seconds: float) -> None:
+    """Wait until the run has ended, the time is over or the pod drains."""
     mirror, deadline = deps.cluster.mirror, deps.monotonic() + seconds
     while not deps.lifecycle.closing and (left := deadline - deps.monotonic()) > 0:
-        if ended := await mirror.until(partial(_ended, name), seconds=min(left, _LOOK_SECONDS)):
-            return ended
-    return _run(mirror, name)
+        if await mirror.until(partial(_ended, name), seconds=min(left, _LOOK_SECONDS)):
+            return
 
 
 @needs(to_create_runs)

@@ -66,6 +66,7 @@ class Accepted:
     window: int
     name: str
     run: Run | None = None
+    held: str = ""  # why no run of the model starts
 
     @property
     def done(self) -> bool:
@@ -81,12 +82,14 @@ class Accepted:
     def reason(self) -> str:
         """Why it is not done."""
         if self.run is None or self.run.state == "queued":
-            return "queued"
+            return "suspended" if self.held else "queued"
         return "training" if self.run.state == "running" else f"failed: {self.run.message or self.run.reason}"
 
     def shown(self) -> dict[str, Any]:
         """The `run` of an answer."""
         state, message = (self.run.state, self.run.message) if self.run else ("queued", "")
+        if state == "queued" and self.held:
+            message = self.held
         return {"name": self.name, "window": self.window, "state": state, "dna": self.version, "message": message}
 
 
