@@ -26,6 +26,7 @@ from oneseek_runtime.sidecar.endpoints import while_connected
 from oneseek_runtime.sidecar.lessons import Lesson, LessonError
 from oneseek_runtime.sidecar.measured import metrics_answer
 from oneseek_runtime.sidecar.mirror import Mirror
+from oneseek_runtime.sidecar.multi.language import language_of
 from oneseek_runtime.sidecar.recording.client import EntryRefusedError, RecordsAwayError
 from oneseek_runtime.sidecar.recording.recorder import ENTRIES, Recorder
 from oneseek_runtime.sidecar.responses import json_response, read_object
@@ -42,7 +43,9 @@ STATS_FAILED = "Failed to get stats"
 
 _DISABLED = "spec.training.micro.enabled of the OneSeekModel is false: nothing is trained on what clients send"
 _UNKNOWN = "the OneSeekModel has not been read yet, so it is not known whether it is to learn from clients"
-_SUSPENDED = "spec.training.suspend of the OneSeekModel is true: what clients send is kept, and trained once it is false"
+_SUSPENDED = (
+    "spec.training.suspend of the OneSeekModel is true: what clients send is kept, and trained once it is false"
+)
 _LOOK_SECONDS = 1.0  # a waiting client is answered so soon after the pod begins to drain
 
 
@@ -114,7 +117,7 @@ async def _teach(deps: Deps, lesson: Lesson) -> tuple[str, Accepted | None, str]
         RecordsAwayError, EntryRefusedError: it is not recorded.
     """
     recorder, training_id = _recorder(deps), str(uuid.uuid4())
-    language = await asyncio.to_thread(_language, lesson.question)
+    language = language_of(lesson.question)
     if not any(lesson.stages):
         return training_id, None, language
     now = timestamp(deps.now())
@@ -125,13 +128,6 @@ async def _teach(deps: Deps, lesson: Lesson) -> tuple[str, Accepted | None, str]
     answer = training_wire.micro_answer(training_id, lesson, accepted, standing)
     recorder.keep(ENTRIES, training_wire.micro_entry(lesson, accepted, answer, standing))
     return training_id, accepted, language
-
-
-def _language(question: str) -> str:
-    # Loaded with the first question to learn: its statistics take 80 MB, which pods that only answer need not have.
-    from oneseek_runtime.prepare.language import language_of_text  # noqa: PLC0415
-
-    return language_of_text(question) or "en"
 
 
 def _accepted(deps: Deps, training_id: str, kind: str, window: int) -> Accepted:
