@@ -34,13 +34,15 @@ def token(kube: Kube, name: str, audience: str = "oneseek") -> str:
     return kube.kubectl("create", "token", name, "--audience", audience, "--duration", "10m").strip()
 
 
-def post(url: str, path: str, body: Any, bearer: str) -> tuple[int, dict[str, Any], Any]:
-    """Status, body and headers of a post."""
+def post(url: str, path: str, body: Any, bearer: str, *, wait: int = 0) -> tuple[int, dict[str, Any], Any]:
+    """Status, body and headers of a post; `wait` is for what the client prefers to wait for."""
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {bearer}"} if bearer else {})}
+    if wait:
+        headers["Prefer"] = f"wait={wait}"
     data = b"" if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url + path, data, headers)
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=60 + wait) as response:
             return response.status, json.loads(response.read()), response.headers
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read()), error.headers
