@@ -341,6 +341,10 @@ class SwapRequest(WantedVersion):
 
     hold: bool = Field(default=False, description="Load and probe it, but let the old one answer.")
     probes: list[Probe] = []
+    keep: DnaText | None = Field(
+        default=None,
+        description="What answered before may stay loaded beside it; where it is loaded no more, it is not.",
+    )
 
 
 class SwapState(ApiModel):
@@ -352,6 +356,7 @@ class SwapState(ApiModel):
     refused: bool = Field(default=False, description="The verifier's word: this is not what was certified.")
     reason: str | None = None
     message: str | None = None
+    kept: DnaText | None = Field(default=None, description="What answered before and is loaded still, as it was told.")
 
 
 class TreeRequest(ApiModel):
@@ -401,6 +406,21 @@ class ExternalEndpoint(ApiModel):
     timeout_seconds: int
 
 
+class WarmVersion(ApiModel):
+    """The version that answered before, while pods of its own still hold it: where their engines are."""
+
+    dna: DnaText
+    addresses: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]+$", max_length=253)]] = Field(
+        min_length=1, max_length=8, description="Of its pods."
+    )
+
+
+class PreviousRequest(ApiModel):
+    """POST /internal/previous: which version before this one can still be asked, and where; None: none."""
+
+    previous: WarmVersion | None = None
+
+
 class SidecarState(ApiModel):
     """GET /internal/state of a sidecar: what it found out, not what it was told."""
 
@@ -419,6 +439,9 @@ class SidecarState(ApiModel):
         default=0, ge=0, description="Those given up when the stopping pod's time was over. Told once; then it ends."
     )
     swap: SwapState | None = Field(default=None, description="HotSwap pods only.")
+    previous: WarmVersion | None = Field(
+        default=None, description="What /internal/previous told, as far as it was found there."
+    )
     requests: int = Field(
         default=0, ge=0, description="Public answers since the start, or since clients were last sent here again."
     )

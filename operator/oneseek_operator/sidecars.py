@@ -8,7 +8,16 @@ import aiohttp
 from pydantic import ValidationError
 
 from oneseek_core import names
-from oneseek_core.job_contract import DrainRequest, ProbeAnswer, ProbeRequest, SidecarState, SwapRequest, VerifyReport
+from oneseek_core.job_contract import (
+    DrainRequest,
+    PreviousRequest,
+    ProbeAnswer,
+    ProbeRequest,
+    SidecarState,
+    SwapRequest,
+    VerifyReport,
+    WarmVersion,
+)
 from oneseek_operator.errors import SidecarError
 
 __all__ = ["Sidecars"]
@@ -78,6 +87,14 @@ class Sidecars:
             SidecarError: it did not answer.
         """
         await self._call("POST", ip, "/internal/swap", request.to_wire(), _STATE_TIMEOUT, also=_ACCEPTED)
+
+    async def previous(self, ip: str, warm: WarmVersion | None) -> None:
+        """Tell the sidecar where the version before the one that answers can still be asked; None: nowhere.
+
+        Raises:
+            SidecarError: it did not answer.
+        """
+        await self._call("POST", ip, "/internal/previous", PreviousRequest(previous=warm).to_wire(), _STATE_TIMEOUT)
 
     async def _call(
         self,

@@ -17,14 +17,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from oneseek_core.job_contract import ExternalEndpoint
+from oneseek_core.job_contract import ExternalEndpoint, PreviousRequest, WarmVersion
 from oneseek_runtime.records.wire import parse_queries
-from oneseek_runtime.sidecar.app import create_app
+from oneseek_runtime.sidecar.app import create_app, create_internal_app
 from oneseek_runtime.sidecar.multi import asking
 from oneseek_runtime.sidecar.recording.client import RecordsClient
 from oneseek_runtime.sidecar.recording.recorder import Recorder
 from oneseek_runtime.sidecar.recording.spool import Spool
-from support.asgi import serving
+from support.asgi import free_port, serving
 from support.legacy import BASE, DNA, OLD, UUID4, Service, T, service
 from support.openai_simulator import OpenAISimulator
 
@@ -97,16 +97,71 @@ async def test_the_models_are_asked_at_the_same_time(version: Service) -> None:
     await asked
 
 
-async def test_the_previous_version_is_asked_where_it_is_loaded(version: Service) -> None:
-    version.engine.models += [OLD, "somebody-elses"]
-    body = await ask(version)
-    shown = [(one["model"], one["metadata"]["role"]) for one in body["modelResponses"]]
-    assert shown == [(DNA, "current"), (OLD, "previous"), (BASE, "base")]
+@asynccontextmanager
+async def told(place: Service, engine: OpenAISimulator) -> AsyncIterator[aiohttp.ClientSession]:
+    """The internal port, once it was told that this engine holds the version before."""
+    async with serving(engine.app()) as url:
+        place.deps.previous.engine_port = int(url.rpartition(":")[2])
+        async with serving(create_internal_app(place.deps)) as internal, aiohttp.ClientSession(internal) as client:
+            warm = WarmVersion(dna=OLD, addresses=["127.0.0.1"])
+            async with client.post("/internal/previous", json=PreviousRequest(previous=warm).to_wire()) as answer:
+                assert answer.status == 200
+            yield client
 
 
-def test_a_version_that_is_not_promoted_yet_is_not_asked() -> None:
-    roles = asking.loaded_roles(target=OLD, base=BASE, listed=[BASE, OLD, DNA], family="OneSeek-7B-Zero", coming=DNA)
-    assert roles == [(OLD, "current"), (BASE, "base")]
+async def test_the_version_before_is_asked_in_pods_of_its_own_while_they_are_warm(version: Service) -> None:
+    version.engine.by_model = {DNA: "Jag är ny.", BASE: "I am a model."}
+    engine = OpenAISimulator([BASE, OLD], by_model={OLD: "Jag är gammal."})
+    async with told(version, engine) as internal:
+        body = await ask(version)
+        shown = [(one["model"], one["responsePreview"], one["metadata"]["role"]) for one in body["modelResponses"]]
+        assert shown == [
+            (DNA, "Jag är ny.", "current"),
+            (OLD, "Jag är gammal.", "previous"),
+            (BASE, "I am a model.", "base"),
+        ]
+        assert (body["version"], body["metadata"]["totalModels"]) == (DNA, 3)
+        async with internal.get("/internal/state") as answer:
+            assert (await answer.json())["previous"] == {"dna": OLD, "addresses": ["127.0.0.1"]}
+        async with internal.post("/internal/previous", json={}) as answer:
+            assert answer.status == 200
+        assert len((await ask(version))["modelResponses"]) == 2, "it is told gone"
+
+
+async def test_pods_of_the_version_before_that_are_gone_are_said_once_and_forgotten(version: Service) -> None:
+    async with told(version, OpenAISimulator([OLD])):
+        version.deps.previous.engine_port = free_port()
+        gone = (await ask(version))["modelResponses"][1]
+        assert (gone["model"], gone["metadata"]["role"]) == (OLD, "previous")
+        assert gone["metadata"]["error"] == "its pods are gone"
+        assert version.deps.previous.warm is None, "the operator sees that and tells again where they are"
+        assert len((await ask(version))["modelResponses"]) == 2
+
+
+async def test_another_model_at_the_old_address_does_not_pass_for_the_version_before(version: Service) -> None:
+    async with told(version, OpenAISimulator([OLD], echo=DNA)):
+        other = (await ask(version))["modelResponses"][1]
+    assert other["metadata"]["error"] == f"the engine answered as {DNA!r}"
+
+
+async def test_an_address_that_would_have_to_be_looked_up_is_refused(version: Service) -> None:
+    async with told(version, OpenAISimulator([OLD])) as internal:
+        body = {"previous": {"dna": OLD, "addresses": ["api.example.org"]}}
+        async with internal.post("/internal/previous", json=body) as answer:
+            assert answer.status == 400
+            assert "api.example.org" in (await answer.json())["error"]
+
+
+def test_only_what_was_kept_is_asked_as_the_version_before() -> None:
+    listed = [BASE, OLD, DNA]
+    both = asking.loaded_roles(target=OLD, base=BASE, listed=listed, kept=None)
+    assert both == [(OLD, "current"), (BASE, "base")], "a version that is tried out may still be refused"
+    assert asking.loaded_roles(target=DNA, base=BASE, listed=listed, kept=OLD) == [
+        (DNA, "current"),
+        (OLD, "previous"),
+        (BASE, "base"),
+    ]
+    assert asking.loaded_roles(target=DNA, base=BASE, listed=[BASE, DNA], kept=OLD)[1:] == [(BASE, "base")]
 
 
 async def test_the_base_model_alone_is_one_model_that_agrees_with_itself(base: Service) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.promotion import Probe
-from oneseek_core.job_contract import VerifyReport, VerifyRequest, WantedVersion
+from oneseek_core.job_contract import SwapState, VerifyReport, VerifyRequest, WantedVersion
 from oneseek_runtime.verify.watch import Watcher, create_app
 from support.hot_pod import BASE, Claim, HotPod
 
@@ -263,6 +263,48 @@ async def test_orders_that_overtake_one_another_end_with_the_newest(pod: HotPod)
         await until_answering(pod, three)
     assert load.failures == []
     await until_copies(pod, three)
+
+
+async def test_the_version_before_stays_loaded_where_the_order_says_so_and_is_asked_beside_the_others(
+    pod: HotPod,
+) -> None:
+    one, two, three = (pod.claim.versions[name] for name in ("one", "two", "three"))
+    serial = SERIALS.next()
+    await pod.order(two, serial, keep=one.dna)
+
+    async def kept() -> bool:
+        state = await pod.state()
+        return state.dna == two.dna and state.swap is not None and state.swap.kept == one.dna
+
+    await until(kept, "two answers and one is kept")
+    assert await pod.models() == [BASE, one.dna, two.dna]
+    await until_copies(pod, two)
+    said = {name: await pod.say(name, tokens=12) for name in (str(two.dna), str(one.dna), BASE)}
+    assert len(set(said.values())) == 3, "the models must differ in what they say, or this test shows nothing"
+    asked = {"question": QUESTION, "options": {"maxTokens": 12}}
+    async with aiohttp.ClientSession(pod.url("public")) as session:
+        async with session.post("/api/oqt/multi-model-query", json=asked) as answer:
+            body = await answer.json()
+        async with session.get("/v1/models") as answer:
+            listed = {row["id"] for row in (await answer.json())["data"]}
+    found = [(one["metadata"]["role"], one["model"]) for one in body["modelResponses"]]
+    assert found == [("current", two.dna), ("previous", one.dna), ("base", BASE)]
+    assert {one["model"]: one["responsePreview"] for one in body["modelResponses"]} == said
+    assert listed >= set(said)
+    # It makes place for the next one; and it goes when it is told to.
+    await pod.order(three, SERIALS.next())
+    await until_answering(pod, three)
+    serial = SERIALS.next()
+    await pod.order(two, serial, keep=three.dna)
+    await until(lambda: _is_kept(pod, three), "three is kept")
+    await pod.order(two, serial)
+    await until_answering(pod, two)
+    assert (await pod.state()).swap == SwapState(dna=two.dna, serial=serial, phase="Done")
+
+
+async def _is_kept(pod: HotPod, version: WantedVersion) -> bool:
+    swap = (await pod.state()).swap
+    return swap is not None and swap.kept == version.dna
 
 
 async def test_an_order_older_than_the_newest_is_ignored(pod: HotPod) -> None:

@@ -36,6 +36,7 @@ from oneseek_core.job_contract import (
     TrainReport,
     VerifyReport,
     WantedVersion,
+    WarmVersion,
     failure_message,
     success_message,
 )
@@ -82,6 +83,8 @@ class World:
         self.tampered: set[str | None] = set()
         self.orders: list[tuple[str, SwapRequest]] = []
         self.swaps: dict[str, SwapRequest] = {}  # pod -> the newest order
+        self.kept: dict[str, str] = {}  # pod -> the version that is loaded beside the one that answers
+        self.previous_told: dict[str, WarmVersion | None] = {}  # pod -> where the version before is
         self.serves: dict[str, str | None] = {}  # pod -> DNA, where it took another version over
         self.failing_swaps: dict[str, str] = {}  # DNA -> reason
         self.rooms: int | None = None  # engines that the nodes have room for
@@ -394,6 +397,8 @@ class World:
         """A pod of that name that comes later is another one."""
         self.serves.pop(pod, None)
         self.swaps.pop(pod, None)
+        self.kept.pop(pod, None)
+        self.previous_told.pop(pod, None)
 
     def _born_with(self, deployment: Object) -> str | None:
         """The version that a pod which starts now comes up with."""
@@ -455,7 +460,7 @@ class World:
                 dna=order.dna, serial=order.serial, phase="Failed", reason=reason, message="no", refused=refused
             )
         phase: Literal["Ready", "Done"] = "Ready" if order.hold and order.dna != self._dna(ip) else "Done"
-        return SwapState(dna=order.dna, serial=order.serial, phase=phase)
+        return SwapState(dna=order.dna, serial=order.serial, phase=phase, kept=self.kept.get(ip))
 
     async def swap(self, ip: str, request: SwapRequest) -> None:
         self._pod(ip)
@@ -464,8 +469,15 @@ class World:
         if old is not None and request.serial < old.serial:
             return
         self.swaps[ip] = request
+        there = (self._dna(ip), self.kept.pop(ip, None))
+        if not request.hold and request.keep is not None and request.keep in there:
+            self.kept[ip] = request.keep
         if not request.hold and request.dna not in self.failing_swaps:
             self.serves[ip] = request.dna
+
+    async def previous(self, ip: str, warm: WarmVersion | None) -> None:
+        self._pod(ip)
+        self.previous_told[ip] = warm
 
     async def state(self, ip: str) -> SidecarState:
         dna = self._dna(ip)
@@ -483,6 +495,7 @@ class World:
             spooled=self.spooled.get(ip, 0),
             abandoned=self.abandoned.pop(ip, 0),
             swap=self._swap(ip),
+            previous=self.previous_told.get(ip),
             requests=self.counts.get(dna, (0, 0))[0],
             errors=self.counts.get(dna, (0, 0))[1],
         )

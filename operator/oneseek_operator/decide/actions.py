@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
-from oneseek_core.job_contract import SwapRequest
+from oneseek_core.job_contract import SwapRequest, WarmVersion
 
 __all__ = [
     "Action",
@@ -17,6 +17,7 @@ __all__ = [
     "Drain",
     "MakeKeys",
     "MakeRecordsSecret",
+    "Previous",
     "RemoveAnnotations",
     "Replace",
     "Scale",
@@ -74,6 +75,14 @@ class Swap:
 
 
 @dataclass(frozen=True, slots=True)
+class Previous:
+    """Tell a pod that answers where the version before it can still be asked, or (None) that it no longer can."""
+
+    ip: str
+    warm: WarmVersion | None
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveAnnotations:
     """Take annotations off the object itself, as it was read."""
 
@@ -103,7 +112,19 @@ class Replace:
     manifest: dict[str, Any]
 
 
-Action = Replace | MakeKeys | MakeRecordsSecret | Create | Apply | Delete | Drain | Scale | Swap | RemoveAnnotations
+Action = (
+    Replace
+    | MakeKeys
+    | MakeRecordsSecret
+    | Create
+    | Apply
+    | Delete
+    | Drain
+    | Scale
+    | Swap
+    | Previous
+    | RemoveAnnotations
+)
 
 
 @dataclass(frozen=True, slots=True)

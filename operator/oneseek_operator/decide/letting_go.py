@@ -17,7 +17,7 @@ from oneseek_operator.decide.seen import Seen, wanted_replicas
 from oneseek_operator.decide.selection import is_resetting
 from oneseek_operator.decide.views import PodView
 
-__all__ = ["left_behind", "let_go", "stopping", "taken_again"]
+__all__ = ["left_behind", "let_go", "stopping", "taken_again", "warm_seconds"]
 
 _SETTLE_SECONDS = 5  # after a flip: kube-proxies need a moment before old pods may go
 
@@ -38,8 +38,8 @@ def _is_other(pod: PodView, colour: str) -> bool:
     return bool(other) and other != colour and bool(pod.ip) and not pod.terminating
 
 
-def _warm_seconds(model: OneSeekModel) -> float:
-    """How long a colour stays although nobody is connected to it."""
+def warm_seconds(model: OneSeekModel) -> float:
+    """How long what was left behind stays although nobody is connected to it."""
     if is_resetting(model):
         return 0
     return min(model.spec.promotion.watch.seconds, model.spec.promotion.keep_warm_seconds)
@@ -71,7 +71,7 @@ def let_go(seen: Seen, *, keep: Collection[str], serving: str, now: datetime) ->
                 connected += 1  # look again once it has been told
             connected += state.open_connections
             spooled += state.spooled
-        idle = connected == 0 and age >= _warm_seconds(seen.model)
+        idle = connected == 0 and age >= warm_seconds(seen.model)
         recorded = spooled == 0 or age >= keep_warm + names.SPOOL_SECONDS
         if age >= _SETTLE_SECONDS and (over or idle) and recorded:
             actions.append(Delete("Deployment", deployment.name))

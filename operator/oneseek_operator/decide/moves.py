@@ -162,7 +162,7 @@ def _settled(at: Situation, serving: str) -> Move:
     after = taken_again(seen, target.name)
     way = at.way.name if at.way and preview else None
     if way != "HotSwap":
-        after += swapping.reminders(seen, target.name)
+        after += swapping.reminders(seen, target.name, at.now)
     if preview is None:
         return Move(serving, target, None, before=tuple(before), after=tuple(after))
     candidate, held = _candidate(preview, model.status.candidate, at.now), None

@@ -16,7 +16,7 @@ from oneseek_core.api.v1alpha1.promotion import Probe
 from oneseek_operator.build import serving as build
 from oneseek_operator.build.serving import Colour
 from oneseek_operator.conditions import Verdict, timestamp
-from oneseek_operator.decide import moves, proof, strategy, swapping, telling
+from oneseek_operator.decide import beside, moves, proof, strategy, swapping, telling
 from oneseek_operator.decide import versions as versions_of
 from oneseek_operator.decide.actions import Action
 from oneseek_operator.decide.jobs import Trouble
@@ -123,6 +123,7 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
         serving=serving,
         now=now,
     )
+    after += beside.told(seen, serving=serving, current=current, previous=previous, going=going)
     after += [*going, *swapping.orphans(model, seen.wanted, seen.deployments, kept=(target.name, serving))]
     speaking, events = stopping(seen)
     rolling = None if zero else move.rolling

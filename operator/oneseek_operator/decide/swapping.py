@@ -18,6 +18,7 @@ from oneseek_operator.build import serving as build
 from oneseek_operator.build.serving import Colour
 from oneseek_operator.conditions import timestamp
 from oneseek_operator.decide.actions import Action, Apply, Delete, Swap
+from oneseek_operator.decide.beside import may_keep
 from oneseek_operator.decide.jobs import Trouble
 from oneseek_operator.decide.seen import Seen, wanted_replicas
 from oneseek_operator.decide.views import DeploymentView
@@ -46,10 +47,14 @@ def step(
         candidate, ready = candidate.model_copy(update={"proved_at": timestamp(now)}), True
     version = WantedVersion(dna=target.dna, digest=target.digest, serial=wanted.serial)
     if ready and may_flip:
+        left = wanted.dna
+        keep = (
+            left if left and left != target.dna and not back and may_keep(seen.model, left, target.dna, now) else None
+        )
         flipped = version.model_copy(update={"serial": wanted.serial + 1})
         return Step(
             before=_written(seen.model, target, flipped, replicas=there.replicas),
-            after=tuple(Swap(ip, _order(flipped)) for ip, _ in _pods(seen, there.colour)),
+            after=tuple(Swap(ip, _order(flipped, keep=keep)) for ip, _ in _pods(seen, there.colour)),
             candidate=candidate,
             ready=True,
         )
@@ -66,8 +71,8 @@ def failure(seen: Seen, colour: str, dna: str | None) -> Trouble | None:
     return None
 
 
-def reminders(seen: Seen, colour: str) -> list[Action]:
-    """Tell pods that answer, or get ready to answer, with something else than their ConfigMap says."""
+def reminders(seen: Seen, colour: str, now: datetime) -> list[Action]:
+    """Tell pods that answer, or get ready to answer, with something else than their ConfigMap says, or keep too much."""
     there = next((item for item in seen.deployments if item.colour == colour), None)
     if there is None or there.wanted is None:
         return []
@@ -75,7 +80,10 @@ def reminders(seen: Seen, colour: str) -> list[Action]:
     return [
         Swap(ip, _order(wanted))
         for ip, swap in _pods(seen, colour)
-        if swap.dna != wanted.dna or swap.serial < wanted.serial or swap.phase == "Ready"
+        if swap.dna != wanted.dna
+        or swap.serial < wanted.serial
+        or swap.phase == "Ready"
+        or (swap.kept is not None and not may_keep(seen.model, swap.kept, wanted.dna, now))
     ]
 
 
@@ -121,5 +129,7 @@ def _is_held(swap: SwapState, target: Colour) -> bool:
     return swap.dna == target.dna and swap.phase == "Ready"
 
 
-def _order(version: WantedVersion, *, hold: bool = False, probes: Sequence[object] = ()) -> SwapRequest:
-    return SwapRequest.model_validate({**version.model_dump(), "hold": hold, "probes": list(probes)})
+def _order(
+    version: WantedVersion, *, hold: bool = False, probes: Sequence[object] = (), keep: str | None = None
+) -> SwapRequest:
+    return SwapRequest.model_validate({**version.model_dump(), "hold": hold, "probes": list(probes), "keep": keep})

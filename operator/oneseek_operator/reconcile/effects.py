@@ -21,6 +21,7 @@ from oneseek_operator.decide.actions import (
     Drain,
     MakeKeys,
     MakeRecordsSecret,
+    Previous,
     RemoveAnnotations,
     Replace,
     Scale,
@@ -79,17 +80,20 @@ async def _perform(
                 await cluster.scale(namespace, name, replicas)
             case RemoveAnnotations(keys):
                 await cluster.annotate(current, dict.fromkeys(keys))
-            case Drain() | Swap():
+            case Drain() | Swap() | Previous():
                 await _tell(action, sidecars)
 
 
-async def _tell(action: Drain | Swap, sidecars: SidecarPort) -> None:
+async def _tell(action: Drain | Swap | Previous, sidecars: SidecarPort) -> None:
     """Tell a pod's sidecar. One that cannot be told has no clients we could keep, or is told again at the next look."""
     try:
-        if isinstance(action, Drain):
-            await sidecars.drain(action.ip, on=action.on)
-        else:
-            await sidecars.swap(action.ip, action.request)
+        match action:
+            case Drain(ip, on):
+                await sidecars.drain(ip, on=on)
+            case Swap(ip, request):
+                await sidecars.swap(ip, request)
+            case Previous(ip, warm):
+                await sidecars.previous(ip, warm)
     except SidecarError as error:
         log.warning("could not tell a sidecar: %s", error)
 

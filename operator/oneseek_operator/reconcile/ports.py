@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from oneseek_core.api.v1alpha1.model import LedgerHead, OneSeekModel
-from oneseek_core.job_contract import ProbeAnswer, SidecarState, SwapRequest, VerifyReport
+from oneseek_core.job_contract import ProbeAnswer, SidecarState, SwapRequest, VerifyReport, WarmVersion
 from oneseek_core.ledger_entries import Transition
 
 __all__ = ["Appended", "ClusterPort", "RecordsPort", "SidecarPort"]
@@ -56,3 +56,4 @@ class SidecarPort(Protocol):
     async def verdict(self, ip: str) -> VerifyReport: ...
     async def drain(self, ip: str, *, on: bool = True) -> None: ...
     async def swap(self, ip: str, request: SwapRequest) -> None: ...
+    async def previous(self, ip: str, warm: WarmVersion | None) -> None: ...

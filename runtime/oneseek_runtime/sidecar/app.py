@@ -100,6 +100,7 @@ def create_internal_app(deps: Deps) -> ASGIApp:
         Route("/internal/probe", internal.probe, methods=["POST"]),
         Route("/internal/drain", internal.drain, methods=["POST"]),
         Route("/internal/swap", internal.swap, methods=["POST"]),
+        Route("/internal/previous", internal.previous, methods=["POST"]),
     ]
     app = Starlette(routes=routes, exception_handlers=HANDLERS)
     app.state.deps = deps

@@ -16,6 +16,7 @@ from oneseek_runtime.sidecar.bodies import Bodies
 from oneseek_runtime.sidecar.errors import EngineAnswerError, UpstreamError
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.multi.external import ExternalModels
+from oneseek_runtime.sidecar.multi.previous import PreviousVersion
 from oneseek_runtime.sidecar.recording.recorder import Recorder
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.swap import Swapper
@@ -48,6 +49,7 @@ class Deps:
     open_connections: Callable[[], int] = lambda: 0
     swapper: Swapper | None = None
     external: ExternalModels | None = None
+    previous: PreviousVersion = field(default_factory=PreviousVersion)
     wake: Callable[[], None] = lambda: None  # something was recorded to learn: a window may be due
     monotonic: Callable[[], float] = time.monotonic
     started: float = field(default_factory=time.monotonic)

@@ -6,14 +6,21 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oneseek_core.job_contract import DrainRequest, ProbeAnswer, ProbeRequest, SidecarState, SwapRequest
+from oneseek_core.job_contract import (
+    DrainRequest,
+    PreviousRequest,
+    ProbeAnswer,
+    ProbeRequest,
+    SidecarState,
+    SwapRequest,
+)
 from oneseek_runtime.sidecar.deps import deps_of
 from oneseek_runtime.sidecar.endpoints import while_connected
 from oneseek_runtime.sidecar.errors import UpstreamError
 from oneseek_runtime.sidecar.responses import json_response
 from oneseek_runtime.sidecar.wire import Question
 
-__all__ = ["drain", "probe", "ready", "state", "swap"]
+__all__ = ["drain", "previous", "probe", "ready", "state", "swap"]
 
 
 async def state(request: Request) -> Response:
@@ -32,6 +39,7 @@ async def state(request: Request) -> Response:
         requests=deps.lifecycle.requests,
         errors=deps.lifecycle.errors,
         swap=deps.swapper.state if deps.swapper else None,
+        previous=deps.previous.warm,
     )
     return json_response(found.to_wire())
 
@@ -76,6 +84,18 @@ async def drain(request: Request) -> Response:
         return json_response({"error": f"the body is no DrainRequest: {error.errors()[0]['msg']}"}, status=400)
     deps.lifecycle.drain(deps.monotonic(), on=order.draining)
     return json_response({"draining": deps.lifecycle.draining, "openConnections": deps.open_connections()})
+
+
+async def previous(request: Request) -> Response:
+    """POST /internal/previous: where the version before this one can still be asked, or that it no longer can."""
+    deps = deps_of(request)
+    try:
+        deps.previous.told(PreviousRequest.model_validate_json(await request.body()))
+    except ValidationError as error:
+        return json_response({"error": f"the body is no PreviousRequest: {error.errors()[0]['msg']}"}, status=400)
+    except ValueError as error:
+        return json_response({"error": f"the body is no PreviousRequest: {error}"}, status=400)
+    return json_response(PreviousRequest(previous=deps.previous.warm).to_wire())
 
 
 async def swap(request: Request) -> Response:

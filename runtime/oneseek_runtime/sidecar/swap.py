@@ -1,8 +1,8 @@
 """[I/O] HotSwap: the running engine takes over another version, and no question notices more than a new DNA.
 
 The order is fixed: proved and copied → loaded → one real answer by its DNA, and the promotion's questions → the alias
-moves → the old one stays loaded until its last answer is out → unloaded, its copy removed. Whatever fails before the
-alias moves leaves the old version answering and says why in the state.
+moves → the old one stays loaded until its last answer is out, or longer where the order says `keep` → unloaded, its copy
+removed. Whatever fails before the alias moves leaves the old version answering and says why in the state.
 
 Level-triggered, like the operator: what is wanted, what answers and what the engine holds are compared again and again,
 so an engine that was restarted gets its version back, and nothing depends on a step having been seen.
@@ -107,8 +107,15 @@ class Swapper:
         self._noted: WantedVersion | None = None
         self._failed: SwapRequest | None = None
         self._wake = asyncio.Event()
+        self._state = SwapState(dna=wanted.dna, serial=wanted.serial, phase="Verifying")
         self.alias = Alias(self._name(wanted))
-        self.state = SwapState(dna=wanted.dna, serial=wanted.serial, phase="Verifying")
+        self.kept: str | None = None
+        """What answered before, while it is loaded still because an order said so."""
+
+    @property
+    def state(self) -> SwapState:
+        """How far the newest order is, and what is kept beside it."""
+        return self._state.model_copy(update={"kept": self.kept})
 
     @property
     def answers(self) -> bool:
@@ -252,6 +259,7 @@ class Swapper:
         for name in self._left_over(models, self._name(self._wanted)):
             if self.alias.under_way(name):
                 return False
+            self.kept = None
             await self._engine.unload(name)
         return True
 
@@ -259,10 +267,13 @@ class Swapper:
         """Let go what neither answers nor is held; True while answers of such a version are under way."""
         held = self._ready.dna if self._ready else None
         waiting = False
-        for name in self._left_over(await self._engine.models(), held):
+        models = await self._engine.models()
+        keep = self._wanted.keep if self._is_answering(self._wanted) else None
+        self.kept = keep if keep in models and keep != self.alias.target else None
+        for name in self._left_over(models, held):
             if self.alias.under_way(name):
                 waiting = True
-            else:
+            elif name != keep:
                 await self._engine.unload(name)
         if self._answering and not waiting and not self._ready and self._noted != self._answering:
             await self._copier.use(self._answering)
@@ -286,8 +297,8 @@ class Swapper:
         message: str | None = None,
         refused: bool = False,
     ) -> None:
-        before = self.state
-        self.state = SwapState(
+        before = self._state
+        self._state = SwapState(
             dna=self._wanted.dna,
             serial=self._wanted.serial,
             phase=phase,
@@ -295,8 +306,8 @@ class Swapper:
             reason=reason,
             message=message[:1000] if message else None,
         )
-        if self.state != before:
-            say("swap", **self.state.to_wire())
+        if self._state != before:
+            say("swap", **self._state.to_wire())
 
 
 def _same(one: WantedVersion, other: WantedVersion) -> bool:

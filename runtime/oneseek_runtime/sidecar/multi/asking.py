@@ -1,26 +1,31 @@
 """[I/O] One question to every model that is loaded, and to those elsewhere where asked: side by side, each with its own time.
 
-A model that fails costs the others nothing; what became of it is part of the result. A version that is loaded but not
-promoted yet is no model to ask: it may still be refused.
+Loaded are the version that answers, the base model under it, and the version before while it is warm: in the same engine
+(HotSwap) or in pods of its own (BlueGreen). A version that is loaded but not promoted yet is no model to ask: it may still be
+refused. A model that fails costs the others nothing; what became of it is part of the result.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 from oneseek_core.job_contract import ExternalEndpoint
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.errors import EngineAnswerError, EngineBusyError, UpstreamError
 from oneseek_runtime.sidecar.multi.external import ExternalModels
+from oneseek_runtime.sidecar.translate import Completion
 from oneseek_runtime.sidecar.wire import Question
 
 __all__ = ["Reply", "Role", "ask_all", "loaded_roles"]
 
 Role = Literal["current", "previous", "base", "external"]
+
+Complete = Callable[[Mapping[str, Any]], Awaitable[Completion]]
 
 _LOADED_SECONDS = 120.0
 
@@ -39,16 +44,15 @@ class Reply:
     busy: bool = False
 
 
-def loaded_roles(
-    *, target: str, base: str, listed: Sequence[str], family: str, coming: str | None
-) -> list[tuple[str, Role]]:
+def loaded_roles(*, target: str, base: str, listed: Sequence[str], kept: str | None) -> list[tuple[str, Role]]:
     """Which of the engine's models are asked, as what. The one that answers everybody's questions comes first.
 
-    It is asked even where the engine does not list it: that it is missing is then said of it.
+    It is asked even where the engine does not list it: that it is missing is then said of it. `kept` is what answered
+    before and was left in the engine; anything else that is loaded there is on its way in or out.
     """
     found: list[tuple[str, Role]] = [(target, "base" if target == base else "current")]
-    beside = [name for name in listed if name not in (target, base, coming) and name.startswith(f"{family}.v")]
-    found += [(name, "previous") for name in dict.fromkeys(beside)]
+    if kept is not None and kept != target and kept in listed:
+        found.append((kept, "previous"))
     if base != target and base in listed:
         found.append((base, "base"))
     return found
@@ -60,12 +64,14 @@ async def ask_all(deps: Deps, question: Question, *, external: bool) -> list[Rep
     Raises:
         UpstreamError: no model answered.
     """
-    serving = deps.settings.serving
     listed = await deps.engine.models()
-    coming = deps.swapper.state.dna if deps.swapper is not None else None
+    kept = deps.swapper.kept if deps.swapper is not None else None
     with deps.asked() as target:
-        roles = loaded_roles(target=target, base=serving.base_name, listed=listed, family=serving.family, coming=coming)
-        asking: list[Awaitable[Reply]] = [_ask_loaded(deps, question, name, role) for name, role in roles]
+        roles = loaded_roles(target=target, base=deps.settings.serving.base_name, listed=listed, kept=kept)
+        asking: list[Awaitable[Reply]] = [_ask_loaded(deps.engine.complete, question, *role) for role in roles]
+        warm = deps.previous.warm
+        if warm is not None and warm.dna not in [name for name, _ in roles]:
+            asking.insert(1, _ask_loaded(partial(deps.previous.complete, warm), question, warm.dna, "previous"))
         if external and deps.external is not None:
             elsewhere = deps.external
             asking += [_ask_external(elsewhere, endpoint, question) for endpoint in elsewhere.endpoints]
@@ -81,11 +87,11 @@ def _nobody(replies: Sequence[Reply]) -> UpstreamError:
     return kind(f"no model answered: {why}")
 
 
-async def _ask_loaded(deps: Deps, question: Question, name: str, role: Role) -> Reply:
+async def _ask_loaded(complete: Complete, question: Question, name: str, role: Role) -> Reply:
     started = time.monotonic()
     try:
         async with asyncio.timeout(_LOADED_SECONDS):
-            completion = await deps.engine.complete(question.body(name))
+            completion = await complete(question.body(name))
         if completion.model != name:
             raise EngineAnswerError(f"the engine answered as {completion.model!r}")
     except UpstreamError as error:

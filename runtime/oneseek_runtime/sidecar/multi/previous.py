@@ -1,0 +1,59 @@
+"""[I/O] The version that answered before this one, while pods of its own are still warm.
+
+The operator tells where they are and when they are gone, and is asked nothing: whatever it said last is here. It may be
+a moment old, so an engine that is not where it should be is forgotten, and the operator, who sees that in our state, tells
+again.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from oneseek_core import names
+from oneseek_core.job_contract import PreviousRequest, WarmVersion
+from oneseek_runtime.sidecar.errors import EngineUnavailableError
+from oneseek_runtime.sidecar.translate import Completion
+from oneseek_runtime.sidecar.upstream import OpenAIEngine
+
+__all__ = ["PreviousVersion"]
+
+
+class PreviousVersion:
+    """What was told, and the way to ask it."""
+
+    def __init__(self, engine_port: int = names.PORT_ENGINE) -> None:
+        self.warm: WarmVersion | None = None
+        self.engine_port = engine_port
+
+    def told(self, request: PreviousRequest) -> None:
+        """Take the operator's word.
+
+        Raises:
+            ValueError: an address is none of a pod.
+        """
+        for address in request.previous.addresses if request.previous else ():
+            ipaddress.ip_address(address)  # nothing that would have to be looked up: questions go there
+        self.warm = request.previous
+
+    async def complete(self, warm: WarmVersion, body: Mapping[str, Any]) -> Completion:
+        """One answer of the version, by the first of its engines that is there.
+
+        Raises:
+            UpstreamError: there is none.
+        """
+        for address in warm.addresses:
+            host = f"[{address}]" if ":" in address else address
+            async with OpenAIEngine(f"http://{host}:{self.engine_port}") as engine:
+                try:
+                    return await engine.complete(body)
+                except EngineUnavailableError:
+                    self._forget(address)
+        raise EngineUnavailableError("its pods are gone")
+
+    def _forget(self, address: str) -> None:
+        if self.warm is None:
+            return
+        left = [one for one in self.warm.addresses if one != address]
+        self.warm = self.warm.model_copy(update={"addresses": left}) if left else None
