@@ -205,10 +205,12 @@ async def test_a_model_that_takes_too_long_is_left_out(version: Service, monkeyp
     assert (status, body["message"].count("no answer within")) == (500, 2)
 
 
-async def test_nothing_is_trained_and_the_answer_says_so(version: Service) -> None:
+async def test_who_has_no_right_to_train_is_answered_all_the_same_and_told_why_nothing_is_learned(
+    version: Service,
+) -> None:
     training = (await ask(version))["training"]
     assert training["success"] is False
-    assert "does not train" in training["error"]
+    assert training["error"].startswith("No training was started: this route changes the model and needs")
     assert (await ask(version, enableTraining=True))["training"] == training
     assert (await ask(version, enableTraining=False))["training"] is None
 

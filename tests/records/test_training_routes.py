@@ -13,12 +13,13 @@ import pytest
 from oneseek_core import names
 from oneseek_runtime.sidecar.routes import operations
 from oneseek_runtime.sidecar.settings import RecordsAccess
-from support.legacy import DNA, UUID4, Service, T, model_object, run_object, service
+from support.legacy import BASE, DNA, UUID4, Service, T, model_object, run_object, service
 from support.recorded import fits
 from support.recording import until
 from support.records import Place, Refused
 
 MICRO, TRAIN, OLD_MICRO = "/api/oqt/micro-train", "/api/oqt/train", "/api/training/micro"
+MULTI = "/api/oqt/multi-model-query"
 STATUS, STATS = "/api/training/micro/status", "/api/training/micro/stats"
 RAW = [{"model": "a", "response": "Jag är OneSeek."}, {"model": "b", "response": "Jag är OneSeek, en modell."}]
 ANALYSIS = {"consensus": 0.9, "bias": 1, "fairness": "high", "metaSummary": {"answer": "Jag heter OneSeek."}}
@@ -86,6 +87,11 @@ def checked(method: str, path: str, status: int, body: Any) -> None:
     fits(row, status, body)
 
 
+def events(place: Place) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = place.client().call("GET", "/v1/documents/oqt_training_events")["documents"]
+    return found
+
+
 async def annotated(item: Service, key: str) -> str:
     """The window that the sidecar told the operator of."""
 
@@ -133,6 +139,42 @@ async def test_a_question_is_recorded_before_it_is_answered_and_says_which_run_w
     assert (standing["version"], standing["totalMicroBatches"]) == (DNA, 3)
     assert place.client().call("GET", "/v1/windows")["questions"] == 1
     assert (await post(quiet, MICRO, LESSON))[1]["run"]["window"] == 1, "the same window, until it closes"
+
+
+async def test_the_answers_of_a_multi_model_query_are_given_to_the_model_to_learn(quiet: Service, place: Place) -> None:
+    quiet.engine.by_model = {DNA: "Jag är OneSeek.", BASE: "Jag är en modell."}
+    status, body = await post(quiet, MULTI, {"question": "Vem är du?"})
+    assert status == 200
+    training = body["training"]
+    assert list(training) == ["success", "language", "model", "fallback", "state", "run", "stage1", "stage2"]
+    assert training["run"] == {"name": "demo-micro-1", "window": 1, "state": "queued", "dna": None, "message": ""}
+    assert (training["success"], training["language"], training["model"]) == (True, "sv", DNA)
+    assert training["state"] == {"totalRuns": 1, "runsByLanguage": {"sv": 1, "en": 0}}
+    assert (training["stage1"]["completed"], training["stage1"]["reason"]) == (False, "queued")
+    given = training["stage2"]["result"]
+    assert (given["consensus"], given["fairness"]) == (
+        body["analysis"]["consensus"]["score"],
+        body["analysis"]["fairness"]["score"],
+    )
+    await until(lambda: any(one["type"] == "multi-model-micro-training" for one in events(place)))
+    (event,) = events(place)
+    assert (event["question"], event["samplesReceived"], event["run"]) == ("Vem är du?", 2, "demo-micro-1")
+    (query,) = place.client().call("GET", "/v1/queries?limit=1")["queries"]
+    assert (query["queryId"], query["model"]) == (body["queryId"], "OQT-1.0-MultiModel")
+    await post(quiet, MULTI, {"question": "Vem är du?", "enableTraining": False})
+    assert place.client().call("GET", "/v1/windows")["questions"] == 1
+
+
+async def test_a_multi_model_query_is_answered_where_nothing_can_be_learned(place: Place, tmp_path: Path) -> None:
+    async with learning(place, tmp_path / "pod", model=with_micro(**NEVER)) as item:
+        status, body = await post(item, MULTI, {"question": "Vem är du?"})
+    assert (status, body["success"], body["training"]["success"]) == (200, True, False)
+    assert body["training"]["error"].startswith("No training was started: ")
+    with place.service():
+        (tmp_path / "second").mkdir()
+        async with learning(place, tmp_path / "second", model=with_micro(enabled=False)) as item:
+            _, body = await post(item, MULTI, {"question": "Vem är du?"})
+    assert "spec.training.micro.enabled of the OneSeekModel is false" in body["training"]["error"]
 
 
 async def test_what_holds_nothing_to_learn_is_not_recorded_and_not_called_queued(quiet: Service, place: Place) -> None:

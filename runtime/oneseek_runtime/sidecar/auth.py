@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from functools import wraps
 
 from starlette.requests import Request
@@ -16,7 +17,7 @@ from oneseek_runtime.sidecar.gate import Caller
 from oneseek_runtime.sidecar.kube import Access
 from oneseek_runtime.sidecar.responses import json_response
 
-__all__ = ["Caller", "needs", "right_of", "to_create_runs", "to_patch_the_model"]
+__all__ = ["Caller", "Refusal", "admitted", "needs", "right_of", "to_create_runs", "to_patch_the_model"]
 
 Right = Callable[[ServingSettings], Access]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -41,28 +42,45 @@ def right_of(endpoint: Endpoint) -> Right | None:
     return _RIGHTS.get(endpoint)
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a caller is not let in, as a route would answer it."""
+
+    status: int
+    sentence: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+async def admitted(request: Request, right: Right) -> Caller | Refusal:
+    """Who sent a request, if they have the right."""
+    deps = deps_of(request)
+    serving = deps.settings.serving
+    if serving.auth == "Legacy":
+        return Caller(LEGACY_CLIENT)
+    header = request.headers.get("authorization")
+    try:
+        return await deps.cluster.gate.admit(header, right(serving), namespace=serving.namespace)
+    except UnauthenticatedError as error:
+        challenge = 'Bearer realm="oneseek"' + (', error="invalid_token"' if error.token_sent else "")
+        return Refusal(401, str(error), {"WWW-Authenticate": challenge})
+    except AccessDeniedError as error:
+        return Refusal(403, str(error))
+    except KubeForbiddenError:
+        return Refusal(503, _NO_REVIEWS)
+    except KubeError as error:
+        return Refusal(503, f"whose token it is cannot be asked now: {error}", {"Retry-After": "5"})
+
+
 def needs(right: Right) -> Callable[[Guarded], Endpoint]:
     """Wrap an endpoint that changes something: it is called with the caller, or not at all."""
 
     def wrap(endpoint: Guarded) -> Endpoint:
         @wraps(endpoint)
         async def guarded(request: Request) -> Response:
-            deps = deps_of(request)
-            serving = deps.settings.serving
-            if serving.auth == "Legacy":
-                return await endpoint(request, Caller(LEGACY_CLIENT))
-            header = request.headers.get("authorization")
-            try:
-                caller = await deps.cluster.gate.admit(header, right(serving), namespace=serving.namespace)
-            except UnauthenticatedError as error:
-                challenge = 'Bearer realm="oneseek"' + (', error="invalid_token"' if error.token_sent else "")
-                return _refused(401, str(error), {"WWW-Authenticate": challenge})
-            except AccessDeniedError as error:
-                return _refused(403, str(error))
-            except KubeForbiddenError:
-                return _refused(503, _NO_REVIEWS)
-            except KubeError as error:
-                return _refused(503, f"whose token it is cannot be asked now: {error}", {"Retry-After": "5"})
+            caller = await admitted(request, right)
+            if isinstance(caller, Refusal):
+                body = {"success": False, "error": caller.sentence}
+                return json_response(body, status=caller.status, headers=caller.headers)
             return await endpoint(request, caller)
 
         _RIGHTS[guarded] = right
@@ -75,7 +93,3 @@ _NO_REVIEWS = (
     "this sidecar may not review tokens: the operator is installed without cluster-scoped rights; use kubectl, or set"
     " spec.serving.auth.mode: Legacy on the OneSeekModel"
 )
-
-
-def _refused(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
-    return json_response({"success": False, "error": sentence}, status=status, headers=headers)

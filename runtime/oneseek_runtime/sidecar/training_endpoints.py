@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from oneseek_core import names
 from oneseek_runtime.sidecar import lessons, training_wire
-from oneseek_runtime.sidecar.auth import Caller, needs, to_create_runs
+from oneseek_runtime.sidecar.auth import Caller, Refusal, admitted, needs, to_create_runs
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.due import is_suspended, micro_of
 from oneseek_runtime.sidecar.endpoints import while_connected
@@ -35,7 +35,7 @@ from oneseek_runtime.sidecar.training_wire import Accepted, Standing
 from oneseek_runtime.sidecar.versions import certified_folders
 from oneseek_runtime.sidecar.wire import STATUS_FAILED, timestamp
 
-__all__ = ["companion", "micro_stats", "micro_status", "micro_train", "train"]
+__all__ = ["companion", "micro_stats", "micro_status", "micro_train", "train", "trained_beside"]
 
 MICRO_FAILED = "Failed to perform micro-training"
 BATCH_FAILED = "Failed to perform batch training"
@@ -93,6 +93,24 @@ async def companion(request: Request, _caller: Caller) -> Response:
     return await _answered(request, accepted, answer)
 
 
+async def trained_beside(request: Request, lesson: Lesson) -> dict[str, Any]:
+    """What becomes of what a multi-model query found out: the `training` of its answer, which never fails the query."""
+    deps = deps_of(request)
+    caller = await admitted(request, to_create_runs)
+    if isinstance(caller, Refusal):
+        return {"success": False, "error": f"No training was started: {caller.sentence}"}
+    model = deps.cluster.mirror.model
+    if model is None or micro_of(model) is None:
+        return {"success": False, "error": f"No training was started: {_UNKNOWN if model is None else _DISABLED}"}
+    try:
+        _, accepted, language = await _teach(deps, lesson, kind="multi-model-micro-training")
+        totals = await _recorder(deps).records.totals()
+    except (RecordsAwayError, EntryRefusedError) as error:
+        return {"success": False, "error": f"No training was started: {error}"}
+    now = await _standing(deps)
+    return training_wire.beside_answer(lesson, accepted, now, language=language, totals=totals)
+
+
 def _not_learning(deps: Deps, failure: str) -> Response | None:
     """409 where micro-training is disabled, 503 while that is not known; None: go on."""
     model = deps.cluster.mirror.model
@@ -110,7 +128,7 @@ def _recorder(deps: Deps) -> Recorder:
     return deps.recorder
 
 
-async def _teach(deps: Deps, lesson: Lesson) -> tuple[str, Accepted | None, str]:
+async def _teach(deps: Deps, lesson: Lesson, *, kind: str = "micro-training") -> tuple[str, Accepted | None, str]:
     """Have it recorded: (training id, where it stands, language). What holds nothing to learn stands nowhere.
 
     Raises:
@@ -126,7 +144,7 @@ async def _teach(deps: Deps, lesson: Lesson) -> tuple[str, Accepted | None, str]
     accepted = _accepted(deps, training_id, "micro", place["window"])
     standing = await _standing(deps)
     answer = training_wire.micro_answer(training_id, lesson, accepted, standing)
-    recorder.keep(ENTRIES, training_wire.micro_entry(lesson, accepted, answer, standing))
+    recorder.keep(ENTRIES, training_wire.micro_entry(lesson, accepted, answer, standing, kind=kind))
     return training_id, accepted, language
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "Standing",
     "batch_answer",
     "batch_entry",
+    "beside_answer",
     "companion_answer",
     "micro_answer",
     "micro_entry",
@@ -167,6 +168,15 @@ def companion_answer(
     }
 
 
+def beside_answer(
+    lesson: Lesson, accepted: Accepted | None, standing: Standing, *, language: str, totals: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The `training` of a multi-model query: the same, with the stages side by side."""
+    whole = companion_answer(lesson, accepted, standing, language=language, totals=totals)
+    kept = {key: whole[key] for key in ("success", "language", "model", "fallback", "state", "run")}
+    return {**kept, **whole["stages"]}
+
+
 def _dna(run: Run | None, flag: str = "") -> dict[str, Any] | None:
     """What a run that made a version changed; None of any other."""
     if run is None or run.dna is None or run.digest is None or run.state not in ("certified", "rejected"):
@@ -216,12 +226,14 @@ def _whole(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-def micro_entry(lesson: Lesson, accepted: Accepted, answer: Mapping[str, Any], standing: Standing) -> dict[str, Any]:
+def micro_entry(
+    lesson: Lesson, accepted: Accepted, answer: Mapping[str, Any], standing: Standing, *, kind: str = "micro-training"
+) -> dict[str, Any]:
     """What is recorded of it: the event, and what was measured then. The ledger tells the run, once there is one."""
     stages = answer["stages"]
     event = {
         "trainingId": accepted.training_id,
-        "type": "micro-training",
+        "type": kind,
         "question": lesson.question,
         "samplesProcessed": stages["stage1"]["samplesProcessed"],
         "samplesReceived": len(lesson.raw),

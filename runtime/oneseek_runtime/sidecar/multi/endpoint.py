@@ -1,4 +1,4 @@
-"""POST /api/oqt/multi-model-query: ask, measure, compare, answer, record."""
+"""POST /api/oqt/multi-model-query: ask, measure, compare, have it learned where that is asked for, answer, record."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from oneseek_runtime.sidecar.multi.analysis import Analysis, analyse
 from oneseek_runtime.sidecar.multi.asking import Reply, ask_all
 from oneseek_runtime.sidecar.multi.language import language_of
 from oneseek_runtime.sidecar.multi.reading import read
-from oneseek_runtime.sidecar.multi.wire import FAILED, Wishes, multi_answer, multi_document
+from oneseek_runtime.sidecar.multi.wire import FAILED, Wishes, lesson, multi_answer, multi_document
 from oneseek_runtime.sidecar.responses import json_response, read_object
+from oneseek_runtime.sidecar.training_endpoints import trained_beside
 from oneseek_runtime.sidecar.wire import Question, QuestionError, timestamp
 
 __all__ = ["multi_model_query"]
@@ -39,12 +40,13 @@ async def multi_model_query(request: Request) -> Response:
     except UpstreamError as error:
         return _failed(error)
     analysis = await asyncio.to_thread(_analysis, question.text, replies)  # counting takes a moment that others need
+    training = await trained_beside(request, lesson(question.text, replies, analysis)) if wishes.training else None
     answer = multi_answer(
         query_id=str(uuid.uuid4()),
         question=question,
-        wishes=wishes,
         replies=replies,
         analysis=analysis,
+        training=training,
         seconds=deps.monotonic() - started,
         now=timestamp(deps.now()),
     )

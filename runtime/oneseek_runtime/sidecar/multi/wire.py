@@ -11,19 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from oneseek_runtime.sidecar.lessons import Lesson
 from oneseek_runtime.sidecar.multi.analysis import Analysis
 from oneseek_runtime.sidecar.multi.asking import Reply
 from oneseek_runtime.sidecar.multi.language import language_of
 from oneseek_runtime.sidecar.wire import PRODUCT, Question
 
-__all__ = ["FAILED", "Wishes", "multi_answer", "multi_document"]
+__all__ = ["FAILED", "Wishes", "lesson", "multi_answer", "multi_document"]
 
 FAILED = "Failed to process multi-model query"
 RECORDED_AS = "OQT-1.0-MultiModel"
-NOT_TRAINED = (
-    "No training was started: this service does not train on questions. Make a TrainingRun to train the model,"
-    " or send enableTraining false"
-)
 _PIPELINE = "2.0"
 _PREVIEW = 200
 _AGREEMENT = {
@@ -57,9 +54,9 @@ def multi_answer(
     *,
     query_id: str,
     question: Question,
-    wishes: Wishes,
     replies: Sequence[Reply],
     analysis: Analysis,
+    training: Mapping[str, Any] | None,
     seconds: float,
     now: str,
 ) -> dict[str, Any]:
@@ -75,7 +72,7 @@ def multi_answer(
         "confidence": analysis.confidence,
         "analysis": analysis.body(),
         "modelResponses": [_entry(reply, question) for reply in replies],
-        "training": {"success": False, "error": NOT_TRAINED} if wishes.training else None,
+        "training": training,
         "metadata": {
             "totalModels": len(analysis.readings),
             "processingTime_ms": round(seconds * 1000),
@@ -111,6 +108,19 @@ def _wrapped(text: str, analysis: Analysis) -> str:
         f" rättvisa: {_FAIRNESS[analysis.fairness_level]}."
     )
     return f"{head}\n\n{text}\n\n{foot}"
+
+
+def lesson(question: str, replies: Sequence[Reply], analysis: Analysis) -> Lesson:
+    """What the model is to learn from: every answer, and what they have in common."""
+    raw = [{"model": one.model, "response": one.text} for one in replies if one.text]
+    body = analysis.body()
+    numbers = {
+        "consensus": analysis.consensus,
+        "bias": analysis.bias,
+        "fairness": analysis.fairness,
+        "metaSummary": body["metaSummary"],
+    }
+    return Lesson(question, tuple(raw), numbers if raw else None)
 
 
 def multi_document(question: str, answer: Mapping[str, Any], analysis: Analysis) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from oneseek_runtime.sidecar.shapes.base import Answer, T
 from oneseek_runtime.sidecar.shapes.oqt import QueryAsked
+from oneseek_runtime.sidecar.shapes.training import CompanionStages, Counted, WindowRun
 
 __all__ = ["MultiAnswer", "MultiAsked"]
 
@@ -26,7 +27,8 @@ class MultiAsked(QueryAsked):
     )
     enableTraining: Any = Field(
         default=True,
-        description="false: `training` is null. This service does not train on questions.",
+        description="false: `training` is null. true: the answers are given to the model to learn, where micro-training is"
+        " enabled and the caller may `create trainingruns` (docs/auth.md); else `training` says why not.",
         examples=[False],
     )
 
@@ -126,6 +128,17 @@ class NotTrained(Answer):
     error: str
 
 
+class Trained(CompanionStages):
+    """The answers are recorded to be learned, as micro-train's are; the run that trains them has a name already."""
+
+    success: Literal[True]
+    language: Literal["sv", "en"]
+    model: str
+    fallback: Literal[False]
+    state: Counted
+    run: WindowRun | None
+
+
 class Whole(Answer):
     """The query as a whole."""
 
@@ -146,6 +159,6 @@ class MultiAnswer(Answer):
     confidence: float = Field(ge=0, le=0.95, description="min(0.95, 0.6·consensus + 0.4·fairness).")
     analysis: Compared
     modelResponses: list[ModelResponse]
-    training: NotTrained | None
+    training: Trained | NotTrained | None
     metadata: Whole
     timestamp: T

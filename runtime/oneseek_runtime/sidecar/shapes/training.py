@@ -15,10 +15,13 @@ __all__ = [
     "BatchAnswer",
     "BatchAsked",
     "CompanionAnswered",
+    "CompanionStages",
+    "Counted",
     "LessonAsked",
     "MicroAnswer",
     "MicroStats",
     "MicroStatus",
+    "WindowRun",
 ]
 
 
