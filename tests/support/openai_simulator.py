@@ -63,10 +63,10 @@ class OpenAISimulator:
         if self.hold is not None and await self._left_while_held(request, self.hold):
             self.abandoned.set()
             return Response(status_code=499)
-        if body["model"] in self.failing:
-            return JSONResponse({"error": {"message": "out of memory", "type": "server_error"}}, 500)
         if body["model"] not in self.models:
             return JSONResponse({"error": {"message": f"no model {body['model']}"}}, 404)
+        if body["model"] in self.failing:
+            return JSONResponse({"error": {"message": "out of memory", "type": "server_error"}}, 500)
         try:
             Asked.parse(body, chat="chat" in request.url.path)
         except RequestError as error:
