@@ -93,15 +93,19 @@ async def companion(request: Request, _caller: Caller) -> Response:
     return await _answered(request, accepted, answer)
 
 
-async def trained_beside(request: Request, lesson: Lesson) -> dict[str, Any]:
-    """What becomes of what a multi-model query found out: the `training` of its answer, which never fails the query."""
+async def trained_beside(request: Request, lesson: Lesson) -> dict[str, Any] | None:
+    """What becomes of what a multi-model query found out: the `training` of its answer, which never fails the query.
+
+    None where micro-training is disabled: what `ENABLE_MICROTRAINING=false` was said to mean.
+    """
     deps = deps_of(request)
+    if (model := deps.cluster.mirror.model) is not None and micro_of(model) is None:
+        return None
     caller = await admitted(request, to_create_runs)
     if isinstance(caller, Refusal):
         return {"success": False, "error": f"No training was started: {caller.sentence}"}
-    model = deps.cluster.mirror.model
-    if model is None or micro_of(model) is None:
-        return {"success": False, "error": f"No training was started: {_UNKNOWN if model is None else _DISABLED}"}
+    if model is None:
+        return {"success": False, "error": f"No training was started: {_UNKNOWN}"}
     try:
         _, accepted, language = await _teach(deps, lesson, kind="multi-model-micro-training")
         totals = await _recorder(deps).records.totals()

@@ -27,8 +27,8 @@ class MultiAsked(QueryAsked):
     )
     enableTraining: Any = Field(
         default=True,
-        description="false: `training` is null. true: the answers are given to the model to learn, where micro-training is"
-        " enabled and the caller may `create trainingruns` (docs/auth.md); else `training` says why not.",
+        description="false: `training` is null, as it is where micro-training is disabled. true: the answers are given to the"
+        " model to learn, if the caller may `create trainingruns` (docs/auth.md); else `training` says why not.",
         examples=[False],
     )
 
