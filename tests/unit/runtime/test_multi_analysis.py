@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,8 @@ from oneseek_runtime.sidecar.multi.analysis import analyse
 from oneseek_runtime.sidecar.multi.language import language_of
 from oneseek_runtime.sidecar.multi.reading import Reading, read
 from oneseek_runtime.sidecar.multi.sentiment import compound, label_of
+
+HELD_OUT = Path(__file__).resolve().parents[3] / "datasets" / "oneseek_identity_heldout_v1.jsonl"
 
 
 @pytest.mark.parametrize(
@@ -33,6 +37,12 @@ from oneseek_runtime.sidecar.multi.sentiment import compound, label_of
 )
 def test_the_language_is_told_down_to_one_word(text: str, language: str) -> None:
     assert language_of(text) == language
+
+
+def test_the_language_of_every_held_out_question_and_answer_is_told() -> None:
+    rows = [json.loads(line) for line in HELD_OUT.read_text().splitlines()]
+    wrong = [row[key] for row in rows for key in ("question", "output") if language_of(row[key]) != row["language"]]
+    assert (len(rows), wrong) == (24, [])
 
 
 @pytest.mark.parametrize(("score", "label"), [(0.05, "positive"), (0.049, "neutral"), (-0.05, "negative")])

@@ -106,6 +106,22 @@ def test_the_examples_are_good(cluster: Cluster) -> None:
     assert (code, err) == (0, ""), out
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://api.example.org/v1", True),
+        ("https://api.example.org/v1", False),
+        ("http://other.team.svc/v1", False),
+        ("http://other:8000/v1", False),
+    ],
+)
+def test_a_key_that_would_leave_the_cluster_in_clear_is_pointed_out(url: str, told: bool) -> None:
+    elsewhere = {"name": "GPT-X", "url": url, "model": "gpt-x", "keySecret": {"name": "keys"}}
+    manifest = changed(model_manifest(), "spec.serving.externalModels", [elsewhere])
+    found = [one.where for one in judge(located(manifest, 1))[2] if "in clear" in one.message]
+    assert found == (["spec.serving.externalModels[0].url"] if told else [])
+
+
 def test_a_whole_number_is_a_quantity_to_the_operator_too() -> None:
     assert Resources.model_validate({"limits": {"nvidia.com/gpu": 1}}).limits == {"nvidia.com/gpu": "1"}
 

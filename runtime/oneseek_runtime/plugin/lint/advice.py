@@ -140,6 +140,21 @@ def _manual(item: Item) -> Iterator[Problem]:
         yield Problem(mode.line, "advice", "spec.promotion.mode", sentence)
 
 
+def _external_models(item: Item) -> Iterator[Problem]:
+    for index, model in enumerate(_entries(at(item, "spec", "serving", "externalModels"))):
+        url = entry(model, "url")
+        host = str(url.value).removeprefix("http://").partition("/")[0].partition(":")[0] if url else ""
+        if url and entry(model, "keySecret") and str(url.value).startswith("http://") and not _within(host):
+            where = f"spec.serving.externalModels[{index}].url"
+            sentence = f"the key goes to {host} in clear: use https, or a Service of this cluster"
+            yield Problem(url.line, "advice", where, sentence)
+
+
+def _within(host: str) -> bool:
+    """Whether a host is one of the cluster."""
+    return "." not in host or host.endswith((".svc", ".svc.cluster.local"))
+
+
 def _gpus(*path: str) -> Callable[[Item], Iterator[Problem]]:
     def check(item: Item) -> Iterator[Problem]:
         resources = at(item, *path)
@@ -167,6 +182,7 @@ _CHECKS: Mapping[Any, tuple[Check, ...]] = {
         _pin,
         _gate,
         _manual,
+        _external_models,
         _gpus("spec", "serving", "engine", "resources"),
     ),
     "TrainingRun": (_datasets, _gpus("spec", "resources")),
