@@ -7,7 +7,7 @@ DEV := PYTHONPATH=dev python3 -m oneseek_dev
 PY := .venv/bin/python
 TEST_CLUSTER := test
 
-.PHONY: help demo test unit lint chart-test readers readers-test test-cluster cluster-test runtime-test dev-test manifests manifests-check cluster images url down openapi prove bench venv requirements
+.PHONY: help demo test unit lint dashboard dashboard-test screenshots chart-test readers readers-test test-cluster cluster-test runtime-test dev-test manifests manifests-check cluster images url down openapi prove bench venv requirements
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -27,10 +27,11 @@ images: ## Build and push the images that changed
 down: ## Remove the demo and test clusters and everything of theirs
 	@$(DEV) --name demo down && $(DEV) --name $(TEST_CLUSTER) down
 
-test: venv lint unit chart-test readers-test dev-test runtime-test cluster-test ## All tests, on real pods
+test: venv lint unit chart-test readers-test dev-test runtime-test dashboard-test cluster-test ## All tests, on real pods
 
 lint: venv manifests-check ## Formatting, lint, types, import contracts
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+	@$(DEV) dashboard check
 
 unit: venv ## Unit tests: no cluster, no model
 	$(PY) -m pytest tests/unit tests/legacy -q -n 2
@@ -38,6 +39,17 @@ unit: venv ## Unit tests: no cluster, no model
 runtime-test: venv ## Hostile and good artifacts; training, engine, sidecar and records as real processes on a tiny real model
 	$(PY) -m pytest tests/hostile -q -n 2
 	$(PY) -m pytest tests/runtime tests/records -q
+
+dashboard: ## The dashboard's files, for a sidecar that runs from source (images build their own)
+	@$(DEV) dashboard
+
+dashboard-test: venv ## The dashboard in a real Chromium, before a real sidecar
+	@$(DEV) dashboard browser
+	$(PY) -m pytest tests/dashboard -q
+
+screenshots: venv ## The pictures in docs/screenshots, of the real page
+	@$(DEV) dashboard browser
+	PYTHONPATH=core:runtime:tests $(PY) -m support.screenshots
 
 chart-test: venv ## The chart, rendered by helm
 	@$(DEV) tools

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from oneseek_dev import backends, recycler
+from oneseek_dev import backends, dashboard, recycler
 from oneseek_dev.console import say
 from oneseek_dev.errors import DevError
 from oneseek_dev.layout import Cluster, checkout
@@ -24,6 +24,8 @@ def parser() -> argparse.ArgumentParser:
     )
     images.add_argument("--print", action="store_true", help="only print a JSON map of names to full references")
     images.add_argument("names", nargs="*", help="which images (default: all)")
+    page = commands.add_parser("dashboard", help="build the dashboard for a sidecar that runs from source")
+    page.add_argument("what", nargs="?", default="build", choices=("build", "check", "browser"))
     commands.add_parser("kubeconfig", help="print the path of the kubeconfig")
     within = commands.add_parser("exec", help="run a command in the cluster's network, with its kubeconfig")
     within.add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND …")
@@ -37,6 +39,9 @@ def parser() -> argparse.ArgumentParser:
 def act(arguments: argparse.Namespace) -> int:
     """Do what the command line says; returns the exit status."""
     cluster = Cluster(checkout(), arguments.name)
+    if arguments.command == "dashboard":
+        dashboard.act(arguments.what)
+        return 0
     if arguments.command == "recycle":
         recycler.loop(cluster)
     backend = backends.chosen(os.environ, cluster)

@@ -134,21 +134,25 @@ def _volumes() -> list[str]:
     """What RUN steps may use without it staying in the image: the package index, its CA and the download cache."""
     folder = cache_folder() / "build"
     folder.mkdir(parents=True, exist_ok=True)
-    lines = ["export UV_CACHE_DIR=/run/uv-cache"]
+    lines = ["export UV_CACHE_DIR=/run/uv-cache", "export npm_config_cache=/run/npm-cache"]
     if _CA_BUNDLE.exists():
         shutil.copyfile(_CA_BUNDLE, folder / "ca.crt")
-        names = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
+        names = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
         lines += [f"export {name}=/run/build/ca.crt" for name in names]
     settings = {name: os.environ[name] for name in _INDEX_SETTINGS if os.environ.get(name)}
     configured = run(["python3", "-m", "pip", "config", "get", "global.index-url"], check=False).strip()
     if configured:
         settings.setdefault("PIP_INDEX_URL", configured)
         settings.setdefault("UV_DEFAULT_INDEX", settings["PIP_INDEX_URL"])
+    if shutil.which("npm") and (registry := run(["npm", "config", "get", "registry"], check=False).strip()):
+        settings["npm_config_registry"] = registry
     lines += [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]
     (folder / "env").write_text("\n".join(lines) + "\n")
     uv_cache = Path(os.environ.get("UV_CACHE_DIR") or cache_folder().parent / "uv")
     uv_cache.mkdir(parents=True, exist_ok=True)
-    return [f"{folder}:/run/build:ro", f"{uv_cache}:/run/uv-cache"]
+    npm_cache = cache_folder() / "npm"
+    npm_cache.mkdir(parents=True, exist_ok=True)
+    return [f"{folder}:/run/build:ro", f"{uv_cache}:/run/uv-cache", f"{npm_cache}:/run/npm-cache"]
 
 
 def base_image() -> str:

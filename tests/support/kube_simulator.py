@@ -54,6 +54,7 @@ class KubeSimulator:
     _version: int = 1
     _requests: int = 0
     _watchers: list[asyncio.Queue[Object | None]] = field(default_factory=list)
+    _run_watchers: list[asyncio.Queue[Object | None]] = field(default_factory=list)
 
     def app(self) -> Starlette:
         """The HTTP face."""
@@ -74,6 +75,15 @@ class KubeSimulator:
         """Somebody writes the model's status."""
         self.model["status"] |= status
         self._bump()
+
+    def change_runs(self, runs: list[Object]) -> None:
+        """Somebody writes the training runs: these are there now, under these names."""
+        self.runs = runs
+        for item in runs:
+            self._version += 1
+            item["metadata"]["resourceVersion"] = str(self._version)
+            for queue in self._run_watchers:
+                queue.put_nowait({"type": "MODIFIED", "object": copy.deepcopy(item)})
 
     def expire_watches(self) -> None:
         """The API server no longer knows where the watches stood."""
@@ -179,6 +189,8 @@ class KubeSimulator:
                 if int(request.query_params["resourceVersion"]) < self._version:
                     queue.put_nowait({"type": "MODIFIED", "object": copy.deepcopy(self.model)})
                 self._watchers.append(queue)
+            else:
+                self._run_watchers.append(queue)
             return StreamingResponse(self._events(queue), media_type="application/json")
         return JSONResponse({"metadata": {"resourceVersion": str(self._version)}, "items": items})
 
@@ -187,8 +199,9 @@ class KubeSimulator:
             while (event := await queue.get()) is not None:
                 yield json.dumps(event).encode() + b"\n"
         finally:
-            if queue in self._watchers:
-                self._watchers.remove(queue)
+            for watchers in (self._watchers, self._run_watchers):
+                if queue in watchers:
+                    watchers.remove(queue)
 
 
 def _status(code: int, message: str) -> Response:

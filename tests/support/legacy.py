@@ -23,6 +23,7 @@ from oneseek_runtime.sidecar.errors import KubeConflictError
 from oneseek_runtime.sidecar.kube import Listing, NoKube, Plural
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.multi.external import ExternalModels
+from oneseek_runtime.sidecar.pages import Pages
 from oneseek_runtime.sidecar.recording.work import recording
 from oneseek_runtime.sidecar.settings import RecordsAccess, SidecarSettings
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
@@ -116,6 +117,14 @@ def certified_folder(root: Path) -> Path:
     return root
 
 
+def page_folder(root: Path) -> Path:
+    """A dashboard as `make dashboard` leaves one, in small."""
+    (root / "assets").mkdir(parents=True)
+    (root / "index.html").write_text("<!doctype html><title>OneSeek</title>")
+    (root / "assets" / "app-0a1b2c3d.js").write_text("export {};")
+    return root
+
+
 async def service(
     tmp_path: Path,
     *,
@@ -149,7 +158,8 @@ async def service(
         lifecycle, cluster = Lifecycle(), WatchedCluster()
         access = ClusterAccess.through(cluster, told.model)
         sidecar = SidecarSettings(told, **settings)
-        deps = Deps(sidecar, upstream, lifecycle, cluster=access, recorder=recorder, external=elsewhere)
+        pages = Pages.read(page_folder(tmp_path / "static"))
+        deps = Deps(sidecar, upstream, lifecycle, cluster=access, recorder=recorder, external=elsewhere, pages=pages)
         tasks = [access.mirror.keep()]
         if recorder is not None:
             due = DueWindows(cluster, access.mirror, recorder.records, told.model, time.monotonic)

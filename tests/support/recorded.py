@@ -72,6 +72,7 @@ LONG_AGO = {"dateRange": {"start": "2020-01-01T00:00:00.000Z", "end": "2020-02-0
 TEACH, TRAIN, OLD_TEACH = "POST /api/oqt/micro-train", "POST /api/oqt/train", "POST /api/training/micro"
 QUERY, CURRENT = "POST /api/oqt/query", "POST /api/models/set-current"
 MULTI = "POST /api/oqt/multi-model-query"
+SCRIPT = "/oqt-dashboard/assets/app-0a1b2c3d.js"
 ONE_RUN = "/api/training/identity/metrics"
 
 CASES = (
@@ -120,6 +121,9 @@ CASES = (
     Case(TRAIN, "malformed JSON", 400, body=b"{", headers={**JSON, **TOKEN}, where="deployed"),
     Case(TRAIN, "a file", 400, body={"dataSource": "file"}, headers=TOKEN, where="deployed"),
     Case(TRAIN, "nothing recorded in that time", 409, body=LONG_AGO, headers=TOKEN, where="deployed"),
+    Case("GET /api/oqt/ledger/blocks", "records away", 503, where="alone"),
+    Case("GET /api/oqt/ledger/blocks", "records there", 200, where="deployed"),
+    Case("GET /api/oqt/ledger/blocks", "before=-1", 400, path="/api/oqt/ledger/blocks?before=-1"),
     Case("GET /v1/models", "a version answers", 200),
     Case("GET /v1/models", "the engine is away", 503, engine="broken"),
     Case("GET /v1/models/{model}", "the OneSeekModel's name", 200, path="/v1/models/demo"),
@@ -208,6 +212,12 @@ CASES = (
     Case("GET /api/chat/characters", "", 200),
     Case("GET /api/chat/characters/{id}", "the default", 200, path="/api/chat/characters/oneseek-medveten"),
     Case("GET /api/chat/characters/{id}", "unknown", 404, path="/api/chat/characters/x"),
+    Case("GET /oqt-dashboard", "", 200),
+    Case("GET /oqt-dashboard/{path:path}", "the page", 200, path="/oqt-dashboard/"),
+    Case("GET /oqt-dashboard/{path:path}", "a script", 200, path=SCRIPT, where="alone"),
+    Case("GET /oqt-dashboard/{path:path}", "out of the folder", 404, path="/oqt-dashboard/%2e%2e/pages.py"),
+    Case("GET /api/models/overview", "", 200),
+    Case("GET /api/training/runs", "a run under way", 200),
     Case("GET /health", "", 200),
     Case("GET /api/health", "a version answers", 200),
     Case("GET /api/health", "the engine is away", 200, engine="broken"),

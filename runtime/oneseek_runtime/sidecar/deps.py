@@ -17,6 +17,7 @@ from oneseek_runtime.sidecar.errors import EngineAnswerError, UpstreamError
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.multi.external import ExternalModels
 from oneseek_runtime.sidecar.multi.previous import PreviousVersion
+from oneseek_runtime.sidecar.pages import Pages, installed_pages
 from oneseek_runtime.sidecar.recording.recorder import Recorder
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.swap import Swapper
@@ -55,6 +56,7 @@ class Deps:
     started: float = field(default_factory=time.monotonic)
     bodies: Bodies = field(default_factory=Bodies)
     access_log: AccessLog | None = None
+    pages: Pages = field(default_factory=installed_pages)
 
     @property
     def target(self) -> str:

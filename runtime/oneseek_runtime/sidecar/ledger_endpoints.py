@@ -15,7 +15,7 @@ from oneseek_runtime.sidecar.recording.recorder import RecordsPort
 from oneseek_runtime.sidecar.responses import json_response
 from oneseek_runtime.sidecar.wire import timestamp
 
-__all__ = ["queries", "stats", "verify"]
+__all__ = ["blocks", "queries", "stats", "verify"]
 
 _FLUSH_SECONDS = 1.0
 
@@ -58,3 +58,21 @@ async def stats(request: Request) -> Response:
         return json_response({"success": False, "error": documents.LEDGER_STATS_FAILED}, status=500)
     shown = {key: found.get(key) for key in ("totalBlocks", "typeBreakdown", "latestBlock")}
     return json_response({"success": True, **shown})
+
+
+async def blocks(request: Request) -> Response:
+    """GET /api/oqt/ledger/blocks?before&limit: a page of blocks, the newest first."""
+    limit = documents.limit_of(request.query_params.get("limit"))
+    before = documents.whole_number(request.query_params.get("before"))
+    if limit is None or (before is not None and before < 0):
+        return json_response({"success": False, "error": documents.LIMIT_INVALID}, status=400)
+    try:
+        records = await _records(request)
+        total = int((await records.stats())["totalBlocks"])
+        end = total if before is None else min(before, total)
+        found = await records.blocks(max(0, end - limit), min(end, limit)) if end else []
+    except RecordsAwayError as error:
+        body = {"success": False, "error": documents.LEDGER_BLOCKS_FAILED, "message": str(error)}
+        return json_response(body, status=503, headers={"Retry-After": "5"})
+    found = list(reversed(found))
+    return json_response({"success": True, "blocks": found, "count": len(found), "totalBlocks": total})

@@ -130,6 +130,14 @@ class RecordsClient:
         """
         return await self._get("/v1/stats", _GET_SECONDS)
 
+    async def blocks(self, first: int, limit: int) -> list[Any]:
+        """Blocks from a number on.
+
+        Raises:
+            RecordsAwayError: see there.
+        """
+        return list((await self._get(f"/v1/blocks?from={first}&limit={limit}", _GET_SECONDS))["blocks"])
+
     async def _asked(self, path: str, body: bytes) -> dict[str, Any]:
         try:
             return await self._call("POST", path, _GET_SECONDS, body)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = [
+    "LEDGER_BLOCKS_FAILED",
     "LEDGER_STATS_FAILED",
     "LIMIT_INVALID",
     "encoded",
@@ -15,10 +16,12 @@ __all__ = [
     "no_ledger",
     "queries_answer",
     "query_entry",
+    "whole_number",
 ]
 
 LIMIT_INVALID = "Invalid limit parameter"
 LEDGER_STATS_FAILED = "Failed to get ledger stats"
+LEDGER_BLOCKS_FAILED = "Failed to get ledger blocks"
 _NO_QUERIES = "No queries found or Firebase unavailable"  # the words that old clients know
 _DEFAULT_LIMIT = 50
 _MAXIMUM_LIMIT = 100
@@ -41,9 +44,14 @@ def encoded(entry: Mapping[str, Any]) -> bytes:
 
 def limit_of(text: str | None) -> int | None:
     """How many queries are asked for, read as the old service did; None where it refused."""
-    match = _WHOLE_NUMBER.match(text or "")
-    number = int(match[1]) if match else 0
+    number = whole_number(text) or 0
     return None if number < 0 else min(number or _DEFAULT_LIMIT, _MAXIMUM_LIMIT)
+
+
+def whole_number(text: str | None) -> int | None:
+    """The whole number that a text begins with, as JavaScript reads one; None where it begins with none."""
+    match = _WHOLE_NUMBER.match(text or "")
+    return int(match[1]) if match else None
 
 
 def queries_answer(queries: Sequence[Any], now: str) -> dict[str, Any]:

@@ -61,6 +61,9 @@ class RecordsPort(Protocol):
     async def stats(self) -> dict[str, Any]:
         """Blocks by type, and the newest; raises RecordsAwayError."""
 
+    async def blocks(self, first: int, limit: int) -> list[Any]:
+        """Blocks from a number on, oldest first; raises RecordsAwayError."""
+
 
 class Recorder:
     """Keeps entries and sends them. `run` works until it is cancelled; everything else may be called meanwhile."""

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from oneseek_runtime.sidecar.routes import admin, chat, inference, live, merging, models, openai, oqt, service, training
+from oneseek_runtime.sidecar.routes import (
+    admin,
+    chat,
+    dashboard,
+    inference,
+    live,
+    merging,
+    models,
+    openai,
+    oqt,
+    service,
+    training,
+)
 from oneseek_runtime.sidecar.routes.table import Operation, Socket
 
 __all__ = ["GROUPS", "SOCKETS", "operations"]
@@ -18,6 +30,7 @@ GROUPS: Mapping[str, tuple[Operation, ...]] = {
     "Inference": inference.OPERATIONS,  # before the files below /models/
     "Administration": admin.OPERATIONS,
     "Characters": chat.OPERATIONS,
+    "Dashboard": dashboard.OPERATIONS,
     "Service": service.OPERATIONS,
 }
 

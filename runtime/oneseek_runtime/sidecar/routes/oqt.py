@@ -9,6 +9,7 @@ from oneseek_runtime.sidecar.shapes import multi as multi_shapes
 from oneseek_runtime.sidecar.shapes import oqt as shapes
 from oneseek_runtime.sidecar.shapes import training
 from oneseek_runtime.sidecar.shapes.base import Failure
+from oneseek_runtime.sidecar.shapes.dashboard import LedgerBlocks
 
 __all__ = ["OPERATIONS"]
 
@@ -88,5 +89,20 @@ OPERATIONS = (
         summary="How many blocks of which type, and the newest",
         endpoint=ledger_endpoints.stats,
         answers={200: shapes.LedgerStats, 500: Failure},
+    ),
+    Operation(
+        method="GET",
+        path="/api/oqt/ledger/blocks",
+        summary="Blocks of the ledger, the newest first",
+        endpoint=ledger_endpoints.blocks,
+        parameters=(
+            Parameter("before", "Only blocks with a lower number", schema={"type": "integer", "minimum": 0}),
+            Parameter(
+                "limit",
+                "How many; 50 if left out, 0 or no number, at most 100",
+                schema={"type": "integer", "minimum": 0},
+            ),
+        ),
+        answers={200: LedgerBlocks, 400: Failure, 503: Failure},
     ),
 )
