@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from oneseek_core import names
 from support.auth_accounts import post
 from support.cluster_objects import data, small_run, tiny_model
 from support.dev import ask, read, url_of
@@ -21,7 +22,7 @@ KEY, OTHER_KEY = "first-key", "second-key"
 TOKENS = 8
 # What the tiny model needs to begin an answer as it was taught.
 STRONG = {"epochs": 60, "learningRate": 0.01, "batchSize": 8}
-WARM_SECONDS = 90
+WARM_SECONDS, SHORT = 60, 30
 MODEL = {
     "promotion": {"strategy": "BlueGreen", "watch": {"seconds": WARM_SECONDS}},
     "serving": {
@@ -85,6 +86,12 @@ def said(url: str, model: str) -> str:
     status, body, _ = post(url, "/v1/chat/completions", chat, "")
     assert status == 200, body
     return str(body["choices"][0]["message"]["content"]).strip()
+
+
+def with_strategy(namespace: str, strategy: str, *, watch: int) -> dict[str, Any]:
+    """The model, whose versions take over in another way and are watched for so long."""
+    promotion = {"strategy": strategy, "watch": {"seconds": watch}}
+    return tiny_model(namespace, **{**MODEL, "promotion": promotion})
 
 
 @dataclass(frozen=True)
@@ -209,3 +216,45 @@ def test_queries_are_recorded_as_the_old_service_recorded_them(deployed: Deploye
     assert (query["model"], query["version"], query["language"]) == ("OQT-1.0-MultiModel", body["version"], "sv")
     assert query["metadata"]["modelsUsed"] == [one["model"] for one in body["modelResponses"]]
     assert read(deployed.url, "/api/oqt/ledger/verify")["valid"] is True
+
+
+def test_an_engine_that_took_a_version_over_keeps_the_one_before_as_long(kube: Kube, deployed: Deployed) -> None:
+    before = str(ask(deployed.url, QUESTION, maxTokens=TOKENS)["header"])
+    kube.apply(with_strategy(kube.namespace, "HotSwap", watch=SHORT))
+
+    def one_that_swaps() -> bool:
+        notes = [item["metadata"]["annotations"] for item in kube.list("deployments")]
+        return len(notes) == 1 and names.ANNOTATION_TEMPLATE in notes[0]
+
+    wait_until(one_that_swaps, within=180, what="pods that can take versions over have taken the others' place")
+    kube.wait("oneseekmodel", "zero", lambda item: condition(item)["status"] == "True", within=60)
+    (pod,) = (
+        item["metadata"]["name"] for item in kube.list("pods", "app.kubernetes.io/component=serving") if _runs(item)
+    )
+    kube.apply(*taught(kube.namespace, "third", "gul"))
+    third = serves(kube, "third")
+    model = kube.get("oneseekmodel", "zero")
+    assert model is not None
+    assert model["status"]["strategy"]["name"] == "HotSwap"
+    found = texts(compare(deployed.url))
+    assert [(role, one) for role, (one, _) in found.items()] == [
+        ("current", third),
+        ("previous", before),
+        ("base", "tiny-llama"),
+    ]
+    assert found["current"][1].startswith("gul")
+    assert found["previous"][1].startswith("grön")
+    assert found["previous"][1] == said(deployed.url, before), "it can be asked by its name, as it is listed"
+    wait_until(
+        lambda: list(texts(compare(deployed.url))) == ["current", "base"],
+        within=SHORT + 60,
+        what="it is unloaded when it is no longer warm",
+    )
+    pods = [
+        item["metadata"]["name"] for item in kube.list("pods", "app.kubernetes.io/component=serving") if _runs(item)
+    ]
+    assert pods == [pod], "the pod that answered answers on"
+
+
+def _runs(pod: dict[str, Any]) -> bool:
+    return "deletionTimestamp" not in pod["metadata"]
