@@ -52,7 +52,9 @@ class Deployed:
 @pytest.fixture(scope="module")
 def deployed(kube: Kube) -> Deployed:
     """The model, once its version answers and CURRENT points to it."""
-    kube.apply(data(kube.namespace, rows=40), tiny_model(kube.namespace, NAME), small_run(kube.namespace, RUN, NAME))
+    learned = {"epochs": 60, "learningRate": 0.01, "batchSize": 8}  # enough for the tiny model to know who it is
+    run = small_run(kube.namespace, RUN, NAME, **learned)
+    kube.apply(data(kube.namespace, rows=24), tiny_model(kube.namespace, NAME), run)
     account(kube, "promoter", "patch", "create")
     run = kube.wait("trainingrun", RUN, lambda item: "dna" in item["status"], within=240)
     dna = run["status"]["dna"]
@@ -84,7 +86,8 @@ def test_it_answers_as_the_table_says(deployed: Deployed, case: Case) -> None:
 
 def test_answers_are_real_and_of_the_version_that_answers(deployed: Deployed) -> None:
     answer = deployed.send(Case("POST /api/oqt/query", "", 200, body={"question": "Vem är du?"}))[2]
-    again = deployed.send(Case("POST /api/oqt/query", "", 200, body={"question": "How tall is the Eiffel tower?"}))[2]
+    again = deployed.send(Case("POST /api/oqt/query", "", 200, body={"question": "Who are you?"}))[2]
     assert answer["version"] == deployed.dna
     assert 0 < answer["confidence"] < 1
-    assert answer["response"] != again["response"], "one answer for every question is a canned one"
+    assert answer["response"].startswith("Jag är OneSeek-7B-Zero."), "as it was taught"
+    assert again["response"].startswith("I am OneSeek-7B-Zero."), "one answer for every question is a canned one"
