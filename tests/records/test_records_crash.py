@@ -165,24 +165,24 @@ def test_a_full_volume_is_said_and_appending_goes_on_when_there_is_room(tmp_path
         assert by_key(place.client().audited()) == {**acknowledged, key: (block["blockNumber"], block["hash"])}
 
 
-def test_a_file_that_cannot_grow_ends_appending_but_loses_nothing(place: Place) -> None:
+def test_a_file_that_cannot_grow_ends_appending_but_loses_nothing(on_disk: Place) -> None:
     with ExitStack() as stack:
-        output = stack.enter_context(place.log.open("wb"))
+        output = stack.enter_context(on_disk.log.open("wb"))
         process = subprocess.Popen(
-            [sys.executable, "-m", "oneseek_runtime", "records"], env=place.process_environment(), stdout=output
+            [sys.executable, "-m", "oneseek_runtime", "records"], env=on_disk.process_environment(), stdout=output
         )
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (400_000, 400_000))
         stack.callback(process.wait)
         stack.callback(process.kill)
-        wait_for_port(process, place.port, place.log, within=30)
-        acknowledged, refused, key = fill(place)
+        wait_for_port(process, on_disk.port, on_disk.log, within=30)
+        acknowledged, refused, key = fill(on_disk)
         assert (refused.status, refused.body["reason"]) == (503, "StoreFailed")
         with pytest.raises(Refused) as health:
-            place.client().call("GET", "/health")
+            on_disk.client().call("GET", "/health")
         assert health.value.status == 503
-        place.close()
-    with place.service():
-        stands: dict[str, Any] = by_key(place.client().audited())
+        on_disk.close()
+    with on_disk.service():
+        stands: dict[str, Any] = by_key(on_disk.client().audited())
         assert acknowledged.items() <= stands.items()
         assert set(stands) - set(acknowledged) <= {key}
-        place.client().append(key, reason="x" * 256)
+        on_disk.client().append(key, reason="x" * 256)

@@ -33,6 +33,8 @@ class Place:
     data: Path
     port: int
     clients: list[Client] = field(default_factory=list)
+    firestore: dict[str, Any] | None = None
+    """The Firestore settings, for records that lie there rather than in a folder."""
 
     @classmethod
     def make(cls, folder: Path, data: Path | None = None) -> Place:
@@ -44,7 +46,7 @@ class Place:
         told = {
             "model": "demo",
             "namespace": "team",
-            "dataPath": str(self.data),
+            **({"firestore": self.firestore} if self.firestore else {"dataPath": str(self.data)}),
             "tokenFile": str(self.folder / "token"),
             "checkpointKeyFile": str(self.folder / "key"),
             "host": "127.0.0.1",

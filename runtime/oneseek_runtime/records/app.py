@@ -14,6 +14,7 @@ from oneseek_runtime.records import endpoints, window_endpoints
 from oneseek_runtime.records.auth import TokenFile
 from oneseek_runtime.records.endpoints import error_response
 from oneseek_runtime.records.errors import (
+    AwayError,
     BadRequestError,
     BodyTooLargeError,
     BusyError,
@@ -21,13 +22,14 @@ from oneseek_runtime.records.errors import (
     IdempotencyConflictError,
     NothingRecordedError,
     RecordsError,
+    SlowError,
     StoreFailedError,
     UnauthorizedError,
     WindowNotFoundError,
     WindowOpenError,
 )
 from oneseek_runtime.records.store import Store
-from oneseek_runtime.records.windows import Windows
+from oneseek_runtime.records.windows import WindowsPort
 
 __all__ = ["create_app"]
 
@@ -42,6 +44,8 @@ _STATUS: dict[type[RecordsError], int] = {
     FullError: 507,
     BusyError: 503,
     StoreFailedError: 503,
+    SlowError: 504,
+    AwayError: 503,
 }
 
 
@@ -92,7 +96,7 @@ class BearerToken:
         await self._app(scope, receive, send)
 
 
-def create_app(store: Store, token: TokenFile, windows: Windows) -> ASGIApp:
+def create_app(store: Store, token: TokenFile, windows: WindowsPort) -> ASGIApp:
     """The service over a store and windows that are open."""
     routes = [
         Route("/v1/transitions", endpoints.transitions, methods=["POST"]),

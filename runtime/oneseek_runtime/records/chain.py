@@ -16,8 +16,10 @@ from oneseek_core.ledger import Block, Defect, Verdict, next_block, read_chain
 from oneseek_core.merkle import Frontier, Tree
 from oneseek_runtime.records.store import Entry
 
-__all__ = ["Chain", "load", "now", "verify"]
+__all__ = ["GENESIS_KEY", "GENESIS_MESSAGE", "Chain", "load", "now", "verify"]
 
+GENESIS_KEY = "genesis"
+GENESIS_MESSAGE = "The ledger of what was trained, certified, served and asked."
 _LISTED = 1000  # defects that `verify` names
 
 

@@ -178,7 +178,10 @@ async def verify(request: Request) -> Response:
 
 
 async def health(request: Request) -> Response:
-    """GET /health, no token: 200 while appends are possible; 503 once only a restart can help."""
-    if failure := _store(request).failure:
+    """GET /health, no token: 503 once only a restart can help; 200 otherwise, and why if appends must wait."""
+    store = _store(request)
+    if failure := store.failure:
         return error_response(503, "StoreFailed", failure)
+    if away := store.away:
+        return json_answer({"status": "away", "message": away})
     return json_answer({"status": "ok"})

@@ -7,9 +7,11 @@ from typing import ClassVar
 from oneseek_core.errors import OneSeekError
 
 __all__ = [
+    "AwayError",
     "BadRequestError",
     "BodyTooLargeError",
     "BusyError",
+    "CredentialsError",
     "FullError",
     "IdempotencyConflictError",
     "LedgerBrokenError",
@@ -17,6 +19,7 @@ __all__ = [
     "NothingRecordedError",
     "RecordsError",
     "SettingsError",
+    "SlowError",
     "StoreFailedError",
     "UnauthorizedError",
     "UnsuitableVolumeError",
@@ -118,3 +121,21 @@ class StoreFailedError(RecordsError):
     """The disk failed in a way after which only a restart can tell what is durable; nothing more is appended."""
 
     reason = "StoreFailed"
+
+
+class AwayError(RecordsError):
+    """The database does not answer, or not usefully. Nothing is lost: it goes on by itself once it is back."""
+
+    reason = "FirestoreAway"
+
+
+class SlowError(AwayError):
+    """The database did not answer in time; whether it took what was sent shows when the same is sent again."""
+
+    reason = "FirestoreSlow"
+
+
+class CredentialsError(AwayError):
+    """The database lets these credentials do nothing, or there are none; it goes on once they are replaced."""
+
+    reason = "CredentialsRefused"

@@ -1,7 +1,7 @@
 """[I/O] The records service's process: take the records over, serve until SIGTERM, give them back.
 
-Nothing listens before the lock is held and the ledger is verified, so that a Service never sends anyone to a process
-that may not write.
+With a volume nothing listens before the lock is held and the ledger is verified, so that a Service never sends anyone to
+a process that may not write. With Firestore it may listen earlier, to say why it cannot yet.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import uvicorn
 import uvloop
@@ -26,7 +26,11 @@ from oneseek_runtime.records.errors import RecordsError
 from oneseek_runtime.records.settings import RecordsSettings
 from oneseek_runtime.records.signing import Signer
 from oneseek_runtime.records.sqlite import SqliteStore
-from oneseek_runtime.records.windows import Windows
+from oneseek_runtime.records.store import Store
+from oneseek_runtime.records.windows import Windows, WindowsPort
+
+if TYPE_CHECKING:
+    from oneseek_runtime.records.firestore.store import FirestoreStore
 
 __all__ = ["run"]
 
@@ -45,10 +49,7 @@ def run(environment: Mapping[str, str]) -> None:
         key_file = settings.checkpoint_key_file
         signer = Signer.from_file(settings.origin, Path(key_file) if key_file else None)
         trusted = [VerifierKey.parse(text) for text in settings.trusted_checkpoint_keys]
-        folder = Path(settings.data_path)
-        folder.mkdir(parents=True, exist_ok=True)
-        store = SqliteStore.open(folder, signer, trusted=trusted, wait=settings.lock_wait_seconds)
-        windows = Windows.open(folder)  # under the lock that the store holds
+        store, windows = _open(settings, signer, trusted)
     except (RecordsError, CheckpointError) as error:
         sys.exit(f"{getattr(error, 'reason', 'BadSettings')}: {error}")
     except OSError as error:
@@ -61,14 +62,29 @@ def run(environment: Mapping[str, str]) -> None:
     finally:
         windows.close()
         store.close()
-    say("closed", blocks=store.head.size, head=store.head.hash)
+    say("closed")
+
+
+def _open(
+    settings: RecordsSettings, signer: Signer, trusted: Sequence[VerifierKey]
+) -> tuple[FirestoreStore | SqliteStore, WindowsPort]:
+    if settings.firestore is not None:
+        from oneseek_runtime.records.firestore.store import FirestoreStore  # noqa: PLC0415 - not in the slim image
+        from oneseek_runtime.records.firestore.windows import FirestoreWindows  # noqa: PLC0415
+
+        kept = FirestoreStore.open(settings.firestore, signer, trusted=trusted)
+        return kept, FirestoreWindows(kept)
+    folder = Path(str(settings.data_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    store = SqliteStore.open(folder, signer, trusted=trusted, wait=settings.lock_wait_seconds)
+    return store, Windows.open(folder)  # under the lock that the store holds
 
 
 def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(0)
 
 
-async def _serve(settings: RecordsSettings, store: SqliteStore, token: TokenFile, windows: Windows) -> None:
+async def _serve(settings: RecordsSettings, store: Store, token: TokenFile, windows: WindowsPort) -> None:
     server = _Server(
         uvicorn.Config(
             create_app(store, token, windows),

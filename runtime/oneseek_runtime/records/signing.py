@@ -21,7 +21,7 @@ class Signer:
     """Makes the notes of one ledger; without a key they are unsigned."""
 
     def __init__(self, origin: str, private: Ed25519PrivateKey | None = None) -> None:
-        self._origin = origin
+        self.origin = origin
         self._private = private
         self.key = VerifierKey(origin, private.public_key().public_bytes_raw()) if private else None
 
@@ -49,7 +49,7 @@ class Signer:
 
     def note(self, size: int, root: bytes, head: str) -> str:
         """The checkpoint of the ledger at `size`, signed where there is a key."""
-        text = Checkpoint(self._origin, size, root, head).text()
+        text = Checkpoint(self.origin, size, root, head).text()
         if self._private is None or self.key is None:
             return signed_note(text)
         signature = self._private.sign(text.encode())

@@ -1,7 +1,7 @@
 """The port behind which records are kept: what the app needs of a store, whatever keeps it.
 
-SQLite is the store of one pod (`sqlite`); a Firestore one belongs beside it, behind this same protocol. What every
-store owes:
+SQLite is the store of one pod (`sqlite`), Firestore the one of a Google Cloud project (`firestore`). What every store
+owes:
 
 - `append` is atomic and durable: all entries of one call with all their blocks and documents, or none of anything; it
   returns when a crash can no longer lose them. Calls may come at any rate and at once; a store groups them as it likes.
@@ -9,13 +9,12 @@ store owes:
   `appended=False`, and nothing is written again, neither block nor document; with other content it is an
   IdempotencyConflictError. An entry without a block (`kind` None) is known by its first document instead.
 - Blocks are made by `chain.Chain.stage` (numbers without gaps, each after the last durable one) and kept as their
-  canonical line: the line is the truth, fields beside it are for readers. A Firestore store keeps it in the document
-  `oqt_ledger/<number>` made with `create`, so that of two writers one fails and reads again; the fields of the old
-  service stand beside it, `timestamp` as the ISO text that was hashed.
+  canonical line: the line is the truth, fields beside it are for readers.
 - Documents are kept under (collection, id), newest last; `documents` lists them newest first. Which of their fields are
-  times stands in `documents.TIMES`; a Firestore store keeps those as Timestamps and gives them back as the ISO text.
+  times stands in `documents.TIMES`; however those are kept, they are given back as the ISO text.
 - `verify` reads everything again from where it lies, in bounded memory, and never only what the process remembers.
-- Opening a store means that its ledger was read whole and found to be what its last checkpoint saw.
+- Nothing is appended before the ledger was read whole and found to be what its last checkpoint saw. A store whose
+  database can be away opens all the same: until that is done `head` and `append` raise AwayError.
 """
 
 from __future__ import annotations
@@ -86,6 +85,10 @@ class Store(Protocol):
     @property
     def failure(self) -> str | None:
         """Why nothing can be appended until a restart; None while all is well."""
+
+    @property
+    def away(self) -> str | None:
+        """Why nothing can be appended just now, though it will go on by itself; None while all is well."""
 
     async def append(self, entries: Sequence[Entry]) -> tuple[list[Receipt], Head]:
         """Record all entries or none; returns once they are durable."""

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from oneseek_core.api.base import ApiModel, Timestamp
 from oneseek_runtime.records.endpoints import json_answer, read_body
 from oneseek_runtime.records.errors import BadRequestError
-from oneseek_runtime.records.windows import Lesson, Policy, Windows
+from oneseek_runtime.records.windows import Lesson, Policy, WindowsPort
 
 __all__ = ["due", "gather", "questions", "take", "teach", "totals"]
 
@@ -47,8 +47,8 @@ class _Gathering(ApiModel):
     end: str | None = Field(default=None, max_length=40)
 
 
-def _windows(request: Request) -> Windows:
-    windows: Windows = request.app.state.windows
+def _windows(request: Request) -> WindowsPort:
+    windows: WindowsPort = request.app.state.windows
     return windows
 
 

@@ -1,6 +1,7 @@
 """[I/O] What clients sent to learn from: questions with answers, collected in windows that close and then never change.
 
-Beside the ledger, in a file of its own: a question here is data for a training run, and what became of it stands in the
+`WindowsPort` is what the app needs, wherever they lie; `Windows` keeps them in SQLite, beside the ledger, in a file of
+its own: a question here is data for a training run, and what became of it stands in the
 ledger once the run is certified. The service's lock on the folder guards this file too.
 
 A window's number is given when its first question comes, so the run it will be trained by has a name at once. Micro
@@ -13,22 +14,35 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 from oneseek_core.files import fsync_dir
 from oneseek_runtime.records.database import translated
 from oneseek_runtime.records.errors import NothingRecordedError, WindowNotFoundError, WindowOpenError
 
-__all__ = ["LONGEST_SECONDS", "Due", "Lesson", "Place", "Policy", "Windows"]
+__all__ = [
+    "HOUR",
+    "LONGEST_SECONDS",
+    "Due",
+    "Kind",
+    "Lesson",
+    "Place",
+    "Policy",
+    "Windows",
+    "WindowsPort",
+    "closing_moment",
+    "moment_text",
+    "now_seconds",
+]
 
 LONGEST_SECONDS = 3600.0  # a window closes at that age, however few its questions
 _FULL = 1000  # questions; then nobody waits for the debounce
-_HOUR = 3600.0
+HOUR = 3600.0
 _FILE = "windows.sqlite3"
 
 Kind = Literal["micro", "major"]
@@ -87,6 +101,48 @@ class Due:
     again: float | None
 
 
+class WindowsPort(Protocol):
+    """What the app needs of windows; see `Windows` for what each call does."""
+
+    def add(self, lesson: Lesson) -> Place:
+        """Put a question into the open window; the same one again stands where it stood."""
+
+    def gather(self, since: float | None, until: float | None) -> tuple[int, int]:
+        """A major window of all that was recorded so far between two moments: (number, questions)."""
+
+    def due(self, policy: Policy | None) -> Due:
+        """Close the open window if its time has come, and say what waits for a run."""
+
+    def take(self, number: int) -> None:
+        """The window's run is there."""
+
+    def questions(self, number: int) -> bytes:
+        """A closed window's documents, one a line."""
+
+    def totals(self) -> dict[str, Any]:
+        """How much was recorded."""
+
+    def close(self) -> None:
+        """Let go."""
+
+
+def now_seconds() -> float:
+    """The wall clock."""
+    return datetime.now(UTC).timestamp()
+
+
+def closing_moment(policy: Policy, *, opened: float, count: int, newest: float, recent: Sequence[float]) -> float:
+    """When an open window may close. `recent`: when the last ones of the hour did, newest first, at most the maximum."""
+    moment = opened + LONGEST_SECONDS
+    if count >= _FULL:
+        moment = newest
+    elif count >= policy.minimum_questions:
+        moment = min(moment, newest + policy.debounce_seconds)
+    if len(recent) == policy.maximum_per_hour:
+        moment = max(moment, recent[-1] + HOUR)
+    return moment
+
+
 class Windows:
     """All calls are synchronous and may come from any thread; each returns once it is durable."""
 
@@ -96,7 +152,7 @@ class Windows:
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, folder: Path, clock: Callable[[], float] = lambda: datetime.now(UTC).timestamp()) -> Self:
+    def open(cls, folder: Path, clock: Callable[[], float] = now_seconds) -> Self:
         """Open the file in the records' folder, or make it.
 
         Raises:
@@ -237,7 +293,7 @@ class Windows:
             "languages": {
                 str(row[0]): {"questions": int(row[1]), "stage1": int(row[2]), "stage2": int(row[3])} for row in rows
             },
-            "lastAt": _text(newest) if newest is not None else None,
+            "lastAt": moment_text(newest) if newest is not None else None,
             "windows": {"micro": int(kinds.get("micro", 0)), "major": int(kinds.get("major", 0))},
         }
 
@@ -267,25 +323,20 @@ def _close(connection: sqlite3.Connection, policy: Policy, now: float) -> float 
     if row is None:
         return None
     number, opened, count, newest = int(row[0]), float(row[1]), int(row[2]), float(row[3])
-    moment = opened + LONGEST_SECONDS
-    if count >= _FULL:
-        moment = newest
-    elif count >= policy.minimum_questions:
-        moment = min(moment, newest + policy.debounce_seconds)
     recent = [
         float(closed)
         for (closed,) in connection.execute(
             "SELECT closed FROM windows WHERE kind = 'micro' AND closed > ? ORDER BY closed DESC LIMIT ?",
-            (now - _HOUR, policy.maximum_per_hour),
+            (now - HOUR, policy.maximum_per_hour),
         )
     ]
-    if len(recent) == policy.maximum_per_hour:
-        moment = max(moment, recent[-1] + _HOUR)
+    moment = closing_moment(policy, opened=opened, count=count, newest=newest, recent=recent)
     if now < moment:
         return moment - now
     connection.execute("UPDATE windows SET closed = ? WHERE number = ?", (now, number))
     return None
 
 
-def _text(moment: float) -> str:
+def moment_text(moment: float) -> str:
+    """A moment as ISO text."""
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

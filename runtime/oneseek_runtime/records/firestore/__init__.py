@@ -1,0 +1,1 @@
+"""Records in a Firestore database of a Google Cloud project: the same ledger, no volume."""
