@@ -102,9 +102,9 @@ venv: .venv/.installed ## The development environment
 	@touch $@
 
 requirements: venv ## Pin again what pyproject.toml asks for
-	for extra in operator runtime; do .venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header \
+	for extra in operator runtime firestore; do .venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --extra $$extra pyproject.toml -o requirements/$$extra.txt; done
 	.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	  --extra sidecar pyproject.toml -o requirements/slim.txt
 	.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
-	  --extra operator --extra sidecar --extra runtime --extra dev pyproject.toml -o requirements/dev.txt
+	  --extra operator --extra sidecar --extra firestore --extra runtime --extra dev pyproject.toml -o requirements/dev.txt

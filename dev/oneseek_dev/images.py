@@ -87,6 +87,7 @@ _ALL = (
     _python("operator", "operator", "operator"),
     _python("slim", "runtime", "slim", (("REQUIREMENTS", "slim"),), (NODE_FROM_PYPI, *SOURCES)),
     _python("runtime", "runtime", "runtime", (("REQUIREMENTS", "runtime"),)),
+    _python("firestore", "runtime", "firestore", (("REQUIREMENTS", "firestore"),)),
     _model("tiny"),
     _model("smollm2"),
 )

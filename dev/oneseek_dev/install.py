@@ -50,7 +50,7 @@ def install(backend: Backend, settings: Sequence[str] = ()) -> dict[str, str]:
     namespace(backend, NAMESPACE)
     words = [binary("helm"), "upgrade", "--install", RELEASE, str(checkout() / "charts" / "oneseek")]
     words += ["--namespace", NAMESPACE, "--wait", "--timeout", "180s"]
-    for name in ("operator", "slim", "runtime"):
+    for name in ("operator", "slim", "runtime", "firestore"):
         words += ["--set-string", f"images.{name}={images[name]}"]
     for setting in settings:
         words += ["--set", setting]

@@ -16,6 +16,8 @@ class Settings(BaseModel):
 
     slim_image: str
     runtime_image: str
+    firestore_image: str = ""
+    """Of the records services that keep their records in Firestore; empty: there can be none."""
     image_pull_secrets: tuple[str, ...] = ()
     hugging_face_endpoint: str = ""
     namespaces: tuple[str, ...] = ()
@@ -42,6 +44,7 @@ class Settings(BaseModel):
             {
                 "slim_image": env.get("ONESEEK_SLIM_IMAGE") or None,
                 "runtime_image": env.get("ONESEEK_RUNTIME_IMAGE") or None,
+                "firestore_image": env.get("ONESEEK_FIRESTORE_IMAGE", ""),
                 "image_pull_secrets": words("ONESEEK_IMAGE_PULL_SECRETS"),
                 "hugging_face_endpoint": env.get("ONESEEK_HF_ENDPOINT", ""),
                 "namespaces": words("ONESEEK_NAMESPACES"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.breaches import DATASET, MODEL_BREACHES, RUN_BREACHES, changed
+from support.breaches import DATASET, FIRESTORE, MODEL_BREACHES, RUN_BREACHES, changed
 from support.gitops import built
 from support.kube import ROOT, Kube, KubectlError, condition
 from support.makers import model_manifest, run_manifest
@@ -52,6 +52,25 @@ def test_what_versions_depend_on_is_immutable(kube: Kube, path: str, value: Any,
     kube.apply(manifest)
     with pytest.raises(KubectlError, match=sentence):
         kube.apply(changed(manifest, path, value))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, {"firestore": FIRESTORE}),
+        ({"firestore": FIRESTORE}, {"embedded": {}}),
+        ({"firestore": FIRESTORE}, {"firestore": {**FIRESTORE, "projectID": "other-project"}}),
+        ({"firestore": FIRESTORE}, {"firestore": {**FIRESTORE, "database": "other"}}),
+    ],
+)
+def test_records_stay_where_they_are(kube: Kube, before: Any, after: Any) -> None:
+    manifest = model_manifest("records-stay", kube.namespace, storage={"size": "1Gi", "storageClassName": "none"})
+    kube.kubectl("delete", "oneseekmodel", "records-stay", "--ignore-not-found", "--wait")
+    kube.apply(changed(manifest, "spec.records", before))
+    with pytest.raises(KubectlError, match="records stay where they are"):
+        kube.apply(changed(manifest, "spec.records", after))
+    if before:
+        kube.apply(changed(manifest, "spec.records", {"firestore": {**FIRESTORE, "credentialsSecret": "renewed"}}))
 
 
 FROZEN = [

@@ -92,7 +92,7 @@ def test_slim_and_runtime_have_different_tags_from_one_dockerfile() -> None:
 
 def test_references_name_no_checkout_and_leave_pause_out() -> None:
     names = images.references()
-    assert set(names) == {"operator", "slim", "runtime", "base-tiny", "base-smollm2"}
+    assert set(names) == {"operator", "slim", "runtime", "firestore", "base-tiny", "base-smollm2"}
     for name, reference in names.items():
         assert re.fullmatch(rf"registry\.oneseek\.internal/oneseek/{name}:[0-9a-f]{{16}}", reference)
 

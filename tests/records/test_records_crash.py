@@ -16,23 +16,11 @@ from typing import Any
 
 import pytest
 
-from oneseek_core.ledger import parse_block
 from support.asgi import wait_for_port
-from support.records import Place, Refused
+from support.records import Place, Refused, by_key
 
 WRITERS = 8
 KILLS = int(os.environ.get("ONESEEK_PROVE_COUNT", "5"))
-
-
-def by_key(lines: list[bytes]) -> dict[str, tuple[int, str]]:
-    """Where each entry stands; fails where one stands twice."""
-    found: dict[str, tuple[int, str]] = {}
-    for line in lines[1:]:
-        block = parse_block(line)
-        key = block.data["content"]["idempotencyKey"]
-        assert key not in found, f"{key} stands in blocks {found[key][0]} and {block.number}"
-        found[key] = (block.number, block.hash)
-    return found
 
 
 class Writers:

@@ -23,21 +23,7 @@ from oneseek_core.merkle import leaf_hash, verify_consistency, verify_inclusion
 from oneseek_runtime.records.signing import is_signed_by
 from support.asgi import free_port, runtime, wait_for_port
 from support.ledgers import transition
-from support.records import Client, Place, Refused
-
-
-def query(query_id: str, **changes: object) -> dict[str, object]:
-    document = {
-        "queryId": query_id,
-        "question": "Vem är du?",
-        "response": "Jag är OneSeek.",
-        "confidence": 0.91,
-        "metadata": {"tokens": 5, "latency_ms": 12, "temperature": 0.7},
-        "model": "OQT-1.0",
-        "version": "OneSeek-7B-Zero.v1.2.sv.dsCivicID.8f3a1c9d.2e7f4b1a",
-        "createdAt": "2025-11-30T12:00:00.250Z",
-    }
-    return {"query": document | changes, "provenance": {"queryId": query_id, "inputHash": "00"}}
+from support.records import EVENT, TRAINED, Client, Place, Refused, query, start_and_fail, trained
 
 
 def test_a_transition_is_recorded_once_and_its_block_can_be_proved(place: Place) -> None:
@@ -107,22 +93,6 @@ def test_queries_are_kept_with_their_ledger_blocks_and_listed_as_the_old_service
         stats = client.call("GET", "/v1/stats")
         assert (stats["totalBlocks"], stats["typeBreakdown"]) == (4, {"genesis": 1, "query": 3})
         assert stats["latestBlock"]["blockNumber"] == 3
-
-
-EVENT = {
-    "trainingId": "m1",
-    "type": "micro-training",
-    "question": "Vem är du?",
-    "samplesProcessed": 2,
-    "timestamp": "2025-11-30T12:00:00.250Z",
-}
-METRICS = {"version": "v1", "metrics": {"accuracy": None}, "timestamp": "2025-11-30T12:00:00.250Z"}
-TRAINED = {"trainingId": "m1", "trainingType": "micro", "samplesProcessed": 2, "newVersion": "v1"}
-
-
-def trained(identity: str, **changes: object) -> dict[str, object]:
-    documents = {"oqt_training_events": EVENT, "oqt_metrics": METRICS}
-    return {"id": identity, "training": TRAINED, "documents": documents} | changes
 
 
 def test_training_events_and_metrics_are_kept_once_with_a_block_or_without(place: Place) -> None:
@@ -247,17 +217,6 @@ def test_sigterm_ends_it_cleanly_and_everything_is_there_again(place: Place) -> 
     with place.service():
         assert [one["appended"] for one in place.client().append("a", "c")] == [False, True]
         assert len(place.client().audited()) == 4
-
-
-def start_and_fail(place: Place, **changes: object) -> str:
-    """The sentence of a service that must not start."""
-    done = subprocess.run(
-        [sys.executable, "-m", "oneseek_runtime", "records"],
-        env=place.process_environment(**changes),
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1, done.stdout
-    return done.stderr.strip().splitlines()[-1]
 
 
 def test_two_processes_at_once_one_writes_and_the_other_says_why_not(on_disk: Place) -> None:

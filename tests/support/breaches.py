@@ -12,6 +12,7 @@ from support.makers import run_manifest
 
 Object = dict[str, Any]
 HUB = {"repo": "owner/name"}
+FIRESTORE = {"projectID": "team-records", "credentialsSecret": "firestore"}
 ELSEWHERE = {"name": "GPT-X", "url": "https://api.example.org/v1", "model": "gpt-x"}
 
 
@@ -54,6 +55,14 @@ MODEL_BREACHES = [
     ("spec.storage", {"size": "1Gi", "accessMode": "ReadOnlyMany"}, "spec.storage.accessMode"),
     ("spec.storage", {"size": "1Gi", "reclaimPolicy": "Recycle"}, "spec.storage.reclaimPolicy"),
     ("spec.storage", {"claimName": "Not_A_Name"}, "spec.storage.claimName"),
+    ("spec.records", {"embedded": {}, "firestore": FIRESTORE}, "set one of embedded and firestore"),
+    ("spec.records", {"firestore": {"projectID": "team-records"}}, "set exactly one of credentialsSecret (a service"),
+    ("spec.records", {"firestore": {**FIRESTORE, "emulatorHost": "a:1"}}, "set exactly one of credentialsSecret"),
+    ("spec.records", {"firestore": {"credentialsSecret": "firestore"}}, "spec.records.firestore.projectID"),
+    ("spec.records", {"firestore": {**FIRESTORE, "projectID": "A"}}, "spec.records.firestore.projectID"),
+    ("spec.records", {"firestore": {**FIRESTORE, "database": "a/b"}}, "spec.records.firestore.database"),
+    ("spec.records", {"firestore": {"projectID": "team-records", "emulatorHost": "here"}}, "emulatorHost"),
+    ("spec.records", {"firestore": {**FIRESTORE, "credentialsSecret": "Not_A_Name"}}, "credentialsSecret"),
     ("spec.family", "7B", "spec.family"),
     ("spec.family", "a.b", "spec.family"),
     ("spec.family", "x" * 64, "spec.family"),

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from oneseek_core.audit import audit
 from oneseek_core.checkpoint import parse_note
-from oneseek_core.ledger import from_copy
+from oneseek_core.ledger import from_copy, parse_block
 from support.asgi import REPOSITORY, free_port, runtime, wait_for_port
 from support.ledgers import transition
 
@@ -67,7 +68,7 @@ class Place:
     def service(self, **changes: Any) -> Iterator[subprocess.Popen[bytes]]:
         """A service that listens; killed at the end."""
         with runtime("records", self.environment(**changes), self.log) as process:
-            wait_for_port(process, int(changes.get("port", self.port)), self.log, within=30)
+            wait_for_port(process, int(changes.get("port", self.port)), self.log, within=60)
             try:
                 yield process
             finally:
@@ -152,3 +153,55 @@ class Client:
         verdict = audit(lines, notes, own=notes[-1])
         assert verdict.ok, verdict.defects
         return lines
+
+
+def query(query_id: str, **changes: object) -> dict[str, object]:
+    document = {
+        "queryId": query_id,
+        "question": "Vem är du?",
+        "response": "Jag är OneSeek.",
+        "confidence": 0.91,
+        "metadata": {"tokens": 5, "latency_ms": 12, "temperature": 0.7},
+        "model": "OQT-1.0",
+        "version": "OneSeek-7B-Zero.v1.2.sv.dsCivicID.8f3a1c9d.2e7f4b1a",
+        "createdAt": "2025-11-30T12:00:00.250Z",
+    }
+    return {"query": document | changes, "provenance": {"queryId": query_id, "inputHash": "00"}}
+
+
+EVENT = {
+    "trainingId": "m1",
+    "type": "micro-training",
+    "question": "Vem är du?",
+    "samplesProcessed": 2,
+    "timestamp": "2025-11-30T12:00:00.250Z",
+}
+METRICS = {"version": "v1", "metrics": {"accuracy": None}, "timestamp": "2025-11-30T12:00:00.250Z"}
+TRAINED = {"trainingId": "m1", "trainingType": "micro", "samplesProcessed": 2, "newVersion": "v1"}
+
+
+def trained(identity: str, **changes: object) -> dict[str, object]:
+    documents = {"oqt_training_events": EVENT, "oqt_metrics": METRICS}
+    return {"id": identity, "training": TRAINED, "documents": documents} | changes
+
+
+def start_and_fail(place: Place, **changes: object) -> str:
+    """The sentence of a service that must not start."""
+    done = subprocess.run(
+        [sys.executable, "-m", "oneseek_runtime", "records"],
+        env=place.process_environment(**changes),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout
+    return done.stderr.strip().splitlines()[-1]
+
+
+def by_key(lines: list[bytes]) -> dict[str, tuple[int, str]]:
+    """Where each entry stands; fails where one stands twice."""
+    found: dict[str, tuple[int, str]] = {}
+    for line in lines[1:]:
+        block = parse_block(line)
+        key = block.data["content"]["idempotencyKey"]
+        assert key not in found, f"{key} stands in blocks {found[key][0]} and {block.number}"
+        found[key] = (block.number, block.hash)
+    return found

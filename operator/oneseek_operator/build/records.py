@@ -1,11 +1,11 @@
-"""Objects of a model's records service: one pod with a claim of its own, a Service, a token. Pure."""
+"""Objects of a model's records service: one pod, with a claim of its own or Firestore; a Service, a token. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model import EmbeddedRecords, FirestoreRecords, OneSeekModel
 from oneseek_core.digest import canonical_json
 from oneseek_operator.build import common
 from oneseek_operator.build.model import labels
@@ -30,6 +30,8 @@ RECORDS_ENV = "ONESEEK_RECORDS"
 _SPOOL_PATH = "/spool"
 _SPOOL_SIZE = "1Gi"  # a bound for the node; the sidecar keeps well below it
 _TOKEN_PATH = "/records-token"  # noqa: S105 - a folder
+_CREDENTIALS_PATH = "/credentials"
+_CREDENTIALS_KEY = "credentials.json"
 
 
 def name(model: OneSeekModel) -> str:
@@ -119,29 +121,48 @@ def template_hash(model: OneSeekModel, settings: Settings) -> str:
 
 
 def stateful_set(model: OneSeekModel, settings: Settings) -> dict[str, Any]:
-    """One pod, never two that write: a lock on the claim guards the moment when they overlap."""
+    """One pod; a lock on the claim, or Firestore's commits, guards the moment when two overlap."""
     meta = common.meta(model, name(model), labels(model, "records"))
     meta["annotations"] = {names.ANNOTATION_TEMPLATE: template_hash(model, settings)}
     return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": meta, "spec": _spec(model, settings)}
 
 
+def lacks_image(model: OneSeekModel, settings: Settings) -> str:
+    """Why the service cannot run, if the chart does not say which image has Firestore's libraries."""
+    if model.spec.records.firestore is None or settings.firestore_image:
+        return ""
+    return (
+        "spec.records.firestore needs an image with Firestore's libraries, and the operator was installed without one; "
+        "set the chart's images.firestore"
+    )
+
+
 def _spec(model: OneSeekModel, settings: Settings) -> dict[str, Any]:
-    embedded = model.spec.records.embedded
+    firestore = model.spec.records.firestore
     tags = labels(model, "records")
-    told = {
+    told: dict[str, Any] = {
         "model": model.metadata.name,
         "namespace": model.metadata.namespace,
-        "dataPath": "/data",
         "tokenFile": "/token/token",
         "checkpointKeyFile": "/token/checkpoint.key",
         "port": names.PORT_RECORDS,
     }
+    mounts = [{"name": "token", "mountPath": "/token", "readOnly": True}]
+    volumes = [{"name": "token", "secret": {"secretName": name(model), "defaultMode": 0o440}}]
+    if firestore is None:
+        told["dataPath"] = "/data"
+        mounts.insert(0, {"name": "data", "mountPath": "/data"})
+    else:
+        told["firestore"] = _firestore(firestore)
+        if firestore.credentials_secret:
+            mounts.append({"name": "credentials", "mountPath": _CREDENTIALS_PATH, "readOnly": True})
+            volumes.append(_credentials(firestore.credentials_secret))
     health = {"path": "/health", "port": "http"}
     main = common.container(
         "records",
-        settings.slim_image,
+        settings.slim_image if firestore is None else settings.firestore_image,
         ["records"],
-        mounts=[{"name": "data", "mountPath": "/data"}, {"name": "token", "mountPath": "/token", "readOnly": True}],
+        mounts=mounts,
         env=[{"name": RECORDS_ENV, "value": canonical_json(told).decode()}],
         ports=[{"name": "http", "containerPort": names.PORT_RECORDS}],
         # Nothing listens before the lock is held and the ledger verified, which takes seconds a million entries.
@@ -149,20 +170,38 @@ def _spec(model: OneSeekModel, settings: Settings) -> dict[str, Any]:
         readinessProbe={"httpGet": health, "periodSeconds": 5, "timeoutSeconds": 5},
         livenessProbe={"httpGet": health, "periodSeconds": 10, "timeoutSeconds": 10, "failureThreshold": 3},
     )
-    token = {"name": "token", "secret": {"secretName": name(model), "defaultMode": 0o440}}
-    template = common.pod(model, settings, labels=tags, containers=[main], volumes=[token], on_claim=False)
-    claim = {
-        "metadata": {"name": "data"},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": embedded.size}},
-            **({"storageClassName": embedded.storage_class_name} if embedded.storage_class_name else {}),
-        },
-    }
-    return {
+    spec = {
         "serviceName": name(model),
         "replicas": 1,
         "selector": {"matchLabels": tags},
-        "template": template,
-        "volumeClaimTemplates": [claim],
+        "template": common.pod(model, settings, labels=tags, containers=[main], volumes=volumes, on_claim=False),
+    }
+    return spec if firestore else {**spec, "volumeClaimTemplates": [_claim(model.spec.records.volume)]}
+
+
+def _firestore(asked: FirestoreRecords) -> dict[str, str]:
+    """What the service is told of its database."""
+    told = {"projectId": asked.project_id, "database": asked.database}
+    if asked.credentials_secret:
+        told["credentialsFile"] = f"{_CREDENTIALS_PATH}/{_CREDENTIALS_KEY}"
+    if asked.emulator_host:
+        told["emulatorHost"] = asked.emulator_host
+    return told
+
+
+def _credentials(secret_name: str) -> dict[str, Any]:
+    """Optional: without the Secret the service runs and says what is missing, and goes on once it is there."""
+    items = [{"key": _CREDENTIALS_KEY, "path": _CREDENTIALS_KEY}]
+    secret = {"secretName": secret_name, "items": items, "defaultMode": 0o440, "optional": True}
+    return {"name": "credentials", "secret": secret}
+
+
+def _claim(asked: EmbeddedRecords) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "data"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": asked.size}},
+            **({"storageClassName": asked.storage_class_name} if asked.storage_class_name else {}),
+        },
     }

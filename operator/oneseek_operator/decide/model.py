@@ -117,6 +117,8 @@ def _away(seen: Observed) -> str:
 
 def decide(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus]:
     """The next step."""
+    if lacking := build_records.lacks_image(seen.model, settings):
+        seen = replace(seen, records=replace(seen.records, error=lacking))
     for step in (_requested, _windows, _claim, _keys, _identity, _records, _base_model, _imports):
         if decision := step(seen, settings, now):
             return decision
@@ -328,6 +330,8 @@ def _records(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
     """The records service and its token; nothing waits for it but promotions."""
     del now
     model, found = seen.model, seen.records
+    if build_records.lacks_image(model, settings):
+        return None
     if found.template == build_records.template_hash(model, settings) and found.has_service:
         return None
     actions: list[Action] = []

@@ -14,7 +14,9 @@ from oneseek_core.api.v1alpha1.training_run import Resolved, TrainingRun
 from oneseek_core.job_contract import CertifyRequest, ExternalEndpoint
 from oneseek_operator.build import identity, serving
 from oneseek_operator.build import model as build_model
+from oneseek_operator.build import records as build_records
 from oneseek_operator.build import run as build_run
+from oneseek_runtime.records.settings import FirestoreSettings, RecordsSettings
 from support.makers import DIGEST, SETTINGS, model_manifest, run_manifest
 
 META = {"uid": "u-1", "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 1}
@@ -286,3 +288,41 @@ def test_only_the_sidecar_is_told_of_models_elsewhere_and_their_keys_are_files_i
 def test_without_models_elsewhere_the_pod_has_nothing_for_them() -> None:
     assert "external-keys" not in json.dumps(pods()["serving"])
     assert names.EXTERNAL_MODELS_ENV not in json.dumps(pods()["serving"])
+
+
+def test_records_in_firestore_need_no_claim_and_see_the_credentials_alone() -> None:
+    kept = model(records={"firestore": {"projectID": "team-records", "credentialsSecret": "google"}})
+    found = build_records.stateful_set(kept, SETTINGS.model_copy(update={"firestore_image": "firestore:1"}))["spec"]
+    assert "volumeClaimTemplates" not in found
+    pod = found["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["image"] == "firestore:1"
+    told = RecordsSettings.from_environment({item["name"]: item["value"] for item in container["env"]})
+    assert told.data_path is None
+    assert told.firestore == FirestoreSettings(
+        project_id="team-records", credentials_file="/credentials/credentials.json"
+    )
+    secret = next(item["secret"] for item in pod["volumes"] if item["name"] == "credentials")
+    assert secret["secretName"] == "google"
+    assert secret["optional"] is True, "the service itself says what is missing"
+    mounts = {item["mountPath"]: item for item in container["volumeMounts"]}
+    assert mounts["/credentials"]["readOnly"] is True
+    assert "/data" not in mounts
+
+
+def test_an_emulator_is_told_and_embedded_records_have_their_claim() -> None:
+    kept = model(
+        records={"firestore": {"projectID": "team-records", "emulatorHost": "emulator:8080", "database": "second"}}
+    )
+    (container,) = build_records.stateful_set(kept, SETTINGS)["spec"]["template"]["spec"]["containers"]
+    told = RecordsSettings.from_environment({item["name"]: item["value"] for item in container["env"]})
+    assert told.firestore == FirestoreSettings(
+        project_id="team-records", database="second", emulator_host="emulator:8080"
+    )
+    (claim,) = build_records.stateful_set(model(records={"embedded": {"size": "3Gi"}}), SETTINGS)["spec"][
+        "volumeClaimTemplates"
+    ]
+    assert claim["spec"]["resources"]["requests"]["storage"] == "3Gi"
+    assert build_records.template_hash(model(), SETTINGS) == build_records.template_hash(
+        model(records={"embedded": {}}), SETTINGS
+    )

@@ -545,6 +545,18 @@ async def test_every_transition_is_in_the_ledger_once() -> None:
     assert status["ledger"]["height"] == len(world.ledger) + 1
 
 
+async def test_records_in_firestore_without_an_image_for_them_are_said_and_serving_goes_on() -> None:
+    world = World()
+    firestore = {"projectID": "team-records", "emulatorHost": "emulator:8080"}
+    world.apply_as_user(model_manifest(records={"firestore": firestore}))
+    await settle(world)
+    told = condition(world, "OneSeekModel", "zero", "RecordsAvailable")
+    assert (told["status"], told["reason"]) == ("False", names.RECORDS_UNAVAILABLE)
+    assert "set the chart's images.firestore" in told["message"]
+    assert condition(world, "OneSeekModel", "zero")["status"] == "True", "the base model answers"
+    assert ("StatefulSet", "team", "zero-records") not in world.objects
+
+
 async def test_with_the_ledger_away_serving_goes_on_and_promotion_waits() -> None:
     world = World()
     world.apply_as_user(model_manifest())

@@ -84,7 +84,10 @@ def line_of(fields: Mapping[str, Any]) -> bytes:
         told = from_json(line)
     except ValueError:
         return line
-    stands = {name: fields.get(name) for name in _BLOCK_FIELDS}
+    if not isinstance(told, dict) or set(told) != set(_BLOCK_FIELDS):
+        return line
+    # What is equal is taken from the line: a map from Firestore has its keys in another order.
+    stands = {name: told[name] if fields.get(name) == told[name] else fields.get(name) for name in told}
     return line if stands == told else to_json(stands, fallback=str)
 
 
