@@ -37,7 +37,7 @@ def line(firestore: Emulator) -> Iterator[Wire]:
 def far(in_firestore: Place, line: Wire) -> Place:
     """Records in a Firestore that is reached by that way alone."""
     assert in_firestore.firestore
-    in_firestore.firestore |= {"emulatorHost": f"127.0.0.1:{line.port}", "deadlineSeconds": 2}
+    in_firestore.firestore |= {"emulatorHost": f"127.0.0.1:{line.port}", "deadlineSeconds": 3}
     return in_firestore
 
 
@@ -150,14 +150,14 @@ def test_it_starts_while_firestore_is_away_says_so_and_goes_on_by_itself(far: Pl
             assert f"project {far.firestore['projectId']} does not answer" in refused.value.body["message"]  # type: ignore[index]
         line.mend()
         until_true(lambda: client.call("GET", "/health") == {"status": "ok"})
-        assert client.append("a")[0]["blockNumber"] == 1
-        client.audited()
+        until_true(lambda: attempt(far, "a") is not None)
+        assert sorted(by_key(client.audited())) == ["a"]
 
 
 def test_in_an_outage_nothing_is_lost_or_doubled_and_what_is_known_is_still_told(far: Place, line: Wire) -> None:
     with far.service():
         client = far.client()
-        client.append("a")
+        until_true(lambda: attempt(far, "a") is not None)
         line.cut()
         with pytest.raises(Refused) as refused:
             client.append("b", "c")
@@ -166,7 +166,7 @@ def test_in_an_outage_nothing_is_lost_or_doubled_and_what_is_known_is_still_told
         assert client.call("GET", "/v1/proof/inclusion?number=1")["size"] == 2
         assert client.call("GET", "/health")["status"] == "away"
         line.mend()
-        until_true(lambda: attempt(far, "b", "c") is not None, within=20)
+        until_true(lambda: attempt(far, "b", "c") is not None)
         assert [one["appended"] for one in client.append("b", "c")] == [False, False]
         assert client.call("GET", "/health") == {"status": "ok"}
         assert sorted(by_key(client.audited())) == ["a", "b", "c"]
@@ -177,17 +177,17 @@ def test_an_answer_that_takes_too_long_is_a_504_and_sending_it_again_records_not
 ) -> None:
     with far.service():
         client = far.client()
-        client.append("a")
+        until_true(lambda: attempt(far, "a") is not None)
         line.hang()
         began = time.monotonic()
         with pytest.raises(Refused) as refused:
             client.append("b")
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 6
         assert (refused.value.status, refused.value.body["reason"]) == (504, "FirestoreSlow")
-        assert "did not answer within 2 s" in refused.value.body["message"]
+        assert "did not answer within 3 s" in refused.value.body["message"]
         line.flow()
-        until_true(lambda: attempt(far, "b") is not None, within=20)
-        client.append("b", "c")
+        until_true(lambda: attempt(far, "b") is not None)
+        until_true(lambda: attempt(far, "b", "c") is not None)
         assert sorted(by_key(client.audited())) == ["a", "b", "c"]
 
 

@@ -1,4 +1,4 @@
-"""A way to a server that a test can cut, or let hang: a TCP proxy on a loopback port."""
+"""A way to a server that a test can cut, or let hang: a TCP proxy."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["Wire", "wire"]
 class Wire:
     """Passes bytes on while it is whole. The port stays the same."""
 
-    def __init__(self, target: int) -> None:
-        self._target = target
+    def __init__(self, target: int, host: str = "127.0.0.1") -> None:
+        self._target, self._host = target, host
         self._flowing = threading.Event()
         self._flowing.set()
         self._lock = threading.Lock()
@@ -28,7 +28,7 @@ class Wire:
         """Be there (again)."""
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
+        listener.bind((self._host, self.port))
         listener.listen(64)
         self.port = listener.getsockname()[1]
         self._listener = listener
@@ -92,9 +92,9 @@ class Wire:
 
 
 @contextmanager
-def wire(target: int) -> Iterator[Wire]:
-    """A wire to a loopback port; cut at the end."""
-    made = Wire(target)
+def wire(target: int, host: str = "127.0.0.1") -> Iterator[Wire]:
+    """A wire to a loopback port, that begins at an address of this machine; cut at the end."""
+    made = Wire(target, host)
     try:
         yield made
     finally:

@@ -1,4 +1,4 @@
-"""[I/O] Every call to Firestore that records need; each waits no longer than its deadline and retries nothing.
+"""[I/O] Every call to Firestore that records need; each has a deadline and retries nothing.
 
 A commit is one request that Firestore carries out as a whole or not at all, guarded by what must still hold: that each
 block's document does not exist (`create`), and that the head is still the one that was read (its update time). So of two
@@ -22,6 +22,7 @@ from oneseek_runtime.records.store import Document, Entry, Head
 __all__ = ["Database", "Seen", "State"]
 
 _PAGE = 500  # documents in one request
+_PAGE_SECONDS = 30.0  # for a page of the ledger, for which nobody waits as for an append
 _SPAN = 1024  # blocks; of each span the newest checkpoint is kept, so that damage can be bounded later
 
 
@@ -56,14 +57,14 @@ class Database:
         self._connection = connection
         self._deadline = deadline
 
-    def _get(self, paths: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Any]:
-        """The documents that exist, by (collection, id)."""
+    def _get(self, paths: Iterable[tuple[str, str]], within: float | None = None) -> dict[tuple[str, str], Any]:
+        """The documents that exist, by (collection, id); a page of them in the deadline, or `within` seconds."""
         client = self._connection.client()
         references = [client.collection(collection).document(name) for collection, name in paths]
         found = {}
         for start in range(0, len(references), _PAGE):
             page = references[start : start + _PAGE]
-            for one in client.get_all(page, retry=None, timeout=self._deadline):
+            for one in client.get_all(page, retry=None, timeout=within or self._deadline):
                 if one.exists:
                     found[one.reference.parent.id, one.id] = one
         return found
@@ -98,7 +99,7 @@ class Database:
         """Canonical lines of the blocks `first` to `end - 1`; those that are not there are left out."""
         for start in range(first, end, _PAGE):
             paths = [(layout.LEDGER, str(number)) for number in range(start, min(start + _PAGE, end))]
-            found = self._get(paths)
+            found = self._get(paths, _PAGE_SECONDS)
             yield from (layout.line_of(found[path].to_dict()) for path in paths if path in found)
 
     def checkpoint_notes(self, state: State | None) -> list[str]:
@@ -106,7 +107,7 @@ class Database:
         if state is None:
             return []
         collection = self._connection.client().collection(layout.CHECKPOINTS)
-        found = collection.order_by("size").stream(retry=None, timeout=self._deadline)
+        found = collection.order_by("size").stream(retry=None, timeout=_PAGE_SECONDS)
         kept = [one for one in (row.to_dict() for row in found) if one["size"] < state.size]
         return [*(str(one["note"]) for one in kept), state.note]
 
