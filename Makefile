@@ -7,7 +7,7 @@ DEV := PYTHONPATH=dev python3 -m oneseek_dev
 PY := .venv/bin/python
 TEST_CLUSTER := test
 
-.PHONY: help demo test unit lint dashboard dashboard-test screenshots chart-test readers readers-test test-cluster cluster-test runtime-test dev-test manifests manifests-check cluster images url down openapi prove bench venv requirements
+.PHONY: help demo test emulator-check unit lint dashboard dashboard-test screenshots chart-test readers readers-test test-cluster cluster-test runtime-test dev-test manifests manifests-check cluster images url down openapi prove bench venv requirements
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -27,7 +27,10 @@ images: ## Build and push the images that changed
 down: ## Remove the demo and test clusters and everything of theirs
 	@$(DEV) --name demo down && $(DEV) --name $(TEST_CLUSTER) down
 
-test: venv lint unit chart-test readers-test dev-test runtime-test dashboard-test cluster-test ## All tests, on real pods
+test: venv emulator-check lint unit chart-test readers-test dev-test runtime-test dashboard-test cluster-test ## All tests, on real pods
+
+emulator-check: venv
+	@PYTHONPATH=tests $(PY) -m support.firestore
 
 lint: venv manifests-check ## Formatting, lint, types, import contracts
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports

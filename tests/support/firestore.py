@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -57,12 +58,19 @@ def command(port: int, host: str = "127.0.0.1") -> list[str]:
 
     Fails the test, rather than skips it, where there is none: a green run must mean that it was tried.
     """
+    found = _found()
+    if found is None:
+        pytest.fail(_MISSING, pytrace=False)
+    java, jar = found
+    return [java, *_SMALL, "-cp", str(jar), _MAIN, "start", f"--host={host}", f"--port={port}"]
+
+
+def _found() -> tuple[str, Path] | None:
+    """(Java, the emulator), where both are installed."""
     gcloud, java = shutil.which("gcloud"), shutil.which("java")
     roots = [Path(gcloud).resolve().parents[1]] if gcloud else []
     jar = next((root / _JAR for root in [*roots, _USUAL] if (root / _JAR).exists()), None)
-    if jar is None or java is None:
-        pytest.fail(_MISSING, pytrace=False)
-    return [java, *_SMALL, "-cp", str(jar), _MAIN, "start", f"--host={host}", f"--port={port}"]
+    return (java, jar) if java and jar else None
 
 
 @contextmanager
@@ -85,3 +93,13 @@ def emulator(folder: Path, port: int = 0) -> Iterator[Emulator]:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def main() -> None:
+    """Say at the start of a long test run what would fail at its end."""
+    if _found() is None:
+        sys.stderr.write(f"\n*** The tests of records in Firestore WILL FAIL: {_MISSING}. ***\n\n")
+
+
+if __name__ == "__main__":
+    main()
