@@ -231,7 +231,7 @@ def test_an_engine_that_took_a_version_over_keeps_the_one_before_as_long(kube: K
     (pod,) = (
         item["metadata"]["name"] for item in kube.list("pods", "app.kubernetes.io/component=serving") if _runs(item)
     )
-    kube.apply(*taught(kube.namespace, "third", "gul"))
+    kube.apply(*taught(kube.namespace, "third", "svart"))
     third = serves(kube, "third")
     model = kube.get("oneseekmodel", "zero")
     assert model is not None
@@ -242,8 +242,9 @@ def test_an_engine_that_took_a_version_over_keeps_the_one_before_as_long(kube: K
         ("previous", before),
         ("base", "tiny-llama"),
     ]
-    assert found["current"][1].startswith("gul")
+    assert found["current"][1] == said(deployed.url, third)
     assert found["previous"][1].startswith("grön")
+    assert len({text for _, text in found.values()}) == 3, "each has its own text"
     assert found["previous"][1] == said(deployed.url, before), "it can be asked by its name, as it is listed"
     wait_until(
         lambda: list(texts(compare(deployed.url))) == ["current", "base"],

@@ -151,5 +151,5 @@ def recommendation(analysis: Analysis) -> str:
     if analysis.fairness_level in ("fair", "poor"):
         return "Svaren tar tydligt ställning. Sök fler perspektiv."
     if analysis.bias_level == "medium" or analysis.consensus_level == "medium":
-        return "Svaren stämmer delvis överens. Kontrollera de viktigaste uppgifterna."
-    return "Svaren liknar varandra och är balanserat skrivna. Kontrollera ändå viktiga fakta."
+        return "Svaren liknar delvis varandra i ton. Kontrollera de viktigaste uppgifterna."
+    return "Svaren liknar varandra i ton och är balanserat skrivna. Kontrollera ändå viktiga fakta."

@@ -1,7 +1,7 @@
 """The bodies and the record of a multi-model query. Pure; key names are the contract's.
 
 `response` is the answer of the model that serves, with a Swedish line before and after it that says how far the others
-agree, as the old service wrapped it. A model that did not answer is listed with `error` in its metadata and counts in no
+are alike in wording, as the old service wrapped it. A model that did not answer is listed with `error` in its metadata and counts in no
 number.
 """
 
@@ -25,9 +25,9 @@ _PIPELINE = "2.0"
 _PREVIEW = 200
 _AGREEMENT = {
     "complete": "En modell svarade",
-    "high": "Modellerna är eniga",
-    "medium": "Modellerna är delvis eniga",
-    "low": "Modellerna är oeniga",
+    "high": "Svaren liknar varandra i ton och hållning",
+    "medium": "Svaren liknar delvis varandra i ton och hållning",
+    "low": "Svaren skiljer sig åt i ton och hållning",
 }
 _FAIRNESS = {"excellent": "utmärkt", "good": "god", "fair": "godtagbar", "poor": "låg"}
 
