@@ -116,6 +116,11 @@ def test_values_that_mean_nothing_are_refused(arguments: list[str], sentence: st
         render(*arguments)
 
 
+def test_the_image_for_firestore_is_told_where_there_is_one() -> None:
+    assert environment(render())["ONESEEK_FIRESTORE_IMAGE"] == ""
+    assert environment(render("--set", "images.firestore=fs:1"))["ONESEEK_FIRESTORE_IMAGE"] == "fs:1"
+
+
 def test_images_must_be_named() -> None:
     with pytest.raises(AssertionError, match="images"):
         render(images=False)

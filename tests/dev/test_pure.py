@@ -84,6 +84,12 @@ def test_our_code_is_no_part_of_the_key_of_the_dependencies() -> None:
     assert image.code == (Path("core/oneseek_core"), Path("runtime/oneseek_runtime"))
 
 
+def test_every_image_of_one_dockerfile_has_the_stages_that_are_chosen_by_its_name() -> None:
+    for name in ("slim", "runtime", "firestore"):
+        image = images.CATALOGUE[name]
+        assert f"AS pages-{dict(image.arguments)['REQUIREMENTS']}\n" in image.dockerfile.read_text()
+
+
 def test_slim_and_runtime_have_different_tags_from_one_dockerfile() -> None:
     slim, runtime = images.CATALOGUE["slim"], images.CATALOGUE["runtime"]
     assert slim.dockerfile == runtime.dockerfile
