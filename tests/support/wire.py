@@ -24,6 +24,11 @@ class Wire:
         self.port = 0
         self.mend()
 
+    @property
+    def address(self) -> str:
+        """Where it begins."""
+        return f"{self._host}:{self.port}"
+
     def mend(self) -> None:
         """Be there (again)."""
         listener = socket.socket()

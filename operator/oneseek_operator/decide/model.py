@@ -52,6 +52,7 @@ from oneseek_operator.settings import Settings
 __all__ = ["Observed", "RecordsView", "decide", "rollout_view"]
 
 _LEDGER_AGAIN = 2.0  # seconds between tries to empty the outbox
+_AWAY_AGAIN = 10.0  # seconds between questions whether the ledger is back
 _REFUSED_AGAIN = 300.0  # seconds, where the ledger refuses all that is left in it
 _LOOK_AGAIN = 10.0  # seconds; for what no event tells us of (a claim without our labels)
 
@@ -417,7 +418,9 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
     outbox, dropped = ledger.outbox(before.status.outbox, seen.records.acknowledged, happened)
     status = status.model_copy(update={"outbox": outbox, "ledger": seen.records.head or before.status.ledger})
     hurry = _LEDGER_AGAIN if len(outbox) > len(seen.records.refused) else _REFUSED_AGAIN if outbox else None
-    wait = [seconds for seconds in (plan.again_after, again, hurry) if seconds is not None]
+    # A service whose database is away runs and is ready: no event tells that it is back.
+    asked = _AWAY_AGAIN if seen.records.error and not hurry else None
+    wait = [seconds for seconds in (plan.again_after, again, hurry, asked) if seconds is not None]
     return _finish(
         seen,
         _asked_verdict(plan.verdict, status, _away(seen)),

@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives import serialization
 from oneseek_core import names
 from oneseek_core.job_contract import SidecarState
 from oneseek_operator.decide import ledger
+from oneseek_operator.reconcile.model import reconcile as reconcile_model
 from support.driver import condition, round_trip, settle
 from support.ledgers import transition
-from support.makers import merged, model_manifest, run_manifest
+from support.makers import SETTINGS, merged, model_manifest, run_manifest
 from support.world import Crash, World, failed
 
 
@@ -555,6 +556,18 @@ async def test_records_in_firestore_without_an_image_for_them_are_said_and_servi
     assert "set the chart's images.firestore" in told["message"]
     assert condition(world, "OneSeekModel", "zero")["status"] == "True", "the base model answers"
     assert ("StatefulSet", "team", "zero-records") not in world.objects
+
+
+async def test_a_ledger_that_never_answered_is_asked_again_though_nothing_waits_for_it() -> None:
+    world = World()
+    world.records_away = True
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    assert condition(world, "OneSeekModel", "zero", "RecordsAvailable")["status"] == "False"
+    assert world.objects[("OneSeekModel", "team", "zero")]["status"]["outbox"] == []
+    told = await reconcile_model("team", "zero", cluster=world, sidecars=world, records=world, settings=SETTINGS)
+    assert told is not None
+    assert told <= 10
 
 
 async def test_with_the_ledger_away_serving_goes_on_and_promotion_waits() -> None:
