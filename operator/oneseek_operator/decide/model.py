@@ -419,8 +419,8 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
     status = status.model_copy(update={"outbox": outbox, "ledger": seen.records.head or before.status.ledger})
     hurry = _LEDGER_AGAIN if len(outbox) > len(seen.records.refused) else _REFUSED_AGAIN if outbox else None
     # A service whose database is away runs and is ready: no event tells that it is back.
-    asked = _AWAY_AGAIN if seen.records.error and not hurry else None
-    wait = [seconds for seconds in (plan.again_after, again, hurry, asked) if seconds is not None]
+    anew = _AWAY_AGAIN if seen.records.error and not hurry else None
+    wait = [seconds for seconds in (plan.again_after, again, hurry, anew) if seconds is not None]
     return _finish(
         seen,
         _asked_verdict(plan.verdict, status, _away(seen)),
