@@ -132,7 +132,7 @@ export const en = {
   // actions
   promoteTitle: "Promote {version}?",
   promoteText:
-    "It is verified, started beside the version that answers, asked a question, and only then put in its place. No request fails. If it does not prove itself, nothing changes.",
+    "It is verified, started beside the version that answers, asked a question, and only then put in its place; no request fails, except where only Recreate is possible. If it does not prove itself, nothing changes.",
   rollBackTitle: "Roll back to {version}?",
   rollBackText:
     "The version before takes over as any other does: verified first, without a failed request. The version left behind stays certified; to keep it from answering again, use kubectl oneseek rollback, which puts it into quarantine.",
@@ -155,7 +155,8 @@ export const en = {
   tokenWhy:
     "Looking and asking are open. Promote, roll back and reset need a Kubernetes token of audience oneseek, and do what its owner may do (patch on this OneSeekModel).",
   tokenHow: "Make one",
-  tokenHowNote: "ACCOUNT is a service account that a Role lets patch this OneSeekModel. No account yet:",
+  tokenHowNote: "ACCOUNT is a service account that a Role lets patch this OneSeekModel.",
+  tokenAccount: "No such account yet? Make one",
   tokenField: "Paste the token",
   tokenMemory: "It stays in this page's memory and is gone when the page is closed or reloaded.",
   tokenUse: "Use this token",

@@ -130,7 +130,7 @@ export const sv: Record<Key, string> = {
 
   promoteTitle: "Befordra {version}?",
   promoteText:
-    "Den verifieras, startas bredvid versionen som svarar, får en fråga och sätts först därefter i dess ställe. Inget anrop misslyckas. Klarar den inte provet ändras ingenting.",
+    "Den verifieras, startas bredvid versionen som svarar, får en fråga och sätts först därefter i dess ställe; inget anrop misslyckas, utom där bara Recreate är möjligt. Klarar den inte provet ändras ingenting.",
   rollBackTitle: "Backa till {version}?",
   rollBackText:
     "Den föregående versionen tar över som vilken annan: först verifierad, utan något misslyckat anrop. Versionen som lämnas förblir certifierad; ska den inte få svara igen, använd kubectl oneseek rollback, som sätter den i karantän.",
@@ -152,7 +152,8 @@ export const sv: Record<Key, string> = {
   tokenWhy:
     "Att titta och fråga är öppet. Befordra, backa och återställ kräver en Kubernetes-token för målgruppen oneseek och gör det som dess ägare får göra (patch på denna OneSeekModel).",
   tokenHow: "Skapa en",
-  tokenHowNote: "ACCOUNT är ett tjänstekonto som en Role låter ändra denna OneSeekModel. Finns inget konto:",
+  tokenHowNote: "ACCOUNT är ett tjänstekonto som en Role låter ändra denna OneSeekModel.",
+  tokenAccount: "Finns inget sådant konto? Skapa ett",
   tokenField: "Klistra in token",
   tokenMemory: "Den finns bara i sidans minne och är borta när sidan stängs eller läses om.",
   tokenUse: "Använd denna token",

@@ -7,7 +7,7 @@ import { parseDna } from "../lib/dna";
 import { loss, percent } from "../lib/format";
 import type { Row } from "../lib/versions";
 import { overview, said, token } from "../state";
-import { Notice } from "./basics";
+import { breakable, Notice } from "./basics";
 import { Dialog } from "./dialog";
 import { TokenForm } from "./token";
 
@@ -92,12 +92,7 @@ export function ActionDialog(props: { wish: Wish; count: number; onClose: () => 
           <p>
             <strong>{t("tokenFirst")}</strong>
           </p>
-          <TokenForm onDone={() => setRefusal(null)} />
-          <div class="buttons">
-            <button type="button" onClick={props.onClose}>
-              {t("cancel")}
-            </button>
-          </div>
+          <TokenForm onDone={() => setRefusal(null)} onCancel={props.onClose} />
         </>
       )}
     </Dialog>
@@ -134,10 +129,10 @@ function Comparison({ row }: { row: Row }) {
         <tr>
           <th scope="row">{t("version")}</th>
           <td>
-            <code translate={false}>{now ? now.dna : (model?.baseModel ?? t("unknown"))}</code>
+            <code translate={false}>{breakable(now ? now.dna : (model?.baseModel ?? t("unknown")))}</code>
           </td>
           <td>
-            <code translate={false}>{row.dna}</code>
+            <code translate={false}>{breakable(row.dna)}</code>
           </td>
         </tr>
         <tr>

@@ -43,7 +43,7 @@ export function DnaName(props: { dna: string; large?: boolean; children?: Compon
 }
 
 /** The same text, which a narrow place breaks after its dots. */
-function breakable(text: string): ComponentChildren {
+export function breakable(text: string): ComponentChildren {
   return text.split(/(?<=\.)/).map((part) => (
     <>
       {part}
@@ -72,11 +72,11 @@ export function When({ at }: { at: string | null | undefined }) {
   );
 }
 
-export function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+export function Fact(props: { name: string; wide?: boolean; children: ComponentChildren }) {
   return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
+    <div class={props.wide ? "two" : undefined}>
+      <dt>{props.name}</dt>
+      <dd>{props.children}</dd>
     </div>
   );
 }

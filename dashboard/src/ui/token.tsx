@@ -31,7 +31,7 @@ export function commands(name: string, namespace: string): { make: string; accou
 }
 
 /** Where a person gives the page a token. `onDone` is called once there is one. */
-export function TokenForm({ onDone }: { onDone: () => void }) {
+export function TokenForm({ onDone, onCancel }: { onDone: () => void; onCancel: () => void }) {
   const [text, setText] = useState("");
   const claims = readToken(text);
   const model = overview.value;
@@ -51,8 +51,9 @@ export function TokenForm({ onDone }: { onDone: () => void }) {
       <p>{t("tokenWhy")}</p>
       <h3>{t("tokenHow")}</h3>
       <Command text={how.make} />
+      <p class="note">{t("tokenHowNote")}</p>
       <details>
-        <summary>{t("tokenHowNote")}</summary>
+        <summary>{t("tokenAccount")}</summary>
         <Command text={how.account} />
       </details>
       <label for="token">{t("tokenField")}</label>
@@ -80,9 +81,14 @@ export function TokenForm({ onDone }: { onDone: () => void }) {
           {t("tokenAudience", { audience: claims.audiences.join(", ") || t("none") })}
         </Notice>
       )}
-      <button type="submit" class="primary" disabled={!text.trim()}>
-        {t("tokenUse")}
-      </button>
+      <div class="buttons">
+        <button type="button" onClick={onCancel}>
+          {t("cancel")}
+        </button>
+        <button type="submit" class="primary" disabled={!text.trim()}>
+          {t("tokenUse")}
+        </button>
+      </div>
     </form>
   );
 }
@@ -122,14 +128,7 @@ export function TokenButton() {
               </div>
             </>
           ) : (
-            <>
-              <TokenForm onDone={() => setOpen(false)} />
-              <div class="buttons">
-                <button type="button" onClick={() => setOpen(false)}>
-                  {t("cancel")}
-                </button>
-              </div>
-            </>
+            <TokenForm onDone={() => setOpen(false)} onCancel={() => setOpen(false)} />
           )}
         </Dialog>
       )}

@@ -33,7 +33,7 @@ export function Ledger() {
                 </code>
               </Fact>
             )}
-            <Fact name={t("what")}>
+            <Fact name={t("what")} wide>
               <span class="badges">
                 {Object.entries(stats.data.typeBreakdown).map(([kind, count]) => (
                   <Badge key={kind}>
@@ -225,10 +225,10 @@ function BlockMore({ block }: { block: LedgerBlock }) {
     <tr class="more">
       <td colSpan={6}>
         <dl class="facts">
-          <Fact name={t("previousHash")}>
+          <Fact name={t("previousHash")} wide>
             <code translate={false}>{block.previousHash}</code>
           </Fact>
-          <Fact name={t("hash")}>
+          <Fact name={t("hash")} wide>
             <code translate={false}>{block.hash}</code>
           </Fact>
         </dl>

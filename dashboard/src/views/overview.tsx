@@ -26,8 +26,10 @@ export function Overview() {
         <Quality metrics={measured.data} />
         <Lineage model={model} />
         <Conditions model={model} />
-        <LastRequest model={model} />
-        <Trained metrics={measured.data} />
+        <div class="stack">
+          <LastRequest model={model} />
+          <Trained metrics={measured.data} />
+        </div>
       </div>
     </>
   );

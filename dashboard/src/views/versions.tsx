@@ -159,7 +159,7 @@ function More({ row }: { row: Row }) {
     <tr class="more">
       <td colSpan={8}>
         <dl class="facts">
-          <Fact name={t("version")}>
+          <Fact name={t("version")} wide>
             <code translate={false}>{row.dna}</code> <Copy text={row.dna} />
           </Fact>
           <Fact name={t("verification")}>
@@ -185,7 +185,7 @@ function More({ row }: { row: Row }) {
             </>
           )}
           {row.digest && (
-            <Fact name={t("digest")}>
+            <Fact name={t("digest")} wide>
               <code translate={false}>{row.digest}</code>
             </Fact>
           )}
