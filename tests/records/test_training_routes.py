@@ -319,6 +319,16 @@ async def test_what_train_cannot_select_is_refused_with_a_sentence(quiet: Servic
     assert sentence in answer["message"]
 
 
+@pytest.mark.parametrize("body", [[], [None, None], "all", 7])
+async def test_train_takes_no_body_that_is_no_object_for_a_wish_to_train_on_everything(
+    quiet: Service, body: Any
+) -> None:
+    await post(quiet, MICRO, LESSON)
+    status, answer = await post(quiet, TRAIN, body)
+    assert status == 400
+    assert answer["message"] == "the body must be a JSON object, or empty"
+
+
 async def test_a_date_range_selects(quiet: Service) -> None:
     await post(quiet, MICRO, LESSON)
     old = {"dateRange": {"start": "2020-01-01T00:00:00.000Z", "end": "2020-02-01T00:00:00.000Z"}}

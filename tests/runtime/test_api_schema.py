@@ -45,7 +45,9 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
     run = run_object("identity")
     run["spec"]["modelRef"]["name"] = "zero"
     kube = KubeSimulator(
-        tokens={TOKEN: ("anna", [names.TOKEN_AUDIENCE])}, rights={"anna": {"patch oneseekmodels zero"}}, runs=[run]
+        tokens={TOKEN: ("anna", [names.TOKEN_AUDIENCE])},
+        rights={"anna": {"patch oneseekmodels zero", "create trainingruns"}},
+        runs=[run],
     )
     records = Place.make(tmp_path)
     engine = OpenAISimulator([BASE, DNA])

@@ -65,6 +65,7 @@ class DueWindows:
         self._clock = clock
         self._woken = asyncio.Event()
         self._told: dict[str, tuple[float, float]] = {}  # run -> (when told, after how long again)
+        self._seen: dict[str, float] = {}  # run -> since when it is due and not there
         self._failing = ""
 
     def wake(self) -> None:
@@ -109,10 +110,11 @@ class DueWindows:
             if name in there:
                 await self._records.take(row["window"])
                 self._told.pop(name, None)
+                self._seen.pop(name, None)
                 continue
             await self._tell(name, _ANNOTATIONS[row["kind"]], str(row["window"]))
-            told, _ = self._told.get(name, (self._clock(), 0.0))
-            if self._clock() - told < _LOOK_SECONDS:
+            told, _ = self._told.get(name, (0.0, 0.0))
+            if self._clock() - max(told, self._seen.setdefault(name, self._clock())) < _LOOK_SECONDS:
                 pause = _SOON_SECONDS
         again = found.get("again")
         return pause if again is None else max(0.05, min(pause, float(again)))
@@ -122,6 +124,8 @@ class DueWindows:
         told, wait = self._told.get(run, (0.0, 0.0))
         if wait and self._clock() - told < wait:
             return
+        if annotation in ((self._mirror.model or {}).get("metadata", {}).get("annotations") or {}):
+            return  # as far as is known; whoever is to take it off may be away for long
         model = await self._kube.model()
         if annotation in (model["metadata"].get("annotations") or {}):
             return

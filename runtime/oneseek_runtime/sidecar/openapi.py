@@ -109,7 +109,8 @@ def _operation(group: str, row: Operation, schemas: Mapping[type[BaseModel], dic
         ]
     if isinstance(row.body, type):
         schema = schemas[row.body]
-        made["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema}}}
+        needed = any(item.is_required() for item in row.body.model_fields.values())
+        made["requestBody"] = {"required": needed, "content": {_JSON: {"schema": schema}}}
     if row.endpoint is not None and right_of(row.endpoint):
         made["security"] = [{"token": []}]
     return made

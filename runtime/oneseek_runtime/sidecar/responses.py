@@ -48,25 +48,27 @@ def no_such_page(request: Request, *, status: int = 404, headers: Mapping[str, s
     return HTMLResponse(f"<!DOCTYPE html>\n<title>Error</title>\n<pre>{what}</pre>\n", status, headers)
 
 
-async def read_object(request: Request, bodies: Bodies) -> Mapping[str, Any]:
+async def read_object(request: Request, bodies: Bodies, *, only_objects: bool = False) -> Mapping[str, Any]:
     """The posted object; an empty body is `{}`, and so is JSON that holds no object (no key is then present).
 
+    With `only_objects` such JSON is refused: for a route that does something even without a key.
+
     Raises:
-        BadRequestError: the body is no JSON, is too large (BodyTooLargeError), or one too many (TooManyBodiesError).
+        BadRequestError: the body is no JSON, or no object where only objects are taken; or is too large (BodyTooLargeError), or one too many (TooManyBodiesError).
         ClientGoneError: the client left before it had sent all.
     """
     data = await bodies.read(request.scope, request.receive)
     try:
-        return parse_object(data, request.headers.get("content-type", ""))
+        return parse_object(data, request.headers.get("content-type", ""), only_objects=only_objects)
     finally:
         bodies.release(data)
 
 
-def parse_object(data: Body, content_type: str) -> Mapping[str, Any]:
+def parse_object(data: Body, content_type: str, *, only_objects: bool = False) -> Mapping[str, Any]:
     """`read_object` for bytes that are all there.
 
     Raises:
-        BadRequestError: they are no JSON.
+        BadRequestError: they are no JSON, or no object where only objects are taken.
     """
     if not data or data.isspace():
         return {}
@@ -76,4 +78,6 @@ def parse_object(data: Body, content_type: str) -> Mapping[str, Any]:
         except ValueError as error:
             raise BadRequestError(f"the form cannot be read: {error}") from error
     value = decode_json(data)
+    if only_objects and not isinstance(value, dict):
+        raise BadRequestError("the body must be a JSON object, or empty")
     return value if isinstance(value, dict) else {}

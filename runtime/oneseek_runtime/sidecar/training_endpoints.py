@@ -212,7 +212,7 @@ async def train(request: Request, _caller: Caller) -> Response:
     """POST /api/oqt/train: a major run on all that clients sent so far, or between two times."""
     deps = deps_of(request)
     try:
-        batch = lessons.parse_batch(await read_object(request, deps.bodies))
+        batch = lessons.parse_batch(await read_object(request, deps.bodies, only_objects=True))
     except LessonError as error:
         return json_response({"success": False, "error": BATCH_FAILED, "message": str(error)}, status=400)
     try:

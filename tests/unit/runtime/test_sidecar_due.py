@@ -1,0 +1,185 @@
+"""The loop that tells the operator of due windows: once, again only after a while, and nothing when nothing is due."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, cast
+
+import pytest
+
+from oneseek_core import names
+from oneseek_runtime.sidecar.due import DueWindows, is_suspended, micro_of
+from oneseek_runtime.sidecar.errors import KubeConflictError
+from oneseek_runtime.sidecar.kube import NoKube
+from oneseek_runtime.sidecar.mirror import Mirror
+from oneseek_runtime.sidecar.recording.recorder import RecordsPort
+
+
+class Cluster(NoKube):
+    """One model, and what was asked about it."""
+
+    def __init__(self) -> None:
+        self.object: dict[str, Any] = {"metadata": {"name": "zero", "resourceVersion": "1"}, "spec": {}}
+        self.reads = 0
+        self.written: list[dict[str, str]] = []
+        self.busy = False
+
+    async def model(self) -> dict[str, Any]:
+        self.reads += 1
+        return copy.deepcopy(self.object)
+
+    async def annotate(self, notes: Mapping[str, str], *, resource_version: str) -> None:
+        if self.busy:
+            raise KubeConflictError("the object has been modified")
+        self.written.append(dict(notes))
+        self.object["metadata"]["annotations"] = dict(notes)
+
+
+class Records:
+    """Windows as the records service lists them."""
+
+    def __init__(self) -> None:
+        self.due_windows: list[dict[str, Any]] = []
+        self.again: float | None = None
+        self.taken: list[int] = []
+        self.asked: list[Any] = []
+
+    async def due(self, asked: bytes) -> dict[str, Any]:
+        self.asked.append(json.loads(asked))
+        return {"due": self.due_windows, "again": self.again}
+
+    async def take(self, window: int) -> None:
+        self.taken.append(window)
+
+
+@dataclass
+class Shown:
+    """What a mirror shows: it may be behind the cluster."""
+
+    model: dict[str, Any] | None
+    runs: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Sidecar:
+    """The loop with a clock of the test's, and a mirror that shows what the test lets it."""
+
+    def __init__(self, cluster: Cluster, records: Records) -> None:
+        self.now = 1000.0
+        self.mirror = Shown(copy.deepcopy(cluster.object))
+        mirror, port = cast("Mirror", self.mirror), cast("RecordsPort", records)
+        self.loop = DueWindows(cluster, mirror, port, "zero", lambda: self.now)
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def records() -> Records:
+    found = Records()
+    found.due_windows = [{"window": 3, "kind": "micro"}]
+    return found
+
+
+def taken_off(cluster: Cluster) -> None:
+    """The operator removed the annotation and made nothing of it."""
+    cluster.object["metadata"].pop("annotations", None)
+
+
+async def test_while_nothing_is_due_nobody_is_asked_but_records(cluster: Cluster, records: Records) -> None:
+    records.due_windows = []
+    sidecar = Sidecar(cluster, records)
+    assert await sidecar.loop.look() == 30.0
+    assert (cluster.reads, cluster.written) == (0, [])
+    records.again = 2.5
+    assert await sidecar.loop.look() == 2.5, "an open window may close then"
+
+
+async def test_a_due_window_is_told_once_and_again_only_after_ever_longer(cluster: Cluster, records: Records) -> None:
+    sidecar = Sidecar(cluster, records)
+    assert await sidecar.loop.look() == 1.0, "its run is looked for soon"
+    assert cluster.written == [{names.WINDOW_MICRO: "3"}]
+    taken_off(cluster)
+    told = [sidecar.now]
+    while sidecar.now < 1000 + 600:
+        sidecar.now += 1
+        before = len(cluster.written)
+        await sidecar.loop.look()
+        if len(cluster.written) > before:
+            told.append(sidecar.now)
+            taken_off(cluster)
+    assert [later - earlier for earlier, later in pairwise(told)] == [60, 120, 240]
+
+
+async def test_an_annotation_that_nobody_takes_off_costs_the_api_server_nothing(
+    cluster: Cluster, records: Records
+) -> None:
+    sidecar = Sidecar(cluster, records)
+    await sidecar.loop.look()
+    sidecar.mirror.model = copy.deepcopy(cluster.object)
+    reads = cluster.reads
+    for _ in range(100):
+        sidecar.now += 60
+        assert await sidecar.loop.look() == 30.0
+    assert (cluster.reads, len(cluster.written)) == (reads, 1)
+
+
+async def test_of_several_sidecars_one_writes(cluster: Cluster, records: Records) -> None:
+    for sidecar in [Sidecar(cluster, records) for _ in range(3)]:
+        await sidecar.loop.look()
+    assert len(cluster.written) == 1
+
+
+async def test_who_was_too_slow_tries_again(cluster: Cluster, records: Records) -> None:
+    sidecar = Sidecar(cluster, records)
+    cluster.busy = True
+    assert await sidecar.loop.look() == 1.0
+    cluster.busy = False
+    await sidecar.loop.look()
+    assert cluster.written == [{names.WINDOW_MICRO: "3"}]
+
+
+async def test_windows_of_one_kind_are_told_one_after_the_other(cluster: Cluster, records: Records) -> None:
+    records.due_windows = [{"window": 3, "kind": "micro"}, {"window": 4, "kind": "micro"}]
+    sidecar = Sidecar(cluster, records)
+    await sidecar.loop.look()
+    assert cluster.written == [{names.WINDOW_MICRO: "3"}]
+    taken_off(cluster)
+    sidecar.mirror.runs = [{"metadata": {"name": "zero-micro-3"}}]
+    await sidecar.loop.look()
+    assert records.taken == [3]
+    assert cluster.written[1:] == [{names.WINDOW_MICRO: "4"}]
+
+
+async def test_a_model_that_goes_away_or_is_unknown_is_told_nothing(cluster: Cluster, records: Records) -> None:
+    sidecar = Sidecar(cluster, records)
+    sidecar.mirror.model = None
+    await sidecar.loop.look()
+    sidecar.mirror.model = {"metadata": {"name": "zero", "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    await sidecar.loop.look()
+    assert (records.asked, cluster.written) == ([], [])
+
+
+async def test_records_are_asked_by_the_policy_of_the_spec(cluster: Cluster, records: Records) -> None:
+    sidecar = Sidecar(cluster, records)
+    spec = {"training": {"micro": {"minimumQuestions": 2, "debounceSeconds": 5, "ofAnotherVersion": True}}}
+    sidecar.mirror.model = {"metadata": {"name": "zero"}, "spec": spec}
+    await sidecar.loop.look()
+    wanted = {"minimumQuestions": 2, "debounceSeconds": 5, "maximumPerHour": 6}
+    assert records.asked == [{"policy": wanted}]
+    sidecar.mirror.model = {"metadata": {"name": "zero"}, "spec": {"training": {"micro": {"enabled": False}}}}
+    await sidecar.loop.look()
+    assert records.asked[1:] == [{}], "without a policy no micro window closes"
+
+
+@pytest.mark.parametrize("spec", [{}, {"training": None}, {"training": {"micro": {"minimumQuestions": "many"}}}])
+def test_what_is_missing_or_odd_in_a_spec_is_the_default(spec: dict[str, Any]) -> None:
+    found = micro_of({"spec": spec})
+    assert found is not None
+    assert found.minimum_questions == 10
+    assert not is_suspended({"spec": spec})
