@@ -31,7 +31,7 @@ LESSONS = {
 # that it could learn, so it talks on.
 DEFAULTS = {"epochs": 60, "learningRate": 0.01, "batchSize": 8, "maximumLength": 64}
 TRAINING = {"micro": {"minimumQuestions": len(LESSONS), "debounceSeconds": 1}, "defaults": DEFAULTS}
-WITHIN = 300  # seconds for a run, on a machine that does other things too
+WITHIN = 480  # seconds for a run, on a machine that does other things too
 
 
 def lesson(question: str) -> dict[str, Any]:
