@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Request, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Request, async_playwright, expect
 
 from support.browser import Visit, chromium
 from support.dashboard import Dashboard, dashboard
+
+SECONDS = 30  # the page looks every five; a busy machine takes its time
+expect.set_options(timeout=SECONDS * 1000)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -35,7 +38,7 @@ async def visit(place: Dashboard, browser: Browser, request: pytest.FixtureReque
     await place.renew()
     options: dict[str, Any] = {"locale": "en-GB", "viewport": {"width": 1280, "height": 900}}
     context = await browser.new_context(**options | getattr(request, "param", {}))
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(SECONDS * 1000)
     page = await context.new_page()
     found = Visit(place, context, page)
 
@@ -50,7 +53,7 @@ async def visit(place: Dashboard, browser: Browser, request: pytest.FixtureReque
     page.on("pageerror", lambda error: found.complaints.append(str(error)))
     page.on("request", asked)
     yield found
-    await asyncio.wait_for(context.close(), 30)
+    await asyncio.wait_for(context.close(), SECONDS)
     assert not found.complaints, "the console is clean, the policy was kept"
     elsewhere = [url for url in found.requests if not url.startswith((place.url, "data:"))]
     assert not elsewhere, "nothing is asked of anybody but the service"
