@@ -56,7 +56,7 @@ def deployed(kube: Kube) -> Deployed:
     run = small_run(kube.namespace, RUN, NAME, **learned)
     kube.apply(data(kube.namespace, rows=24), tiny_model(kube.namespace, NAME), run)
     account(kube, "promoter", "patch", "create")
-    run = kube.wait("trainingrun", RUN, lambda item: "dna" in item["status"], within=480)
+    run = kube.wait("trainingrun", RUN, lambda item: "dna" in item["status"], within=240)
     dna = run["status"]["dna"]
     kube.wait(
         "oneseekmodel",

@@ -17,6 +17,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = os.environ.get("ONESEEK_TEST_CLUSTER", "test")
+# Beside other workers a story has only its share of the processors; what has to be fast is tried one after the other.
+PATIENCE = 2.0 if "PYTEST_XDIST_WORKER" in os.environ else 1.0
 Object = dict[str, Any]
 
 
@@ -125,12 +127,13 @@ def wait_until(check: Callable[[], bool], *, within: float, what: str, every: fl
     """Until `check` is true.
 
     Raises:
-        AssertionError: not within `within` seconds.
+        AssertionError: not within `within` seconds, times PATIENCE.
     """
+    within *= PATIENCE
     deadline = time.monotonic() + within
     while not check():
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within} s: {what}")
+            raise AssertionError(f"not within {within:.0f} s: {what}")
         time.sleep(every)  # the one place that polls; every wait has a deadline
 
 
