@@ -6,6 +6,7 @@ at. What is missing here is empty or None, never a guess.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -96,7 +97,7 @@ class StatusView(View):
     request: RequestView | None = None
 
 
-class ObjectView(View):
+class ObjectView(View, ABC):
     """What both kinds have."""
 
     metadata: MetaView
@@ -105,8 +106,8 @@ class ObjectView(View):
         """The condition of a type."""
         return next((item for item in self._status().conditions if item.type == kind), None)
 
-    def _status(self) -> StatusView:
-        raise NotImplementedError
+    @abstractmethod
+    def _status(self) -> StatusView: ...
 
     @property
     def request(self) -> RequestView | None:

@@ -6,6 +6,7 @@ A store derives from it, keeps blocks and documents where it keeps them, and tel
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from oneseek_runtime.records.store import Head
 __all__ = ["ChainedStore"]
 
 
-class ChainedStore:
+class ChainedStore(ABC):
     """The part of `Store` that is the same wherever records lie."""
 
     def __init__(self, signer: Signer, clock: Callable[[], str]) -> None:
@@ -59,9 +60,9 @@ class ChainedStore:
             self._verifying = None  # who asks from now on may mean blocks that this reading no longer sees
             return await asyncio.to_thread(self._judge)
 
+    @abstractmethod
     def _judge(self) -> Verdict:
         """Read everything and judge it; in a thread of its own."""
-        raise NotImplementedError
 
     def inclusion(self, number: int, size: int) -> tuple[bytes, bytes, list[bytes]]:
         """(leaf hash, root at `size`, proof that the block is in it); ValueError for no such block or size."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 import aiohttp
 from pydantic import ValidationError
 
 from oneseek_core.job_contract import VerifyReport, WantedVersion
 from oneseek_runtime.sidecar.errors import VerifierError
+from oneseek_runtime.sidecar.sessions import OwnsSession
 
 __all__ = ["Verifier"]
 
@@ -20,22 +18,11 @@ _NOTHING = 404
 _ANSWERS = (200, 503)  # 503: a refusal, whose body says why
 
 
-class Verifier:
+class Verifier(OwnsSession):
     """The verifier at `url`; an async context manager that owns the connections."""
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(trust_env=False)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def copy(self, wanted: WantedVersion) -> VerifyReport:
         """Have a version proved and copied; a refusal is an answer.

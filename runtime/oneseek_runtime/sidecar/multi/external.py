@@ -11,14 +11,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 
 from oneseek_core.job_contract import ExternalEndpoint
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.errors import ExternalModelError
+from oneseek_runtime.sidecar.sessions import OwnsSession
 
 __all__ = ["ExternalAnswer", "ExternalModels"]
 
@@ -36,22 +36,11 @@ class ExternalAnswer:
     tokens: int | None
 
 
-class ExternalModels:
+class ExternalModels(OwnsSession):
     """The endpoints, and an async context manager that owns the connections to them."""
 
     def __init__(self, endpoints: Sequence[ExternalEndpoint]) -> None:
         self.endpoints = tuple(endpoints)
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(trust_env=False)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def complete(self, endpoint: ExternalEndpoint, body: Mapping[str, Any]) -> ExternalAnswer:
         """One chat completion, whole, within the endpoint's own time.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 
 from oneseek_core.errors import OneSeekError
+from oneseek_runtime.sidecar.sessions import OwnsSession
 
 __all__ = ["EntryRefusedError", "RecordsAwayError", "RecordsClient", "RecordsGoneError"]
 
@@ -37,7 +37,7 @@ class EntryRefusedError(OneSeekError):
         self.reason = reason
 
 
-class RecordsClient:
+class RecordsClient(OwnsSession):
     """The service at `url`; an async context manager that owns the connections.
 
     The token is read for every call: a Secret may be renewed, or come later than the pod.
@@ -46,17 +46,6 @@ class RecordsClient:
     def __init__(self, url: str, token_file: Path) -> None:
         self._url = url.rstrip("/")
         self._token_file = token_file
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(trust_env=False)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def post(self, path: str, body: bytes) -> None:
         """Record; returns once it is durable there.

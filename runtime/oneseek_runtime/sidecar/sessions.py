@@ -1,0 +1,26 @@
+"""[I/O] Who owns the connections of a client: opened and closed with the sidecar, once for all the services it calls."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+__all__ = ["OwnsSession"]
+
+
+class OwnsSession:
+    """An async context manager with a session; proxies of the environment are not for services of the cluster."""
+
+    _session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(trust_env=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
