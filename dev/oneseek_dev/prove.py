@@ -31,6 +31,11 @@ PROOFS = {
         "-k",
         "away_under_load or killed",
     ],
+    "Records in Firestore, which is away for 60 s under load: all is answered, every answer is recorded once": [
+        "tests/records/test_firestore.py",
+        "-k",
+        "away_all_is_answered",
+    ],
     "The spool cut off at every change of its files": ["tests/unit/runtime/test_sidecar_spool.py"],
     "Sealing killed with SIGKILL at random moments; its system calls traced": [
         "tests/hostile/test_sealing_processes.py"
