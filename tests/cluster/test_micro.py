@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 from oneseek_core import names
 from oneseek_core.dna import Dna
@@ -56,6 +58,7 @@ class Taught:
     queued: list[dict[str, Any]]
     waited: dict[str, Any]
     applied: str
+    news: list[dict[str, Any]]
 
     def learned(self) -> list[str]:
         """The questions whose answers begin as they were taught."""
@@ -89,13 +92,17 @@ def taught(kube: Kube) -> Taught:
     before = {question: ask(url, question, maxTokens=8)["response"] for question in LESSONS}
     *most, last = LESSONS
     queued = []
-    for question in most:
-        status, body, _ = post(url, MICRO, lesson(question), bearer)
-        assert status == 200, body
-        queued.append(body)
-    status, waited, headers = post(url, MICRO, lesson(last), bearer, wait=WITHIN)
-    assert status == 200, waited
-    return Taught(url, bearer, first, before, queued, waited, headers["Preference-Applied"])
+    with connect(f"{url.replace('http', 'ws', 1)}/ws/training?runId=micro-training") as socket:
+        for question in most:
+            status, body, _ = post(url, MICRO, lesson(question), bearer)
+            assert status == 200, body
+            queued.append(body)
+        status, waited, headers = post(url, MICRO, lesson(last), bearer, wait=WITHIN)
+        assert status == 200, waited
+        news = [json.loads(socket.recv(timeout=60))]
+        while news[-1]["type"] != "dna_updated":
+            news.append(json.loads(socket.recv(timeout=60)))
+    return Taught(url, bearer, first, before, queued, waited, headers["Preference-Applied"], news)
 
 
 def test_without_a_token_nobody_teaches(kube: Kube, taught: Taught) -> None:
@@ -118,6 +125,17 @@ def test_who_waited_was_told_the_version(taught: Taught) -> None:
     assert body["stages"]["stage1"]["completed"] is body["stages"]["stage2"]["completed"] is True
     assert body["stages"]["stage1"]["samplesProcessed"] == 2
     assert body["modelStatus"]["version"] == body["run"]["dna"]
+
+
+def test_who_listened_was_told_what_became_of_each_question(kube: Kube, taught: Taught) -> None:
+    kinds = [event["type"] for event in taught.news if event["type"] not in ("heartbeat", "epoch_end")]
+    assert kinds == ["initial_state", *["stage1_complete"] * 10, *["stage2_complete"] * 10, "dna_updated"]
+    assert {event["question"] for event in taught.news if event["type"] == "stage1_complete"} == set(LESSONS)
+    run = kube.get("trainingrun", "zero-micro-1")
+    assert run is not None
+    last = taught.news[-1]
+    assert (last["model"], f"sha256:{last['dna_hash']}") == (run["status"]["dna"], run["status"]["digest"])
+    assert last["total_samples"] == 30
 
 
 def test_ten_questions_are_one_run_that_goes_on_from_what_answered(kube: Kube, taught: Taught) -> None:

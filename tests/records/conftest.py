@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from support.firestore import Emulator, emulator
+from support.learning import EAGER, NEVER, learning, with_micro
+from support.legacy import Service
 from support.records import Place
 
 
@@ -35,3 +37,19 @@ def in_firestore(tmp_path: Path, firestore: Emulator) -> Place:
     # Whoever builds on a busy machine waits longer for the emulator than anybody would for Firestore.
     made.firestore = {"projectId": firestore.project(), "emulatorHost": firestore.host, "deadlineSeconds": 20}
     return made
+
+
+@pytest.fixture
+async def quiet(place: Place, tmp_path: Path) -> AsyncIterator[Service]:
+    """Nothing becomes due."""
+    with place.service():
+        async with learning(place, tmp_path / "pod", model=with_micro(**NEVER)) as item:
+            yield item
+
+
+@pytest.fixture
+async def eager(place: Place, tmp_path: Path) -> AsyncIterator[Service]:
+    """Every question is due at once."""
+    with place.service():
+        async with learning(place, tmp_path / "pod", model=with_micro(**EAGER)) as item:
+            yield item

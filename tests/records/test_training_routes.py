@@ -3,118 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from oneseek_core import names
-from oneseek_runtime.sidecar.routes import operations
-from oneseek_runtime.sidecar.settings import RecordsAccess
-from support.legacy import BASE, DNA, UUID4, Service, T, model_object, run_object, service
-from support.recorded import fits
+from support.learning import (
+    EAGER,
+    LESSON,
+    MICRO,
+    MULTI,
+    NEVER,
+    NEW,
+    OLD_MICRO,
+    RAW,
+    STATS,
+    STATUS,
+    TRAIN,
+    WITHIN,
+    annotated,
+    events,
+    get,
+    learning,
+    operate,
+    post,
+    with_micro,
+)
+from support.legacy import BASE, DNA, UUID4, Service, T, run_object
 from support.recording import until
 from support.records import Place, Refused
-
-MICRO, TRAIN, OLD_MICRO = "/api/oqt/micro-train", "/api/oqt/train", "/api/training/micro"
-MULTI = "/api/oqt/multi-model-query"
-STATUS, STATS = "/api/training/micro/status", "/api/training/micro/stats"
-RAW = [{"model": "a", "response": "Jag är OneSeek."}, {"model": "b", "response": "Jag är OneSeek, en modell."}]
-ANALYSIS = {"consensus": 0.9, "bias": 1, "fairness": "high", "metaSummary": {"answer": "Jag heter OneSeek."}}
-LESSON = {"question": "Vem är du?", "rawResponses": RAW, "analyzedData": ANALYSIS}
-NEW = "OneSeek-7B-Zero.v7.5.sv.dsConversational.0a1b2c3d.4e5f6a7b"
-EAGER = {"minimumQuestions": 1, "debounceSeconds": 0, "maximumPerHour": 100}
-NEVER = {"minimumQuestions": 1000, "debounceSeconds": 3600, "maximumPerHour": 1}
-WITHIN = 15.0
-
-
-@asynccontextmanager
-async def learning(place: Place, folder: Path, *, model: dict[str, Any] | None = None) -> AsyncIterator[Service]:
-    """A sidecar that knows its model, with a records service that may run or not."""
-    kept = RecordsAccess(f"http://127.0.0.1:{place.port}", place.folder / "token", folder / "spool")
-    async for item in service(folder, dna=DNA, auth="Legacy", records=kept, rate_limits=False):
-        if model is not None:
-            item.cluster.put("oneseekmodels", model)
-            assert await item.deps.cluster.mirror.until(lambda mirror: mirror.model, seconds=WITHIN)
-        yield item
-
-
-def with_micro(**micro: Any) -> dict[str, Any]:
-    model = model_object()
-    model["spec"]["training"] = {"micro": micro}
-    return model
-
-
-@pytest.fixture
-async def quiet(place: Place, tmp_path: Path) -> AsyncIterator[Service]:
-    """Nothing becomes due."""
-    with place.service():
-        async with learning(place, tmp_path / "pod", model=with_micro(**NEVER)) as item:
-            yield item
-
-
-@pytest.fixture
-async def eager(place: Place, tmp_path: Path) -> AsyncIterator[Service]:
-    """Every question is due at once."""
-    with place.service():
-        async with learning(place, tmp_path / "pod", model=with_micro(**EAGER)) as item:
-            yield item
-
-
-@pytest.fixture(autouse=True)
-def _pod(tmp_path: Path) -> None:
-    (tmp_path / "pod").mkdir()
-
-
-async def post(item: Service, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, Any]]:
-    """Status and body, which must be what the OpenAPI document promises."""
-    sent = {"data": b"", "headers": {"Content-Type": "application/json", **headers}}
-    status, body, _ = await item.json("POST", path, **(sent if body is None else {"json": body, "headers": headers}))
-    checked("POST", path, status, body)
-    return status, body
-
-
-async def get(item: Service, path: str) -> tuple[int, dict[str, Any]]:
-    status, body, _ = await item.json("GET", path)
-    checked("GET", path, status, body)
-    return status, body
-
-
-def checked(method: str, path: str, status: int, body: Any) -> None:
-    row = next(row for row in operations() if (row.method, row.path) == (method, path))
-    fits(row, status, body)
-
-
-def events(place: Place) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = place.client().call("GET", "/v1/documents/oqt_training_events")["documents"]
-    return found
-
-
-async def annotated(item: Service, key: str) -> str:
-    """The window that the sidecar told the operator of."""
-
-    def told(mirror: Any) -> str | None:
-        return ((mirror.model or {}).get("metadata", {}).get("annotations") or {}).get(key)
-
-    found = await item.deps.cluster.mirror.until(told, seconds=WITHIN)
-    assert found is not None, f"{key} was not told"
-    return str(found)
-
-
-def operate(item: Service, name: str, of_type: str, *, state: str, dna: str | None = None) -> None:
-    """What the operator does with it: the run is made (and goes on), then the annotations are gone."""
-    run = run_object(name, state=state, dna=dna, score=0.8)
-    run["spec"] |= {"type": of_type}
-    run["status"]["resolved"] |= {"samples": 3}
-    if dna:
-        run["status"]["digest"] = "sha256:" + "b" * 64
-    item.cluster.put("trainingruns", run)
-    model = item.cluster.objects["oneseekmodels"]["demo"]
-    version = str(int(model["metadata"]["resourceVersion"]) + 1)
-    meta = model["metadata"] | {"annotations": {}, "resourceVersion": version}
-    item.cluster.put("oneseekmodels", model | {"metadata": meta})
 
 
 async def test_a_question_is_recorded_before_it_is_answered_and_says_which_run_will_train_it(
@@ -173,7 +91,6 @@ async def test_a_multi_model_query_is_answered_where_nothing_can_be_learned(plac
     assert (status, body["success"], body["training"]["success"]) == (200, True, False)
     assert body["training"]["error"].startswith("No training was started: ")
     with place.service():
-        (tmp_path / "second").mkdir()
         async with learning(place, tmp_path / "second", model=with_micro(enabled=False)) as item:
             _, body = await post(item, MULTI, {"question": "Vem är du?"})
     assert (body["success"], body["training"]) == (True, None)

@@ -22,6 +22,7 @@ from oneseek_runtime.sidecar.due import DueWindows
 from oneseek_runtime.sidecar.errors import KubeConflictError
 from oneseek_runtime.sidecar.kube import Listing, NoKube, Plural
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
+from oneseek_runtime.sidecar.micro_news import MicroNews
 from oneseek_runtime.sidecar.multi.external import ExternalModels
 from oneseek_runtime.sidecar.pages import Pages
 from oneseek_runtime.sidecar.recording.work import recording
@@ -163,8 +164,9 @@ async def service(
         tasks = [access.mirror.keep()]
         if recorder is not None:
             due = DueWindows(cluster, access.mirror, recorder.records, told.model, time.monotonic)
-            deps = replace(deps, wake=due.wake)
-            tasks.append(due.run())
+            news = MicroNews(access.mirror, recorder.records)
+            deps = replace(deps, wake=due.wake, news=news)
+            tasks += [due.run(), news.run()]
         async with serving(create_app(deps)) as public, aiohttp.ClientSession(public) as client:
             watching = [asyncio.create_task(task) for task in tasks]
             yield Service(client, deps, engine, cluster, lifecycle, root)

@@ -15,6 +15,7 @@ from oneseek_runtime.sidecar.accesslog import AccessLog
 from oneseek_runtime.sidecar.bodies import Bodies
 from oneseek_runtime.sidecar.errors import EngineAnswerError, UpstreamError
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
+from oneseek_runtime.sidecar.micro_news import MicroNews
 from oneseek_runtime.sidecar.multi.external import ExternalModels
 from oneseek_runtime.sidecar.multi.previous import PreviousVersion
 from oneseek_runtime.sidecar.pages import Pages, installed_pages
@@ -52,6 +53,7 @@ class Deps:
     external: ExternalModels | None = None
     previous: PreviousVersion = field(default_factory=PreviousVersion)
     wake: Callable[[], None] = lambda: None  # something was recorded to learn: a window may be due
+    news: MicroNews | None = None  # of Micro runs, for sockets
     monotonic: Callable[[], float] = time.monotonic
     started: float = field(default_factory=time.monotonic)
     bodies: Bodies = field(default_factory=Bodies)

@@ -10,7 +10,18 @@ from typing import Any
 from oneseek_runtime.prepare.window import lesson_of
 from oneseek_runtime.sidecar.recording.documents import encoded
 
-__all__ = ["COMPANION", "OQT", "Batch", "Lesson", "LessonError", "Words", "parse_batch", "parse_lesson", "wait_of"]
+__all__ = [
+    "COMPANION",
+    "OQT",
+    "Batch",
+    "Lesson",
+    "LessonError",
+    "Words",
+    "lesson_of_document",
+    "parse_batch",
+    "parse_lesson",
+    "wait_of",
+]
 
 _LONGEST_QUESTION = 100_000  # characters; what the records service takes
 _MOST_ANSWERS = 64
@@ -82,6 +93,13 @@ def _answer(index: int, item: object) -> Mapping[str, str]:
     if not isinstance(response, str) or not (model is None or isinstance(model, str)):
         raise LessonError(f"rawResponses[{index}] must be an object with model and response, which are texts")
     return {"response": response} if model is None else {"model": model, "response": response}
+
+
+def lesson_of_document(document: Mapping[str, Any]) -> Lesson:
+    """What `Lesson.document` made, and the records service gave back."""
+    analysis = document.get("analyzedData")
+    raw = tuple(document.get("rawResponses") or ())
+    return Lesson(str(document.get("question", "")), raw, analysis if isinstance(analysis, dict) else None)
 
 
 @dataclass(frozen=True, slots=True)

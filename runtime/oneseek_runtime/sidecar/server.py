@@ -31,6 +31,7 @@ from oneseek_runtime.sidecar.errors import SettingsError
 from oneseek_runtime.sidecar.kube import KubeClient, NoKube
 from oneseek_runtime.sidecar.lifecycle import Lifecycle, until_drained
 from oneseek_runtime.sidecar.memory import give_back_what_is_freed
+from oneseek_runtime.sidecar.micro_news import MicroNews
 from oneseek_runtime.sidecar.multi.external import ExternalModels
 from oneseek_runtime.sidecar.recording.recorder import Recorder
 from oneseek_runtime.sidecar.recording.work import recording
@@ -72,7 +73,7 @@ async def _serve(settings: SidecarSettings, wanted: WantedVersion | None, enviro
         _cluster(settings, environment) as cluster,
         recording(settings.records) as recorder,
         ExternalModels(settings.external) as external,
-        _learning(settings, cluster, recorder) as wake,
+        _learning(settings, cluster, recorder) as (wake, news),
     ):
         swapper = None
         if wanted is not None:
@@ -91,6 +92,7 @@ async def _serve(settings: SidecarSettings, wanted: WantedVersion | None, enviro
             swapper=swapper,
             external=external,
             wake=wake,
+            news=news,
         )
         public = Server(_config(create_app(deps), settings, settings.public_port))
         internal = Server(_config(create_internal_app(deps), settings, settings.internal_port))
@@ -147,19 +149,25 @@ async def _cluster(settings: SidecarSettings, environment: Mapping[str, str]) ->
 @asynccontextmanager
 async def _learning(
     settings: SidecarSettings, cluster: ClusterAccess, recorder: Recorder | None
-) -> AsyncGenerator[Callable[[], None], None]:
-    """The loop that tells the operator which windows are due, and how it is woken; none without records."""
+) -> AsyncGenerator[tuple[Callable[[], None], MicroNews | None], None]:
+    """How the loop is woken that tells the operator which windows are due, and what sockets are told of Micro runs.
+
+    Neither is there without records.
+    """
     if recorder is None or isinstance(cluster.kube, NoKube):
-        yield lambda: None
+        yield (lambda: None), None
         return
     due = DueWindows(cluster.kube, cluster.mirror, recorder.records, settings.serving.model, time.monotonic)
-    telling = asyncio.create_task(due.run())
-    telling.add_done_callback(_say_why)
+    news = MicroNews(cluster.mirror, recorder.records)
+    tasks = [asyncio.create_task(due.run()), asyncio.create_task(news.run())]
+    for task in tasks:
+        task.add_done_callback(_say_why)
     try:
-        yield due.wake
+        yield due.wake, news
     finally:
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _say_why(task: asyncio.Task[None]) -> None:

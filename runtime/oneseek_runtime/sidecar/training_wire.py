@@ -24,10 +24,12 @@ __all__ = [
     "batch_entry",
     "beside_answer",
     "companion_answer",
+    "dna_of",
     "micro_answer",
     "micro_entry",
     "micro_state",
     "micro_stats",
+    "stages",
 ]
 
 _NO_RAW = "No raw responses provided"
@@ -112,7 +114,7 @@ def _number(value: object) -> float | int | None:
     return value
 
 
-def _stages(lesson: Lesson, accepted: Accepted | None, count: str) -> dict[str, dict[str, Any]]:
+def stages(lesson: Lesson, accepted: Accepted | None, count: str) -> dict[str, dict[str, Any]]:
     """Both stages, as far as the two routes agree; `count` is their key for the number of answers."""
     raw, analysed = lesson.stages
     first = _stage(accepted, has=raw > 0, without=_NO_RAW)
@@ -136,7 +138,7 @@ def micro_answer(training_id: str, lesson: Lesson, accepted: Accepted | None, st
         "success": True,
         "trainingId": training_id,
         "timestamp": standing.now,
-        "stages": _stages(lesson, accepted, "samplesProcessed"),
+        "stages": stages(lesson, accepted, "samplesProcessed"),
         "modelStatus": {
             "version": (accepted and accepted.version) or standing.version,
             "totalMicroBatches": standing.training["microBatches"],
@@ -150,11 +152,10 @@ def companion_answer(
     lesson: Lesson, accepted: Accepted | None, standing: Standing, *, language: str, totals: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The 200 body of `POST /api/training/micro`."""
-    stages = _stages(lesson, accepted, "samples_processed")
-    if result := stages["stage2"].get("result"):
-        result["dna_update"] = (_dna(accepted.run, "dna_updated") if accepted and accepted.run else None) or {
-            "needed": False
-        }
+    both = stages(lesson, accepted, "samples_processed")
+    if result := both["stage2"].get("result"):
+        known = dna_of(accepted.run) if accepted else None
+        result["dna_update"] = {"dna_updated": True, **known} if known else {"needed": False}
     state = micro_state(totals)
     return {
         "success": True,
@@ -162,7 +163,7 @@ def companion_answer(
         "model": (accepted and accepted.version) or standing.version,
         "language": language,
         "fallback": False,
-        "stages": stages,
+        "stages": both,
         "state": {key: state[key] for key in ("totalRuns", "runsByLanguage")},
         "run": accepted.shown() if accepted else None,
     }
@@ -177,16 +178,15 @@ def beside_answer(
     return {**kept, **whole["stages"]}
 
 
-def _dna(run: Run | None, flag: str = "") -> dict[str, Any] | None:
+def dna_of(run: Run | None) -> dict[str, Any] | None:
     """What a run that made a version changed; None of any other."""
     if run is None or run.dna is None or run.digest is None or run.state not in ("certified", "rejected"):
         return None
-    known = {
+    return {
         "dna_hash": run.digest.removeprefix("sha256:"),
         "total_samples": run.samples,
         "timestamp": run.completed_at,
     }
-    return {flag: True, **known} if flag else known
 
 
 def micro_state(totals: Mapping[str, Any]) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def _learned(language: str, totals: Mapping[str, Any], runs: Sequence[Run], vers
     counted = _of(totals, language)
     first, second = _whole(counted.get("stage1")), _whole(counted.get("stage2"))
     mine = (run for run in reversed(runs) if run.type == "Micro" and run.language in (language, "ensv"))
-    newest = next((found for run in mine if (found := _dna(run))), None)
+    newest = next((found for run in mine if (found := dna_of(run))), None)
     return {
         "model": version,
         "stage1Samples": first,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ _CONNECT_SECONDS = 2.0
 _POST_SECONDS = 30.0
 _GET_SECONDS = 10.0
 _VERIFY_SECONDS = 300.0  # a ledger of many millions of entries is read from the volume
+_LARGEST = 64 * 1024**2  # bytes of an answer: a sidecar is small
 _REFUSED = (400, 409, 413)  # sending the same again cannot help
 
 
@@ -87,6 +89,17 @@ class RecordsClient(OwnsSession):
         """
         await self._asked(f"/v1/windows/{window}/taken", b"{}")
 
+    async def questions(self, window: int) -> bytes:
+        """What a closed window holds, one JSON object a line, in the order in which it came.
+
+        Raises:
+            RecordsAwayError: see there; also where no window that is closed has that number.
+        """
+        try:
+            return await self._read("GET", f"/v1/windows/{window}/questions", _GET_SECONDS)
+        except EntryRefusedError as error:
+            raise RecordsAwayError(str(error)) from error
+
     async def totals(self) -> dict[str, Any]:
         """How much was recorded to learn from.
 
@@ -140,6 +153,9 @@ class RecordsClient(OwnsSession):
             raise RecordsAwayError(str(error)) from error
 
     async def _call(self, method: str, path: str, seconds: float, body: bytes | None = None) -> dict[str, Any]:
+        return _object(await self._read(method, path, seconds, body))
+
+    async def _read(self, method: str, path: str, seconds: float, body: bytes | None = None) -> bytes:
         if self._session is None:
             raise RecordsAwayError("the connection to the records service is not open")
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
@@ -149,7 +165,10 @@ class RecordsClient(OwnsSession):
             async with self._session.request(
                 method, self._url + path, data=body, headers=headers, timeout=timeout
             ) as response:
-                found: dict[str, Any] = await response.json(content_type=None)
+                if (response.content_length or 0) > _LARGEST:
+                    sentence = f"the records service's answer to {path} is larger than {_LARGEST // 1024**2} MiB"
+                    raise RecordsAwayError(sentence)
+                found = await response.read()
                 status = response.status
         except aiohttp.ClientConnectorDNSError as error:
             kind = RecordsGoneError if _unknown(error) else RecordsAwayError
@@ -159,10 +178,22 @@ class RecordsClient(OwnsSession):
             raise RecordsAwayError(sentence.rstrip()) from error
         if status == 200:
             return found
-        sentence = f"the records service answered {status}: {found.get('message', '')}"
+        said = _object(found)
+        sentence = f"the records service answered {status}: {said.get('message', '')}"
         if status in _REFUSED:
-            raise EntryRefusedError(sentence, reason=str(found.get("reason", "")))
+            raise EntryRefusedError(sentence, reason=str(said.get("reason", "")))
         raise RecordsAwayError(sentence)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """A body of the records service's; anything else is not its."""
+    try:
+        found = json.loads(body)
+    except ValueError as error:
+        raise RecordsAwayError(f"the records service does not answer: {type(error).__name__} {error}") from error
+    if not isinstance(found, dict):
+        raise RecordsAwayError("the records service does not answer: its body is no object")
+    return found
 
 
 def _unknown(error: aiohttp.ClientConnectorDNSError) -> bool:

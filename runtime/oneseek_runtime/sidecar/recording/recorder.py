@@ -49,6 +49,9 @@ class RecordsPort(Protocol):
     async def take(self, window: int) -> None:
         """A window's run is there; raises RecordsAwayError."""
 
+    async def questions(self, window: int) -> bytes:
+        """What a closed window holds, one JSON object a line; raises RecordsAwayError."""
+
     async def totals(self) -> dict[str, Any]:
         """How much was recorded to learn from; raises RecordsAwayError."""
 

@@ -1,4 +1,4 @@
-"""`/ws/training`: a run's progress as it comes, for pages that draw it.
+"""`/ws/training`: a run's progress as it comes, for pages that draw it; and what micro-training made of each question.
 
 A socket would hold a pod that drains; so it is closed with 1012 (service restart), and pages connect again.
 """
@@ -6,12 +6,14 @@ A socket would hold a pod that drains; so it is closed with 1012 (service restar
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from oneseek_runtime.sidecar.deps import Deps
+from oneseek_runtime.sidecar.micro_news import CHANNEL, Listener
 from oneseek_runtime.sidecar.mirror import Mirror
 from oneseek_runtime.sidecar.routes.table import Socket
 from oneseek_runtime.sidecar.runviews import Run, live_metrics
@@ -23,35 +25,52 @@ _HEARTBEAT_SECONDS = 30.0
 _LOOK_SECONDS = 1.0
 _NO_RUN_ID = 1008
 _GOING_AWAY = 1012
+_ON_CHANNEL = "What Micro runs made of each question is told here as they end"
 
 
 async def training(socket: WebSocket) -> None:
-    """The state at first, then each change; a heartbeat every 30 s."""
+    """The state at first, then each change; a heartbeat every 30 s; and, for whom they are, the events of Micro runs."""
     deps: Deps = socket.app.state.deps
     name = socket.query_params.get("runId")
     await socket.accept()
     if not name:
         await socket.close(_NO_RUN_ID, "Missing runId parameter")
         return
-    telling = asyncio.create_task(_tell(socket, deps, name))
-    leaving = asyncio.create_task(_left(socket))
-    try:
-        await asyncio.wait((telling, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if telling.done():
-            telling.result()
-            await socket.close(_GOING_AWAY)
-    except WebSocketDisconnect:
-        pass
-    finally:
-        telling.cancel()
-        leaving.cancel()
-        await asyncio.gather(telling, leaving, return_exceptions=True)
+    with deps.news.listen(asked=name == CHANNEL) if deps.news else nullcontext() as listener:
+        telling = asyncio.create_task(_tell(socket, deps, name, listener))
+        leaving = asyncio.create_task(_left(socket))
+        try:
+            await asyncio.wait((telling, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if telling.done():
+                telling.result()
+                await socket.close(_GOING_AWAY)
+        except WebSocketDisconnect:
+            pass
+        finally:
+            telling.cancel()
+            leaving.cancel()
+            await asyncio.gather(telling, leaving, return_exceptions=True)
 
 
-async def _tell(socket: WebSocket, deps: Deps, name: str) -> None:
+async def _tell(socket: WebSocket, deps: Deps, name: str, listener: Listener | None) -> None:
     """Send until the pod drains."""
     told = _state(deps, name)
     await socket.send_json({"type": "initial_state", **told})
+    passing = asyncio.create_task(_pass_on(socket, listener)) if listener else None
+    try:
+        await _tell_changes(socket, deps, name, told)
+    finally:
+        if passing:
+            passing.cancel()
+            await asyncio.gather(passing, return_exceptions=True)
+
+
+async def _pass_on(socket: WebSocket, listener: Listener) -> None:
+    while True:
+        await socket.send_json(await listener.next())
+
+
+async def _tell_changes(socket: WebSocket, deps: Deps, name: str, told: dict[str, Any]) -> None:
     heard = deps.monotonic()
     while not deps.lifecycle.closing:
         look = partial(_news, deps, name, told)
@@ -76,7 +95,8 @@ def _state(deps: Deps, name: str) -> dict[str, Any]:
             "weights": {},
         }
         at |= {"lr_multipliers": {}, "total_loss": None, "auto_stop_info": None, "progress_percent": 0.0}
-        return {**at, "message": f"There is no training run {name!r} yet", "timestamp": timestamp(deps.now())}
+        message = _ON_CHANNEL if name == CHANNEL else f"There is no training run {name!r} yet"
+        return {**at, "message": message, "timestamp": timestamp(deps.now())}
     body = live_metrics(Run.of(item), timestamp(deps.now()))
     del body["training_history"]
     return body
@@ -94,4 +114,10 @@ async def _left(socket: WebSocket) -> None:
         pass
 
 
-SOCKETS = (Socket(path="/ws/training", summary="A training run as it goes (`?runId=NAME`)", endpoint=training),)
+SOCKETS = (
+    Socket(
+        path="/ws/training",
+        summary="A training run as it goes (`?runId=NAME`); `?runId=micro-training`: what Micro runs made of each question",
+        endpoint=training,
+    ),
+)
