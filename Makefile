@@ -100,7 +100,7 @@ venv: .venv/.installed ## The development environment
 	@command -v python3 >/dev/null || { echo "python3 (3.11 or newer) is missing: apt-get install python3 python3-venv"; exit 1; }
 	@python3 -c 'import ensurepip' 2>/dev/null || apt-get install -y -qq python3-venv >/dev/null
 	python3 -m venv .venv && .venv/bin/pip install --quiet uv==0.13.9
-	.venv/bin/uv pip install --quiet --require-hashes -r requirements/dev.txt
+	.venv/bin/uv pip install --quiet --compile-bytecode --require-hashes -r requirements/dev.txt
 	.venv/bin/uv pip install --quiet --no-deps -e .
 	@touch $@
 
