@@ -251,6 +251,11 @@ async def test_a_swedish_browser_is_answered_in_swedish(visit: Visit) -> None:
         re.compile("Översikt.*Versioner.*Träning.*Fråga.*Liggare")
     )
     await expect(page.get_by_role("region", name="Kvalitet")).to_contain_text("ej uppmätt")
+    await page.goto(f"{visit.place.page}#/ask")
+    await page.get_by_role("textbox", name="Fråga").fill("Vem är du?")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_text("”Vem är du?”")).to_be_visible()
+    await page.goto(f"{visit.place.page}#/overview")
     await page.get_by_label("Språk").select_option("en")
     await expect(page.locator("html")).to_have_attribute("lang", "en")
     await page.reload()
@@ -350,6 +355,22 @@ async def test_on_a_phone_nothing_is_cut_off(visit: Visit, view: str) -> None:
     await settled(page, view)
     width = await page.evaluate("document.documentElement.scrollWidth")
     assert width <= 360
+    tables = "[...document.querySelectorAll('.scroll')].filter(part => part.checkVisibility())"
+    sideways = await page.evaluate(f"{tables}.filter(part => part.scrollWidth > part.clientWidth).length")
+    assert sideways == 0, "a table is stacked there, and does not scroll sideways"
+
+
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 360, "height": 740}}], indirect=True, ids=["phone"])
+async def test_on_a_phone_each_value_of_a_version_says_what_it_is(visit: Visit) -> None:
+    page = await visit.to("versions")
+    row = page.get_by_role("row").filter(has_text=V3)
+    await expect(row.locator("td[data-label='Exact']")).to_have_text("75%")
+    label = "cell => getComputedStyle(cell, '::before').content"
+    assert await row.locator("td[data-label='Exact']").evaluate(label) == '"Exact"'
+    await no_serious_fault(page)
+    await page.get_by_role("button", name="Details v5.0").click()
+    await expect(page.locator("tr.more")).to_contain_text("sha256:5555")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 async def test_a_service_that_goes_away_is_said_and_what_was_seen_stays(visit: Visit) -> None:

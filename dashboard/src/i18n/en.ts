@@ -212,6 +212,7 @@ export const en = {
   tokens: "Tokens",
   previewOnly: "First 200 characters",
   onlyServing: "This service compares no models side by side; the one that serves was asked.",
+  quoted: "“{text}”",
   askedNothing: "Ask something to see the answers side by side.",
   askRecorded: "Questions and answers are recorded in the ledger.",
   agreement: "How the answers compare",

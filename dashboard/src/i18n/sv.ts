@@ -207,6 +207,7 @@ export const sv: Record<Key, string> = {
   tokens: "Tokens",
   previewOnly: "De första 200 tecknen",
   onlyServing: "Tjänsten jämför inga modeller sida vid sida; den som svarar fick frågan.",
+  quoted: "”{text}”",
   askedNothing: "Fråga något för att se svaren sida vid sida.",
   askRecorded: "Frågor och svar antecknas i liggaren.",
   agreement: "Så förhåller sig svaren",

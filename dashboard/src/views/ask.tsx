@@ -159,7 +159,7 @@ const ROLES: Record<string, Key> = {
 function Found({ found }: { found: Answers }) {
   return (
     <>
-      <p class="asked">“{found.question}”</p>
+      <p class="asked">{t("quoted", { text: found.question })}</p>
       {found.alone && <Notice tone="info">{t("onlyServing")}</Notice>}
       <div class="answers">
         {found.answers.map((answer) => (

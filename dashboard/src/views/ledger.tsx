@@ -139,7 +139,7 @@ function Blocks() {
       {page.error && <Notice tone="warn">{page.error.message}</Notice>}
       {found.length > 0 && (
         <Scroll class="scroll" name={t("transitions")}>
-          <table>
+          <table class="stacks">
             <thead>
               <tr>
                 <th scope="col" class="right">
@@ -187,12 +187,14 @@ function BlockLine(props: { block: LedgerBlock; open: boolean; onOpen: () => voi
           {number(block.blockNumber)}
         </button>
       </th>
-      <td class="nowrap">{moment(block.timestamp)}</td>
-      <td>
+      <td class="nowrap" data-label={t("when")}>
+        {moment(block.timestamp)}
+      </td>
+      <td data-label={t("what")}>
         <Badge tone={TONES[line.kind] ?? "plain"}>{line.kind}</Badge> <span class="note">{line.what}</span>
       </td>
-      <td>{line.dna && <Short dna={line.dna} />}</td>
-      <td>
+      <td data-label={t("version")}>{line.dna && <Short dna={line.dna} />}</td>
+      <td data-label={t("who")}>
         {line.who && (
           <span title={line.verified ? t("actorVerified") : t("actorUnverified")}>
             {line.who}
@@ -200,7 +202,7 @@ function BlockLine(props: { block: LedgerBlock; open: boolean; onOpen: () => voi
           </span>
         )}
       </td>
-      <td>
+      <td data-label={t("hash")}>
         <code translate={false} title={block.hash}>
           {block.hash.slice(0, 12)}
         </code>

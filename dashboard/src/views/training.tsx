@@ -32,7 +32,7 @@ export function Training({ chosen }: { chosen: string | null }) {
 function Table({ runs, shown }: { runs: Run[]; shown: Run | null }) {
   return (
     <Scroll class="scroll" name={t("training")}>
-      <table>
+      <table class="stacks">
         <thead>
           <tr>
             <th scope="col">{t("run")}</th>
@@ -62,23 +62,25 @@ function Table({ runs, shown }: { runs: Run[]; shown: Run | null }) {
                 </a>
                 <p class="note">{run.datasets.join(", ")}</p>
               </th>
-              <td>
+              <td data-label={t("state")}>
                 <RunState state={run.state} />
               </td>
-              <td>
+              <td data-label={t("progress")}>
                 <Bar run={run} />
               </td>
-              <td class="right">
+              <td class="right" data-label={t("loss")}>
                 <Value text={loss(run.loss)} />
               </td>
-              <td class="right">
+              <td class="right" data-label={t("exact")}>
                 <Value text={percent(run.scores?.exact)} />
               </td>
-              <td>{run.dna ? <Short dna={run.dna} /> : <span class="note">{run.reason}</span>}</td>
-              <td>
+              <td data-label={t("result")}>
+                {run.dna ? <Short dna={run.dna} /> : <span class="note">{run.reason}</span>}
+              </td>
+              <td data-label={t("started")}>
                 <When at={run.startedAt} />
               </td>
-              <td>{took(run)}</td>
+              <td data-label={t("took")}>{took(run)}</td>
             </tr>
           ))}
         </tbody>

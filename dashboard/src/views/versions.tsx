@@ -32,7 +32,7 @@ export function Versions({ onChanged }: { onChanged: () => void }) {
           <p class="faint">{t("noVersions")}</p>
         ) : (
           <Scroll class="scroll" name={t("versions")}>
-            <table>
+            <table class="stacks">
               <thead>
                 <tr>
                   <th scope="col">{t("version")}</th>
@@ -100,11 +100,11 @@ function Line(props: { row: Row; open: boolean; onOpen: () => void; onWish: (wis
       <th scope="row">
         <DnaName dna={row.dna} />
       </th>
-      <td>
+      <td data-label={t("state")}>
         <VersionState state={row.state} />
         {row.reason && !row.quarantine && <p class="note">{row.reason}</p>}
       </td>
-      <td>
+      <td data-label={t("verification")}>
         {checked.tone === "plain" ? (
           <span class="note" title={checked.why ?? ""}>
             {t(checked.key)}
@@ -116,19 +116,19 @@ function Line(props: { row: Row; open: boolean; onOpen: () => void; onWish: (wis
           </span>
         )}
       </td>
-      <td class="right">
+      <td class="right" data-label={t("exact")}>
         <Value text={percent(row.scores?.exact)} />
       </td>
-      <td class="right">
+      <td class="right" data-label={t("facts")}>
         <Value text={percent(row.scores?.factsContained)} />
       </td>
-      <td class="right">
+      <td class="right" data-label={t("loss")}>
         <Value text={loss(row.scores?.loss)} />
       </td>
-      <td>
+      <td data-label={t("createdAt")}>
         <When at={row.createdAt} />
       </td>
-      <td class="right nowrap">
+      <td class="right nowrap wide">
         <button
           type="button"
           class="quiet small"
