@@ -122,7 +122,15 @@ def pod(
     if model.spec.storage.access_mode == "ReadWriteOnce":
         term = {"labelSelector": {"matchLabels": {names.LABEL_CLAIM: claim}}, "topologyKey": "kubernetes.io/hostname"}
         spec["affinity"] = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+        if tolerations := _tolerations(model, spec.get("tolerations", [])):
+            spec["tolerations"] = tolerations
     return {"metadata": {"labels": {**labels, names.LABEL_CLAIM: claim}}, "spec": spec}
+
+
+def _tolerations(model: OneSeekModel, own: Sequence[Manifest]) -> list[Manifest]:
+    """The pod's own, and the engine's: pods that must share its node have to bear the same taints."""
+    engine = [item.to_wire() for item in model.spec.serving.engine.tolerations]
+    return [*own, *(item for item in engine if item not in own)]
 
 
 def job(

@@ -100,6 +100,26 @@ def test_pods_on_a_shared_claim_run_anywhere() -> None:
     assert "affinity" not in build_model.base_job(shared, SETTINGS)["spec"]["template"]["spec"]
 
 
+def test_pods_that_must_share_the_engines_node_bear_its_taints() -> None:
+    gpu = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    tainted = {"engine": {"tolerations": [gpu]}}
+
+    def tolerated(wanted: OneSeekModel, trained: TrainingRun) -> list[Any]:
+        made = (
+            build_model.base_job(wanted, SETTINGS),
+            build_model.tree_job(wanted, SETTINGS, name="tree", dna=DNA),
+            build_run.prepare_job(trained, wanted, SETTINGS),
+        )
+        return [job["spec"]["template"]["spec"].get("tolerations") for job in made]
+
+    same = run(pod={"tolerations": [gpu]})
+    assert tolerated(model(serving=tainted), run()) == [[gpu]] * 3
+    assert tolerated(model(serving=tainted), same) == [[gpu]] * 3
+    assert tolerated(model(), same) == [None, None, [gpu]]
+    anywhere = model(serving=tainted, storage={"size": "1Gi", "accessMode": "ReadWriteMany"})
+    assert tolerated(anywhere, run()) == [None] * 3
+
+
 def mounts(spec: dict[str, Any], container: int = 0) -> dict[str, tuple[str, bool]]:
     """Mount path -> (sub path, read-only) of the claim's mounts."""
     return {
