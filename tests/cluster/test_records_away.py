@@ -14,7 +14,7 @@ from support.dev import ask, load, read, url_of
 from support.kube import Kube, wait_until
 from support.ledgers_in_pods import ledger
 
-AWAY_SECONDS = 60 if int(os.environ.get("ONESEEK_PROVE_COUNT", "5")) >= 100 else 8
+AWAY_SECONDS = 60 if int(os.environ.get("ONESEEK_PROVE_COUNT") or "5") >= 100 else 8
 
 
 def recorded(kube: Kube) -> Counter[str]:

@@ -35,7 +35,7 @@ FILES = [
 ]
 SEALED = len(FILES) + 6  # the step after which the version is there for good
 STEPS = SEALED + 2
-ROUNDS = -(-int(os.environ.get("ONESEEK_PROVE_COUNT", "1")) // STEPS)  # `make prove` asks for 100 kills
+ROUNDS = -(-int(os.environ.get("ONESEEK_PROVE_COUNT") or "1") // STEPS)  # `make prove` asks for 100 kills
 
 
 @pytest.fixture

@@ -29,9 +29,9 @@ from support.artifacts import RUN, certify_request, environment, tree_of
 from support.asgi import REPOSITORY
 from support.certified import lora_weights, shared_keys, stage
 
-PROVING = "ONESEEK_PROVE_COUNT" in os.environ
+PROVING = bool(os.environ.get("ONESEEK_PROVE_COUNT"))
 RANK = 64
-KILLS = int(os.environ.get("ONESEEK_PROVE_COUNT", "3"))
+KILLS = int(os.environ.get("ONESEEK_PROVE_COUNT") or "3")
 CALLS = "write,pwrite64,writev,fsync,fdatasync,rename,renameat,renameat2"
 
 

@@ -26,7 +26,7 @@ from support.recording import Load, entered, pod, recorded, until
 from support.records import Place, Refused, by_key, query, start_and_fail, trained
 from support.wire import Wire, wire
 
-AWAY_SECONDS = 60 if int(os.environ.get("ONESEEK_PROVE_COUNT", "5")) >= 100 else 2
+AWAY_SECONDS = 60 if int(os.environ.get("ONESEEK_PROVE_COUNT") or "5") >= 100 else 2
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from oneseek_runtime.sidecar.recording.documents import encoded, query_entry
 from oneseek_runtime.sidecar.recording.spool import Spool
 from support.recording import Load, Pod, entered, pod, recorded, until
 
-FULL = int(os.environ.get("ONESEEK_PROVE_COUNT", "5")) >= 100
+FULL = int(os.environ.get("ONESEEK_PROVE_COUNT") or "5") >= 100
 AWAY_SECONDS = 60 if FULL else 2
 KILLS = 100 if FULL else 4
 

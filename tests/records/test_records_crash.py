@@ -20,7 +20,7 @@ from support.asgi import wait_for_port
 from support.records import Place, Refused, by_key
 
 WRITERS = 8
-KILLS = int(os.environ.get("ONESEEK_PROVE_COUNT", "5"))
+KILLS = int(os.environ.get("ONESEEK_PROVE_COUNT") or "5")
 
 
 class Writers:

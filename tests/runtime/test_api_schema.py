@@ -32,7 +32,7 @@ from support.legacy import BASE, DNA, certified_folder, run_object
 from support.openai_simulator import OpenAISimulator
 from support.records import Place
 
-COUNT = int(os.environ.get("ONESEEK_PROVE_COUNT", "1"))
+COUNT = int(os.environ.get("ONESEEK_PROVE_COUNT") or "1")
 CONFIG = Path(__file__).resolve().parents[1] / "support" / "schemathesis.toml"
 TOKEN = "good"
 
