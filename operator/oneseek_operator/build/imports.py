@@ -15,7 +15,7 @@ from oneseek_operator.build.keys import trusted_name
 from oneseek_operator.build.model import labels
 from oneseek_operator.settings import Settings
 
-__all__ = ["DEADLINE_SECONDS", "import_job", "job_name", "job_prefix"]
+__all__ = ["DEADLINE_SECONDS", "import_job", "job_name", "job_prefix", "keys_hash"]
 
 DEADLINE_SECONDS = 3600  # an image that cannot be pulled must not hold up the tree's other Jobs for ever
 _IMPORT, _KEYS = "/import", "/keys"
@@ -29,6 +29,11 @@ def job_prefix(model: OneSeekModel) -> str:
 def job_name(model: OneSeekModel, entry: Import) -> str:
     """Name of an entry's Job; the same entry is the same Job."""
     return f"{job_prefix(model)}{names.short_hash(entry.source)}"
+
+
+def keys_hash(model: OneSeekModel) -> str:
+    """What tells that a Job judged by other keys than those that the spec trusts now."""
+    return names.short_hash(*sorted(model.spec.certification.trusted_keys))
 
 
 def import_job(model: OneSeekModel, entry: Import, settings: Settings) -> dict[str, Any]:
@@ -60,4 +65,6 @@ def import_job(model: OneSeekModel, entry: Import, settings: Settings) -> dict[s
     tags = labels(model, "import")
     template = common.pod(model, settings, labels=tags, containers=[main], volumes=volumes, init_containers=init)
     name = job_name(model, entry)
-    return common.job(model, name, labels=tags, template=template, retries=2, deadline_seconds=DEADLINE_SECONDS)
+    made = common.job(model, name, labels=tags, template=template, retries=2, deadline_seconds=DEADLINE_SECONDS)
+    made["metadata"]["annotations"] = {names.ANNOTATION_TEMPLATE: keys_hash(model)}
+    return made

@@ -67,7 +67,8 @@ def condition(
         entry, row = refused[0]
         others = f"; {len(refused) - 1} more refused, see status.imports" if len(refused) > 1 else ""
         hint = (
-            f"; it is tried again when the entry changes, or after `kubectl delete job {build.job_name(model, entry)}`"
+            f"; it is tried again when the entry or certification.trustedKeys change, or after"
+            f" `kubectl delete job {build.job_name(model, entry)}`"
         )
         return (names.IMPORTED, False, row.reason, f"{row.source} is refused: {row.message}{hint}{others}")
     if waiting and model.spec.suspend:
@@ -115,7 +116,7 @@ class _Found:
         self._happened: list[Transition] = []
         self.events: list[tuple[bool, str, str]] = []
         self.lost: list[Delete] = []  # Jobs whose report is gone: importing again finds the same
-        self.over: list[Delete] = []  # Jobs of entries that the spec no longer has
+        self.over: list[Delete] = []  # Jobs of entries that the spec no longer has, or that judged by other keys
         entries = {build.job_name(model, entry): entry for entry in model.spec.imports}
         sources = [entry.source for entry in entries.values()]
         self._rows = {row.source: row for row in model.status.imports if row.source in sources}
@@ -124,7 +125,8 @@ class _Found:
                 self._take(job, entries.get(job.name))
         rows = [self._rows[source] for source in sources if source in self._rows]
         self.changed = (rows, self._versions) != (model.status.imports, model.status.versions)
-        outbox = [*model.status.outbox, *self._happened][-ledger.OUTBOX_LIMIT :]
+        outbox, dropped = ledger.outbox(model.status.outbox, (), self._happened)
+        self.events += ledger.overflow(dropped)
         self.status = model.status.model_copy(
             update={
                 "imports": rows,
@@ -137,6 +139,9 @@ class _Found:
     def _take(self, job: JobView, entry: Import | None) -> None:
         away = Delete("Job", job.name, job.uid)
         row = self._rows.get(entry.source) if entry else None
+        if entry and job.state == "Failed" and job.template not in ("", build.keys_hash(self._model)):
+            self.lost.append(away)  # refused by keys that are no longer those of the spec: judged anew
+            return
         if row is not None and (row.job == job.uid or row.state == "Imported"):
             return
         report = parse_report(report_text(self._pods, job), ImportReport) if job.state == "Succeeded" else None

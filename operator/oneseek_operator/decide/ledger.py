@@ -16,7 +16,7 @@ from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.ledger_entries import Actor, Subject, Transition
 from oneseek_operator.decide.selection import Choice
 
-__all__ = ["OUTBOX_LIMIT", "imported", "outbox", "transitions"]
+__all__ = ["OUTBOX_LIMIT", "imported", "outbox", "overflow", "transitions"]
 
 OUTBOX_LIMIT = 32
 _AUTOMATIC = Actor(name=names.FIELD_MANAGER, verified=True)
@@ -30,6 +30,15 @@ def outbox(
     done = set(acknowledged)
     left = [item for item in [*waiting, *new] if item.idempotency_key not in done]
     return left[:OUTBOX_LIMIT], left[OUTBOX_LIMIT:]
+
+
+def overflow(dropped: Sequence[Transition]) -> tuple[tuple[bool, str, str], ...]:
+    """An Event for each transition that the outbox had no room for."""
+    why = f"{OUTBOX_LIMIT} transitions wait for it already"
+    return tuple(
+        (True, names.OUTBOX_FULL, f"{item.type} of {item.dna or item.object.name} will not be in the ledger: {why}")
+        for item in dropped
+    )
 
 
 def transitions(

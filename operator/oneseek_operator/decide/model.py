@@ -15,7 +15,6 @@ from oneseek_core.api.v1alpha1.model import BaseModelStatus, LedgerHead, OneSeek
 from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.job_contract import BaseImportReport, WantedVersion, parse_report
-from oneseek_core.ledger_entries import Transition
 from oneseek_operator.build import common
 from oneseek_operator.build import identity as build_identity
 from oneseek_operator.build import keys as build_keys
@@ -416,7 +415,10 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
     status, tree, published, again = _tree(seen, status, settings, now)
     happened = ledger.transitions(before, status, seen.runs, choice=plan.choice, now=now)
     outbox, dropped = ledger.outbox(before.status.outbox, seen.records.acknowledged, happened)
-    status = status.model_copy(update={"outbox": outbox, "ledger": seen.records.head or before.status.ledger})
+    # Answered questions raise the head all the time: it is written down with what the model itself has entered.
+    entered = bool(seen.records.acknowledged) or before.status.ledger is None
+    head = seen.records.head if entered and seen.records.head else before.status.ledger
+    status = status.model_copy(update={"outbox": outbox, "ledger": head})
     hurry = _LEDGER_AGAIN if len(outbox) > len(seen.records.refused) else _REFUSED_AGAIN if outbox else None
     # A service whose database is away runs and is ready: no event tells that it is back.
     anew = _AWAY_AGAIN if seen.records.error and not hurry else None
@@ -437,7 +439,7 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
             *_rejections(before.status.versions, plan.versions),
             *_answers(before.status.request, status.request),
             *plan.events,
-            *_overflow(dropped),
+            *ledger.overflow(dropped),
         ),
     )
 
@@ -508,12 +510,3 @@ def _recorded(seen: Observed) -> tuple[bool, str, str]:
         sentence = "; ".join(seen.records.refused)[:1024]
         return False, names.TRANSITION_REFUSED, f"the ledger refuses {sentence}; they stay in status.outbox"
     return True, "Recorded", "every transition is in the ledger" + (more if lost else "")
-
-
-def _overflow(dropped: Sequence[Transition]) -> tuple[tuple[bool, str, str], ...]:
-    """An Event for each transition that the outbox had no room for."""
-    why = f"{ledger.OUTBOX_LIMIT} transitions wait for it already"
-    return tuple(
-        (True, names.OUTBOX_FULL, f"{item.type} of {item.dna or item.object.name} will not be in the ledger: {why}")
-        for item in dropped
-    )

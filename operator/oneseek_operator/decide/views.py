@@ -133,6 +133,7 @@ class JobView:
     message: str
     completed_at: str
     terminating: bool
+    template: str = ""  # what it was made for, where its name does not say
 
     @classmethod
     def parse(cls, job: Object) -> JobView:
@@ -153,6 +154,7 @@ class JobView:
             message=ended.get("message", ""),
             completed_at=job.get("status", {}).get("completionTime", ""),
             terminating="deletionTimestamp" in meta,
+            template=meta.get("annotations", {}).get(names.ANNOTATION_TEMPLATE, ""),
         )
 
 

@@ -13,9 +13,11 @@ from oneseek_core.dna import Dna
 from oneseek_core.job_contract import CertifiedVersion
 from oneseek_operator.build import imports as build
 from support.driver import condition, round_trip, settle
+from support.ledgers import transition
 from support.makers import DIGEST, SETTINGS, model_manifest, run_manifest
 from support.world import Crash, World, failed
 
+PUBLIC_KEY = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n"
 CREATED = "2026-01-01T00:00:00.000Z"
 PATH, IMAGE = {"path": "imports/three"}, {"image": "registry.example/versions:v3"}
 
@@ -113,6 +115,40 @@ async def test_a_refused_import_is_tried_again_when_its_job_is_deleted() -> None
     world.remove(world.objects[("Job", "team", name)])
     await settle(world)
     assert world.created_jobs[name] == 2, "what was imported is not imported again"
+
+
+async def test_a_refused_import_is_tried_again_when_other_keys_are_trusted_and_only_then() -> None:
+    world = world_with(three=version(3))
+    name = "zero-import-" + names.short_hash("path imports/three")
+    world.job_failures[name] = failed(names.SIGNATURE_UNTRUSTED, "not trusted", 15)
+    world.apply_as_user(importing(PATH))
+    await settle(world)
+    world.job_failures.clear()
+    world.apply_as_user(importing(PATH, serving={"replicas": 1}))
+    await settle(world)
+    assert world.created_jobs[name] == 1, "another change of the spec tells nothing about keys"
+    world.apply_as_user(importing(PATH, certification={"trustedKeys": [PUBLIC_KEY]}))
+    await settle(world)
+    assert world.created_jobs[name] == 2
+    assert condition(world, "OneSeekModel", "zero", names.IMPORTED)["status"] == "True"
+    assert status(world)["current"]["dna"] == version(3).dna
+    world.apply_as_user(importing(PATH))
+    await settle(world)
+    assert world.created_jobs[name] == 2, "what was imported is not imported again"
+
+
+async def test_an_import_into_a_full_outbox_pushes_nothing_out_and_is_told() -> None:
+    world = world_with(three=version(3))
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    world.records_away = True
+    waiting = [transition(f"key-{number}").to_wire() for number in range(32)]
+    world.apply_as_user(importing(PATH))
+    status(world)["outbox"] = waiting
+    await settle(world)
+    assert [item["idempotencyKey"] for item in status(world)["outbox"]] == [f"key-{n}" for n in range(32)]
+    assert [event[1] for event in world.events].count(names.OUTBOX_FULL) == 1
+    assert status(world)["imports"][0]["state"] == "Imported"
 
 
 async def test_a_changed_entry_is_another_import_and_the_old_job_goes() -> None:
