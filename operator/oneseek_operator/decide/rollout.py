@@ -158,7 +158,7 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
         replicas=sum(item.replicas for item in seen.deployments if item.colour == serving),
         selector=build.selector_text(model, serving),
         verified=telling.verified(seen, serving),
-        candidate_ready=telling.candidate_ready(seen, candidate, preview, ready=move.ready, held=move.held),
+        candidate_ready=telling.candidate_ready(seen, candidate, preview, rolling, ready=move.ready, held=move.held),
         again_after=min([*looks, *([_WATCH_POLL] if watched else [])]),
         events=events,
     )

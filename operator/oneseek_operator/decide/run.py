@@ -36,7 +36,7 @@ from oneseek_operator.decide.versions import certified_by, counters_for
 from oneseek_operator.decide.views import JobView, PodView, mine
 from oneseek_operator.settings import Settings
 
-__all__ = ["Observed", "decide", "is_active", "is_asked", "is_finished"]
+__all__ = ["Observed", "decide", "is_active", "is_asked", "is_finished", "may_leave_jobs"]
 
 _GRACE = timedelta(seconds=30)  # a run applied together with its model may be seen first
 _PROGRESS_EVERY = timedelta(seconds=5)  # progress writes are no more frequent than this
@@ -68,6 +68,12 @@ def is_active(run: TrainingRun) -> bool:
     return run.status.started_at is not None and not is_finished(run)
 
 
+def may_leave_jobs(run: TrainingRun) -> bool:
+    """Whether the run ended while a Job of it was at work, so that one may be left if the operator died just then."""
+    ready = find(run.status.conditions, names.READY)
+    return ready is not None and ready.reason in (names.MODEL_DELETED, names.MODEL_RESET)
+
+
 def is_asked(run: TrainingRun) -> bool:
     """Whether somebody asks for the run to be retried, or asked and has no answer yet."""
     request = run.status.request
@@ -81,7 +87,8 @@ def decide(seen: Observed, settings: Settings, now: datetime) -> RunDecision | N
     if decision := retrying.decide(seen.run, seen.jobs, settings, now):
         return decision
     if is_finished(seen.run):
-        return None
+        left = _running(seen)
+        return Decision(seen.run.status, left) if left else None
     for step in (_model_is_gone, _model_is_reset, _not_started, _prepare, _train, _evaluate, _certify):
         if decision := step(seen, settings, now):
             return decision
@@ -102,6 +109,15 @@ def _finish(
     conditions = conditions_for(verdict, seen.run.status.conditions, generation=generation, now=now)
     update = {"conditions": conditions, "observed_generation": generation, **changes}
     return Decision(seen.run.status.model_copy(update=update), before, after, again_after)
+
+
+def _running(seen: Observed) -> tuple[Delete, ...]:
+    """The run's Jobs that are still at work, to be stopped."""
+    return tuple(
+        Delete("Job", job.name, job.uid)
+        for job in seen.jobs
+        if job.owner == seen.run.metadata.uid and job.state == "Running" and not job.terminating
+    )
 
 
 def _failed(seen: Observed, trouble: Trouble, now: datetime, *after: Action) -> RunDecision:
@@ -285,6 +301,8 @@ def _train(seen: Observed, settings: Settings, now: datetime) -> RunDecision | N
     if resolved.created_at is not None:
         return None
     attempt = run.status.attempts
+    if earlier := _earlier(seen, attempt, now):
+        return earlier
     name = build.train_job_name(run, attempt)
     step = _job(seen, name, run.status.jobs.train)
     if step.trouble:
@@ -339,6 +357,22 @@ def _train(seen: Observed, settings: Settings, now: datetime) -> RunDecision | N
         auto_stopped=report.auto_stopped,
         **told,
     )
+
+
+def _earlier(seen: Observed, attempt: int, now: datetime) -> RunDecision | None:
+    """Stop the attempts before this one, and wait for their pods: two pods must never write one checkpoint.
+
+    Their Jobs were deleted once this attempt's number was in the status; an operator that died in between left one.
+    """
+    run = seen.run
+    before = {build.train_job_name(run, number) for number in range(1, attempt)}
+    if left := tuple(item for item in _running(seen) if item.name in before):
+        return Decision(run.status, left, again_after=0.0)
+    pods = [pod for pod in seen.pods if pod.job in before and pod.phase in ("Pending", "Running")]
+    if not pods or run.spec.suspend:
+        return None
+    gone = Verdict("Working", names.TRAINING, f"waiting for pod {pods[0].name} of the attempt before to stop")
+    return _finish(seen, gone, now, again_after=2.0)
 
 
 def _number(seen: Observed, resolved: Resolved) -> tuple[int, int]:

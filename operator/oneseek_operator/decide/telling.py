@@ -97,9 +97,15 @@ def verified(seen: Seen, colour: str) -> tuple[bool, str, str] | None:
 
 
 def candidate_ready(
-    seen: Seen, candidate: CandidateRef | None, preview: Colour | None, *, ready: bool, held: Trouble | None = None
+    seen: Seen,
+    candidate: CandidateRef | None,
+    preview: Colour | None,
+    rolling: Colour | None,
+    *,
+    ready: bool,
+    held: Trouble | None = None,
 ) -> tuple[bool, str, str] | None:
-    """Whether a candidate has proved itself, where there is one."""
+    """Whether a candidate has proved itself, where there is one: tried out as `preview`, or on its way as `rolling`."""
     if candidate is None:
         return None
     if preview and ready:
@@ -107,5 +113,6 @@ def candidate_ready(
         return True, names.WAITING_FOR_PROMOTION, text
     if ready:
         return True, "Proved", f"{candidate.dna} has proved itself"
-    why = held or (trouble(seen, preview.name) if preview else None)
+    colour = preview or rolling
+    why = held or (trouble(seen, colour.name) if colour else None)
     return (False, why.reason, why.message) if why else (False, names.ROLLING_OUT, f"{candidate.dna} is being tried")

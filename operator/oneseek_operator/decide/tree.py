@@ -93,6 +93,16 @@ def _ours(model: OneSeekModel, jobs: Sequence[JobView]) -> list[JobView]:
     return [job for job in jobs if job.name.startswith(prefix) and job.owner == model.metadata.uid]
 
 
+def _at_work(jobs: Sequence[JobView], pods: Sequence[PodView], runs: Sequence[TrainingRun]) -> str:
+    """What of the runs is still at work: one that seals must not add a version to those that a reset deletes."""
+    owners = {run.metadata.uid for run in runs}
+    found = [f"Job {job.name}" for job in jobs if job.owner in owners and job.state == "Running"]
+    found += [
+        f"pod {pod.name}" for pod in pods if names.LABEL_RUN in pod.labels and pod.phase in ("Pending", "Running")
+    ]
+    return found[0] if found else ""
+
+
 def reset(
     model: OneSeekModel,
     status: OneSeekModelStatus,
@@ -110,6 +120,8 @@ def reset(
         return status, (), ""
     if active := [run.metadata.name for run in runs if is_active(run)]:
         return status, (), f"waiting for the run {active[0]!r} to stop"
+    if left := _at_work(jobs, pods, runs):
+        return status, (), f"waiting for {left} of a stopped run to go"
     if status.current is not None or any(item.dna for item in deployments):
         return status, (), "the base model takes over; waiting for the versions' pods to go"
     name = build.reset_job_name(model, request.id)

@@ -32,7 +32,7 @@ async def reconcile(
     if current is None or "deletionTimestamp" in current["metadata"]:
         return None
     run = TrainingRun.model_validate(current)
-    if decisions.is_finished(run) and not decisions.is_asked(run):
+    if decisions.is_finished(run) and not (decisions.is_asked(run) or decisions.may_leave_jobs(run)):
         return None
     model = await cluster.get("OneSeekModel", namespace, run.spec.model_ref.name)
     labels = {names.LABEL_RUN: name}

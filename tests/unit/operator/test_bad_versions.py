@@ -105,6 +105,23 @@ def late(world: World) -> None:
         status["candidate"]["since"] = (datetime.now(UTC) - timedelta(days=1)).isoformat()
 
 
+@pytest.mark.parametrize("mode", ["Automatic", "Manual"])
+async def test_what_keeps_a_candidate_from_proving_itself_is_its_condition(mode: str) -> None:
+    dna = await second_dna()
+    world = World()
+    world.apply_as_user(model_manifest())
+    world.apply_as_user(run_manifest("first"))
+    await settle(world)
+    world.apply_as_user(model_manifest(promotion={"mode": mode}))
+    ended(world, dna, "engine", {"exitCode": 1, "message": "no kernel image for this GPU"}, restarts=1)
+    world.apply_as_user(run_manifest("second"))
+    for _ in range(12):
+        await round_trip(world)
+    told = condition(world, "OneSeekModel", "zero", names.CANDIDATE_READY)
+    assert (told["status"], told["reason"]) == ("False", names.ENGINE_FAILED)
+    assert "no kernel image" in told["message"]
+
+
 @pytest.mark.parametrize(("bad", "reason", "sentence"), WAYS)
 async def test_a_bad_version_never_answers_and_everything_says_why(bad: Bad, reason: str, sentence: str) -> None:
     dna = await second_dna()

@@ -292,6 +292,43 @@ async def test_a_reset_leaves_the_base_model_the_ledger_and_the_counters() -> No
     assert answers(world) == dna_of(world, "fifth")
 
 
+async def test_a_reset_waits_until_a_stopped_run_seals_nothing_any_more() -> None:
+    world = await trained(1)
+    world.hold_jobs.add("second-certify")
+    world.apply_as_user(run_manifest("second"))
+    await settle(world)
+    template = world.objects[("Job", "team", "second-certify")]["spec"]["template"]
+    labels = template["metadata"]["labels"] | {"batch.kubernetes.io/job-name": "second-certify"}
+    meta = {"name": "second-certify-pod", "namespace": "team", "uid": "p", "labels": labels}
+    pod = {"kind": "Pod", "metadata": meta, "spec": template["spec"], "status": {"phase": "Running"}}
+    world.objects[("Pod", "team", "second-certify-pod")] = pod
+    world.annotate_as_user("OneSeekModel", "zero", reset="RESET")
+    await settle(world)
+    assert ("Job", "team", "second-certify") not in world.objects
+    request = status_of(world)["request"]
+    assert (request["outcome"], "second-certify-pod" in request["message"]) == ("Pending", True)
+    assert not [name for name in world.created_jobs if name.startswith("zero-reset-")]
+    del world.objects[("Pod", "team", "second-certify-pod")]
+    await settle(world)
+    assert status_of(world)["request"]["outcome"] == "Succeeded"
+
+
+async def test_a_crash_as_a_reset_stops_a_run_leaves_no_job_of_it_at_work() -> None:
+    prepared = await trained(1)
+    prepared.hold_jobs.add("second-train")
+    prepared.apply_as_user(run_manifest("second"))
+    await settle(prepared)
+    prepared.annotate_as_user("OneSeekModel", "zero", reset="RESET")
+    for at in range(1, 9):
+        world = copy.deepcopy(prepared)
+        world.crash_at, world.crash_after_effect = sum(world.writes.values()) + at, True
+        with pytest.raises(Crash):
+            await settle(world)
+        await settle(world)
+        assert status_of(world)["request"]["outcome"] == "Succeeded", f"crash at write {at}"
+        assert ("Job", "team", "second-train") not in world.objects, f"crash at write {at}"
+
+
 async def test_with_the_ledger_away_a_reset_and_a_promotion_wait_and_a_rollback_does_not() -> None:
     world = await trained(2)
     world.records_away = True

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import LedgerHead, OneSeekModel
 from oneseek_core.job_contract import SidecarState
 from oneseek_operator.decide import ledger
 from oneseek_operator.reconcile.model import reconcile as reconcile_model
@@ -215,6 +219,48 @@ async def test_suspending_stops_the_train_job_and_resuming_makes_the_next_attemp
     assert world.created_jobs["first-train-2"] == 1
 
 
+@pytest.mark.parametrize("after", [False, True], ids=["before-the-effect", "after-the-effect"])
+async def test_a_crash_while_suspending_leaves_no_train_job_at_work(*, after: bool) -> None:
+    prepared = World()
+    prepared.apply_as_user(model_manifest())
+    prepared.hold_jobs |= {"first-train"}
+    prepared.apply_as_user(run_manifest())
+    await settle(prepared)
+    for at in (1, 2):
+        world = copy.deepcopy(prepared)
+        world.apply_as_user(merged(run_manifest(), suspend=True))
+        world.crash_at, world.crash_after_effect = sum(world.writes.values()) + at, after
+        with contextlib.suppress(Crash):
+            await settle(world)
+        await settle(world)
+        assert condition(world, "TrainingRun", "first")["reason"] == names.SUSPENDED
+        assert ("Job", "team", "first-train") not in world.objects, f"crash at write {at}"
+        assert world.objects[("TrainingRun", "team", "first")]["status"]["attempts"] == 2
+
+
+async def test_a_resumed_run_waits_for_the_pod_of_the_attempt_before() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    world.hold_jobs |= {"first-train"}
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    template = world.objects[("Job", "team", "first-train")]["spec"]["template"]
+    labels = template["metadata"]["labels"] | {"batch.kubernetes.io/job-name": "first-train"}
+    meta = {"name": "first-train-pod", "namespace": "team", "uid": "p", "labels": labels}
+    pod = {"kind": "Pod", "metadata": meta, "spec": template["spec"], "status": {"phase": "Running"}}
+    world.objects[("Pod", "team", "first-train-pod")] = pod
+    world.apply_as_user(merged(run_manifest(), suspend=True))
+    await settle(world)
+    assert condition(world, "TrainingRun", "first")["reason"] == names.SUSPENDED
+    world.apply_as_user(merged(run_manifest(), suspend=False))
+    await settle(world)
+    assert "first-train-pod" in condition(world, "TrainingRun", "first")["message"]
+    assert world.created_jobs["first-train-2"] == 0
+    del world.objects[("Pod", "team", "first-train-pod")]
+    await settle(world)
+    assert condition(world, "TrainingRun", "first")["reason"] == names.CERTIFIED
+
+
 async def test_a_candidate_whose_sidecar_reports_another_dna_never_takes_over() -> None:
     world = World()
     world.apply_as_user(model_manifest())
@@ -368,6 +414,21 @@ async def test_a_model_deleted_under_a_run_fails_the_run() -> None:
     world.remove(world.objects[("OneSeekModel", "team", "zero")])
     await settle(world)
     assert condition(world, "TrainingRun", "first")["reason"] == names.MODEL_DELETED
+    assert ("Job", "team", "first-train") not in world.objects
+
+
+async def test_a_crash_as_the_model_goes_leaves_no_job_of_its_run_at_work() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    world.hold_jobs.add("first-train")
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    world.remove(world.objects[("OneSeekModel", "team", "zero")])
+    world.crash_at, world.crash_after_effect = sum(world.writes.values()) + 1, True
+    with pytest.raises(Crash):
+        await settle(world)
+    assert condition(world, "TrainingRun", "first")["reason"] == names.MODEL_DELETED
+    await settle(world)
     assert ("Job", "team", "first-train") not in world.objects
 
 
@@ -544,6 +605,26 @@ async def test_every_transition_is_in_the_ledger_once() -> None:
     status = world.objects[("OneSeekModel", "team", "zero")]["status"]
     assert status["outbox"] == []
     assert status["ledger"]["height"] == len(world.ledger) + 1
+
+
+async def test_answered_questions_that_raise_the_ledgers_head_write_no_status() -> None:
+    world = World()
+    world.apply_as_user(model_manifest(promotion={"mode": "Manual"}))
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    status = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    assert status["candidate"]["dna"], "it waits to be promoted, and the ledger is asked while it does"
+    heights = itertools.count(100)
+
+    async def rising(model: OneSeekModel) -> LedgerHead:
+        return LedgerHead(height=next(heights), head="1" * 64)
+
+    world.head = rising  # type: ignore[method-assign]
+    before = sum(world.writes.values())
+    for _ in range(10):
+        await round_trip(world)
+    assert next(heights) > 100, "it was asked"
+    assert sum(world.writes.values()) == before
 
 
 async def test_records_in_firestore_without_an_image_for_them_are_said_and_serving_goes_on() -> None:
