@@ -50,9 +50,13 @@ def request_annotation(verb: str) -> str:
     return f"{GROUP}/{verb}"
 
 
-def window_run(model: str, kind: str, number: int) -> str:
-    """Name of the run for a window of the records service; `kind` is micro or major. Known before the run exists."""
-    return object_name(model, kind, str(number), limit=50)
+def window_run(model: str, kind: str, number: int, digest: str = "") -> str:
+    """Name of the run for a window of the records service; `kind` is micro or major. Known before the run exists.
+
+    With `digest`: that of a window whose number another one had before.
+    """
+    apart = [digest.removeprefix("sha256:")[:8]] if digest else []
+    return object_name(model, kind, str(number), *apart, limit=50)
 
 
 def sidecar_account(model: str) -> str:

@@ -143,7 +143,13 @@ def test_ten_questions_are_one_run_that_goes_on_from_what_answered(kube: Kube, t
     run = kube.get("trainingrun", "zero-micro-1")
     assert run is not None
     assert run["spec"]["type"] == "Micro"
-    assert run["spec"]["datasets"] == [{"name": "conversation-1", "source": {"records": {"window": 1}}}]
+    (dataset,) = run["spec"]["datasets"]
+    assert dataset["digest"] == run["status"]["resolved"]["datasets"][0]["digest"]
+    assert dataset | {"digest": ""} == {
+        "name": "conversation-1",
+        "source": {"records": {"window": 1}},
+        "digest": "",
+    }
     resolved = run["status"]["resolved"]
     assert (resolved["parent"], resolved["samples"], resolved["microSteps"]) == (taught.first, 30, 20)
     dna = run["status"]["dna"]

@@ -146,6 +146,15 @@ async def test_a_due_window_is_told_to_the_operator_and_taken_once_its_run_is_th
     assert await annotated(eager, names.WINDOW_MICRO) == "2"
 
 
+async def test_a_new_records_volume_gives_no_number_that_a_run_of_the_model_bears(eager: Service) -> None:
+    operate(eager, "demo-micro-4", "Micro", state="certified", dna=NEW)
+    mirror = eager.deps.cluster.mirror
+    assert await mirror.until(lambda shown: shown.runs or None, seconds=WITHIN)
+    _, body = await post(eager, MICRO, LESSON)
+    assert (body["run"]["name"], body["run"]["state"]) == ("demo-micro-5", "queued"), "nobody's old run is told as its"
+    assert await annotated(eager, names.WINDOW_MICRO) == "5"
+
+
 async def test_who_waits_is_answered_once_the_run_has_made_its_version(eager: Service) -> None:
     waiting = asyncio.create_task(post(eager, MICRO, LESSON, Prefer="respond-async, wait=60"))
     await annotated(eager, names.WINDOW_MICRO)

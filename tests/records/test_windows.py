@@ -140,6 +140,21 @@ def test_a_window_is_due_until_it_is_taken_and_a_restart_forgets_nothing(opened:
         assert held(second, 1) == ["a", "b", "c"]
 
 
+def test_a_new_window_is_numbered_above_those_that_runs_bear_already(windows: WindowsPort, clock: Clock) -> None:
+    assert windows.add(lesson("a"), 7).window == 8, "the volume is new, the runs are not"
+    assert windows.add(lesson("b"), 9).window == 8, "an open window keeps its number"
+    clock.now += LONGEST_SECONDS
+    assert windows.due(POLICY).windows == ((8, "micro"),)
+    assert windows.add(lesson("c"), 8).window == 9
+    assert windows.gather(None, None, 20) == (21, 3)
+    clock.now += LONGEST_SECONDS
+    windows.due(POLICY)
+    assert windows.add(lesson("d")).window == 22
+    assert held(windows, 8) == ["a", "b"]
+    with pytest.raises(WindowNotFoundError):
+        windows.questions(7)
+
+
 def test_questions_from_many_at_once_are_each_kept_once(opened: Opened) -> None:
     with opened() as one, ThreadPoolExecutor(4) as pool:
         with opened() if isinstance(one, FirestoreWindows) else nullcontext(one) as other:

@@ -26,8 +26,9 @@ def teach(client: Client, key: str, *raw: str, analysis: dict[str, Any] | None =
     return found
 
 
-def prepare(place: Place, claim: Path, window: int, **changes: Any) -> PrepareReport:
-    dataset = {"dataset": {"name": f"conversation-{window}", "source": {"records": {"window": window}}}}
+def prepare(place: Place, claim: Path, window: int, *, digest: str | None = None, **changes: Any) -> PrepareReport:
+    asked: dict[str, Any] = {"name": f"conversation-{window}", "source": {"records": {"window": window}}}
+    dataset = {"dataset": asked | ({"digest": digest} if digest else {})}
     request = {
         "run": {"namespace": "team", "name": f"zero-micro-{window}", "uid": "uid-1"},
         "specDigest": "sha256:" + "0" * 64,
@@ -64,8 +65,11 @@ def test_a_closed_window_becomes_rows_of_two_stages_and_counts_its_steps(place: 
         teach(client, "c", "tre")
         teach(client, "d")
         found = client.call("POST", "/v1/windows/due", {"policy": POLICY})
-        assert found["due"] == [{"window": 1, "kind": "micro"}]
-        report = prepare(place, claim, 1)
+        (row,) = found["due"]
+        assert (row["window"], row["kind"]) == (1, "micro")
+        report = prepare(place, claim, 1, digest=row["digest"])
+        assert report.datasets[0].digest == row["digest"]
+        assert client.call("POST", "/v1/windows/due", {"policy": POLICY})["due"] == [row], "the same each time"
         client.call("POST", "/v1/windows/1/taken", {})
         assert client.call("POST", "/v1/windows/due", {"policy": POLICY})["due"] == []
     assert (report.samples, report.micro_steps) == (7, 5)
@@ -82,6 +86,22 @@ def test_a_window_survives_a_kill_and_gives_the_same_bytes(place: Place, claim: 
     with place.service():
         assert place.client().call("POST", "/v1/windows/due", {"policy": POLICY})["due"], "still due"
         assert prepare(place, claim, 1).datasets == first.datasets
+
+
+def test_a_window_of_the_number_in_another_records_volume_is_not_taken_for_it(place: Place, claim: Path) -> None:
+    with place.service():
+        teach(place.client(), "a", "svar")
+        place.client().call("POST", "/v1/windows/due", {"policy": POLICY})
+        with pytest.raises(JobError, match="but its spec pins") as raised:
+            prepare(place, claim, 1, digest="sha256:" + "0" * 64)
+    assert raised.value.reason == names.DATASET_DIGEST_DIFFERS
+
+
+@pytest.mark.parametrize("after", ["-1", "many", "9999999999"])
+def test_the_service_refuses_a_number_that_no_window_bears(place: Place, after: str) -> None:
+    with place.service(), pytest.raises(Refused) as raised:
+        place.client().call("POST", f"/v1/windows?after={after}", {})
+    assert raised.value.status == 400
 
 
 def test_held_out_questions_of_clients_are_left_out_and_not_counted(place: Place, claim: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -68,14 +69,16 @@ def events(place: Place) -> list[dict[str, Any]]:
 
 
 async def annotated(item: Service, key: str) -> str:
-    """The window that the sidecar told the operator of."""
+    """The window that the sidecar told the operator of, less its digest."""
 
     def told(mirror: Any) -> str | None:
         return ((mirror.model or {}).get("metadata", {}).get("annotations") or {}).get(key)
 
     found = await item.deps.cluster.mirror.until(told, seconds=WITHIN)
     assert found is not None, f"{key} was not told"
-    return str(found)
+    number, _, digest = str(found).partition("@")
+    assert re.fullmatch("sha256:[0-9a-f]{64}", digest), found
+    return number
 
 
 def operate(item: Service, name: str, of_type: str, *, state: str, dna: str | None = None) -> None:

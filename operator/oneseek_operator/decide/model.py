@@ -158,7 +158,7 @@ def _requested(seen: Observed, settings: Settings, now: datetime) -> Decision[On
 def _windows(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
     """Make the run that a closed window of the records service asks for; the annotation goes once the run is there."""
     del settings, now
-    asked = windows.asked(seen.model)
+    asked = windows.asked(seen.model, seen.runs)
     if not asked.annotations:
         return None
     before: list[Action] = [*(Create(item) for item in asked.runs), RemoveAnnotations(asked.annotations)]

@@ -1,25 +1,28 @@
 """Which run a closed window of the records service asks for. Pure.
 
 Clients post what to learn; the records service collects it in windows and names the run of each. Once a window is
-closed the sidecar says its number in an annotation of the model, and the run is made here: under that name, owned by
-the model, once. The annotation goes only after the run is there, so a crash in between makes the same run again, which
+closed the sidecar says its number in an annotation of the model, with the digest of what it holds, and the run is made
+here: under that name, owned by the model, once. The digest is pinned in the run's dataset and tells windows of one
+number apart: a records volume that was lost begins to count anew. The annotation goes only after the run is there, so a crash in between makes the same run again, which
 is none.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_operator.build import common
 
 __all__ = ["Asked", "asked"]
 
 _KINDS = {names.WINDOW_MICRO: ("micro", "Micro"), names.WINDOW_MAJOR: ("major", "Major")}
-_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+_WINDOW = re.compile(r"([1-9][0-9]{0,8})(?:@(sha256:[0-9a-f]{64}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Asked:
     events: tuple[tuple[bool, str, str], ...] = field(default=())
 
 
-def asked(model: OneSeekModel) -> Asked:
+def asked(model: OneSeekModel, there: Sequence[TrainingRun]) -> Asked:
     """What the model's annotations ask for; a manifest that carries one asks for the same run, which is there then."""
     runs, events = [], []
     found = tuple(key for key in _KINDS if key in model.metadata.annotations)
@@ -41,25 +44,40 @@ def asked(model: OneSeekModel) -> Asked:
         if refused := _refusal(model, key, value):
             events.append((True, names.WINDOW_REFUSED, refused))
             continue
-        name = names.window_run(model.metadata.name, kind, int(value))
-        runs.append(_run(model, name, of_type, int(value)))
-        events.append((False, names.WINDOW_TAKEN, f"window {value} of the records is trained by the run {name!r}"))
+        number, _, digest = value.partition("@")
+        name = _name(model, kind, int(number), digest, there)
+        runs.append(_run(model, name, of_type, int(number), digest))
+        events.append((False, names.WINDOW_TAKEN, f"window {number} of the records is trained by the run {name!r}"))
     return Asked(tuple(runs), found, tuple(events))
 
 
 def _refusal(model: OneSeekModel, key: str, value: str) -> str:
-    if not _NUMBER.fullmatch(value):
-        return f"{key}={value[:64]!r} names no window of the records service; its value is the window's number"
+    if not _WINDOW.fullmatch(value):
+        return (
+            f"{key}={value[:64]!r} names no window of the records service; its value is the window's number, or"
+            " NUMBER@DIGEST"
+        )
     if key == names.WINDOW_MICRO and not model.spec.training.micro.enabled:
         return f"{key}={value} asks for a Micro run, but spec.training.micro.enabled is false"
     return ""
 
 
-def _run(model: OneSeekModel, name: str, of_type: str, window: int) -> dict[str, Any]:
+def _name(model: OneSeekModel, kind: str, number: int, digest: str, there: Sequence[TrainingRun]) -> str:
+    """The run's name; another one where a run of that name learns from another window of the number."""
+    name = names.window_run(model.metadata.name, kind, number)
+    namesake = next((run for run in there if run.metadata.name == name), None)
+    pinned = {dataset.digest for dataset in namesake.spec.datasets} if namesake else set()
+    if not digest or pinned <= {None, digest}:
+        return name
+    return names.window_run(model.metadata.name, kind, number, digest)
+
+
+def _run(model: OneSeekModel, name: str, of_type: str, window: int, digest: str) -> dict[str, Any]:
+    dataset = {"name": f"conversation-{window}", "source": {"records": {"window": window}}}
     spec = {
         "modelRef": {"name": model.metadata.name},
         "type": of_type,
-        "datasets": [{"name": f"conversation-{window}", "source": {"records": {"window": window}}}],
+        "datasets": [{**dataset, "digest": digest} if digest else dataset],
         **model.spec.training.defaults.to_wire(),
     }
     labels = {names.LABEL_MODEL: model.metadata.name, names.LABEL_COMPONENT: "training"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oneseek_core.api.base import ApiModel, Timestamp
+from oneseek_core.digest import digest_bytes
 from oneseek_runtime.records.endpoints import json_answer, read_body
 from oneseek_runtime.records.errors import BadRequestError
 from oneseek_runtime.records.windows import Lesson, Policy, WindowsPort
@@ -19,6 +21,7 @@ from oneseek_runtime.records.windows import Lesson, Policy, WindowsPort
 __all__ = ["due", "gather", "questions", "take", "teach", "totals"]
 
 _LINES = "application/jsonl"
+_HIGHEST = 100_000_000  # no window is numbered after more than that, whatever somebody calls a run
 
 Parsed = TypeVar("Parsed", bound=ApiModel)
 
@@ -45,6 +48,14 @@ class _Asked(ApiModel):
 class _Gathering(ApiModel):
     start: str | None = Field(default=None, max_length=40)
     end: str | None = Field(default=None, max_length=40)
+
+
+def _after(request: Request) -> int:
+    """The highest number of a window that a run bears, as whoever asks knows it; a new window's is above it."""
+    text = request.query_params.get("after", "0")
+    if not text.isascii() or not text.isdigit() or int(text[:10]) > _HIGHEST:
+        raise BadRequestError(f"after must be a window's number, at most {_HIGHEST}, not {text[:32]!r}")
+    return int(text)
 
 
 def _windows(request: Request) -> WindowsPort:
@@ -74,7 +85,7 @@ async def teach(request: Request) -> Response:
     lesson = Lesson(
         asked.training_id, asked.language, len(asked.raw_responses), asked.analyzed_data is not None, document
     )
-    place = await asyncio.to_thread(_windows(request).add, lesson)
+    place = await asyncio.to_thread(_windows(request).add, lesson, _after(request))
     return json_answer({"window": place.window, "kind": "micro", "total": place.total})
 
 
@@ -82,7 +93,7 @@ async def gather(request: Request) -> Response:
     """POST /v1/windows: a major window of all that was recorded so far, or between two times."""
     asked = await _parsed(request, _Gathering)
     bounds = (_moment("start", asked.start), _moment("end", asked.end))
-    number, samples = await asyncio.to_thread(_windows(request).gather, *bounds)
+    number, samples = await asyncio.to_thread(_windows(request).gather, *bounds, _after(request))
     return json_answer({"window": number, "kind": "major", "samples": samples})
 
 
@@ -97,12 +108,22 @@ def _moment(name: str, text: str | None) -> float | None:
 
 
 async def due(request: Request) -> Response:
-    """POST /v1/windows/due: close what is to be closed, and list what waits for its run."""
+    """POST /v1/windows/due: close what is to be closed, and list what waits for its run, each with its content's digest."""
     asked = await _parsed(request, _Asked)
     policy = Policy(**asked.policy.model_dump()) if asked.policy else None
     found = await asyncio.to_thread(_windows(request).due, policy)
-    rows = [{"window": number, "kind": kind} for number, kind in found.windows]
+    digests = await asyncio.to_thread(_digests, request, [number for number, _ in found.windows])
+    rows = [{"window": number, "kind": kind, "digest": digests[number]} for number, kind in found.windows]
     return json_answer({"due": rows, "again": found.again})
+
+
+def _digests(request: Request, numbers: Sequence[int]) -> Mapping[int, str]:
+    """Digest of what each of these closed windows holds. That never changes, so it is read once."""
+    known: Mapping[int, str] = getattr(request.app.state, "window_digests", {})
+    windows = _windows(request)
+    found = {number: known.get(number) or digest_bytes(windows.questions(number)) for number in numbers}
+    request.app.state.window_digests = found
+    return found
 
 
 async def take(request: Request) -> Response:

@@ -4,7 +4,8 @@
 its own: a question here is data for a training run, and what became of it stands in the
 ledger once the run is certified. The service's lock on the folder guards this file too.
 
-A window's number is given when its first question comes, so the run it will be trained by has a name at once. Micro
+A window's number is given when its first question comes, so the run it will be trained by has a name at once. Numbers
+only rise, even where this file was lost: whoever asks names the highest that a run bears (`after`). Micro
 windows close by themselves (see `Policy`); a major window is all that was recorded up to one moment, closed as it is
 made. A closed window is due until somebody says that it is taken.
 """
@@ -104,11 +105,11 @@ class Due:
 class WindowsPort(Protocol):
     """What the app needs of windows; see `Windows` for what each call does."""
 
-    def add(self, lesson: Lesson) -> Place:
-        """Put a question into the open window; the same one again stands where it stood."""
+    def add(self, lesson: Lesson, after: int = 0) -> Place:
+        """Put a question into the open window; the same one again stands where it stood. A new window's number is above `after`."""
 
-    def gather(self, since: float | None, until: float | None) -> tuple[int, int]:
-        """A major window of all that was recorded so far between two moments: (number, questions)."""
+    def gather(self, since: float | None, until: float | None, after: int = 0) -> tuple[int, int]:
+        """A major window of all that was recorded so far between two moments: (number, questions); numbers as in `add`."""
 
     def due(self, policy: Policy | None) -> Due:
         """Close the open window if its time has come, and say what waits for a run."""
@@ -191,16 +192,17 @@ class Windows:
             except sqlite3.Error as error:
                 raise translated(error) from error
 
-    def add(self, lesson: Lesson) -> Place:
-        """Put a question into the open window; the same one again stands where it stood."""
+    def add(self, lesson: Lesson, after: int = 0) -> Place:
+        """Put a question into the open window; the same one again stands where it stood. A new window's number is above `after`."""
         with self._writing() as connection:
             known = connection.execute("SELECT window FROM questions WHERE training = ?", (lesson.training,)).fetchone()
             if known is None:
                 now = self._clock()
                 window = _open_window(connection)
                 if window is None:
-                    statement = "INSERT INTO windows (kind, opened) VALUES ('micro', ?)"
-                    window = int(connection.execute(statement, (now,)).lastrowid)
+                    window = _next_number(connection, after)
+                    statement = "INSERT INTO windows (number, kind, opened) VALUES (?, 'micro', ?)"
+                    connection.execute(statement, (window, now))
                 text = json.dumps(dict(lesson.document), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
                 connection.execute(
                     "INSERT INTO questions (training, window, at, language, raw, analysed, document)"
@@ -212,8 +214,8 @@ class Windows:
             (total,) = connection.execute("SELECT COUNT(*) FROM questions").fetchone()
         return Place(window, int(total))
 
-    def gather(self, since: float | None, until: float | None) -> tuple[int, int]:
-        """A major window of all that was recorded so far between two moments: (number, questions).
+    def gather(self, since: float | None, until: float | None, after: int = 0) -> tuple[int, int]:
+        """A major window of all that was recorded so far between two moments: (number, questions); numbers as in `add`.
 
         Asked for again before it is taken, and with nothing new recorded, it is the same window.
 
@@ -235,11 +237,13 @@ class Windows:
             if same is not None:
                 return int(same[0]), samples
             now = self._clock()
-            made = connection.execute(
-                "INSERT INTO windows (kind, opened, closed, last, since, until, samples) VALUES ('major', ?, ?, ?, ?, ?, ?)",
-                (now, now, last, since, until, samples),
+            number = _next_number(connection, after)
+            connection.execute(
+                "INSERT INTO windows (number, kind, opened, closed, last, since, until, samples)"
+                " VALUES (?, 'major', ?, ?, ?, ?, ?, ?)",
+                (number, now, now, last, since, until, samples),
             )
-            return int(made.lastrowid), samples
+            return number, samples
 
     def due(self, policy: Policy | None) -> Due:
         """Close the open window if its time has come (never without a policy), and say what waits for a run."""
@@ -301,6 +305,12 @@ class Windows:
 def _open_window(connection: sqlite3.Connection) -> int | None:
     row = connection.execute("SELECT number FROM windows WHERE kind = 'micro' AND closed IS NULL").fetchone()
     return None if row is None else int(row[0])
+
+
+def _next_number(connection: sqlite3.Connection, after: int) -> int:
+    """A number that no window has or had, above `after`."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'windows'").fetchone()
+    return max(0 if row is None else int(row[0]), after) + 1
 
 
 def _closed(connection: sqlite3.Connection, number: int) -> tuple[str, int, float | None, float | None]:

@@ -21,7 +21,7 @@ from oneseek_core import names
 from oneseek_runtime.sidecar import lessons, training_wire
 from oneseek_runtime.sidecar.auth import Caller, Refusal, admitted, needs, to_create_runs
 from oneseek_runtime.sidecar.deps import Deps, deps_of
-from oneseek_runtime.sidecar.due import is_suspended, micro_of
+from oneseek_runtime.sidecar.due import highest_window, is_suspended, micro_of
 from oneseek_runtime.sidecar.endpoints import while_connected
 from oneseek_runtime.sidecar.lessons import Lesson, LessonError
 from oneseek_runtime.sidecar.measured import metrics_answer
@@ -143,13 +143,20 @@ async def _teach(deps: Deps, lesson: Lesson, *, kind: str = "micro-training") ->
     if not any(lesson.stages):
         return training_id, None, language
     now = timestamp(deps.now())
-    place = await recorder.records.teach(lesson.document(training_id=training_id, now=now, language=language))
+    document = lesson.document(training_id=training_id, now=now, language=language)
+    place = await recorder.records.teach(document, after=_highest(deps))
     deps.wake()
     accepted = _accepted(deps, training_id, "micro", place["window"])
     standing = await _standing(deps)
     answer = training_wire.micro_answer(training_id, lesson, accepted, standing)
     recorder.keep(ENTRIES, training_wire.micro_entry(lesson, accepted, answer, standing, kind=kind))
     return training_id, accepted, language
+
+
+def _highest(deps: Deps) -> int:
+    """The highest window that a run bears: records that were lost must not give its number again."""
+    mirror = deps.cluster.mirror
+    return highest_window(mirror.model or {}, mirror.runs)
 
 
 def _accepted(deps: Deps, training_id: str, kind: str, window: int) -> Accepted:
@@ -217,7 +224,7 @@ async def train(request: Request, _caller: Caller) -> Response:
         return json_response({"success": False, "error": BATCH_FAILED, "message": str(error)}, status=400)
     try:
         recorder = _recorder(deps)
-        place = await recorder.records.gather(batch.bounds())
+        place = await recorder.records.gather(batch.bounds(), after=_highest(deps))
     except (RecordsAwayError, EntryRefusedError) as error:
         return _failed(BATCH_FAILED, error)
     deps.wake()

@@ -50,6 +50,28 @@ async def test_a_window_ends_in_a_micro_version_that_goes_on_from_the_one_that_a
     assert (newest["dna"], newest["type"], newest["parent"]) == (str(dna), "Micro", first)
 
 
+async def test_a_lost_records_volume_counts_anew_and_its_windows_are_trained_all_the_same() -> None:
+    old, new = ("sha256:" + digit * 64 for digit in "ab")
+    world = await answering()
+    world.annotate_as_user("OneSeekModel", "zero", micro_window=f"1@{old}")
+    await settle(world)
+    before = item(world, "TrainingRun", "zero-micro-1")
+    assert before["spec"]["datasets"][0]["digest"] == old
+    world.annotate_as_user("OneSeekModel", "zero", micro_window=f"1@{old}")
+    await settle(world)
+    assert len([key for key in world.objects if key[0] == "TrainingRun"]) == 2, "the same window is the same run"
+    world.annotate_as_user("OneSeekModel", "zero", micro_window=f"1@{new}")
+    await settle(world)
+    after = item(world, "TrainingRun", "zero-micro-1-bbbbbbbb")
+    assert after["spec"]["datasets"] == [
+        {"name": "conversation-1", "source": {"records": {"window": 1}}, "digest": new}
+    ]
+    assert Dna.parse(after["status"]["dna"]).order == (1, 12)
+    digests = [each["status"]["resolved"]["specDigest"] for each in (before, after)]
+    assert digests[0] != digests[1], "so neither is taken for the other in a version's provenance"
+    assert item(world, "OneSeekModel", "zero")["metadata"]["annotations"] == {}
+
+
 async def test_the_train_pod_of_a_micro_run_sees_its_parent_read_only_and_prepare_alone_the_token() -> None:
     world = await answering()
     first = item(world, "TrainingRun", "first")["status"]["dna"]
@@ -94,7 +116,7 @@ async def test_a_micro_run_of_a_model_without_a_version_starts_from_the_base() -
     assert item(world, "OneSeekModel", "zero")["status"]["current"]["dna"] == run["dna"]
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "x", "../1", "1234567890123"])
+@pytest.mark.parametrize("value", ["0", "-1", "x", "../1", "1234567890123", "1@", "1@sha256:ab", "1@md5:1"])
 async def test_an_annotation_that_names_no_window_is_taken_off_and_told(value: str) -> None:
     world = await answering()
     world.annotate_as_user("OneSeekModel", "zero", micro_window=value)

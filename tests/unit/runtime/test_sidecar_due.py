@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from oneseek_core import names
-from oneseek_runtime.sidecar.due import DueWindows, is_suspended, micro_of
+from oneseek_runtime.sidecar.due import DueWindows, highest_window, is_suspended, micro_of
 from oneseek_runtime.sidecar.errors import KubeConflictError
 from oneseek_runtime.sidecar.kube import NoKube
 from oneseek_runtime.sidecar.mirror import Mirror
@@ -154,6 +154,44 @@ async def test_windows_of_one_kind_are_told_one_after_the_other(cluster: Cluster
     await sidecar.loop.look()
     assert records.taken == [3]
     assert cluster.written[1:] == [{names.WINDOW_MICRO: "4"}]
+
+
+def run_of(name: str, window: int, digest: str | None) -> dict[str, Any]:
+    pinned = {"digest": digest} if digest else {}
+    dataset = {"name": "conversation", "source": {"records": {"window": window}}, **pinned}
+    return {"metadata": {"name": name}, "spec": {"datasets": [dataset]}}
+
+
+async def test_a_run_for_another_window_of_the_number_is_not_taken_for_its_run(
+    cluster: Cluster, records: Records
+) -> None:
+    records.due_windows = [{"window": 3, "kind": "micro", "digest": "sha256:new"}]
+    sidecar = Sidecar(cluster, records)
+    sidecar.mirror.runs = [run_of("zero-micro-3", 3, "sha256:old")]
+    await sidecar.loop.look()
+    assert (records.taken, cluster.written) == ([], [{names.WINDOW_MICRO: "3@sha256:new"}])
+    sidecar.mirror.runs.append(run_of("zero-micro-3-0a1b2c3d", 3, "sha256:new"))
+    await sidecar.loop.look()
+    assert records.taken == [3]
+
+
+async def test_a_run_that_was_made_before_digests_were_pinned_is_known_by_its_name(
+    cluster: Cluster, records: Records
+) -> None:
+    records.due_windows = [{"window": 3, "kind": "micro", "digest": "sha256:new"}]
+    sidecar = Sidecar(cluster, records)
+    sidecar.mirror.runs = [run_of("zero-micro-3", 3, None)]
+    await sidecar.loop.look()
+    assert (records.taken, cluster.written) == ([3], [])
+
+
+def test_the_highest_window_is_that_of_any_run_or_version_there_is() -> None:
+    model: dict[str, Any] = {"metadata": {"name": "zero"}}
+    assert highest_window(model, []) == 0
+    assert highest_window(model, [{"metadata": {"name": "zero-micro-7"}}, run_of("by-hand", 9, None)]) == 9
+    model["status"] = {"versions": [{"run": "zero-major-12"}, {"run": "zero-micro-11-0a1b2c3d"}, {"run": "other"}, {}]}
+    assert highest_window(model, [{"metadata": {"name": "zero-micro-999999999"}}]) == 12
+    assert highest_window({}, [{}]) == 0
 
 
 async def test_a_model_that_goes_away_or_is_unknown_is_told_nothing(cluster: Cluster, records: Records) -> None:

@@ -157,20 +157,20 @@ class FirestoreWindows:
             batch.update(reference, fields, option=client.write_option(last_update_time=before))
         batch.commit(retry=None, timeout=self._store.deadline)
 
-    def add(self, lesson: Lesson) -> Place:
-        """Put a question into the open window; the same one again stands where it stood."""
+    def add(self, lesson: Lesson, after: int = 0) -> Place:
+        """Put a question into the open window; the same one again stands where it stood. A new window's number is above `after`."""
         text = json.dumps(dict(lesson.document), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         if len(text.encode()) > _LONGEST:
             raise BadRequestError(f"{lesson.training} is larger than Firestore takes (1 MiB)")
-        return self._trying(lambda: self._add(lesson, text))
+        return self._trying(lambda: self._add(lesson, text, after))
 
-    def _add(self, lesson: Lesson, text: str) -> Place:
+    def _add(self, lesson: Lesson, text: str, after: int) -> Place:
         path = (_QUESTIONS, layout.key_id(lesson.training))
         state, before, (known,) = self._read(path)
         if known is not None:
             return Place(int(known["window"]), state.questions)
         now = self._clock()
-        window = state.open or _Open(state.windows + 1, now, 0, now)
+        window = state.open or _Open(max(state.windows, after) + 1, now, 0, now)
         stages = state.languages.get(lesson.language, _Stages()).with_one(lesson)
         new = replace(
             state,
@@ -193,15 +193,15 @@ class FirestoreWindows:
         self._write(new, before, (*path, question))
         return Place(window.number, new.questions)
 
-    def gather(self, since: float | None, until: float | None) -> tuple[int, int]:
-        """A major window of all that was recorded so far between two moments: (number, questions).
+    def gather(self, since: float | None, until: float | None, after: int = 0) -> tuple[int, int]:
+        """A major window of all that was recorded so far between two moments: (number, questions); numbers as in `add`.
 
         Raises:
             NothingRecordedError: there is no question in it.
         """
-        return self._trying(lambda: self._gather(since, until))
+        return self._trying(lambda: self._gather(since, until, after))
 
-    def _gather(self, since: float | None, until: float | None) -> tuple[int, int]:
+    def _gather(self, since: float | None, until: float | None, after: int) -> tuple[int, int]:
         state, before, _ = self._read()
         if since is None and until is None:
             samples = last = state.questions
@@ -214,7 +214,7 @@ class FirestoreWindows:
             if (one.kind, one.last, one.since, one.until) == ("major", last, since, until):
                 return one.number, one.samples
         now = self._clock()
-        made = _Closed(state.windows + 1, "major", now, now, last, samples, since, until)
+        made = _Closed(max(state.windows, after) + 1, "major", now, now, last, samples, since, until)
         new = replace(state, windows=made.number, due=(*state.due, made), major=state.major + 1)
         self._write(new, before, (_WINDOWS, str(made.number), to_jsonable_python(made)))
         return made.number, samples

@@ -57,21 +57,23 @@ class RecordsClient(OwnsSession):
         """
         await self._call("POST", path, _POST_SECONDS, body)
 
-    async def teach(self, lesson: bytes) -> dict[str, Any]:
+    async def teach(self, lesson: bytes, *, after: int = 0) -> dict[str, Any]:
         """Put something to learn into the open window; returns once it is durable there: its window, and the total.
 
-        Raises:
-            EntryRefusedError, RecordsAwayError: see there.
-        """
-        return await self._call("POST", "/v1/questions", _POST_SECONDS, lesson)
-
-    async def gather(self, bounds: bytes) -> dict[str, Any]:
-        """A major window of what was recorded so far: its number, and how many questions are in it.
+        A window that is opened for it gets a number above `after`.
 
         Raises:
             EntryRefusedError, RecordsAwayError: see there.
         """
-        return await self._call("POST", "/v1/windows", _POST_SECONDS, bounds)
+        return await self._call("POST", f"/v1/questions?after={after}", _POST_SECONDS, lesson)
+
+    async def gather(self, bounds: bytes, *, after: int = 0) -> dict[str, Any]:
+        """A major window of what was recorded so far: its number, above `after`, and how many questions are in it.
+
+        Raises:
+            EntryRefusedError, RecordsAwayError: see there.
+        """
+        return await self._call("POST", f"/v1/windows?after={after}", _POST_SECONDS, bounds)
 
     async def due(self, asked: bytes) -> dict[str, Any]:
         """Windows that wait for their run, and after how many seconds another may.

@@ -37,10 +37,10 @@ class RecordsPort(Protocol):
     async def post(self, path: str, body: bytes) -> None:
         """Record; raises EntryRefusedError, RecordsAwayError."""
 
-    async def teach(self, lesson: bytes) -> dict[str, Any]:
+    async def teach(self, lesson: bytes, *, after: int = 0) -> dict[str, Any]:
         """Something to learn, into the open window; raises EntryRefusedError, RecordsAwayError."""
 
-    async def gather(self, bounds: bytes) -> dict[str, Any]:
+    async def gather(self, bounds: bytes, *, after: int = 0) -> dict[str, Any]:
         """A major window of what was recorded so far; raises EntryRefusedError, RecordsAwayError."""
 
     async def due(self, asked: bytes) -> dict[str, Any]:
