@@ -79,6 +79,10 @@ async def test_the_answers_of_a_multi_model_query_are_given_to_the_model_to_lear
     (event,) = events(place)
     assert event["type"] == "multi-model-micro-training"
     assert (event["question"], event["samplesReceived"], event["run"]) == ("Vem är du?", 2, "demo-micro-1")
+    assert (event["language"], event["modelVersion"]) == ("sv", DNA)
+    assert event["metrics"].keys() == {"accuracy", "fairness", "bias", "consensus"}
+    result = event["trainingResult"]
+    assert (result["success"], result["stage1"], result["stage2"]) == (True, training["stage1"], training["stage2"])
     (query,) = place.client().call("GET", "/v1/queries?limit=1")["queries"]
     assert (query["queryId"], query["model"]) == (body["queryId"], "OQT-1.0-MultiModel")
     await post(quiet, MULTI, {"question": "Vem är du?", "enableTraining": False})
@@ -273,7 +277,11 @@ async def test_events_are_recorded_without_a_date_range_too_and_claim_nothing_th
     assert (micro["type"], micro["question"], micro["run"]) == ("micro-training", "Vem är du?", "demo-micro-1")
     assert (micro["samplesProcessed"], micro["samplesReceived"], micro["modelVersion"]) == (0, 2, DNA)
     assert micro["metrics"] == dict.fromkeys(("accuracy", "fairness", "bias", "consensus"))
+    assert (micro["language"], micro["stage1"]["completed"], micro["stage2"]["completed"]) == ("sv", False, False)
     assert (batch["type"], batch["dateRange"], batch["previousVersion"]) == ("weekly-batch", None, DNA)
+    assert batch["metrics"] == dict.fromkeys(("accuracy", "fairness", "bias")), "of the version that it will make"
+    keys = {"trainingId", "dataSource", "samplesProcessed", "epochs", "duration_ms", "newVersion", "timestamp"}
+    assert keys <= batch.keys()
     measured = place.client().call("GET", "/v1/documents/oqt_metrics")["documents"]
     assert [(row["version"], row["training"]["weeklyBatch"]) for row in measured] == [(DNA, 7), (DNA, 7)]
 

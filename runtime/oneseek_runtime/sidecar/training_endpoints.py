@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -107,7 +107,7 @@ async def trained_beside(request: Request, lesson: Lesson) -> dict[str, Any] | N
     if model is None:
         return {"success": False, "error": f"No training was started: {_UNKNOWN}"}
     try:
-        _, accepted, language = await _teach(deps, lesson, kind="multi-model-micro-training")
+        _, accepted, language = await _teach(deps, lesson, training_wire.beside_entry)
         totals = await _recorder(deps).records.totals()
     except (RecordsAwayError, EntryRefusedError) as error:
         return {"success": False, "error": f"No training was started: {error}"}
@@ -132,8 +132,10 @@ def _recorder(deps: Deps) -> Recorder:
     return deps.recorder
 
 
-async def _teach(deps: Deps, lesson: Lesson, *, kind: str = "micro-training") -> tuple[str, Accepted | None, str]:
-    """Have it recorded: (training id, where it stands, language). What holds nothing to learn stands nowhere.
+async def _teach(
+    deps: Deps, lesson: Lesson, entry: Callable[..., dict[str, Any]] = training_wire.micro_entry
+) -> tuple[str, Accepted | None, str]:
+    """Have it recorded, with the event that `entry` makes of it: (training id, where it stands, language). What holds nothing to learn stands nowhere.
 
     Raises:
         RecordsAwayError, EntryRefusedError: it is not recorded.
@@ -148,8 +150,7 @@ async def _teach(deps: Deps, lesson: Lesson, *, kind: str = "micro-training") ->
     deps.wake()
     accepted = _accepted(deps, training_id, "micro", place["window"])
     standing = await _standing(deps)
-    answer = training_wire.micro_answer(training_id, lesson, accepted, standing)
-    recorder.keep(ENTRIES, training_wire.micro_entry(lesson, accepted, answer, standing, kind=kind))
+    recorder.keep(ENTRIES, entry(lesson, accepted, standing, language=language))
     return training_id, accepted, language
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "batch_answer",
     "batch_entry",
     "beside_answer",
+    "beside_entry",
     "companion_answer",
     "dna_of",
     "micro_answer",
@@ -152,21 +153,29 @@ def companion_answer(
     lesson: Lesson, accepted: Accepted | None, standing: Standing, *, language: str, totals: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The 200 body of `POST /api/training/micro`."""
-    both = stages(lesson, accepted, "samples_processed")
-    if result := both["stage2"].get("result"):
-        known = dna_of(accepted.run) if accepted else None
-        result["dna_update"] = {"dna_updated": True, **known} if known else {"needed": False}
-    state = micro_state(totals)
     return {
         "success": True,
         "timestamp": standing.now,
         "model": (accepted and accepted.version) or standing.version,
         "language": language,
         "fallback": False,
-        "stages": both,
-        "state": {key: state[key] for key in ("totalRuns", "runsByLanguage")},
+        "stages": _companion_stages(lesson, accepted),
+        "state": _counted(totals),
         "run": accepted.shown() if accepted else None,
     }
+
+
+def _companion_stages(lesson: Lesson, accepted: Accepted | None) -> dict[str, dict[str, Any]]:
+    both = stages(lesson, accepted, "samples_processed")
+    if result := both["stage2"].get("result"):
+        known = dna_of(accepted.run) if accepted else None
+        result["dna_update"] = {"dna_updated": True, **known} if known else {"needed": False}
+    return both
+
+
+def _counted(totals: Mapping[str, Any]) -> dict[str, Any]:
+    state = micro_state(totals)
+    return {key: state[key] for key in ("totalRuns", "runsByLanguage")}
 
 
 def beside_answer(
@@ -226,27 +235,42 @@ def _whole(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-def micro_entry(
-    lesson: Lesson, accepted: Accepted, answer: Mapping[str, Any], standing: Standing, *, kind: str = "micro-training"
-) -> dict[str, Any]:
-    """What is recorded of it: the event, and what was measured then. The ledger tells the run, once there is one."""
-    stages = answer["stages"]
+def micro_entry(lesson: Lesson, accepted: Accepted, standing: Standing, *, language: str) -> dict[str, Any]:
+    """What is recorded of micro-train: the event, and what was measured then. The ledger tells the run, once there is one."""
+    both = stages(lesson, accepted, "samplesProcessed")
     event = {
-        "trainingId": accepted.training_id,
-        "type": kind,
-        "question": lesson.question,
-        "samplesProcessed": stages["stage1"]["samplesProcessed"],
-        "samplesReceived": len(lesson.raw),
-        "stage1": stages["stage1"],
-        "stage2": stages["stage2"] if lesson.analysis is not None else None,
-        "run": accepted.name,
+        "type": "micro-training",
+        **_taught(lesson, accepted, language),
+        "samplesProcessed": both["stage1"]["samplesProcessed"],
+        "stage1": both["stage1"],
+        "stage2": both["stage2"] if lesson.analysis is not None else None,
     }
-    return _entry(accepted, event, standing)
+    return _entry(accepted, event | _of_version(standing), standing)
+
+
+def beside_entry(lesson: Lesson, accepted: Accepted, standing: Standing, *, language: str) -> dict[str, Any]:
+    """What is recorded of what a multi-model query gave to learn."""
+    result = {"success": True, "language": language, "model": standing.version, "fallback": False}
+    event = {
+        "type": "multi-model-micro-training",
+        **_taught(lesson, accepted, language),
+        "trainingResult": {**result, **_companion_stages(lesson, accepted)},
+    }
+    return _entry(accepted, event | _of_version(standing), standing)
+
+
+def _taught(lesson: Lesson, accepted: Accepted, language: str) -> dict[str, Any]:
+    asked = {"question": lesson.question, "language": language, "samplesReceived": len(lesson.raw)}
+    return {**asked, "run": accepted.name}
+
+
+def _of_version(standing: Standing) -> dict[str, Any]:
+    metrics = standing.numbers("accuracy", "fairness", "bias", "consensus")
+    return {"modelVersion": standing.version, "metrics": metrics}
 
 
 def _entry(accepted: Accepted, event: Mapping[str, Any], standing: Standing) -> dict[str, Any]:
-    metrics = standing.numbers("accuracy", "fairness", "bias", "consensus")
-    of_event = {**event, "modelVersion": standing.version, "metrics": metrics, "timestamp": standing.now}
+    of_event = {"trainingId": accepted.training_id, **event, "timestamp": standing.now}
     documents = {"oqt_training_events": of_event, "oqt_metrics": standing.document()}
     return {"id": accepted.training_id, "documents": documents}
 
@@ -287,14 +311,13 @@ def _milliseconds(run: Run) -> int:
 
 
 def batch_entry(batch: Batch, accepted: Accepted, answer: Mapping[str, Any], standing: Standing) -> dict[str, Any]:
-    """What is recorded of it; without a date range too."""
+    """What is recorded of it; without a date range too. Its metrics are those of the version to come, as of old."""
     times = {"start": batch.start, "end": batch.end}
     event = {
-        "trainingId": accepted.training_id,
         "type": "weekly-batch",
         "dataSource": "firestore",
         "dateRange": times if any(times.values()) else None,
-        **{key: answer["result"][key] for key in ("samplesProcessed", "epochs", "duration_ms")},
+        **{key: answer["result"][key] for key in ("samplesProcessed", "epochs", "duration_ms", "metrics")},
         "previousVersion": answer["previousVersion"],
         "newVersion": answer["newVersion"],
         "run": accepted.name,
