@@ -7,6 +7,7 @@ Checks read the very bytes that are written: nobody can swap them in between.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -103,9 +104,10 @@ def _fill_and_seal(
     if evaluated and evaluated.evaluated_with.weights_digest != table[WEIGHTS][0]:
         raise ArtifactError("the scores were measured on other weights than those that training left")
     dna = dna_of(request, table[WEIGHTS][0])
-    for path, data in _descriptions(request, staged, table).items():
+    proof = ledger_proof(request, dna, table, keys.ledger if keys else None)
+    for path, data in _descriptions(request, staged, table, proof).items():
         _write(incoming, path, data, table)
-    _write(incoming, PROOF, ledger_proof(request, dna, table, keys.ledger if keys else None), table)
+    _write(incoming, PROOF, proof, table)
     if keys:
         value = statement(request, staged.report, dna, table, staged.scores)
         _write(incoming, PROVENANCE, envelope(value, keys.signing), table)
@@ -133,7 +135,7 @@ def _copy_weights(request: CertifyRequest, report: TrainReport, incoming: Path) 
     return table
 
 
-def _descriptions(request: CertifyRequest, staged: _Staged, table: FileTable) -> dict[str, bytes]:
+def _descriptions(request: CertifyRequest, staged: _Staged, table: FileTable, proof: bytes) -> dict[str, bytes]:
     weights = table[WEIGHTS][0]
     evaluated = staged.scores[0] if staged.scores else None
     dna = dna_of(request, weights)
@@ -142,7 +144,7 @@ def _descriptions(request: CertifyRequest, staged: _Staged, table: FileTable) ->
         CONFIG: staged.config,
         **doubled,
         METADATA: metadata_of(request, staged.report, dna, weights, evaluated).canonical_bytes(),
-        RESULTS: training_results(request, staged.report, dna),
+        RESULTS: training_results(request, staged.report, dna, json.loads(proof)["immutable_hash"]),
         DNA: dna_file(request, dna),
         INTEGRITY: Path(integrity.__file__).read_bytes(),
     }

@@ -86,8 +86,11 @@ def _metrics(scores: Scores | None) -> dict[str, float | None]:
     return {"factsContained": scores.facts_contained, "exact": scores.exact, "heldOutLoss": scores.loss}
 
 
-def training_results(request: CertifyRequest, report: TrainReport, dna: Dna) -> bytes:
-    """training_results.json: the old trainers' second file, with null for what they invented."""
+def training_results(request: CertifyRequest, report: TrainReport, dna: Dna, immutable_hash: str) -> bytes:
+    """training_results.json: the old trainers' second file, with null for what they invented.
+
+    `immutable_hash` is that of the version's ledger_proof.json.
+    """
     return (
         canonical_json(
             {
@@ -98,7 +101,11 @@ def training_results(request: CertifyRequest, report: TrainReport, dna: Dna) -> 
                 "dataset": ",".join(dataset.name for dataset in request.datasets),
                 "samples": request.samples,
                 "epochs": report.epochs,
+                "current_epoch": report.epochs,
                 "final_loss": report.final_loss,
+                "final_weights": {request.base_name: 1.0},
+                "training_history": _epoch_losses(report),
+                "immutable_hash": immutable_hash,
                 "metrics": {
                     "training_loss": report.final_loss,
                     "validation_accuracy": None,

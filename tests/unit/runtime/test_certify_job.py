@@ -107,7 +107,7 @@ def test_without_the_old_layout_only_what_old_readers_open_is_left_out(staging: 
     }
     assert not [path for path in (certified / slim.dna).iterdir() if path.is_dir()]
     changed = {path for path in found if found[path] != files[path]}
-    assert changed == {"manifest.json", "metadata.json", "ledger_proof.json"}
+    assert changed == {"manifest.json", "metadata.json", "ledger_proof.json", "training_results.json"}
     assert json.loads(found["metadata.json"])["adapters"] == []
     assert set(json.loads(found["ledger_proof.json"])["weights"]) == {"adapter_model.safetensors"}
 
@@ -170,6 +170,10 @@ def test_training_results_keep_the_old_form_with_null_for_what_was_not_measured(
     found = json.loads((certified / report.version.dna / "training_results.json").read_bytes())
     assert (found["dna"], found["version"], found["baseModels"]) == (report.version.dna, "1.0", ["tiny"])
     assert (found["final_loss"], found["duration_seconds"], found["timestamp"]) == (0.25, 83.5, CREATED_AT[:-1])
+    assert (found["status"], found["current_epoch"], found["final_weights"]) == ("completed", 3, {"tiny": 1.0})
+    assert found["training_history"][-1] == {"epoch": 3, "loss": 0.25}
+    proof = json.loads((certified / report.version.dna / "ledger_proof.json").read_bytes())
+    assert found["immutable_hash"] == proof["immutable_hash"]
     unmeasured = {"validation_accuracy", "fairness_score", "bias_score", "consensus_accuracy"}
     assert {key for key, value in found["metrics"].items() if value is None} == unmeasured
     assert set(found["fairness_metrics"].values()) == {None}

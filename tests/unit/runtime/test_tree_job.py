@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,6 +113,19 @@ def test_a_failure_while_moving_leaves_the_old_target_and_a_rerun_succeeds(
     point(claim, second)
     assert link.readlink() == Path(second)
     assert not [child for child in link.parent.iterdir() if child.name.startswith(".")]
+
+
+def test_a_reset_leaves_its_log_and_a_note_where_old_readers_look(claim: Path, versions: tuple[str, str]) -> None:
+    point(claim, versions[1])
+    certified = claim / "oneseek-certified"
+    orders = [{"timestamp": f"2026-08-23T10:0{minute}:00.000Z", "user": "anna"} for minute in (1, 2)]
+    for order in (*orders, orders[1]):  # the second one twice, as after a crash
+        job.run(environment({"modelsRoot": str(claim), "family": FAMILY, "current": None, "reset": order}))
+    assert sorted(path.name for path in certified.iterdir()) == [".ledger", "README.md"]
+    lines = [json.loads(line) for line in (certified / ".ledger" / "reset-log.jsonl").read_text().splitlines()]
+    assert [line["timestamp"] for line in lines] == [order["timestamp"] for order in orders]
+    assert list(lines[0]) == ["action", "timestamp", "user", "ip", "modelsDir", "certifiedDir"]
+    assert (lines[0]["action"], lines[0]["user"], lines[0]["certifiedDir"]) == ("FULL_RESET", "anna", str(certified))
 
 
 def remove(claim: Path, current: str, *names_: str) -> TreeReport:
