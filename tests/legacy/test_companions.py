@@ -6,11 +6,30 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from support.legacy import DNA, OLD, Service, model_object, run_object, service
+from support.openai_simulator import broken
+
+LIVE_FILE = {
+    "type": "epoch_end",
+    "epoch": 2,
+    "total_epochs": 3,
+    "step": 2,
+    "total_steps": 5,
+    "val_losses": {},
+    "weights": {},
+    "lr_multipliers": {},
+    "total_loss": 1.25,
+    "validation_accuracy": None,
+    "progress_percent": 40.0,
+    "auto_stop_info": None,
+    "timestamp": "2026-08-23T10:10:00.000Z",
+    "current_epoch": 2,
+}
 
 
 @pytest.fixture
@@ -63,7 +82,25 @@ async def test_a_candidate_waits_for_its_checkpoint(place: Service) -> None:
     _, body, _ = await place.json("GET", "/api/autonomy/config")
     config = body["config"]
     assert (config["forceHumanCheckpoint"], config["autoPromotionEnabled"]) == (True, False)
-    assert (config["minFidelityThreshold"], config["schedule"], config["loraSteps"]) == (0.8, "manual", None)
+    assert (config["minFidelityThreshold"], config["loraSteps"]) == (0.8, None)
+
+
+async def test_the_config_says_whether_runs_start_by_themselves(place: Service) -> None:
+    async def config(**training: Any) -> tuple[bool, str, int | None]:
+        model = model_object()
+        model["spec"]["training"] = training
+        model["metadata"]["annotations"] = {"told": str(training)}
+        place.cluster.put("oneseekmodels", model)
+        mirror = place.deps.cluster.mirror
+        noted = model["metadata"]["annotations"]
+        await mirror.until(lambda seen: (seen.model or {})["metadata"].get("annotations") == noted or None, seconds=10)
+        _, body, _ = await place.json("GET", "/api/autonomy/config")
+        found = body["config"]
+        return found["enabled"], found["schedule"], found["minDatasetSize"]
+
+    assert await config(micro={"enabled": True, "minimumQuestions": 7}) == (True, "continuous", 7)
+    assert await config(micro={"enabled": False}) == (False, "manual", None)
+    assert await config(suspend=True) == (False, "manual", None)
 
 
 async def test_status_of_training_and_datasets(place: Service) -> None:
@@ -119,6 +156,7 @@ async def test_a_socket_tells_the_state_then_each_change_and_ends_when_the_pod_d
         second = await socket.receive_json()
         assert (second["type"], second["progress_percent"], second["current_epoch"]) == ("epoch_end", 60.0, 3)
         assert "training_history" not in second
+        assert first.keys() == second.keys() == LIVE_FILE.keys() | {"run_id", "status"}
         place.lifecycle.draining = True
         assert (await socket.receive()).type == aiohttp.WSMsgType.CLOSE
         assert socket.close_code == 1012
@@ -132,7 +170,9 @@ async def test_a_socket_without_a_run_is_closed_and_one_for_a_future_run_waits(p
         first = await socket.receive_json()
         assert (first["status"], first["message"]) == ("waiting", "There is no training run 'later' yet")
         place.cluster.put("trainingruns", run_object("later"))
-        assert (await socket.receive_json())["status"] == "running"
+        second = await socket.receive_json()
+        assert second["status"] == "running"
+        assert first.keys() == second.keys() | {"message"}
 
 
 @pytest.mark.parametrize(
@@ -176,12 +216,42 @@ async def test_metadata_is_served_uncached_through_current_too(place: Service) -
             assert json.loads(await response.text())["dna"] == DNA
 
 
+async def test_a_run_is_polled_as_the_files_that_its_trainer_wrote(place: Service) -> None:
+    async with place.client.get("/models/oneseek-certified/identity/live_metrics.json") as response:
+        assert response.headers["Cache-Control"] == "no-cache, no-store, must-revalidate"
+        found = await response.json()
+    assert {key: found[key] for key in LIVE_FILE} == LIVE_FILE
+    _, found, _ = await place.json("GET", f"/models/oneseek-certified/{DNA}/live_metrics.json")
+    assert (found["run_id"], found["validation_accuracy"], found["progress_percent"]) == ("first", 0.91, 100.0)
+    _, found, _ = await place.json("GET", "/models/oneseek-certified/first/metadata.json")
+    assert found["dna"] == DNA
+    written = place.certified / DNA / "live_metrics.json"
+    written.write_text('{"type":"epoch_end","epoch":9}')
+    _, found, _ = await place.json("GET", f"/models/oneseek-certified/{DNA}/live_metrics.json")
+    assert found["epoch"] == 9, "a file that an older trainer left is served as it lies there"
+    for path in ("identity/metadata.json", "other/live_metrics.json", "identity/x/live_metrics.json"):
+        async with place.client.get(f"/models/oneseek-certified/{path}") as response:
+            assert response.status == 404
+
+
+async def test_the_root_says_where_the_model_lies_that_answers(place: Service) -> None:
+    _, body, headers = await place.json("GET", "/")
+    assert (body["status"], body["active_model_path"]) == ("running", f"{place.certified}/{DNA}")
+    assert headers["X-OneSeek-DNA"] == DNA
+    place.engine.misbehaviour = broken
+    _, body, _ = await place.json("GET", "/")
+    assert (body["status"], body["active_model_path"]) == ("running", None)
+
+
 async def test_administration_lists_versions_and_the_base_model(place: Service) -> None:
     _, body, _ = await place.json("GET", "/api/admin/models")
     assert [(row["id"], row["isCurrent"], row["metrics"]["loss"]) for row in body["models"]] == [
         (DNA, True, 0.4),
         (OLD, False, None),
     ]
+    keys = {"id", "version", "dna", "directoryName", "createdAt", "trainingType", "samplesProcessed", "isCurrent"}
+    keys |= {"metrics", "weights", "baseModels", "baseModel", "language", "datasets", "training", "metadata"}
+    assert body["models"][0].keys() == body["models"][1].keys() == keys | {"isCertified", "isMerged"}
     _, body, _ = await place.json("GET", "/api/admin/models/available")
     assert [row["isCertified"] for row in body["models"]] == [False, True, True]
 
@@ -194,6 +264,24 @@ async def test_merged_folders_of_an_older_service_are_listed(place: Service) -> 
     assert body == {"success": True, "manifests": [{"manifestVersion": "1.0"}], "count": 1}
     _, body, _ = await place.json("GET", "/api/models/merge/versions")
     assert body["versions"] == [{"name": folder.name, "path": str(folder), "version": "1.1"}]
+    named = place.certified / "merged" / "swedish-build"
+    named.mkdir()
+    (named / "metadata.json").write_text('{"version":"OneSeek-7B-Zero.v3.2","mergeType":"major"}')
+    (place.certified / "merged" / "by-hand").mkdir()
+    (place.certified / "merged" / ".half").mkdir()
+    (place.certified / "by-hand").mkdir()
+    _, body, _ = await place.json("GET", "/api/models/certified")
+    merged = [(row["name"], row["majorVersion"], row["minorVersion"], row.get("language")) for row in body["models"]]
+    assert merged == [
+        ("swedish-build", 3, 2, "sv"),
+        (folder.name, 1, 1, None),
+        (DNA, 1, 0, "ensv"),
+        (OLD, 0, 9, None),
+        ("by-hand", 0, 0, None),
+    ]
+    row = body["models"][0]
+    assert (row["isMerged"], row["mergeType"], row["displayName"]) == (True, "major", "swedish-build v3.2")
+    assert body["models"][4]["displayName"] == "by-hand"
 
 
 async def test_an_inference_says_what_made_it(place: Service) -> None:

@@ -6,11 +6,17 @@ The engine behind it is a simulator: what is under test is the wire, not a model
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import io
+from dataclasses import replace
 
+import aiohttp
 import pytest
 
+from oneseek_runtime.sidecar import endpoints
+from oneseek_runtime.sidecar.app import create_app
+from support.asgi import serving
 from support.legacy import BASE, DNA, OLD, UUID4, Service, T
 from support.openai_simulator import broken, busy
 
@@ -235,6 +241,36 @@ async def test_certified_lists_real_folders_only_newest_first(version: Service) 
     assert (second["dna"], second["majorVersion"], second["minorVersion"]) == (OLD, 0, 9)
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/api/models/certified", "Failed to fetch certified models"),
+        ("/api/oqt/status", "Failed to get status"),
+        ("/api/oqt/metrics", "Failed to get metrics"),
+    ],
+)
+async def test_a_folder_that_cannot_be_read_is_told_in_the_recorded_words(
+    version: Service, path: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(endpoints, "certified_folders", unreadable)
+    status, body, _ = await version.json("GET", path)
+    told = {"message": "Input/output error"} if path == "/api/models/certified" else {}
+    assert (status, body) == (500, {"success": False, "error": words, **told})
+
+
+async def test_a_base_model_alone_is_told_with_nothing_made_up(base: Service) -> None:
+    _, body, _ = await base.json("GET", "/api/oqt/status")
+    told = {key: body["model"][key] for key in ("status", "lastTraining", "language", "directoryName")}
+    assert told == {"status": "ready", "lastTraining": None, "language": "unknown", "directoryName": None}
+    assert [row["isCurrent"] for row in body["availableModels"]] == [False]
+    base.engine.misbehaviour = broken
+    _, body, _ = await base.json("GET", "/api/oqt/status")
+    assert (body["model"]["version"], body["model"]["status"]) == ("unavailable", "active")
+
+
 async def test_current_reads_the_link_then_the_marker_then_nothing(version: Service) -> None:
     link = version.certified / "OneSeek-7B-Zero-CURRENT"
     _, body, _ = await version.json("GET", "/api/models/current")
@@ -273,6 +309,44 @@ async def test_current_allows_20_a_minute(version: Service) -> None:
         assert (await version.json("GET", "/api/models/current"))[0] == 200
     status, body, _ = await version.json("GET", "/api/models/current")
     assert (status, body) == (429, {"error": "Too many requests. Please try again later.", "retryAfter": 60})
+
+
+@pytest.mark.parametrize(
+    ("method", "paths", "limit", "refusal"),
+    [
+        (
+            "GET",
+            ("/api/training/micro/status", "/api/training/micro/stats"),
+            30,
+            {"success": False, "error": "Rate limit exceeded. Please try again later."},
+        ),
+        ("POST", ("/infer", "/inference/oneseek"), 1000, {"error": "Rate limit exceeded: 1000 per 1 minute"}),
+        (
+            "POST",
+            ("/api/inference/infer",),
+            1000,
+            {"error": "Rate limit exceeded", "detail": "1000 per 1 minute", "retry_after": "60"},
+        ),
+    ],
+)
+async def test_routes_of_one_router_share_its_limit_and_its_words(
+    version: Service, method: str, paths: tuple[str, ...], limit: int, refusal: dict[str, object]
+) -> None:
+    clock = [1000.0]
+    shared = serving(create_app(replace(version.deps, monotonic=lambda: clock[0])))
+    async with shared as url, aiohttp.ClientSession(url) as client:
+        for number in range(limit):
+            async with client.request(method, paths[number % len(paths)], data=b"{") as response:
+                assert response.status != 429, number
+        for path in paths:
+            async with client.request(method, path, data=b"{") as response:
+                assert (response.status, await response.json()) == (429, refusal)
+        for unlimited in ("/api/training/micro", "/api/oqt/micro-train"):
+            async with client.post(unlimited) as response:
+                assert (response.status, "RateLimit-Limit" in response.headers) == (401, False)
+        clock[0] += 61
+        async with client.request(method, paths[0], data=b"{") as response:
+            assert response.status != 429
 
 
 async def test_preflight_echoes_the_requested_headers(version: Service) -> None:

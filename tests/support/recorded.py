@@ -74,6 +74,7 @@ QUERY, CURRENT = "POST /api/oqt/query", "POST /api/models/set-current"
 MULTI = "POST /api/oqt/multi-model-query"
 SCRIPT = "/oqt-dashboard/assets/app-0a1b2c3d.js"
 ONE_RUN = "/api/training/identity/metrics"
+RUN_FOLDER = "/models/oneseek-certified/identity"
 
 CASES = (
     Case(QUERY, "a question", 200, body={"question": "Vem är du?"}),
@@ -190,8 +191,27 @@ CASES = (
         200,
         path="/models/oneseek-certified/OneSeek-7B-Zero-CURRENT/metadata.json",
     ),
+    Case("GET /models/{path:path}", "a run's live_metrics.json", 200, path=f"{RUN_FOLDER}/live_metrics.json"),
+    Case(
+        "GET /models/{path:path}",
+        "metadata.json of a run that made no version yet",
+        404,
+        path=f"{RUN_FOLDER}/metadata.json",
+        where="alone",
+    ),
+    Case(
+        "GET /models/{path:path}",
+        "metadata.json of a run: its version's",
+        200,
+        path=f"{RUN_FOLDER}/metadata.json",
+        where="deployed",
+    ),
     Case("GET /models/{path:path}", "weights", 404, path=f"/models/oneseek-certified/{DNA}/adapter_model.safetensors"),
     Case("GET /models/{path:path}", "out of the folder", 404, path="/models/oneseek-certified/%2e%2e/metadata.json"),
+    Case("GET /api/admin/models/{id}/download", "", 501, path=f"/api/admin/models/{DNA}/download"),
+    Case("POST /api/admin/training/start", "", 410, body={}),
+    Case("GET /", "a version answers", 200),
+    Case("GET /", "the engine is away", 200, engine="broken"),
     Case("POST /infer", "a text", 200, body={"text": "hej"}),
     Case("POST /infer", "no text", 422, body={}),
     Case("POST /infer", "out of range", 422, body={"text": "hej", "temperature": 3}),
@@ -248,7 +268,8 @@ def page() -> str:
         "Made from the route table and the contract tests by `python -m support.recorded`. Status and body of each case are",
         "checked against `docs/openapi.json`'s shapes where the last column says: `pods` is a model that was trained, certified",
         "and promoted on a real cluster (`tests/cluster/test_contract.py`), `process` a sidecar process before an engine that can",
-        "be made to fail (`tests/legacy/test_every_route.py`).",
+        "be made to fail (`tests/legacy/test_every_route.py`). What is different from the old service, what of it is not here,",
+        "and what took its place: [old-service.md](old-service.md).",
         "",
         "Every answer carries `Access-Control-Allow-Origin: *`; `OPTIONS` is answered 204; an unknown path is a 404 page, a",
         "known one with another method a 405 with `Allow`. Bodies are at most 50 MB and 200,000 values (413), malformed ones",

@@ -13,8 +13,18 @@ from datetime import datetime
 from typing import Any, Literal
 
 from oneseek_core import names
+from oneseek_core.api.v1alpha1.training import Micro
 
-__all__ = ["Run", "active_runs", "autonomy_config", "autonomy_state", "live_metrics", "training_status"]
+__all__ = [
+    "Run",
+    "active_runs",
+    "autonomy_config",
+    "autonomy_state",
+    "live_file",
+    "live_metrics",
+    "no_run_yet",
+    "training_status",
+]
 
 State = Literal["queued", "running", "certified", "rejected", "failed"]
 
@@ -28,6 +38,8 @@ class Run:
     reason: str
     started_at: str | None
     completed_at: str | None
+    step: int
+    steps: int
     epoch: int
     epochs: int
     percent: float
@@ -60,6 +72,8 @@ class Run:
             reason=str((stalled or ready).get("reason", "")),
             started_at=timestamp_of(status.get("startedAt")),
             completed_at=timestamp_of(status.get("completedAt")),
+            step=_int(progress.get("step")),
+            steps=_int(progress.get("steps")),
             epoch=_int(progress.get("epoch")),
             epochs=_int(progress.get("epochs")) or _int(spec.get("epochs")),
             percent=100.0 if state == "certified" else float(_int(progress.get("percent"))),
@@ -117,6 +131,33 @@ def live_metrics(run: Run, now: str) -> dict[str, Any]:
     }
 
 
+def live_file(run: Run, now: str) -> dict[str, Any]:
+    """live_metrics.json as the old trainer wrote one after each epoch; `validation_accuracy` is null until evaluated."""
+    body = live_metrics(run, now)
+    del body["training_history"]
+    body |= {"epoch": run.epoch, "step": run.step, "total_steps": run.steps, "validation_accuracy": run.exact}
+    return {"type": "epoch_end", **body}
+
+
+def no_run_yet(name: str, message: str, now: str) -> dict[str, Any]:
+    """The state of a run that is not there, in the keys of `live_file`."""
+    counts = ("current_epoch", "total_epochs", "epoch", "step", "total_steps")
+    return {
+        "run_id": name,
+        "status": "waiting",
+        **dict.fromkeys(counts, 0),
+        "val_losses": {},
+        "weights": {},
+        "lr_multipliers": {},
+        "total_loss": None,
+        "validation_accuracy": None,
+        "auto_stop_info": None,
+        "progress_percent": 0.0,
+        "message": message,
+        "timestamp": now,
+    }
+
+
 def training_status(runs: Sequence[Run], base_name: str) -> dict[str, Any]:
     """The body of `/api/admin/training/status`: the run under way, else the newest one."""
     running = next((run for run in runs if run.state == "running"), None)
@@ -151,7 +192,7 @@ def autonomy_state(runs: Sequence[Run], model: Mapping[str, Any] | None) -> dict
             if running is None
             else {"id": running.name, "status": "running", "stages": {"training": {"progress": running.percent}}},
             "lastRun": max(ended, default=None),
-            "nextRun": None,  # runs are applied by people
+            "nextRun": None,  # runs are applied by people, or come of what clients send: neither has a date
             "cycleHistory": [
                 {
                     "id": run.name,
@@ -166,19 +207,22 @@ def autonomy_state(runs: Sequence[Run], model: Mapping[str, Any] | None) -> dict
     }
 
 
-def autonomy_config(model: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The body of `/api/autonomy/config`: what of it the OneSeekModel says; null is what it has no word for."""
+def autonomy_config(model: Mapping[str, Any] | None, micro: Micro | None) -> dict[str, Any]:
+    """The body of `/api/autonomy/config`: what of it the OneSeekModel says; null is what it has no word for.
+
+    `micro`: how runs start by themselves, of what clients send; None where they do not.
+    """
     promotion = _map(_map(_map(model).get("spec")).get("promotion"))
     minimum = _map(_map(promotion.get("gate")).get("minimumScores"))
     automatic = promotion.get("mode", "Automatic") == "Automatic"
     return {
         "config": {
-            "enabled": False,  # no run starts by itself
-            "schedule": "manual",
+            "enabled": micro is not None,
+            "schedule": "continuous" if micro else "manual",
             "scheduleTime": None,
             "minFidelityThreshold": _number(minimum.get("factsContained")),
             "maxDatasetSize": None,
-            "minDatasetSize": None,
+            "minDatasetSize": micro.minimum_questions if micro else None,
             "verificationQuestions": None,
             "externalReviewers": [],
             "approvalThreshold": 0 if automatic else 1,

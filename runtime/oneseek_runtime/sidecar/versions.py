@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from oneseek_core import names
 from oneseek_core.dna import parse_legacy
 from oneseek_core.errors import DnaError
 from oneseek_core.files import read_json
+from oneseek_core.job_contract import ServingSettings
 
-__all__ = ["CertifiedFolder", "Current", "certified_folders", "current_pointer"]
+__all__ = ["CertifiedFolder", "Current", "base_path", "certified_folders", "current_pointer"]
 
 _MERGED = "merged"
 
@@ -30,6 +32,8 @@ class CertifiedFolder:
     metadata: Mapping[str, Any]
     major: int
     minor: int
+    numbered: bool = True
+    """Whether name or metadata say the version; else its numbers are 0."""
 
     @property
     def name(self) -> str:
@@ -60,7 +64,7 @@ class CertifiedFolder:
         """One row of `GET /api/models/certified`; `now` stands in where no creation time is known (contract)."""
         head = {
             "name": self.name,
-            "displayName": f"{self.name.split('.v', 1)[0]} v{self.major}.{self.minor}",
+            "displayName": f"{self.name.split('.v', 1)[0]} v{self.major}.{self.minor}" if self.numbered else self.name,
             "path": str(self.path),
             "version": self._text("version", self.name),
             "dna": self.dna,
@@ -102,7 +106,7 @@ class Current:
 
 
 def certified_folders(root: Path, family: str) -> list[CertifiedFolder]:
-    """Real folders named `<family>.v…`, here and below `merged/`; newest version first. A missing root lists nothing."""
+    """Real folders named `<family>.v…`, and whatever lies in `merged/`; newest first. A missing root lists nothing."""
     found = [*_scan(root, family, merged=False), *_scan(root / _MERGED, family, merged=True)]
     return sorted(found, key=lambda folder: (folder.major, folder.minor, folder.created_at), reverse=True)
 
@@ -111,13 +115,31 @@ def _scan(root: Path, family: str, *, merged: bool) -> Iterator[CertifiedFolder]
     if not root.is_dir() or root.is_symlink():
         return
     for path in root.iterdir():
-        if not path.name.startswith(f"{family}.v") or path.is_symlink() or not path.is_dir():
+        if path.name.startswith(".") or path.is_symlink() or not path.is_dir():
             continue
-        try:
-            version = parse_legacy(path.name)
-        except DnaError:
+        if not merged and not path.name.startswith(f"{family}.v"):
             continue
-        yield CertifiedFolder(path, merged, read_json(path / "metadata.json") or {}, version.major, version.micro)
+        metadata = read_json(path / "metadata.json") or {}
+        numbers = _numbers(path.name)
+        if merged and numbers is None:  # the old service let people name what they merged
+            numbers = _numbers(metadata.get("version"))
+        if numbers is not None:
+            yield CertifiedFolder(path, merged, metadata, *numbers)
+        elif merged:
+            yield CertifiedFolder(path, merged, metadata, 0, 0, numbered=False)
+
+
+def _numbers(text: object) -> tuple[int, int] | None:
+    try:
+        version = parse_legacy(text) if isinstance(text, str) else None
+    except DnaError:
+        return None
+    return (version.major, version.micro) if version else None
+
+
+def base_path(serving: ServingSettings) -> str:
+    """Where the base model lies, beside the certified versions."""
+    return str(PurePosixPath(serving.certified_path).parent / names.BASE_DIR / serving.base_name)
 
 
 def current_pointer(root: Path, family: str) -> Current | None:

@@ -9,17 +9,21 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oneseek_core import names
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.metadata_files import read_metadata
 from oneseek_runtime.sidecar.responses import json_response, no_such_page
 from oneseek_runtime.sidecar.routes.table import Media, Operation, Parameter
+from oneseek_runtime.sidecar.runviews import Run, live_file
 from oneseek_runtime.sidecar.shapes import companions as shapes
 from oneseek_runtime.sidecar.shapes.base import Error
-from oneseek_runtime.sidecar.versions import CertifiedFolder, certified_folders
+from oneseek_runtime.sidecar.versions import CertifiedFolder, base_path, certified_folders
 from oneseek_runtime.sidecar.wire import timestamp
 
 __all__ = ["OPERATIONS"]
+
+_NEVER_CACHED = {"Cache-Control": "no-cache, no-store, must-revalidate"}
+_NO_START = "This route is gone; apply a TrainingRun, or POST /api/oqt/train to train on what was given to learn"
+_NO_DOWNLOAD = "Downloads are not offered; `kubectl oneseek export` writes a certified version as an OCI image layout"
 
 
 async def _folders(deps: Deps) -> list[CertifiedFolder]:
@@ -50,7 +54,11 @@ def _row(folder: CertifiedFolder, current: str | None, now: str) -> dict[str, An
         "trainingType": entry.get("trainingType", "dna-v2"),
         "samplesProcessed": entry.get("samplesProcessed", 0),
         "isCurrent": current in (folder.name, folder.dna),
-        "metrics": {key: metrics.get(key) for key in ("loss", "accuracy", "fairness")},
+        "metrics": {
+            "loss": metrics.get("loss"),
+            "accuracy": metrics.get("accuracy", metrics.get("exact")),
+            "fairness": metrics.get("fairness"),
+        },
         "weights": None,
         "baseModels": [entry["baseModel"]] if "baseModel" in entry else [],
         "baseModel": entry.get("baseModel", "Unknown"),
@@ -70,7 +78,7 @@ async def available(request: Request) -> Response:
     base = {
         "id": serving.base_name,
         "name": serving.base_name,
-        "path": _base_path(deps),
+        "path": base_path(serving),
         "displayName": serving.base_name,
     }
     rows: list[dict[str, Any]] = [{**base, "isCertified": False, "isMerged": False}]
@@ -92,14 +100,9 @@ async def available(request: Request) -> Response:
 
 async def discover_base(request: Request) -> Response:
     """GET /api/admin/models/discover-base: the one base model."""
-    deps = deps_of(request)
-    row = {"name": deps.settings.serving.base_name, "path": _base_path(deps), "type": "base", "parameters": None}
+    serving = deps_of(request).settings.serving
+    row = {"name": serving.base_name, "path": base_path(serving), "type": "base", "parameters": None}
     return json_response({"models": [row]})
-
-
-def _base_path(deps: Deps) -> str:
-    serving = deps.settings.serving
-    return str(PurePosixPath(serving.certified_path).parent / names.BASE_DIR / serving.base_name)
 
 
 async def metadata(request: Request) -> Response:
@@ -112,13 +115,45 @@ async def metadata(request: Request) -> Response:
 
 
 async def file(request: Request) -> Response:
-    """GET /models/{path}: a metadata file of a certified version, never cached."""
-    certified = Path(deps_of(request).settings.serving.certified_path)
-    data = await asyncio.to_thread(read_metadata, certified, request.path_params["path"])
-    if data is None:
-        return no_such_page(request)
-    headers = {"Cache-Control": "no-cache, no-store, must-revalidate"}
-    return Response(data, headers=headers, media_type="application/json; charset=utf-8")
+    """GET /models/{path}: a metadata file of a certified version, or of a training run; never cached."""
+    deps = deps_of(request)
+    certified, path = Path(deps.settings.serving.certified_path), request.path_params["path"]
+    data = await asyncio.to_thread(read_metadata, certified, path)
+    if data is None and path.startswith(f"{certified.name}/"):
+        return await _file_of_run(request, certified, path.removeprefix(f"{certified.name}/"))
+    return no_such_page(request) if data is None else _json_file(data)
+
+
+async def _file_of_run(request: Request, certified: Path, inside: str) -> Response:
+    """What the old trainer wrote into a folder named like its run, for the pages that poll it there.
+
+    No run has a folder here; `metadata.json` is that of the version which it made.
+    """
+    deps = deps_of(request)
+    name, _, wanted = inside.partition("/")
+    runs = (Run.of(item) for item in deps.cluster.mirror.runs)
+    run = next((run for run in runs if name in (run.name, run.dna)), None)
+    if run is not None and wanted == "live_metrics.json":
+        return json_response(live_file(run, timestamp(deps.now())), headers=_NEVER_CACHED)
+    if run is not None and run.dna is not None and wanted == "metadata.json":
+        data = await asyncio.to_thread(read_metadata, certified, f"{certified.name}/{run.dna}/{wanted}")
+        if data is not None:
+            return _json_file(data)
+    return no_such_page(request)
+
+
+def _json_file(data: bytes) -> Response:
+    return Response(data, headers=_NEVER_CACHED, media_type="application/json; charset=utf-8")
+
+
+async def start(_request: Request) -> Response:
+    """POST /api/admin/training/start: gone, as it was in the old service."""
+    return json_response({"error": _NO_START}, status=410)
+
+
+async def download(_request: Request) -> Response:
+    """GET /api/admin/models/{id}/download: not offered, as in the old service."""
+    return json_response({"error": _NO_DOWNLOAD}, status=501)
 
 
 _ID = Parameter("id", "Name of the certified folder: the DNA", "path", required=True)
@@ -156,8 +191,24 @@ OPERATIONS = (
     ),
     Operation(
         method="GET",
+        path="/api/admin/models/{id}/download",
+        summary="Not offered",
+        endpoint=download,
+        parameters=(_ID,),
+        answers={501: Error},
+    ),
+    Operation(
+        method="POST",
+        path="/api/admin/training/start",
+        summary="Gone",
+        endpoint=start,
+        answers={410: Error},
+    ),
+    Operation(
+        method="GET",
         path="/models/{path:path}",
-        summary="A metadata file of a certified version, such as oneseek-certified/DNA/metadata.json",
+        summary="A metadata file of a certified version (oneseek-certified/DNA/metadata.json), or a run's"
+        " (oneseek-certified/RUN/live_metrics.json)",
         endpoint=file,
         parameters=(Parameter("path", "Folder, version and file", "path", required=True),),
         answers={200: Media("application/json", "The file as it lies there"), 404: _PAGE},

@@ -16,11 +16,24 @@ from oneseek_runtime.sidecar.errors import UpstreamError
 from oneseek_runtime.sidecar.responses import json_response, read_object
 from oneseek_runtime.sidecar.routes.table import Operation, Shape
 from oneseek_runtime.sidecar.shapes import companions as shapes
+from oneseek_runtime.sidecar.versions import base_path
 from oneseek_runtime.sidecar.wire import Question
 
 __all__ = ["OPERATIONS"]
 
+_ENDPOINTS = ("/infer", "/inference/oneseek", "/models/status", "/api/oqt/query", "/v1/chat/completions")
 _GONE = "This route is gone; use /infer"
+
+
+async def root(request: Request) -> Response:
+    """GET /: what the old ML service said of itself; where the model lies that answers, null while none does."""
+    deps = deps_of(request)
+    loaded, serving = await deps.loaded(), deps.settings.serving
+    path = None
+    if loaded.ready:
+        path = f"{serving.certified_path}/{loaded.dna}" if loaded.dna else base_path(serving)
+    body = {"status": "running", "active_model_path": path, "endpoints": list(_ENDPOINTS)}
+    return json_response(body, headers={DNA_HEADER: loaded.dna} if loaded.dna else None)
 
 
 async def infer(request: Request) -> Response:
@@ -96,6 +109,13 @@ async def _loaded(deps: Deps) -> dict[str, dict[str, Any]]:
 _ANSWERS: dict[int, Shape] = {200: shapes.Inference, 422: shapes.InvalidInference, 500: shapes.Gone}
 
 OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/",
+        summary="What is served, and where it lies",
+        endpoint=root,
+        answers={200: shapes.ServiceRoot},
+    ),
     *(
         Operation(
             method="POST",

@@ -16,7 +16,7 @@ from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.micro_news import CHANNEL, Listener
 from oneseek_runtime.sidecar.mirror import Mirror
 from oneseek_runtime.sidecar.routes.table import Socket
-from oneseek_runtime.sidecar.runviews import Run, live_metrics
+from oneseek_runtime.sidecar.runviews import Run, live_file, no_run_yet
 from oneseek_runtime.sidecar.wire import timestamp
 
 __all__ = ["SOCKETS"]
@@ -55,7 +55,7 @@ async def training(socket: WebSocket) -> None:
 async def _tell(socket: WebSocket, deps: Deps, name: str, listener: Listener | None) -> None:
     """Send until the pod drains."""
     told = _state(deps, name)
-    await socket.send_json({"type": "initial_state", **told})
+    await socket.send_json({**told, "type": "initial_state"})
     passing = asyncio.create_task(_pass_on(socket, listener)) if listener else None
     try:
         await _tell_changes(socket, deps, name, told)
@@ -77,7 +77,7 @@ async def _tell_changes(socket: WebSocket, deps: Deps, name: str, told: dict[str
         changed = await deps.cluster.mirror.until(look, seconds=_LOOK_SECONDS)
         if changed is not None:
             told = changed
-            await socket.send_json({"type": "epoch_end", **told})
+            await socket.send_json({**told, "type": "epoch_end"})
         elif deps.monotonic() - heard >= _HEARTBEAT_SECONDS:
             heard = deps.monotonic()
             await socket.send_json({"type": "heartbeat", "timestamp": timestamp(deps.now())})
@@ -85,21 +85,10 @@ async def _tell_changes(socket: WebSocket, deps: Deps, name: str, told: dict[str
 
 def _state(deps: Deps, name: str) -> dict[str, Any]:
     item = next((item for item in deps.cluster.mirror.runs if item["metadata"]["name"] == name), None)
+    now = timestamp(deps.now())
     if item is None:
-        at = {
-            "run_id": name,
-            "status": "waiting",
-            "current_epoch": 0,
-            "total_epochs": 0,
-            "val_losses": {},
-            "weights": {},
-        }
-        at |= {"lr_multipliers": {}, "total_loss": None, "auto_stop_info": None, "progress_percent": 0.0}
-        message = _ON_CHANNEL if name == CHANNEL else f"There is no training run {name!r} yet"
-        return {**at, "message": message, "timestamp": timestamp(deps.now())}
-    body = live_metrics(Run.of(item), timestamp(deps.now()))
-    del body["training_history"]
-    return body
+        return no_run_yet(name, _ON_CHANNEL if name == CHANNEL else f"There is no training run {name!r} yet", now)
+    return live_file(Run.of(item), now)
 
 
 def _news(deps: Deps, name: str, told: dict[str, Any], _mirror: Mirror) -> dict[str, Any] | None:

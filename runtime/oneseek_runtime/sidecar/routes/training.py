@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from oneseek_runtime.sidecar import runviews, training_endpoints
 from oneseek_runtime.sidecar.deps import Deps, deps_of
+from oneseek_runtime.sidecar.due import is_suspended, micro_of
 from oneseek_runtime.sidecar.responses import json_response
 from oneseek_runtime.sidecar.routes.table import WAIT, Operation, Parameter
 from oneseek_runtime.sidecar.runviews import Run
@@ -54,7 +55,9 @@ async def autonomy_state(request: Request) -> Response:
 
 async def autonomy_config(request: Request) -> Response:
     """GET /api/autonomy/config: how versions take over."""
-    return json_response(runviews.autonomy_config(deps_of(request).cluster.mirror.model))
+    model = deps_of(request).cluster.mirror.model
+    micro = micro_of(model) if model and not is_suspended(model) else None
+    return json_response(runviews.autonomy_config(model, micro))
 
 
 async def datasets(request: Request) -> Response:

@@ -28,6 +28,7 @@ __all__ = [
     "LiveMetrics",
     "MetadataAnswer",
     "ModelsStatus",
+    "ServiceRoot",
     "TrainingStatus",
 ]
 
@@ -308,6 +309,14 @@ class Gone(Answer):
 
     detail: str
     error: str = ""
+
+
+class ServiceRoot(Answer):
+    """The service answers; null: no model does."""
+
+    status: Literal["running"]
+    active_model_path: str | None
+    endpoints: list[str]
 
 
 class InferenceStatus(Answer):
