@@ -274,8 +274,9 @@ def page() -> str:
         "Every answer carries `Access-Control-Allow-Origin: *`; `OPTIONS` is answered 204; an unknown path is a 404 page, a",
         "known one with another method a 405 with `Allow`. Bodies are at most 50 MB and 200,000 values (413), malformed ones",
         "400, and a client that takes more than 20 s for its headers or without a byte of its body is sent away (408, headers",
-        "over 64 KB: 431). Limits count per client address and minute; a limited answer carries `RateLimit-*`, a refused one",
-        "(429) `Retry-After` too. Behind a proxy, `spec.serving.rateLimits.trustedProxies` says whose `X-Forwarded-For` counts.",
+        "over 64 KB: 431). Limits count per client address and minute, all of `/api/oqt/*` but micro-train together; a limited",
+        "answer carries `RateLimit-*`, a refused one (429) `Retry-After` too. Behind a proxy,",
+        "`spec.serving.rateLimits.trustedProxies` says whose `X-Forwarded-For` counts.",
         "",
     ]
     for group, rows in GROUPS.items():
