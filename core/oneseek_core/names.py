@@ -78,12 +78,12 @@ WANTED_FILE = "wanted.json"  # key of a HotSwap colour's ConfigMap: the version 
 VERIFIED_MARKS = ".verified"  # beside the verified copies: a file per DNA, written once the copy is whole
 TERMINATION_PATH = "/dev/termination-log"
 TERMINATION_LIMIT = 3072  # bytes; the kubelet cuts at 4096 for all containers together
-REQUEST_ENV = "ONESEEK_REQUEST"  # a job's arguments: one JSON object of `job_contract`
+REQUEST_ENV = "ONESEEK_REQUEST"  # a job's arguments: one JSON object, a request of `jobs`
 API_ACCESS_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # token and ca.crt of the sidecar's own account
 SERVING_ENV = "ONESEEK_SERVING"  # the sidecar's and engine's settings: one JSON object
 # Where a sidecar hands its answered questions over: the service, its token, the folder that keeps them until then.
 TRUSTED_PROXIES_ENV = "ONESEEK_TRUSTED_PROXIES"  # networks, separated by commas
-EXTERNAL_MODELS_ENV = "ONESEEK_EXTERNAL_MODELS"  # a JSON list of `job_contract.ExternalEndpoint`
+EXTERNAL_MODELS_ENV = "ONESEEK_EXTERNAL_MODELS"  # a JSON list of `serving.settings.ExternalEndpoint`
 RECORDS_URL_ENV = "ONESEEK_RECORDS_URL"
 RECORDS_TOKEN_ENV = "ONESEEK_RECORDS_TOKEN_FILE"  # noqa: S105 - the name of a variable
 SPOOL_ENV = "ONESEEK_SPOOL"

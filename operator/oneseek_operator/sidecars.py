@@ -8,16 +8,16 @@ import aiohttp
 from pydantic import ValidationError
 
 from oneseek_core import names
-from oneseek_core.job_contract import (
+from oneseek_core.jobs.verify import VerifyReport
+from oneseek_core.serving.sidecar import (
     DrainRequest,
     PreviousRequest,
     ProbeAnswer,
     ProbeRequest,
     SidecarState,
-    SwapRequest,
-    VerifyReport,
     WarmVersion,
 )
+from oneseek_core.serving.swap import SwapRequest
 from oneseek_operator.errors import SidecarError
 
 __all__ = ["Sidecars"]

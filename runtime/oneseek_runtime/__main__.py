@@ -23,7 +23,7 @@ from oneseek_core import names
 from oneseek_core.api.base import ApiModel
 from oneseek_core.errors import JobError
 from oneseek_core.files import is_full
-from oneseek_core.job_contract import failure_message, success_message
+from oneseek_core.jobs.messages import failure_message, success_message
 from oneseek_core.names import ExitCode
 
 __all__ = ["main"]

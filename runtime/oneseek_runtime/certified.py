@@ -12,7 +12,7 @@ from oneseek_core.artifact import ArtifactMetadata
 from oneseek_core.digest import digest_bytes
 from oneseek_core.dna import Dna
 from oneseek_core.errors import ArtifactError
-from oneseek_core.job_contract import CertifiedVersion
+from oneseek_core.jobs.common import CertifiedVersion
 
 __all__ = ["Certified", "certified_versions", "read_certified"]
 

@@ -27,7 +27,7 @@ import pytest
 import uvloop
 
 from oneseek_core import names
-from oneseek_core.job_contract import ServingSettings
+from oneseek_core.serving.settings import ServingSettings
 from support.asgi import REPOSITORY, free_port, runtime, wait_for_port
 
 ROUNDS = 5

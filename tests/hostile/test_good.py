@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from oneseek_core import names
-from oneseek_core.job_contract import VerifyReport
+from oneseek_core.jobs.verify import VerifyReport
 from oneseek_runtime.verify import job
 from support.artifacts import DATA_DIGEST, environment, tree_of
 from support.certified import certify, lora_weights, shared_keys, verify_request

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from oneseek_core import names
-from oneseek_core.job_contract import ImportReport
+from oneseek_core.jobs.imports import ImportReport
 from oneseek_runtime.certified import certified_versions
 from oneseek_runtime.imports import job
 from support.artifacts import BASE_DIGEST, environment, tree_of

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from oneseek_core.job_contract import CertifyReport
+from oneseek_core.jobs.certify import CertifyReport
 from oneseek_runtime.certified import certified_versions
 from oneseek_runtime.certify import job
 from oneseek_runtime.verify.expected import Expected

@@ -17,7 +17,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from oneseek_core.job_contract import ExternalEndpoint, PreviousRequest, WarmVersion
+from oneseek_core.serving.settings import ExternalEndpoint
+from oneseek_core.serving.sidecar import PreviousRequest, WarmVersion
 from oneseek_runtime.records.wire import parse_queries
 from oneseek_runtime.sidecar.app import create_app, create_internal_app
 from oneseek_runtime.sidecar.multi import asking

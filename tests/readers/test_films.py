@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from oneseek_core.dna import Dna
-from oneseek_core.job_contract import CertifiedVersion
+from oneseek_core.jobs.common import CertifiedVersion
 from support.driver import settle
 from support.makers import model_manifest, run_manifest
 from support.readers import ask

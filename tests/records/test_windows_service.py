@@ -10,7 +10,7 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.errors import JobError
-from oneseek_core.job_contract import PrepareReport
+from oneseek_core.jobs.prepare import PrepareReport
 from oneseek_runtime.prepare import job
 from support.records import Client, Place, Refused
 

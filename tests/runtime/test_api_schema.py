@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from oneseek_core import names
-from oneseek_core.job_contract import ServingSettings
+from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.app import create_app
 from oneseek_runtime.sidecar.deps import Deps

@@ -17,8 +17,9 @@ import aiohttp
 import pytest
 
 from oneseek_core import names
-from oneseek_core.job_contract import ProbeAnswer, ServingSettings, SidecarState
 from oneseek_core.names import ExitCode
+from oneseek_core.serving.settings import ServingSettings
+from oneseek_core.serving.sidecar import ProbeAnswer, SidecarState
 from support.asgi import free_port, runtime, wait_for_port
 from support.tiny_model import tiny_adapter, tiny_base
 

@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, Qwen
 from oneseek_core import names
 from oneseek_core.digest import digest_bytes
 from oneseek_core.errors import JobError
-from oneseek_core.job_contract import EvaluateReport, ScoresFile, parse_report
+from oneseek_core.jobs.evaluate import EvaluateReport, ScoresFile
+from oneseek_core.jobs.messages import parse_report
 from oneseek_core.names import TERMINATION_LIMIT, ExitCode
 from oneseek_runtime.engine.loading import Parts, load_parts
 from oneseek_runtime.engine.model import load

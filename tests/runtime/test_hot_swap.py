@@ -15,7 +15,8 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.promotion import Probe
-from oneseek_core.job_contract import SwapState, VerifyReport, VerifyRequest, WantedVersion
+from oneseek_core.jobs.verify import VerifyReport, VerifyRequest
+from oneseek_core.serving.swap import SwapState, WantedVersion
 from oneseek_runtime.verify.watch import Watcher, create_app
 from support.hot_pod import BASE, Claim, HotPod
 

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM
 from oneseek_core import names
 from oneseek_core.digest import digest_bytes, manifest_bytes
 from oneseek_core.errors import JobError
-from oneseek_core.job_contract import TrainProgress, TrainReport
+from oneseek_core.jobs.train import TrainProgress, TrainReport
 from oneseek_core.names import ExitCode
 from oneseek_runtime.train import job
 from oneseek_runtime.train.data import examples_of

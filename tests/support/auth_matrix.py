@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from oneseek_core.job_contract import ServingSettings
+from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.sidecar.auth import right_of
 from oneseek_runtime.sidecar.routes import operations
 

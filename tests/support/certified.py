@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from oneseek_core import names
 from oneseek_core.digest import canonical_json, digest_bytes, manifest_bytes
 from oneseek_core.files import digest_tree
-from oneseek_core.job_contract import CertifyReport
+from oneseek_core.jobs.certify import CertifyReport
 from oneseek_runtime.certify import job
 from oneseek_runtime.certify.keys import load_keys
 from oneseek_runtime.certify.proof import immutable_hash, signed_bytes

@@ -21,7 +21,7 @@ from typing import Any
 import aiohttp
 
 from oneseek_core import names
-from oneseek_core.job_contract import ServingSettings
+from oneseek_core.serving.settings import ServingSettings
 from support.asgi import REPOSITORY, free_port, serving, wait_for_port
 from support.kube_simulator import KubeSimulator
 from support.ledgers import transition

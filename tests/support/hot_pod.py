@@ -14,7 +14,10 @@ import torch
 from safetensors.torch import save
 
 from oneseek_core import names
-from oneseek_core.job_contract import ServingSettings, SidecarState, SwapRequest, VerifyRequest, WantedVersion
+from oneseek_core.jobs.verify import VerifyRequest
+from oneseek_core.serving.settings import ServingSettings
+from oneseek_core.serving.sidecar import SidecarState
+from oneseek_core.serving.swap import SwapRequest, WantedVersion
 from support.artifacts import environment
 from support.asgi import free_port, runtime, wait_for_port
 from support.certified import certify, shared_keys

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from oneseek_core.job_contract import ExternalEndpoint, ServingSettings
+from oneseek_core.serving.settings import ExternalEndpoint, ServingSettings
 from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.app import create_app
 from oneseek_runtime.sidecar.deps import Deps

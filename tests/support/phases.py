@@ -14,7 +14,10 @@ from enum import Enum
 from typing import Any
 
 from oneseek_core import names
-from oneseek_core.job_contract import CertifiedVersion, PrepareReport, ProbeAnswer, SidecarState, success_message
+from oneseek_core.jobs.common import CertifiedVersion
+from oneseek_core.jobs.messages import success_message
+from oneseek_core.jobs.prepare import PrepareReport
+from oneseek_core.serving.sidecar import ProbeAnswer, SidecarState
 from support.driver import round_trip, settle
 from support.makers import merged, model_manifest, run_manifest
 from support.world import Object, World, failed

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from oneseek_core.job_contract import ServingSettings, SidecarState
 from oneseek_core.ledger import parse_block
+from oneseek_core.serving.settings import ServingSettings
+from oneseek_core.serving.sidecar import SidecarState
 from support.asgi import free_port, runtime, serving, wait_for_port
 from support.openai_simulator import OpenAISimulator
 from support.records import Place

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oneseek_core import names
-from oneseek_core.job_contract import ServingSettings
+from oneseek_core.serving.settings import ServingSettings
 from support.asgi import free_port, runtime, serving, wait_for_port
 from support.openai_simulator import OpenAISimulator
 

@@ -20,27 +20,18 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.common import Scores
 from oneseek_core.api.v1alpha1.model import LedgerHead, OneSeekModel
 from oneseek_core.dna import Dna
-from oneseek_core.job_contract import (
-    BaseImportReport,
-    CertifiedVersion,
-    CertifyReport,
-    CertifyRequest,
-    EvaluateReport,
-    ImportReport,
-    ImportRequest,
-    PrepareReport,
-    ProbeAnswer,
-    SidecarState,
-    SwapRequest,
-    SwapState,
-    TrainReport,
-    VerifyReport,
-    WantedVersion,
-    WarmVersion,
-    failure_message,
-    success_message,
-)
+from oneseek_core.jobs.basemodel import BaseImportReport
+from oneseek_core.jobs.certify import CertifyReport, CertifyRequest
+from oneseek_core.jobs.common import CertifiedVersion
+from oneseek_core.jobs.evaluate import EvaluateReport
+from oneseek_core.jobs.imports import ImportReport, ImportRequest
+from oneseek_core.jobs.messages import failure_message, success_message
+from oneseek_core.jobs.prepare import PrepareReport
+from oneseek_core.jobs.train import TrainReport
+from oneseek_core.jobs.verify import VerifyReport
 from oneseek_core.ledger_entries import Transition
+from oneseek_core.serving.sidecar import ProbeAnswer, SidecarState, WarmVersion
+from oneseek_core.serving.swap import SwapRequest, SwapState, WantedVersion
 from oneseek_operator.errors import ConflictError, RecordsError, SidecarError
 from oneseek_operator.reconcile.ports import Appended
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import Import, OneSeekModel
-from oneseek_core.job_contract import ImportRequest
+from oneseek_core.jobs.imports import ImportRequest
 from oneseek_operator.build import common
 from oneseek_operator.build.keys import trusted_name
 from oneseek_operator.build.model import labels

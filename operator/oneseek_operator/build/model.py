@@ -8,7 +8,9 @@ from typing import Any
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.promotion import Request
-from oneseek_core.job_contract import BaseImportRequest, Ref, ResetOrder, TreeRequest
+from oneseek_core.jobs.basemodel import BaseImportRequest
+from oneseek_core.jobs.common import Ref
+from oneseek_core.jobs.tree import ResetOrder, TreeRequest
 from oneseek_operator.build import common
 from oneseek_operator.settings import Settings
 

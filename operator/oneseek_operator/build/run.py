@@ -13,14 +13,11 @@ from oneseek_core.api.v1alpha1.common import Dataset
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.digest import canonical_json, digest_bytes
-from oneseek_core.job_contract import (
-    CertifyRequest,
-    DatasetInput,
-    EvaluateRequest,
-    PrepareRequest,
-    Ref,
-    TrainRequest,
-)
+from oneseek_core.jobs.certify import CertifyRequest
+from oneseek_core.jobs.common import Ref
+from oneseek_core.jobs.evaluate import EvaluateRequest
+from oneseek_core.jobs.prepare import DatasetInput, PrepareRequest
+from oneseek_core.jobs.train import TrainRequest
 from oneseek_operator.build import common, records
 from oneseek_operator.build.keys import secret_name
 from oneseek_operator.build.model import reference as model_reference

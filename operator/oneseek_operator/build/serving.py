@@ -14,7 +14,9 @@ from typing import Any
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import ExternalModel, OneSeekModel
 from oneseek_core.digest import canonical_json
-from oneseek_core.job_contract import ExternalEndpoint, ServingSettings, VerifyRequest, WantedVersion
+from oneseek_core.jobs.verify import VerifyRequest
+from oneseek_core.serving.settings import ExternalEndpoint, ServingSettings
+from oneseek_core.serving.swap import WantedVersion
 from oneseek_operator.build import common, identity, records
 from oneseek_operator.build.keys import trusted_name
 from oneseek_operator.build.model import labels

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
-from oneseek_core.job_contract import SwapRequest, WarmVersion
+from oneseek_core.serving.sidecar import WarmVersion
+from oneseek_core.serving.swap import SwapRequest
 
 __all__ = [
     "Action",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel, VersionRef
-from oneseek_core.job_contract import WarmVersion
+from oneseek_core.serving.sidecar import WarmVersion
 from oneseek_operator.decide import letting_go
 from oneseek_operator.decide.actions import Action, Delete, Previous
 from oneseek_operator.decide.seen import Seen

@@ -13,7 +13,8 @@ from datetime import datetime
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import Import, ImportOutcome, OneSeekModel, OneSeekModelStatus, Version
-from oneseek_core.job_contract import ImportReport, parse_report
+from oneseek_core.jobs.imports import ImportReport
+from oneseek_core.jobs.messages import parse_report
 from oneseek_core.ledger_entries import Transition
 from oneseek_operator.build import imports as build
 from oneseek_operator.conditions import Verdict, conditions_with

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from oneseek_core import job_contract, names
+from oneseek_core import names
+from oneseek_core.jobs.messages import parse_failure
 from oneseek_operator.conditions import Verdict
 from oneseek_operator.decide.views import ContainerView, JobView, PodView
 
@@ -105,7 +106,7 @@ def container_failure(container: ContainerView, *, what: str, pod: str) -> Troub
     if container.terminated_reason == "OOMKilled":
         limit = f"its memory limit of {container.memory_limit}" if container.memory_limit else "the node's memory limit"
         return Trouble(names.OUT_OF_MEMORY, f"{what} was killed at {limit} (pod {pod}); raise resources.limits.memory")
-    if said := job_contract.parse_failure(container.message):
+    if said := parse_failure(container.message):
         return Trouble(said.reason, said.message)
     last = next((line.strip() for line in reversed(container.message.splitlines()) if line.strip()), "")
     name = "" if container.name == "main" else f" in container {container.name}"

@@ -14,7 +14,9 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import BaseModelStatus, LedgerHead, OneSeekModel, OneSeekModelStatus, Version
 from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
-from oneseek_core.job_contract import BaseImportReport, WantedVersion, parse_report
+from oneseek_core.jobs.basemodel import BaseImportReport
+from oneseek_core.jobs.messages import parse_report
+from oneseek_core.serving.swap import WantedVersion
 from oneseek_operator.build import common
 from oneseek_operator.build import identity as build_identity
 from oneseek_operator.build import keys as build_keys

@@ -17,15 +17,12 @@ from typing import Any
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import JobUids, Progress, Resolved, TrainingRun, TrainingRunStatus
-from oneseek_core.job_contract import (
-    CertifiedVersion,
-    CertifyReport,
-    EvaluateReport,
-    PrepareReport,
-    TrainProgress,
-    TrainReport,
-    parse_report,
-)
+from oneseek_core.jobs.certify import CertifyReport
+from oneseek_core.jobs.common import CertifiedVersion
+from oneseek_core.jobs.evaluate import EvaluateReport
+from oneseek_core.jobs.messages import parse_report
+from oneseek_core.jobs.prepare import PrepareReport
+from oneseek_core.jobs.train import TrainProgress, TrainReport
 from oneseek_operator.build import run as build
 from oneseek_operator.conditions import Verdict, conditions_for, find, timestamp
 from oneseek_operator.decide import retrying

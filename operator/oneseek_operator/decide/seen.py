@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel, Version
-from oneseek_core.job_contract import ProbeAnswer, SidecarState, VerifyReport, WantedVersion
+from oneseek_core.jobs.verify import VerifyReport
+from oneseek_core.serving.sidecar import ProbeAnswer, SidecarState
+from oneseek_core.serving.swap import WantedVersion
 from oneseek_operator.decide.views import DeploymentView, PodView, ServiceView
 
 __all__ = ["Endpoint", "Seen", "wanted_replicas"]

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import CandidateRef, OneSeekModel
-from oneseek_core.job_contract import SwapRequest, SwapState, WantedVersion
+from oneseek_core.serving.swap import SwapRequest, SwapState, WantedVersion
 from oneseek_operator.build import serving as build
 from oneseek_operator.build.serving import Colour
 from oneseek_operator.conditions import timestamp

@@ -13,7 +13,7 @@ from oneseek_core.api.v1alpha1.model import Counters, Gate, Quarantined, Version
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.dna import Dna
 from oneseek_core.errors import DnaError
-from oneseek_core.job_contract import CertifiedVersion
+from oneseek_core.jobs.common import CertifiedVersion
 from oneseek_operator.conditions import find
 from oneseek_operator.decide.gate import missed
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from oneseek_core import names
-from oneseek_core.job_contract import WantedVersion
+from oneseek_core.serving.swap import WantedVersion
 
 __all__ = [
     "ClaimView",

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from oneseek_core.api.v1alpha1.model import LedgerHead, OneSeekModel
-from oneseek_core.job_contract import ProbeAnswer, SidecarState, SwapRequest, VerifyReport, WarmVersion
+from oneseek_core.jobs.verify import VerifyReport
 from oneseek_core.ledger_entries import Transition
+from oneseek_core.serving.sidecar import ProbeAnswer, SidecarState, WarmVersion
+from oneseek_core.serving.swap import SwapRequest
 
 __all__ = ["Appended", "ClusterPort", "RecordsPort", "SidecarPort"]
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
-from oneseek_core.job_contract import TrainProgress
+from oneseek_core.jobs.train import TrainProgress
 from oneseek_operator.build import run as build
 from oneseek_operator.decide import run as decisions
 from oneseek_operator.decide.views import JobView, PodView

@@ -11,7 +11,7 @@ from oneseek_core import names
 from oneseek_core.digest import canonical_json
 from oneseek_core.errors import JobError
 from oneseek_core.files import fsync_dir, write_synced
-from oneseek_core.job_contract import Ref
+from oneseek_core.jobs.common import Ref
 from oneseek_core.names import ExitCode
 
 __all__ = ["make_skeleton", "take_claim"]

@@ -10,7 +10,8 @@ from oneseek_core import names
 from oneseek_core.digest import manifest_bytes, manifest_digest
 from oneseek_core.errors import ArtifactError, JobError
 from oneseek_core.files import digest_file, fsync_dir, read_json, write_atomic, write_synced
-from oneseek_core.job_contract import BaseImportReport, BaseImportRequest, parse_request
+from oneseek_core.jobs.basemodel import BaseImportReport, BaseImportRequest
+from oneseek_core.jobs.messages import parse_request
 from oneseek_core.names import ExitCode
 from oneseek_runtime.basemodel.claim import make_skeleton, take_claim
 from oneseek_runtime.basemodel.fetch import FileTable, copy_model, fetch_model, files_of

@@ -8,7 +8,8 @@ from oneseek_core import names
 from oneseek_core.digest import manifest_digest
 from oneseek_core.dna import Dna
 from oneseek_core.errors import DnaError
-from oneseek_core.job_contract import BaseImportReport, success_message
+from oneseek_core.jobs.basemodel import BaseImportReport
+from oneseek_core.jobs.messages import success_message
 from oneseek_runtime.basemodel.fetch import FileTable
 from oneseek_runtime.certified import certified_versions
 

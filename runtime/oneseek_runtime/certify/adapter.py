@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from oneseek_core.digest import canonical_json
 from oneseek_core.errors import ArtifactError
-from oneseek_core.job_contract import CertifyRequest, TrainReport
+from oneseek_core.jobs.certify import CertifyRequest
+from oneseek_core.jobs.train import TrainReport
 from oneseek_core.safetensors_header import TensorInfo
 from oneseek_runtime.certify.layout import CONFIG, REPORT
 

@@ -18,14 +18,11 @@ from oneseek_core import names
 from oneseek_core.digest import digest_bytes
 from oneseek_core.errors import ArtifactError, JobError
 from oneseek_core.files import write_synced
-from oneseek_core.job_contract import (
-    CertifiedVersion,
-    CertifyReport,
-    CertifyRequest,
-    ScoresFile,
-    TrainReport,
-    parse_request,
-)
+from oneseek_core.jobs.certify import CertifyReport, CertifyRequest
+from oneseek_core.jobs.common import CertifiedVersion
+from oneseek_core.jobs.evaluate import ScoresFile
+from oneseek_core.jobs.messages import parse_request
+from oneseek_core.jobs.train import TrainReport
 from oneseek_core.names import ExitCode
 from oneseek_runtime.certify import integrity
 from oneseek_runtime.certify.adapter import check_config, check_tensors, parse_report

@@ -12,7 +12,9 @@ from oneseek_core.api.v1alpha1.common import Scores
 from oneseek_core.artifact import ArtifactMetadata, Provenance
 from oneseek_core.digest import PREFIX, canonical_json
 from oneseek_core.dna import Dna
-from oneseek_core.job_contract import CertifyRequest, ScoresFile, TrainReport
+from oneseek_core.jobs.certify import CertifyRequest
+from oneseek_core.jobs.evaluate import ScoresFile
+from oneseek_core.jobs.train import TrainReport
 from oneseek_runtime.certify.layout import adapter_folder
 
 __all__ = ["dna_of", "metadata_of", "scores_of", "training_results"]

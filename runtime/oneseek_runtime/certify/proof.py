@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from oneseek_core.digest import canonical_json, digest_bytes
 from oneseek_core.dna import Dna
-from oneseek_core.job_contract import CertifyRequest
+from oneseek_core.jobs.certify import CertifyRequest
 from oneseek_runtime.certify.layout import TORCH_WEIGHTS, WEIGHTS
 
 __all__ = ["dna_file", "immutable_hash", "ledger_proof", "signed_bytes"]

@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from oneseek_core.digest import PREFIX, canonical_json
 from oneseek_core.dna import Dna
-from oneseek_core.job_contract import CertifyRequest, ScoresFile, TrainReport
+from oneseek_core.jobs.certify import CertifyRequest
+from oneseek_core.jobs.evaluate import ScoresFile
+from oneseek_core.jobs.train import TrainReport
 
 __all__ = ["PAYLOAD_TYPE", "PREDICATE_TYPE", "STATEMENT_TYPE", "envelope", "key_id", "pae", "statement"]
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from oneseek_core.digest import digest_bytes
 from oneseek_core.errors import ArtifactError
-from oneseek_core.job_contract import ScoresFile
+from oneseek_core.jobs.evaluate import ScoresFile
 from oneseek_runtime.certify.layout import SCORES
 from oneseek_runtime.certify.strict import strict_object
 

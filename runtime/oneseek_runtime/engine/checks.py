@@ -12,8 +12,8 @@ from oneseek_core.digest import PREFIX
 from oneseek_core.dna import Dna
 from oneseek_core.errors import ArtifactError, DnaError
 from oneseek_core.files import digest_file
-from oneseek_core.job_contract import ServingSettings
 from oneseek_core.names import ExitCode
+from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.engine.errors import EngineStartError
 
 __all__ = ["adapter_folder", "base_folder"]

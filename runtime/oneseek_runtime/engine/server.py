@@ -16,7 +16,7 @@ from types import FrameType
 from typing import NoReturn
 
 from oneseek_core import names
-from oneseek_core.job_contract import failure_message
+from oneseek_core.jobs.messages import failure_message
 from oneseek_core.names import ExitCode
 from oneseek_runtime.engine.checks import adapter_folder, base_folder
 from oneseek_runtime.engine.errors import EngineStartError

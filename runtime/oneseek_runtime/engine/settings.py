@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from oneseek_core import names
-from oneseek_core.job_contract import ServingSettings
 from oneseek_core.names import ExitCode
+from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.engine.errors import EngineStartError
 
 __all__ = ["EngineSettings"]

@@ -19,7 +19,8 @@ from oneseek_core import names
 from oneseek_core.digest import digest_bytes
 from oneseek_core.dna import Dna
 from oneseek_core.errors import DnaError
-from oneseek_core.job_contract import ServingSettings, WantedVersion
+from oneseek_core.serving.settings import ServingSettings
+from oneseek_core.serving.swap import WantedVersion
 from oneseek_runtime.engine.checks import adapter_folder
 from oneseek_runtime.engine.errors import AdapterError, EngineStartError
 from oneseek_runtime.engine.model import LoadedModel

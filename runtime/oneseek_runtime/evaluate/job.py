@@ -12,7 +12,8 @@ from oneseek_core import names
 from oneseek_core.digest import canonical_json, digest_bytes
 from oneseek_core.errors import JobError
 from oneseek_core.files import digest_file, write_atomic
-from oneseek_core.job_contract import EvaluatedWith, EvaluateReport, EvaluateRequest, ScoresFile, parse_request
+from oneseek_core.jobs.evaluate import EvaluatedWith, EvaluateReport, EvaluateRequest, ScoresFile
+from oneseek_core.jobs.messages import parse_request
 from oneseek_core.names import ExitCode
 from oneseek_runtime.engine.errors import EngineStartError
 from oneseek_runtime.engine.loading import Parts, load_parts

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from oneseek_core.api.v1alpha1.common import Scores, ScoreSet
 from oneseek_core.digest import canonical_json
-from oneseek_core.job_contract import HeldoutAnswer
+from oneseek_core.jobs.evaluate import HeldoutAnswer
 from oneseek_runtime.prepare.heldout import HeldoutRow, alternatives, folded
 
 __all__ = ["Loss", "Measured", "bounded_answers", "found_facts", "scores_of"]

@@ -16,7 +16,9 @@ from oneseek_core.digest import digest_bytes
 from oneseek_core.dna import Dna
 from oneseek_core.errors import JobError
 from oneseek_core.files import fsync_file, regular_files
-from oneseek_core.job_contract import CertifiedVersion, ImportReport, ImportRequest, parse_request
+from oneseek_core.jobs.common import CertifiedVersion
+from oneseek_core.jobs.imports import ImportReport, ImportRequest
+from oneseek_core.jobs.messages import parse_request
 from oneseek_core.names import ExitCode
 from oneseek_runtime.certified import read_certified
 from oneseek_runtime.certify.index import write_index

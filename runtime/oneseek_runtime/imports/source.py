@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from oneseek_core import names
 from oneseek_core.dna import Dna
 from oneseek_core.errors import DnaError
-from oneseek_core.job_contract import ImportRequest
+from oneseek_core.jobs.imports import ImportRequest
 from oneseek_runtime.certify.layout import METADATA
 from oneseek_runtime.certify.staged import read_small
 from oneseek_runtime.certify.strict import strict_object

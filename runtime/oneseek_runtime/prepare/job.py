@@ -16,7 +16,9 @@ from oneseek_core.digest import PREFIX, canonical_json
 from oneseek_core.dna import tags_of
 from oneseek_core.errors import JobError
 from oneseek_core.files import empty_folder, fsync_dir, write_atomic
-from oneseek_core.job_contract import CertifiedVersion, PrepareReport, PrepareRequest, parse_request
+from oneseek_core.jobs.common import CertifiedVersion
+from oneseek_core.jobs.messages import parse_request
+from oneseek_core.jobs.prepare import PrepareReport, PrepareRequest
 from oneseek_core.names import ExitCode
 from oneseek_runtime.certified import certified_versions
 from oneseek_runtime.hub import Hub

@@ -8,7 +8,7 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.common import HuggingFaceDataset
 from oneseek_core.errors import JobError
 from oneseek_core.files import copy_hashing
-from oneseek_core.job_contract import DatasetInput
+from oneseek_core.jobs.prepare import DatasetInput
 from oneseek_core.names import ExitCode
 from oneseek_runtime.hub import Hub, HubError
 from oneseek_runtime.log import say

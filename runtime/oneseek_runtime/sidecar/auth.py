@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oneseek_core.actors import LEGACY_CLIENT
-from oneseek_core.job_contract import ServingSettings
+from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.sidecar.deps import deps_of
 from oneseek_runtime.sidecar.errors import AccessDeniedError, KubeError, KubeForbiddenError, UnauthenticatedError
 from oneseek_runtime.sidecar.gate import Caller

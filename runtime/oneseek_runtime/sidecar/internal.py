@@ -6,14 +6,8 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oneseek_core.job_contract import (
-    DrainRequest,
-    PreviousRequest,
-    ProbeAnswer,
-    ProbeRequest,
-    SidecarState,
-    SwapRequest,
-)
+from oneseek_core.serving.sidecar import DrainRequest, PreviousRequest, ProbeAnswer, ProbeRequest, SidecarState
+from oneseek_core.serving.swap import SwapRequest
 from oneseek_runtime.sidecar.deps import deps_of
 from oneseek_runtime.sidecar.endpoints import while_connected
 from oneseek_runtime.sidecar.errors import UpstreamError

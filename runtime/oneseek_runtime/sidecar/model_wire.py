@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from oneseek_core import names
-from oneseek_core.job_contract import ServingSettings
+from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.sidecar.asking import Outcome
 from oneseek_runtime.sidecar.versions import CertifiedFolder
 from oneseek_runtime.sidecar.wire import timestamp

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oneseek_core.job_contract import ServingSettings
+from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.sidecar.runviews import Run, timestamp_of
 
 __all__ = ["model_overview", "run_rows"]

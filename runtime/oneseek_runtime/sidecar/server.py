@@ -19,7 +19,7 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from oneseek_core.job_contract import WantedVersion
+from oneseek_core.serving.swap import WantedVersion
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.accesslog import AccessLog

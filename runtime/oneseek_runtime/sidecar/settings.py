@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from oneseek_core import names
-from oneseek_core.job_contract import ExternalEndpoint, ServingSettings
+from oneseek_core.serving.settings import ExternalEndpoint, ServingSettings
 from oneseek_runtime.sidecar.clients import Networks, parse_networks
 from oneseek_runtime.sidecar.errors import SettingsError
 

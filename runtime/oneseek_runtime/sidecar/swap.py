@@ -19,7 +19,9 @@ from pydantic import ValidationError
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.promotion import Probe
-from oneseek_core.job_contract import ServingSettings, SwapRequest, SwapState, VerifyReport, WantedVersion
+from oneseek_core.jobs.verify import VerifyReport
+from oneseek_core.serving.settings import ServingSettings
+from oneseek_core.serving.swap import SwapRequest, SwapState, WantedVersion
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.alias import Alias
 from oneseek_runtime.sidecar.errors import AdapterRefusedError, EngineBusyError, SettingsError, UpstreamError

@@ -5,7 +5,8 @@ from __future__ import annotations
 import aiohttp
 from pydantic import ValidationError
 
-from oneseek_core.job_contract import VerifyReport, WantedVersion
+from oneseek_core.jobs.verify import VerifyReport
+from oneseek_core.serving.swap import WantedVersion
 from oneseek_runtime.sidecar.errors import VerifierError
 from oneseek_runtime.sidecar.sessions import OwnsSession
 

@@ -16,7 +16,7 @@ from oneseek_core import names
 from oneseek_core.dna import parse_legacy
 from oneseek_core.errors import DnaError
 from oneseek_core.files import read_json
-from oneseek_core.job_contract import ServingSettings
+from oneseek_core.serving.settings import ServingSettings
 
 __all__ = ["CertifiedFolder", "Current", "base_path", "certified_folders", "current_pointer"]
 

@@ -20,7 +20,8 @@ from oneseek_core.api.v1alpha1.training_run import AutoStopped, LossPoint
 from oneseek_core.digest import canonical_json, digest_bytes
 from oneseek_core.errors import JobError
 from oneseek_core.files import digest_file, read_json
-from oneseek_core.job_contract import TrainProgress, TrainReport, TrainRequest, parse_request
+from oneseek_core.jobs.messages import parse_request
+from oneseek_core.jobs.train import TrainProgress, TrainReport, TrainRequest
 from oneseek_core.names import ExitCode
 from oneseek_runtime.train import lora, weights
 from oneseek_runtime.train.data import examples_of

@@ -10,7 +10,8 @@ from oneseek_core import names
 from oneseek_core.dna import Dna
 from oneseek_core.errors import DnaError, JobError
 from oneseek_core.files import fsync_dir, write_atomic
-from oneseek_core.job_contract import TreeReport, TreeRequest, parse_request
+from oneseek_core.jobs.messages import parse_request
+from oneseek_core.jobs.tree import TreeReport, TreeRequest
 from oneseek_core.names import ExitCode
 from oneseek_runtime.certify.index import write_index
 from oneseek_runtime.log import say

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from oneseek_core import names
 from oneseek_core.files import fsync_dir, write_atomic
-from oneseek_core.job_contract import ResetOrder
+from oneseek_core.jobs.tree import ResetOrder
 from oneseek_runtime.log import say
 
 __all__ = ["README", "wipe"]

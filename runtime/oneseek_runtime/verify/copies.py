@@ -16,7 +16,8 @@ from oneseek_core import names
 from oneseek_core.dna import Dna
 from oneseek_core.errors import DnaError
 from oneseek_core.files import fsync_dir, is_full, write_atomic
-from oneseek_core.job_contract import VerifyReport, VerifyRequest, WantedVersion
+from oneseek_core.jobs.verify import VerifyReport, VerifyRequest
+from oneseek_core.serving.swap import WantedVersion
 from oneseek_runtime.log import say
 from oneseek_runtime.verify.expected import Expected
 from oneseek_runtime.verify.folder import verdict, verify_copy, verify_folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from oneseek_core.job_contract import VerifyRequest
+from oneseek_core.jobs.verify import VerifyRequest
 from oneseek_runtime.verify.trust import TrustedKeys
 
 __all__ = ["Expected"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from oneseek_core import names
 from oneseek_core.digest import digest_bytes
 from oneseek_core.files import empty_folder
-from oneseek_core.job_contract import VerifyReport
+from oneseek_core.jobs.verify import VerifyReport
 from oneseek_runtime.basemodel.folder import wanted_files
 from oneseek_runtime.certify.layout import LOADED, PROOF, PROVENANCE, SIGNATURE
 from oneseek_runtime.certify.signature import Signed

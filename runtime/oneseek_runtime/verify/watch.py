@@ -26,7 +26,9 @@ from starlette.routing import Route
 
 from oneseek_core import names
 from oneseek_core.errors import JobError
-from oneseek_core.job_contract import VerifyReport, VerifyRequest, WantedVersion, parse_request
+from oneseek_core.jobs.messages import parse_request
+from oneseek_core.jobs.verify import VerifyReport, VerifyRequest
+from oneseek_core.serving.swap import WantedVersion
 from oneseek_runtime.log import say
 from oneseek_runtime.verify.copies import Copies
 from oneseek_runtime.verify.expected import Expected

@@ -11,7 +11,7 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
-from oneseek_core.job_contract import SidecarState
+from oneseek_core.serving.sidecar import SidecarState
 from oneseek_operator.build import serving
 from oneseek_operator.decide import proof
 from oneseek_operator.reconcile import model as reconciling

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from oneseek_core import names
-from oneseek_core.job_contract import WarmVersion
+from oneseek_core.serving.sidecar import WarmVersion
 from oneseek_operator.decide import letting_go
 from support.driver import settle
 from support.makers import model_manifest, run_manifest

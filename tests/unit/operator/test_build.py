@@ -11,7 +11,8 @@ import pytest
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import Resolved, TrainingRun
-from oneseek_core.job_contract import CertifyRequest, ExternalEndpoint
+from oneseek_core.jobs.certify import CertifyRequest
+from oneseek_core.serving.settings import ExternalEndpoint
 from oneseek_operator.build import identity, serving
 from oneseek_operator.build import model as build_model
 from oneseek_operator.build import records as build_records

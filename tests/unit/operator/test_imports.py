@@ -10,7 +10,7 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.common import Scores
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.dna import Dna
-from oneseek_core.job_contract import CertifiedVersion
+from oneseek_core.jobs.common import CertifiedVersion
 from oneseek_operator.build import imports as build
 from support.driver import condition, round_trip, settle
 from support.ledgers import transition

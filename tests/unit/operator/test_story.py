@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import LedgerHead, OneSeekModel
-from oneseek_core.job_contract import SidecarState
+from oneseek_core.serving.sidecar import SidecarState
 from oneseek_operator.decide import ledger
 from oneseek_operator.reconcile.model import reconcile as reconcile_model
 from support.driver import condition, round_trip, settle

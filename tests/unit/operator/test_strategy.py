@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from oneseek_core import names
-from oneseek_core.job_contract import WantedVersion
+from oneseek_core.serving.swap import WantedVersion
 from oneseek_operator.decide.strategy import Situation, choose_way
 from support.driver import condition, round_trip, settle
 from support.makers import model_manifest, run_manifest

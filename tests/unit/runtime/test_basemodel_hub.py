@@ -18,7 +18,7 @@ from oneseek_core import names
 from oneseek_core.digest import manifest_digest
 from oneseek_core.errors import JobError
 from oneseek_core.files import digest_tree
-from oneseek_core.job_contract import BaseImportReport
+from oneseek_core.jobs.basemodel import BaseImportReport
 from oneseek_core.names import ExitCode
 from oneseek_runtime import hub as client
 from oneseek_runtime.basemodel import job

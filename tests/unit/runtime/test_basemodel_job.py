@@ -13,7 +13,9 @@ from oneseek_core.api.base import ApiModel
 from oneseek_core.digest import digest_bytes, manifest_digest
 from oneseek_core.errors import JobError
 from oneseek_core.files import digest_tree
-from oneseek_core.job_contract import BaseImportReport, CertifiedVersion, success_message
+from oneseek_core.jobs.basemodel import BaseImportReport
+from oneseek_core.jobs.common import CertifiedVersion
+from oneseek_core.jobs.messages import success_message
 from oneseek_core.names import ExitCode
 from oneseek_runtime.basemodel import job
 from oneseek_runtime.basemodel.report import fitted

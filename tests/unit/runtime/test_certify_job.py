@@ -17,7 +17,7 @@ from oneseek_core.digest import digest_bytes, manifest_bytes
 from oneseek_core.dna import Dna
 from oneseek_core.errors import JobError
 from oneseek_core.files import digest_tree
-from oneseek_core.job_contract import CertifyReport
+from oneseek_core.jobs.certify import CertifyReport
 from oneseek_core.names import ExitCode
 from oneseek_runtime.certify import job
 from support.artifacts import (

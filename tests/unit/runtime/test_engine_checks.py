@@ -7,8 +7,8 @@ import pytest
 
 from oneseek_core.artifact import ArtifactMetadata
 from oneseek_core.dna import Dna
-from oneseek_core.job_contract import ServingSettings
 from oneseek_core.names import ExitCode
+from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.engine.checks import adapter_folder, base_folder
 from oneseek_runtime.engine.errors import EngineStartError
 

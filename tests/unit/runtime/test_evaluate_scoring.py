@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from oneseek_core.digest import canonical_json
-from oneseek_core.job_contract import EvaluateReport, success_message
+from oneseek_core.jobs.evaluate import EvaluateReport
+from oneseek_core.jobs.messages import success_message
 from oneseek_core.names import TERMINATION_LIMIT
 from oneseek_runtime.evaluate.scoring import Loss, Measured, bounded_answers, found_facts, scores_of
 from oneseek_runtime.prepare.heldout import HeldoutRow, parse_heldout

@@ -13,7 +13,7 @@ import pytest
 from oneseek_core import names
 from oneseek_core.digest import digest_bytes
 from oneseek_core.errors import JobError
-from oneseek_core.job_contract import ImportReport
+from oneseek_core.jobs.imports import ImportReport
 from oneseek_core.names import ExitCode
 from oneseek_runtime.certified import certified_versions
 from oneseek_runtime.certify import seal

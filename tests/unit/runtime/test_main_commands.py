@@ -13,7 +13,7 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.errors import JobError
-from oneseek_core.job_contract import TreeReport
+from oneseek_core.jobs.tree import TreeReport
 from oneseek_core.names import ExitCode
 from oneseek_runtime import __main__ as program
 

@@ -8,7 +8,7 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.digest import digest_bytes
-from oneseek_core.job_contract import VerifyReport
+from oneseek_core.jobs.verify import VerifyReport
 from oneseek_runtime.plugin.verbs.verify import judge_pods
 from oneseek_runtime.plugin.views import ModelView
 from oneseek_runtime.verify import job

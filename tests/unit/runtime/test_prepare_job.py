@@ -10,7 +10,7 @@ import pytest
 from oneseek_core import names
 from oneseek_core.digest import digest_bytes
 from oneseek_core.errors import JobError
-from oneseek_core.job_contract import PrepareReport
+from oneseek_core.jobs.prepare import PrepareReport
 from oneseek_core.names import ExitCode
 from oneseek_runtime import hub as client
 from oneseek_runtime.certify import job as certify_job

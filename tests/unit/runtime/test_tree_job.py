@@ -8,7 +8,7 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.errors import JobError
-from oneseek_core.job_contract import TreeReport
+from oneseek_core.jobs.tree import TreeReport
 from oneseek_core.names import ExitCode
 from oneseek_runtime.certify import job as certify_job
 from oneseek_runtime.tree import job

@@ -11,7 +11,8 @@ from oneseek_core import names
 from oneseek_core.digest import digest_bytes, manifest_bytes
 from oneseek_core.errors import JobError
 from oneseek_core.files import digest_tree
-from oneseek_core.job_contract import VerifyReport, parse_report
+from oneseek_core.jobs.messages import parse_report
+from oneseek_core.jobs.verify import VerifyReport
 from oneseek_core.names import ExitCode
 from oneseek_runtime.verify import folder, job
 from oneseek_runtime.verify.expected import Expected

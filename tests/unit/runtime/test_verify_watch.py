@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from oneseek_core import names
-from oneseek_core.job_contract import VerifyReport, VerifyRequest
+from oneseek_core.jobs.verify import VerifyReport, VerifyRequest
 from oneseek_runtime.verify import job
 from oneseek_runtime.verify.watch import Watcher, create_app
 from support.artifacts import environment

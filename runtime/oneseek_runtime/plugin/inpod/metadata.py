@@ -18,7 +18,7 @@ from oneseek_core import names
 from oneseek_core.dna import Dna
 from oneseek_core.errors import OneSeekError
 from oneseek_core.files import read_json
-from oneseek_core.job_contract import ServingSettings
+from oneseek_core.serving.settings import ServingSettings
 
 __all__ = ["main"]
 

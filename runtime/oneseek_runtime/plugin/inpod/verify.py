@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 
 from oneseek_core import names
-from oneseek_core.job_contract import VerifyRequest, parse_request
+from oneseek_core.jobs.messages import parse_request
+from oneseek_core.jobs.verify import VerifyRequest
 from oneseek_runtime.verify.watch import Watcher
 
 __all__ = ["verify"]

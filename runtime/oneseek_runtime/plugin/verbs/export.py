@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from oneseek_core.artifact import ArtifactMetadata
-from oneseek_core.job_contract import VerifyReport
+from oneseek_core.jobs.verify import VerifyReport
 from oneseek_runtime.certify.layout import METADATA
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Call, Exit

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from oneseek_core import names
-from oneseek_core.job_contract import VerifyReport
+from oneseek_core.jobs.verify import VerifyReport
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Call, Exit
 from oneseek_runtime.plugin.colours import PodView

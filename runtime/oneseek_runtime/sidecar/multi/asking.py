@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from oneseek_core.job_contract import ExternalEndpoint
+from oneseek_core.serving.settings import ExternalEndpoint
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.errors import EngineAnswerError, EngineBusyError, UpstreamError
 from oneseek_runtime.sidecar.multi.external import ExternalModels

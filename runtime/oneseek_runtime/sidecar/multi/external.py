@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 
-from oneseek_core.job_contract import ExternalEndpoint
+from oneseek_core.serving.settings import ExternalEndpoint
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.errors import ExternalModelError
 from oneseek_runtime.sidecar.sessions import OwnsSession

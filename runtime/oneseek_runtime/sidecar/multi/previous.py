@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from oneseek_core import names
-from oneseek_core.job_contract import PreviousRequest, WarmVersion
+from oneseek_core.serving.sidecar import PreviousRequest, WarmVersion
 from oneseek_runtime.sidecar.errors import EngineUnavailableError
 from oneseek_runtime.sidecar.translate import Completion
 from oneseek_runtime.sidecar.upstream import OpenAIEngine

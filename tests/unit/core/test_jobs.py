@@ -8,17 +8,11 @@ from hypothesis import strategies as st
 
 from oneseek_core import names
 from oneseek_core.errors import JobError
-from oneseek_core.job_contract import (
-    CertifiedVersion,
-    CertifyReport,
-    PrepareReport,
-    TreeRequest,
-    failure_message,
-    parse_failure,
-    parse_report,
-    parse_request,
-    success_message,
-)
+from oneseek_core.jobs.certify import CertifyReport
+from oneseek_core.jobs.common import CertifiedVersion
+from oneseek_core.jobs.messages import failure_message, parse_failure, parse_report, parse_request, success_message
+from oneseek_core.jobs.prepare import PrepareReport
+from oneseek_core.jobs.tree import TreeRequest
 from support.artifacts import CREATED_AT, DATA_DIGEST
 
 KUBELET_LIMIT = 4096  # bytes of a termination message that the kubelet keeps

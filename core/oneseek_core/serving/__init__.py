@@ -1,0 +1,1 @@
+"""What the operator and the pods that answer clients tell each other."""
