@@ -287,6 +287,23 @@ async def test_recreate_stops_the_old_one_first_and_takes_it_back_if_the_new_one
     assert max(running) == 2, "one stopped, one coming"
 
 
+async def test_a_new_template_without_room_comes_up_once_the_old_deployment_is_deleted_by_hand() -> None:
+    world = await one_engine()
+    dna = await answering(world)
+    (old,) = deployments(world)
+    world.apply_as_user(model_manifest(serving={"engine": {"nodeSelector": {"gpu": "yes"}}}))
+    await settle(world)
+    assert await answering(world) == dna, "nothing is stopped for a template that may find no place at all"
+    assert len(deployments(world)) == 2, "the new one waits for a place"
+    name = old["metadata"]["name"]
+    for key in [key for key in world.objects if key[2] == name or (key[0] == "Pod" and key[2].startswith(f"{name}-"))]:
+        del world.objects[key]
+    await settle(world)
+    assert await answering(world) == status_of(world)["current"]["dna"] == dna
+    assert [item["spec"]["template"]["spec"]["nodeSelector"] for item in deployments(world)] == [{"gpu": "yes"}]
+    assert condition(world, "OneSeekModel", "zero")["reason"] == names.SERVING
+
+
 async def test_recreate_stops_nothing_while_the_ledger_is_away() -> None:
     world = await one_engine(promotion={"strategy": "Recreate"})
     world.records_away = True
