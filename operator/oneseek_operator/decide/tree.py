@@ -12,7 +12,7 @@ from oneseek_operator.build import model as build
 from oneseek_operator.decide import imports, requests, retention
 from oneseek_operator.decide.actions import Action, Create, Delete
 from oneseek_operator.decide.jobs import failure_of
-from oneseek_operator.decide.run import is_active
+from oneseek_operator.decide.run_seen import is_active
 from oneseek_operator.decide.views import DeploymentView, JobView, PodView, mine
 from oneseek_operator.settings import Settings
 

@@ -18,8 +18,9 @@ from oneseek_operator.build import common
 from oneseek_operator.build import identity as build_identity
 from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import records as build_records
-from oneseek_operator.decide import model as decisions
 from oneseek_operator.decide import proof, rollout
+from oneseek_operator.decide.model import decide
+from oneseek_operator.decide.model_seen import Observed, RecordsView, rollout_view
 from oneseek_operator.decide.seen import Endpoint
 from oneseek_operator.decide.views import (
     ClaimView,
@@ -53,7 +54,7 @@ async def reconcile(
     seen = replace(seen, identity=await _identity(seen.model, cluster, settings))
     seen = replace(seen, records=await _ask_records(seen.model, cluster, records))
     seen = await _ask_sidecars(seen, sidecars, settings)
-    decision = decisions.decide(seen, settings, datetime.now(UTC))
+    decision = decide(seen, settings, datetime.now(UTC))
     await carry_out(decision, current, cluster=cluster, sidecars=sidecars)
     return decision.again_after
 
@@ -90,7 +91,7 @@ async def runs_of(model: str, namespace: str, cluster: ClusterPort) -> list[Trai
     return runs
 
 
-async def _observe(current: dict[str, Any], cluster: ClusterPort) -> decisions.Observed:
+async def _observe(current: dict[str, Any], cluster: ClusterPort) -> Observed:
     model = OneSeekModel.model_validate(current)
     namespace, name = model.metadata.namespace, model.metadata.name
     labels = {names.LABEL_MODEL: name}
@@ -100,7 +101,7 @@ async def _observe(current: dict[str, Any], cluster: ClusterPort) -> decisions.O
     mine = service is not None and ServiceView.parse(service).owner == model.metadata.uid
     wanted = wanted_by_colour(await cluster.list("ConfigMap", namespace, labels), model.metadata.uid)
     deployments = [DeploymentView.parse(item, wanted) for item in await cluster.list("Deployment", namespace, labels)]
-    return decisions.Observed(
+    return Observed(
         model=model,
         claim=ClaimView.parse(claim) if claim else None,
         trusted=TrustedKeysView.parse(trusted) if trusted else None,
@@ -109,7 +110,7 @@ async def _observe(current: dict[str, Any], cluster: ClusterPort) -> decisions.O
         deployments=tuple(item for item in deployments if item.owner == model.metadata.uid),
         service=ServiceView.parse(service) if service and mine else None,
         runs=tuple(await runs_of(name, namespace, cluster)),
-        records=decisions.RecordsView(),
+        records=RecordsView(),
         identity=IdentityView(),
         endpoints={},
         wanted=wanted,
@@ -130,14 +131,14 @@ async def _reviewers(cluster: ClusterPort, settings: Settings) -> dict[str, Any]
     return await cluster.get("ClusterRoleBinding", "", settings.token_reviewers)
 
 
-async def _ask_records(model: OneSeekModel, cluster: ClusterPort, records: RecordsPort) -> decisions.RecordsView:
+async def _ask_records(model: OneSeekModel, cluster: ClusterPort, records: RecordsPort) -> RecordsView:
     """What of the records service is there; what waits in the outbox is sent, what arrived is told."""
     namespace, name = model.metadata.namespace, build_records.name(model)
     token = records.token(model)
     found = await cluster.get("StatefulSet", namespace, name)
     if found is None:
-        return decisions.RecordsView(token=token)
-    view = decisions.RecordsView(
+        return RecordsView(token=token)
+    view = RecordsView(
         token=token,
         template=found["metadata"].get("annotations", {}).get(names.ANNOTATION_TEMPLATE, ""),
         ready=found.get("status", {}).get("readyReplicas", 0) > 0,
@@ -162,10 +163,10 @@ async def _ask_records(model: OneSeekModel, cluster: ClusterPort, records: Recor
     return replace(view, ready=True)
 
 
-async def _ask_sidecars(seen: decisions.Observed, sidecars: SidecarPort, settings: Settings) -> decisions.Observed:
+async def _ask_sidecars(seen: Observed, sidecars: SidecarPort, settings: Settings) -> Observed:
     """What each serving pod's sidecar says of itself; a colour about to take over must also answer questions."""
     now = datetime.now(UTC)
-    questions, fresh = rollout.asking(decisions.rollout_view(seen), settings, now)
+    questions, fresh = rollout.asking(rollout_view(seen), settings, now)
     left = max(_SHORTEST_PROBE, proof.time_left(seen.model, settings, now))
     endpoints = {}
     for pod in seen.pods:

@@ -12,7 +12,8 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.jobs.train import TrainProgress
 from oneseek_operator.build import run as build
-from oneseek_operator.decide import run as decisions
+from oneseek_operator.decide.run import decide
+from oneseek_operator.decide.run_seen import Observed, is_asked, is_finished, may_leave_jobs
 from oneseek_operator.decide.views import JobView, PodView
 from oneseek_operator.reconcile.effects import carry_out
 from oneseek_operator.reconcile.model import runs_of
@@ -32,14 +33,14 @@ async def reconcile(
     if current is None or "deletionTimestamp" in current["metadata"]:
         return None
     run = TrainingRun.model_validate(current)
-    if decisions.is_finished(run) and not (decisions.is_asked(run) or decisions.may_leave_jobs(run)):
+    if is_finished(run) and not (is_asked(run) or may_leave_jobs(run)):
         return None
     model = await cluster.get("OneSeekModel", namespace, run.spec.model_ref.name)
     labels = {names.LABEL_RUN: name}
     jobs = [JobView.parse(item) for item in await cluster.list("Job", namespace, labels)]
     pods = [PodView.parse(item) for item in await cluster.list("Pod", namespace, labels)]
     siblings = await runs_of(run.spec.model_ref.name, namespace, cluster)
-    seen = decisions.Observed(
+    seen = Observed(
         run=run,
         model=OneSeekModel.model_validate(model) if model else None,
         siblings=tuple(item for item in siblings if item.metadata.uid != run.metadata.uid),
@@ -47,7 +48,7 @@ async def reconcile(
         pods=tuple(pods),
         progress=await _progress(run, pods, cluster),
     )
-    decision = decisions.decide(seen, settings, datetime.now(UTC))
+    decision = decide(seen, settings, datetime.now(UTC))
     if decision is None:
         return None
     await carry_out(decision, current, cluster=cluster, sidecars=sidecars)

@@ -1,0 +1,146 @@
+"""What a model needs before a version can answer: claim, keys, account, records service, base model. Pure.
+
+Each step is None once there is nothing to do for it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import BaseModelStatus, OneSeekModelStatus
+from oneseek_core.jobs.basemodel import BaseImportReport
+from oneseek_core.jobs.messages import parse_report
+from oneseek_operator.build import common
+from oneseek_operator.build import identity as build_identity
+from oneseek_operator.build import keys as build_keys
+from oneseek_operator.build import model as build
+from oneseek_operator.build import records as build_records
+from oneseek_operator.conditions import Verdict
+from oneseek_operator.decide import versions
+from oneseek_operator.decide.actions import Action, Apply, Create, Decision, MakeKeys, MakeRecordsSecret, Replace
+from oneseek_operator.decide.jobs import failure_of, report_text, waiting_trouble, with_trouble
+from oneseek_operator.decide.model_seen import Observed, wants_tokens
+from oneseek_operator.decide.model_told import decided
+from oneseek_operator.decide.views import mine
+from oneseek_operator.settings import Settings
+
+__all__ = ["base_model", "claim", "identity", "keys", "records"]
+
+_LOOK_AGAIN = 10.0  # seconds; for what no event tells us of (a claim without our labels)
+
+
+def claim(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+    """The claim that everything lies on: one of ours is made, one of the spec must be there."""
+    del settings
+    name = common.claim_name(seen.model)
+    if seen.claim is not None:
+        return None
+    if seen.model.spec.storage.claim_name:
+        message = (
+            f"the claim {name!r} of spec.storage.claimName does not exist in namespace "
+            f"{seen.model.metadata.namespace!r}; make it, or use spec.storage.size"
+        )
+        return decided(seen, Verdict("Failed", names.CLAIM_NOT_FOUND, message), now, again_after=_LOOK_AGAIN)
+    if seen.model.status.base_model is not None:
+        message = f"the claim {name!r} with base model and versions is gone; restore it, or delete this OneSeekModel"
+        return decided(seen, Verdict("Failed", names.CLAIM_NOT_FOUND, message), now, again_after=_LOOK_AGAIN)
+    verdict = Verdict("Working", names.BASE_IMPORTING, f"making the claim {name!r}")
+    return decided(seen, verdict, now, before=(Create(build.claim(seen.model)),), again_after=0.0)
+
+
+def keys(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+    """The keys that certify signs with, and the public halves, before anything needs them."""
+    del settings
+    model, trusted = seen.model, seen.trusted
+    wanted = tuple(sorted(model.spec.certification.trusted_keys))
+    own = model.spec.certification.signing_key_secret is None
+    action: Action | None = None
+    if own and (trusted is None or not trusted.ready):
+        action = MakeKeys(model, pending=trusted is not None)
+    elif trusted is None or tuple(sorted(trusted.others)) != wanted:
+        made = trusted.made if trusted and own else None
+        action = Apply(build_keys.trusted(model, made=made, pending=False))
+    if action is None:
+        return None
+    if model.status.base_model is not None:  # the list of trusted keys changes under a model that lives: say nothing
+        return Decision(model.status, (action,), again_after=0.0)
+    verdict = Verdict("Working", names.MAKING_KEYS, "writing the signing keys and the trusted keys")
+    return decided(seen, verdict, now, before=(action,), again_after=0.0)
+
+
+def identity(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+    """The sidecars' account and its rights, before a pod needs them."""
+    del settings, now
+    model, found = seen.model, seen.identity
+    wanted = build_identity.objects(model)
+    actions: list[Action] = [
+        Apply(item)
+        for item in wanted
+        if (item["kind"], item["metadata"]["annotations"][names.ANNOTATION_TEMPLATE]) not in found.templates
+    ]
+    if found.reviewers is not None:
+        entry = build_identity.subject(model)
+        change = build_identity.with_subject if wants_tokens(model) else build_identity.without_subject
+        changed = change(found.reviewers, entry)
+        if changed["subjects"] != (found.reviewers.get("subjects") or []):
+            actions.append(Replace(changed))
+    return Decision(model.status, tuple(actions), again_after=0.0) if actions else None
+
+
+def records(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+    """The records service and its token; nothing waits for it but promotions."""
+    del now
+    model, found = seen.model, seen.records
+    if build_records.lacks_image(model, settings):
+        return None
+    if found.template == build_records.template_hash(model, settings) and found.has_service:
+        return None
+    actions: list[Action] = []
+    if found.template is None:
+        actions.append(MakeRecordsSecret(model, found.token))
+    if not found.has_service:
+        actions.append(Apply(build_records.service(model)))
+    actions.append(Apply(build_records.stateful_set(model, settings)))
+    return Decision(model.status, tuple(actions), again_after=0.0)
+
+
+def base_model(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+    """The base model on the claim, and the versions that its Job found beside it."""
+    model = seen.model
+    if model.status.base_model is not None:
+        return None
+    job = mine(seen.jobs, build.base_job_name(model))
+    name = model.spec.base_model.name
+    if job is None:
+        verdict = Verdict("Working", names.BASE_IMPORTING, f"importing the base model {name!r}")
+        return decided(seen, verdict, now, before=(Create(build.base_job(model, settings)),))
+    if job.owner != model.metadata.uid:
+        message = f"waiting for the Job {job.name!r} of a deleted OneSeekModel of this name to go"
+        return decided(seen, Verdict("Working", names.BASE_IMPORTING, message), now, again_after=2.0)
+    if job.state == "Failed":
+        trouble = failure_of(job, seen.pods, what="the base Job")
+        reason = names.BASE_FAILED if trouble.reason == names.JOB_FAILED else trouble.reason
+        hint = f"; when mended, `kubectl delete job {job.name}` imports again"
+        return decided(seen, Verdict("Failed", reason, trouble.message + hint), now)
+    if job.state == "Running":
+        working = Verdict("Working", names.BASE_IMPORTING, f"importing the base model {name!r}")
+        verdict, again_after = with_trouble(waiting_trouble(seen.pods, job.name), working, now)
+        return decided(seen, verdict, now, again_after=again_after)
+    report = parse_report(report_text(seen.pods, job), BaseImportReport)
+    if report is None:
+        message = (
+            f"the base Job {job.name!r} ended well but its pod and report are gone; `kubectl delete job {job.name}` "
+            "imports again (files on the claim are kept)"
+        )
+        return decided(seen, Verdict("Failed", names.JOB_VANISHED, message), now)
+    found = versions.merged(model.status.versions, versions.adopted(report.versions))
+    status = model.status.model_copy(
+        update={
+            "base_model": BaseModelStatus(digest=report.digest, size_bytes=report.size_bytes),
+            "versions": found,
+            "counters": versions.counters_for(model.status.counters, found),
+        }
+    )
+    verdict = Verdict("Working", names.STARTING_ENGINE, f"the base model {name!r} is imported; starting an engine")
+    return decided(seen, verdict, now, status=status, again_after=0.0)

@@ -1,0 +1,88 @@
+"""What the decisions about a model look at. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from oneseek_core.api.v1alpha1.model import LedgerHead, OneSeekModel, Version
+from oneseek_core.api.v1alpha1.training_run import TrainingRun
+from oneseek_core.serving.swap import WantedVersion
+from oneseek_operator.decide import rollout, versions
+from oneseek_operator.decide.seen import Endpoint
+from oneseek_operator.decide.views import (
+    ClaimView,
+    DeploymentView,
+    IdentityView,
+    JobView,
+    PodView,
+    ServiceView,
+    TrustedKeysView,
+)
+
+__all__ = ["Observed", "RecordsView", "known_versions", "records_away", "rollout_view", "wants_tokens"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsView:
+    """The records service: what of it is there, what the ledger acknowledged just now, or why it did not."""
+
+    token: str = ""
+    template: str | None = None
+    ready: bool = False
+    has_service: bool = False
+    acknowledged: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()  # a sentence for each transition in the outbox that the ledger will not take
+    head: LedgerHead | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """All that is, as far as a model is concerned."""
+
+    model: OneSeekModel
+    claim: ClaimView | None
+    trusted: TrustedKeysView | None
+    jobs: tuple[JobView, ...]
+    pods: tuple[PodView, ...]
+    deployments: tuple[DeploymentView, ...]
+    service: ServiceView | None
+    runs: tuple[TrainingRun, ...]
+    records: RecordsView
+    identity: IdentityView
+    endpoints: Mapping[str, Endpoint]
+    wanted: Mapping[str, WantedVersion] = field(default_factory=dict)
+
+
+def known_versions(model: OneSeekModel, runs: tuple[TrainingRun, ...]) -> tuple[list[Version], dict[str, str]]:
+    """All versions, those that miss the gate among them as Rejected; and why each of these does."""
+    found = versions.merged(model.status.versions, versions.certified_by(runs))
+    current = model.status.current.dna if model.status.current else None
+    return versions.gated(versions.barred(found, model.status.quarantine), current, model.spec.promotion.gate)
+
+
+def rollout_view(seen: Observed) -> rollout.Seen:
+    """The part of the world that a rollout looks at."""
+    known, missed = known_versions(seen.model, seen.runs)
+    return rollout.Seen(
+        model=seen.model,
+        versions=tuple(known),
+        missed=missed,
+        records_away=records_away(seen),
+        deployments=seen.deployments,
+        pods=seen.pods,
+        service=seen.service,
+        endpoints=seen.endpoints,
+        wanted=seen.wanted,
+    )
+
+
+def records_away(seen: Observed) -> str:
+    """Why the ledger takes nothing just now; empty where it does."""
+    return seen.records.error or ("" if seen.records.ready else "the records pod is not ready")
+
+
+def wants_tokens(model: OneSeekModel) -> bool:
+    """Whether those who change things over HTTP are asked who they are."""
+    return model.spec.serving.auth.mode == "Token"

@@ -1,0 +1,127 @@
+"""What a model's status and Events say once it is decided what to do. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModelStatus, Version
+from oneseek_core.api.v1alpha1.promotion import Request
+from oneseek_operator.conditions import Verdict, conditions_for, find
+from oneseek_operator.decide import imports
+from oneseek_operator.decide.actions import Action, Decision
+from oneseek_operator.decide.bounds import fitted
+from oneseek_operator.decide.model_seen import Observed, wants_tokens
+
+__all__ = ["answer_events", "decided", "recorded_condition", "rejection_events", "while_asked"]
+
+
+def decided(
+    seen: Observed,
+    verdict: Verdict,
+    now: datetime,
+    *,
+    status: OneSeekModelStatus | None = None,
+    before: tuple[Action, ...] = (),
+    after: tuple[Action, ...] = (),
+    again_after: float | None = None,
+    published: tuple[bool, str, str] | None = None,
+    verified: tuple[bool, str, str] | None = None,
+    recorded: tuple[bool, str, str] | None = None,
+    candidate_ready: tuple[bool, str, str] | None = None,
+    events: tuple[tuple[bool, str, str], ...] = (),
+) -> Decision[OneSeekModelStatus]:
+    """A decision with all conditions told anew; what is not given is unsaid, but for what the verifiers said last."""
+    status = status or seen.model.status
+    generation = seen.model.metadata.generation
+    imported = status.base_model is not None
+    digest = status.base_model.digest if status.base_model else ""
+    extra = [
+        (
+            names.BASE_MODEL_IMPORTED,
+            imported,
+            "Imported" if imported else verdict.reason,
+            f"the base model lies on the claim with digest {digest}" if imported else verdict.message,
+        )
+    ]
+    # A verifier that is silent for once unsays nothing.
+    if verified is None and (told := find(seen.model.status.conditions, names.VERIFIED)):
+        verified = (told.status == "True", told.reason, told.message)
+    if verified:
+        extra.append((names.VERIFIED, *verified))
+    if candidate_ready:
+        extra.append((names.CANDIDATE_READY, *candidate_ready))
+    if tokens := _tokens(seen):
+        extra.append((names.TOKENS_ACCEPTED, *tokens))
+    if recorded:
+        extra.append((names.RECORDS_AVAILABLE, *recorded))
+    if published:
+        extra.append((names.CURRENT_PUBLISHED, *published))
+    if taken := imports.condition(seen.model, status, seen.jobs, seen.pods):
+        extra.append(taken)
+        verdict = imports.unfinished(verdict, seen.model.model_copy(update={"status": status}), taken, seen.pods, now)
+    conditions = conditions_for(verdict, seen.model.status.conditions, generation=generation, now=now, extra=extra)
+    status = fitted(status.model_copy(update={"conditions": conditions, "observed_generation": generation}))
+    return Decision(status, before, after, again_after, events)
+
+
+def _tokens(seen: Observed) -> tuple[bool, str, str] | None:
+    """Whether the routes that change things can tell who asks; nothing where nobody is asked (auth.mode Legacy)."""
+    if not wants_tokens(seen.model):
+        return None
+    if seen.identity.reviewers is None:
+        message = (
+            "no ClusterRoleBinding lets sidecars review tokens (the operator is installed for named namespaces, without"
+            " cluster-scoped rights), so train, reset and set-current over HTTP are refused; use kubectl, or set"
+            " spec.serving.auth.mode: Legacy"
+        )
+        return False, names.REVIEW_FORBIDDEN, message
+    message = f"train, reset and set-current over HTTP need a Kubernetes token of audience {names.TOKEN_AUDIENCE!r}"
+    return True, names.REVIEW_ALLOWED, message
+
+
+def while_asked(verdict: Verdict, status: OneSeekModelStatus, away: str) -> Verdict:
+    """While a request is Pending the model is Reconciling, whatever else it is."""
+    request = status.request
+    if request is None or request.outcome != "Pending" or verdict.progress or verdict.state == "Working":
+        return verdict
+    if request.reason == names.REQUESTED and away:
+        return replace(verdict, progress=(names.RECORDS_UNAVAILABLE, f"{request.verb} waits for the ledger: {away}"))
+    return replace(verdict, progress=(request.reason, f"{request.verb}: {request.message}"))
+
+
+def recorded_condition(seen: Observed) -> tuple[bool, str, str]:
+    """Whether what happens reaches the ledger; what never will is said even where all else does."""
+    states = [endpoint.state for endpoint in seen.endpoints.values() if endpoint.state]
+    lost = sum(state.lost for state in states)
+    more = f"; {lost} answered questions will never be in it (the pods' spools were full, or it refused them)"
+    if seen.records.error:
+        return False, names.RECORDS_UNAVAILABLE, seen.records.error + (more if lost else "")
+    if not seen.records.ready:
+        return False, "Starting", "the records service is starting"
+    if seen.records.refused:
+        sentence = "; ".join(seen.records.refused)[:1024]
+        return False, names.TRANSITION_REFUSED, f"the ledger refuses {sentence}; they stay in status.outbox"
+    return True, "Recorded", "every transition is in the ledger" + (more if lost else "")
+
+
+def rejection_events(old: Sequence[Version], new: Sequence[Version]) -> tuple[tuple[bool, str, str], ...]:
+    """An Event for each version that is barred now and was not before."""
+    barred = (names.STATE_REJECTED, names.STATE_QUARANTINED)
+    before = {(version.dna, version.state) for version in old}
+    return tuple(
+        (True, version.state, f"{version.dna}: {version.reason}")
+        for version in new
+        if version.state in barred and (version.dna, version.state) not in before
+    )
+
+
+def answer_events(old: Request | None, new: Request | None) -> tuple[tuple[bool, str, str], ...]:
+    """An Event for a request that has ended."""
+    if new is None or new.outcome == "Pending" or (old and old.id == new.id and old.outcome == new.outcome):
+        return ()
+    text = f"{new.verb} {new.outcome.lower()}: {new.message}"
+    reason = f"Request{new.outcome}" if new.outcome == "Succeeded" else new.reason
+    return ((new.outcome != "Succeeded", reason, text),)

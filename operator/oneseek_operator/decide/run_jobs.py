@@ -1,0 +1,172 @@
+"""The Jobs before and after training: data prepared, held-out questions answered, the version certified. Pure.
+
+How a run's Job is found in the snapshot, and what is said while it works or where it is gone, is the same for all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.training_run import JobUids
+from oneseek_core.jobs.certify import CertifyReport
+from oneseek_core.jobs.common import CertifiedVersion
+from oneseek_core.jobs.evaluate import EvaluateReport
+from oneseek_core.jobs.messages import parse_report
+from oneseek_core.jobs.prepare import PrepareReport
+from oneseek_operator.build import run as build
+from oneseek_operator.conditions import Verdict, timestamp
+from oneseek_operator.decide.actions import Create, Delete
+from oneseek_operator.decide.jobs import Trouble, failure_of, report_text, waiting_trouble, with_trouble
+from oneseek_operator.decide.run_seen import Observed, RunDecision, decided, failed, model_of, resolved_of
+from oneseek_operator.decide.views import JobView, mine
+from oneseek_operator.settings import Settings
+
+__all__ = ["Step", "blocked", "certify", "evaluate", "job_of", "no_report", "prepare", "uids_with", "working_on"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One Job of the run as this reconcile finds it."""
+
+    job: JobView | None
+    trouble: Trouble | None = None
+
+
+def job_of(seen: Observed, name: str, known_uid: str | None) -> Step:
+    """One Job of the run; it must be the one of `known_uid`, where that was written down."""
+    job = mine(seen.jobs, name)
+    if job is not None and job.owner != seen.run.metadata.uid:
+        message = f"waiting for the Job {name!r} of a deleted TrainingRun of this name to go"
+        return Step(None, Trouble(names.PREPARING, message))
+    if known_uid and (job is None or job.uid != known_uid):
+        message = f"the Job {name!r} was deleted from outside before its outcome was known"
+        return Step(None, Trouble(names.JOB_VANISHED, message))
+    return Step(job)
+
+
+def uids_with(seen: Observed, **changes: str | None) -> JobUids:
+    """The uids of the run's Jobs that are known, with changes."""
+    return seen.run.status.jobs.model_copy(update=changes)
+
+
+def blocked(seen: Observed, trouble: Trouble, now: datetime) -> RunDecision:
+    """Wait for what is in the way to go; without its Job the run has failed."""
+    if trouble.reason == names.JOB_VANISHED:
+        return failed(seen, trouble, now)
+    return decided(seen, Verdict("Working", trouble.reason, trouble.message), now, again_after=2.0)
+
+
+def no_report(name: str) -> Trouble:
+    """What is wrong where a Job ended well and nobody can read what it said."""
+    return Trouble(names.JOB_VANISHED, f"the Job {name!r} ended well but its pod and report are gone")
+
+
+def working_on(seen: Observed, job: str, working: Verdict, now: datetime, **changes: Any) -> RunDecision:
+    """The Job is at work, or its pod does not start and the verdict says why."""
+    verdict, again_after = with_trouble(waiting_trouble(seen.pods, job), working, now)
+    return decided(seen, verdict, now, again_after=again_after, **changes)
+
+
+def prepare(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
+    """Have the data fetched and checked; it then stands in status.resolved."""
+    run, resolved = seen.run, resolved_of(seen)
+    if resolved.data_digest is not None:
+        return None
+    name = build.job_name(run, "prepare")
+    step = job_of(seen, name, run.status.jobs.prepare)
+    working = Verdict("Working", names.PREPARING, "fetching and checking the data")
+    if step.trouble:
+        return blocked(seen, step.trouble, now)
+    if step.job is None:
+        return decided(seen, working, now, before=(Create(build.prepare_job(run, model_of(seen), settings)),))
+    uids = uids_with(seen, prepare=step.job.uid)
+    if step.job.state == "Running":
+        return working_on(seen, name, working, now, jobs=uids)
+    if step.job.state == "Failed":
+        return failed(seen, failure_of(step.job, seen.pods, what="the prepare pod"), now)
+    report = parse_report(report_text(seen.pods, step.job), PrepareReport)
+    if report is None:
+        return failed(seen, no_report(name), now)
+    if report.already_certified:
+        return _certified(seen, report.already_certified, now, names.ALREADY_CERTIFIED)
+    resolved = resolved.model_copy(
+        update={
+            "datasets": report.datasets,
+            "data_digest": report.data_digest,
+            "heldout_digest": report.heldout.digest if report.heldout else None,
+            "samples": report.samples,
+            "language": report.language,
+            "tags": report.tags,
+            "micro_steps": report.micro_steps if run.spec.type == "Micro" else None,
+        }
+    )
+    verdict = Verdict("Working", names.TRAINING, f"the data is checked: {report.samples} rows; starting to train")
+    return decided(seen, verdict, now, again_after=0.0, resolved=resolved, jobs=uids)
+
+
+def evaluate(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
+    """Measure on the held-out set, where the model names one. The scores are certified, whatever they are."""
+    run, resolved = seen.run, resolved_of(seen)
+    if resolved.heldout_digest is None or run.status.scores is not None:
+        return None
+    name = build.job_name(run, "evaluate")
+    step = job_of(seen, name, None)  # generation is greedy: a Job that vanished is made again and scores the same
+    working = Verdict("Working", names.EVALUATING, "answering the held-out questions")
+    if step.trouble:
+        return blocked(seen, step.trouble, now)
+    if step.job is None:
+        return decided(seen, working, now, before=(Create(build.evaluate_job(run, model_of(seen), settings)),))
+    uids = uids_with(seen, evaluate=step.job.uid)
+    if step.job.state == "Running":
+        return working_on(seen, name, working, now, jobs=uids)
+    if step.job.state == "Failed":
+        return failed(seen, failure_of(step.job, seen.pods, what="the evaluate pod"), now)
+    report = parse_report(report_text(seen.pods, step.job), EvaluateReport)
+    if report is None:  # the pod is gone, and its report with it: measure again
+        return decided(seen, working, now, before=(Delete("Job", step.job.name, step.job.uid),), again_after=2.0)
+    text = f"factsContained {report.scores.facts_contained:.3f} over {report.scores.questions} questions; certifying"
+    verdict = Verdict("Working", names.CERTIFYING, text)
+    return decided(seen, verdict, now, again_after=0.0, scores=report.scores, jobs=uids)
+
+
+def certify(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
+    """Have the adapter checked, named and sealed."""
+    run = seen.run
+    name = build.job_name(run, "certify")
+    step = job_of(seen, name, None)  # certifying twice gives the same folder, so one that vanished is made again
+    if step.trouble:
+        return blocked(seen, step.trouble, now)
+    working = Verdict("Working", names.CERTIFYING, "checking and sealing the adapter")
+    if step.job is None:
+        return decided(seen, working, now, before=(Create(build.certify_job(run, model_of(seen), settings)),))
+    uids = uids_with(seen, certify=step.job.uid)
+    if step.job.state == "Running":
+        return working_on(seen, name, working, now, jobs=uids)
+    if step.job.state == "Failed":
+        return failed(seen, failure_of(step.job, seen.pods, what="the certify pod"), now)
+    report = parse_report(report_text(seen.pods, step.job), CertifyReport)
+    if report is None:  # the pod is gone; the folder is there or will be: ask again
+        return decided(seen, working, now, before=(Delete("Job", step.job.name, step.job.uid),), again_after=2.0)
+    return _certified(seen, report.version, now, names.CERTIFIED)
+
+
+def _certified(seen: Observed, version: CertifiedVersion, now: datetime, reason: str) -> RunDecision:
+    resolved = resolved_of(seen)
+    if resolved.created_at is None:
+        resolved = resolved.model_copy(update={"created_at": version.created_at})
+    text = f"certified as {version.dna}"
+    if reason == names.ALREADY_CERTIFIED:
+        text = f"this run was certified before, as {version.dna}; nothing was trained"
+    return decided(
+        seen,
+        Verdict("Ready", reason, text),
+        now,
+        dna=version.dna,
+        digest=version.digest,
+        scores=seen.run.status.scores or version.scores,
+        completed_at=timestamp(now),
+        resolved=resolved,
+    )
