@@ -13,7 +13,8 @@ from typing import Any, Self
 
 import aiohttp
 
-from oneseek_core.api.v1alpha1.model import LedgerHead, OneSeekModel
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.ledger_entries import Transition
 from oneseek_operator.build import records as build
 from oneseek_operator.errors import RecordsError, TransitionRefusedError

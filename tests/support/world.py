@@ -18,7 +18,8 @@ from pydantic_core import from_json, to_json
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.common import Scores
-from oneseek_core.api.v1alpha1.model import LedgerHead, OneSeekModel
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.dna import Dna
 from oneseek_core.jobs.basemodel import BaseImportReport
 from oneseek_core.jobs.certify import CertifyReport, CertifyRequest

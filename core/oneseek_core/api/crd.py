@@ -6,7 +6,8 @@ from typing import Any
 
 from oneseek_core import names
 from oneseek_core.api.schema import openapi_schema
-from oneseek_core.api.v1alpha1.model import OneSeekModelSpec, OneSeekModelStatus
+from oneseek_core.api.v1alpha1.model import OneSeekModelSpec
+from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus
 from oneseek_core.api.v1alpha1.training_run import TrainingRunSpec, TrainingRunStatus
 
 __all__ = ["definitions"]

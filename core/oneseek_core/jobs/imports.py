@@ -6,7 +6,7 @@ from pydantic import Field
 
 from oneseek_core import names
 from oneseek_core.api.base import ApiModel, DigestText, DnaText
-from oneseek_core.api.v1alpha1.model import Import
+from oneseek_core.api.v1alpha1.versions import Import
 from oneseek_core.jobs.common import CertifiedVersion
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import Import, OneSeekModel
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.versions import Import
 from oneseek_core.jobs.imports import ImportRequest
 from oneseek_operator.build import common
 from oneseek_operator.build.keys import trusted_name

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import EmbeddedRecords, FirestoreRecords, OneSeekModel
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.records import EmbeddedRecords, FirestoreRecords
 from oneseek_core.digest import canonical_json
 from oneseek_operator.build import common
 from oneseek_operator.build.model import labels

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import ExternalModel, OneSeekModel
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.serving import ExternalModel
 from oneseek_core.digest import canonical_json
 from oneseek_core.jobs.verify import VerifyRequest
 from oneseek_core.serving.settings import ExternalEndpoint, ServingSettings

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import OneSeekModel, OneSeekModelStatus, Quarantined, Version
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus, Quarantined, Version
 from oneseek_core.api.v1alpha1.promotion import Request, Selection
 from oneseek_operator.conditions import timestamp
 from oneseek_operator.decide import requests

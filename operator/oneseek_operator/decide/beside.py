@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from oneseek_core.api.v1alpha1.model import OneSeekModel, VersionRef
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import VersionRef
 from oneseek_core.serving.sidecar import WarmVersion
 from oneseek_operator.decide import letting_go
 from oneseek_operator.decide.actions import Action, Delete, Previous

@@ -7,7 +7,7 @@ is history: the oldest versions that no role and no quarantine names. They stay 
 from __future__ import annotations
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import OneSeekModelStatus
+from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus
 from oneseek_core.digest import canonical_json
 
 __all__ = ["LIMIT", "fitted"]

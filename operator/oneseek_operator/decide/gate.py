@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from oneseek_core.api.v1alpha1.common import Scores
-from oneseek_core.api.v1alpha1.model import Gate, Version
+from oneseek_core.api.v1alpha1.model_status import Version
+from oneseek_core.api.v1alpha1.promotion import Gate
 
 __all__ = ["missed"]
 

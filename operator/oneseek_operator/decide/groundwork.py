@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import BaseModelStatus, OneSeekModelStatus
+from oneseek_core.api.v1alpha1.model_status import BaseModelStatus, OneSeekModelStatus
 from oneseek_core.jobs.basemodel import BaseImportReport
 from oneseek_core.jobs.messages import parse_report
 from oneseek_operator.build import common

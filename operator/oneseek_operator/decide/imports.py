@@ -12,7 +12,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import Import, ImportOutcome, OneSeekModel, OneSeekModelStatus, Version
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import ImportOutcome, OneSeekModelStatus, Version
+from oneseek_core.api.v1alpha1.versions import Import
 from oneseek_core.jobs.imports import ImportReport
 from oneseek_core.jobs.messages import parse_report
 from oneseek_core.ledger_entries import Transition

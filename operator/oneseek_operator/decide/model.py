@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from oneseek_core.api.v1alpha1.model import OneSeekModelStatus
+from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_operator.build import records as build_records
 from oneseek_operator.decide import asked_of_model, groundwork, imports, ledger, rollout, tree, versions, windows

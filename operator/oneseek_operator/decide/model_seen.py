@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from oneseek_core.api.v1alpha1.model import LedgerHead, OneSeekModel, Version
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import LedgerHead, Version
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.serving.swap import WantedVersion
 from oneseek_operator.decide import rollout, versions

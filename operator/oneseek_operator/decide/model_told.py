@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import OneSeekModelStatus, Version
+from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus, Version
 from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_operator.conditions import Verdict, conditions_for, find
 from oneseek_operator.decide import imports

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import CandidateRef, OneSeekModel, VersionRef
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import CandidateRef, VersionRef
 from oneseek_operator.build import serving as build
 from oneseek_operator.build.serving import Colour
 from oneseek_operator.conditions import timestamp

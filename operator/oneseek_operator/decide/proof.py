@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import OneSeekModel, VersionRef
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import VersionRef
 from oneseek_core.api.v1alpha1.promotion import Probe
 from oneseek_operator.build.serving import Colour
 from oneseek_operator.decide.jobs import Trouble, container_failure, container_trouble

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import Version
+from oneseek_core.api.v1alpha1.model_status import Version
 
 __all__ = ["retired"]
 

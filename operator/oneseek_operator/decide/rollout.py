@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import CandidateRef, Quarantined, StrategyUse, Version, VersionRef
+from oneseek_core.api.v1alpha1.model_status import CandidateRef, Quarantined, StrategyUse, Version, VersionRef
 from oneseek_core.api.v1alpha1.promotion import Probe
 from oneseek_operator.build import serving as build
 from oneseek_operator.build.serving import Colour

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import OneSeekModel, Version
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import Version
 from oneseek_core.jobs.verify import VerifyReport
 from oneseek_core.serving.sidecar import ProbeAnswer, SidecarState
 from oneseek_core.serving.swap import WantedVersion

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import OneSeekModel, Version
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import Version
 from oneseek_core.api.v1alpha1.promotion import Selection
 from oneseek_operator.decide.jobs import Trouble
 from oneseek_operator.decide.versions import may_answer, newest, number

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Literal
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import StrategyUse
+from oneseek_core.api.v1alpha1.model_status import StrategyUse
 from oneseek_operator.build.serving import Colour
 from oneseek_operator.decide.jobs import Trouble
 from oneseek_operator.decide.seen import Seen, wanted_replicas

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import CandidateRef, OneSeekModel
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import CandidateRef
 from oneseek_core.serving.swap import SwapRequest, SwapState, WantedVersion
 from oneseek_operator.build import serving as build
 from oneseek_operator.build.serving import Colour

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import OneSeekModel, OneSeekModelStatus
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus
 from oneseek_operator.conditions import conditions_with
 from oneseek_operator.decide import asked_of_model, requests
 from oneseek_operator.decide.actions import Decision, RemoveAnnotations

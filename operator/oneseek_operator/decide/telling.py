@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import CandidateRef, VersionRef
+from oneseek_core.api.v1alpha1.model_status import CandidateRef, VersionRef
 from oneseek_operator.build.serving import Colour
 from oneseek_operator.conditions import Verdict, find
 from oneseek_operator.decide.jobs import Trouble, lasts

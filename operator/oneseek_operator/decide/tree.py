@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import OneSeekModel, OneSeekModelStatus
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_operator.build import model as build
 from oneseek_operator.decide import imports, requests, retention

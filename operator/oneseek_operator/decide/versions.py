@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import Counters, Gate, Quarantined, Version
+from oneseek_core.api.v1alpha1.model_status import Counters, Quarantined, Version
+from oneseek_core.api.v1alpha1.promotion import Gate
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.dna import Dna
 from oneseek_core.errors import DnaError

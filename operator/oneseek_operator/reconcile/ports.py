@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from oneseek_core.api.v1alpha1.model import LedgerHead, OneSeekModel
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.jobs.verify import VerifyReport
 from oneseek_core.ledger_entries import Transition
 from oneseek_core.serving.sidecar import ProbeAnswer, SidecarState, WarmVersion

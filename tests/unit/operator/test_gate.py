@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from oneseek_core.api.v1alpha1.common import Scores
-from oneseek_core.api.v1alpha1.model import Gate, Version
+from oneseek_core.api.v1alpha1.model_status import Version
+from oneseek_core.api.v1alpha1.promotion import Gate
 from oneseek_operator.decide.gate import missed
 from support.makers import DIGEST
 

@@ -12,7 +12,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import LedgerHead, OneSeekModel
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.serving.sidecar import SidecarState
 from oneseek_operator.decide import ledger
 from oneseek_operator.reconcile.model import reconcile as reconcile_model

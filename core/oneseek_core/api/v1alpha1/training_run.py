@@ -10,28 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from oneseek_core.api.base import (
-    ApiModel,
-    Condition,
-    DigestText,
-    DnaText,
-    Name,
-    ObjectMeta,
-    Timestamp,
-    cel,
-    list_map,
-)
-from oneseek_core.api.v1alpha1.common import (
-    Dataset,
-    EnvVar,
-    Resources,
-    Scores,
-    StringMap,
-    Toleration,
-)
+from oneseek_core.api.base import ApiModel, Condition, DigestText, DnaText, Name, ObjectMeta, Timestamp, cel, list_map
+from oneseek_core.api.v1alpha1.common import Dataset, EnvVar, Resources, Scores, StringMap, Toleration
 from oneseek_core.api.v1alpha1.promotion import Request
 
-__all__ = ["Dataset", "TrainingRun", "TrainingRunSpec", "TrainingRunStatus"]
+__all__ = ["TrainingRun", "TrainingRunSpec", "TrainingRunStatus"]
 
 
 class ModelRef(ApiModel):
