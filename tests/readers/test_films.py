@@ -13,7 +13,8 @@ from oneseek_core.jobs.common import CertifiedVersion
 from support.driver import settle
 from support.makers import model_manifest, run_manifest
 from support.readers import ask
-from support.world import Object, World
+from support.world import World
+from support.world.api_server import Object
 
 Key = tuple[str, str, str]
 MODEL, RUN = ("OneSeekModel", "team", "zero"), ("TrainingRun", "team", "first")

@@ -10,9 +10,10 @@ import yaml
 
 from support.gitops import APPS, built
 from support.kube import ROOT
-from support.phases import PHASES, Means, Phase
+from support.phases import PHASES
+from support.phases.phase import Means, Phase
 from support.readers import BEGIN, DOCUMENT, END, ask, document, load, table
-from support.world import Object
+from support.world.api_server import Object
 
 #                 kstatus        Flux with our expressions   Argo CD
 WANTED = {

@@ -9,6 +9,7 @@ from oneseek_operator.settings import Settings
 
 SETTINGS = Settings(slim_image="slim:1", runtime_image="runtime:1", token_reviewers="token-reviewers")
 DIGEST = "sha256:" + "a" * 64
+HELDOUT = {"evaluation": {"dataset": {"name": "heldout", "source": {"configMap": {"name": "h", "key": "h.jsonl"}}}}}
 
 
 def model_manifest(name: str = "zero", namespace: str = "team", **spec: Any) -> dict[str, Any]:

@@ -19,8 +19,9 @@ import yaml
 
 from oneseek_operator.decide import letting_go
 from support.kube import ROOT
-from support.phases import PHASES, Phase, record
-from support.world import Object
+from support.phases import PHASES
+from support.phases.phase import Phase, record
+from support.world.api_server import Object
 
 GOLDEN = ROOT / "tests/golden/phases"
 DOCUMENT = ROOT / "docs/readers.md"

@@ -17,7 +17,8 @@ from oneseek_operator.decide import proof
 from oneseek_operator.reconcile import model as reconciling
 from support.driver import condition, round_trip, settle
 from support.makers import SETTINGS, model_manifest, run_manifest
-from support.world import World, failed
+from support.world import World
+from support.world.nodes import failed
 
 Bad = Callable[[World, str], None]
 UNREADY = {"conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}

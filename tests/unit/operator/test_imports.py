@@ -15,7 +15,9 @@ from oneseek_operator.build import imports as build
 from support.driver import condition, round_trip, settle
 from support.ledgers import transition
 from support.makers import DIGEST, SETTINGS, model_manifest, run_manifest
-from support.world import Crash, World, failed
+from support.world import World
+from support.world.api_server import Crash
+from support.world.nodes import failed
 
 PUBLIC_KEY = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n"
 CREATED = "2026-01-01T00:00:00.000Z"

@@ -9,7 +9,8 @@ import pytest
 from oneseek_core import names
 from oneseek_operator.conditions import Verdict
 from oneseek_operator.decide.jobs import Trouble, lasts, with_trouble
-from support.phases import PHASES, Means, Phase
+from support.phases import PHASES
+from support.phases.phase import Means, Phase
 from support.readers import GOLDEN, golden, load, recorded
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -12,7 +12,8 @@ import pytest
 from oneseek_core import names
 from support.driver import condition, round_trip, settle
 from support.makers import model_manifest, run_manifest
-from support.world import Crash, World
+from support.world import World
+from support.world.api_server import Crash
 
 DAY = timedelta(days=1)
 

@@ -13,7 +13,8 @@ from oneseek_core.serving.swap import WantedVersion
 from oneseek_operator.decide.strategy import Situation, choose_way
 from support.driver import condition, round_trip, settle
 from support.makers import model_manifest, run_manifest
-from support.world import Crash, World
+from support.world import World
+from support.world.api_server import Crash
 
 PLENTY = Situation(
     asked="Auto",

@@ -11,7 +11,8 @@ from oneseek_core import names
 from oneseek_core.dna import Dna
 from support.driver import condition, settle
 from support.makers import model_manifest, run_manifest
-from support.world import Crash, World
+from support.world import World
+from support.world.api_server import Crash
 
 ADAPTED = {"epochs": 5, "lora": {"rank": 4, "alpha": 8, "dropout": 0.0, "targetModules": ["q_proj"]}}
 
