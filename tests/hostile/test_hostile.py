@@ -17,7 +17,8 @@ from oneseek_core.files import digest_tree
 from oneseek_runtime import __main__ as program
 from support.artifacts import environment, model_folder
 from support.certified import certify, shared_keys, verify_request
-from support.hostile import CASES, World
+from support.hostile import CASES
+from support.hostile.folder import World
 
 ENOUGH = 60
 _unpickled: list[str] = []

@@ -14,7 +14,8 @@ from oneseek_core.digest import digest_bytes
 from oneseek_runtime import __main__ as program
 from support.artifacts import BASE_DIGEST, environment
 from support.certified import certify, shared_keys, verify_request
-from support.hostile import CASES, World
+from support.hostile import CASES
+from support.hostile.folder import World
 
 # What these cases change is not in the version's folder, or not part of an import's request.
 _NOT_OURS = (
