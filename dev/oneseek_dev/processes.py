@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from oneseek_dev.errors import ProcessEndedError
+from oneseek_dev.errors import DevError, ProcessEndedError
 
 _ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -21,6 +21,7 @@ _ENVIRONMENT = {
     "LANG": "C.UTF-8",
 }
 
+_KILLED_WITHIN = 30.0  # seconds; a large process on a busy machine takes a few
 _EXITING = 0x4  # PF_EXITING in the kernel's flags of a process
 _CHILDREN: list[subprocess.Popen[bytes]] = []  # those that this very process started; most outlive it
 
@@ -159,18 +160,39 @@ class Daemon:
             raise ProcessEndedError(f"{self.name} ended by itself; its log is {self.log}:\n  {self.tail()}")
 
 
-def end_processes(processes: Mapping[int, int | None], *, within: float) -> None:
-    """End the given processes (by id and start time): SIGTERM, and SIGKILL to those still there at the deadline."""
-    deadline = time.monotonic() + within
-    left = _signal(processes, signal.SIGTERM)
+def end_processes(processes: Mapping[int, int | None], *, within: float, killed_within: float = _KILLED_WITHIN) -> None:
+    """End the given processes (by id and start time): SIGTERM, and SIGKILL to those still there at the deadline.
+
+    Raises:
+        DevError: one is still there `killed_within` seconds later.
+    """
+    left = _left_after(_signal(processes, signal.SIGTERM), within)
+    held = _left_after(_signal(left, signal.SIGKILL), killed_within)
+    if held:
+        named = ", ".join(f"{pid} ({_name(pid)})" for pid in held)
+        raise DevError(
+            f"SIGKILL has not ended process {named} in {killed_within:.0f} s: the kernel holds it, most often for a disk or a"
+            f" mount that does not answer; see `cat /proc/{min(held)}/stack`, mend that, then run this again."
+        )
+
+
+def _left_after(processes: Mapping[int, int | None], seconds: float) -> dict[int, int | None]:
+    """Those that are there still when the time is over."""
+    deadline = time.monotonic() + seconds
+    left = dict(processes)
     while left and time.monotonic() < deadline:
         time.sleep(0.02)
         _reap()
         left = {pid: started for pid, started in left.items() if start_time(pid) == started}
-    _signal(left, signal.SIGKILL)
-    while any(start_time(pid) == started for pid, started in left.items()):
-        time.sleep(0.02)
-        _reap()
+    return left
+
+
+def _name(pid: int) -> str:
+    """What the kernel calls the process; empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _signal(processes: Mapping[int, int | None], which: signal.Signals) -> dict[int, int | None]:
