@@ -73,7 +73,7 @@ test-cluster: venv
 	@$(DEV).install --name $(TEST_CLUSTER) --set huggingFace.endpoint=http://hub.oneseek-hub.svc.cluster.local:8000
 
 cluster-test: test-cluster ## Stories on a real API server and real pods
-	$(PY) -m pytest tests/cluster -q -n 3 --dist loadfile -m 'not prove and not serial'
+	$(PY) -m pytest tests/cluster -q -n 6 --dist loadfile --no-loadscope-reorder -m 'not prove and not serial'
 	$(PY) -m pytest tests/cluster -q -m serial
 
 manifests: venv ## Generate crds/ and the chart's copy from the types

@@ -8,6 +8,29 @@ import pytest
 
 from support.kube import Kube, scratch_namespace
 
+# Those that take longest, first: a worker that begins one of them last would keep the others waiting for it.
+LONGEST = (
+    "test_multi_model",
+    "test_plugin",
+    "test_certified",
+    "test_micro",
+    "test_idle",
+    "test_bad_input",
+    "test_between_clusters",
+    "test_bad_models",
+    "test_firestore",
+    "test_http_requests",
+    "test_hub",
+    "test_deletion",
+    "test_contract",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest modules first; everything else stays in its order."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def operator() -> None:

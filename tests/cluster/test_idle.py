@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.cluster_objects import data, small_run, tiny_model
-from support.kube import Kube, condition, wait_until
+from support.kube import PATIENCE, Kube, condition, wait_until
 from support.operator_process import audit_lines, writes
 
 
@@ -29,5 +29,5 @@ def test_nothing_is_written_for_two_minutes_while_a_promoted_version_serves(kube
         return bool(quiet)
 
     with pytest.raises(AssertionError, match="not within"):
-        wait_until(somebody_wrote, within=120, what="a write of the operator", every=5)
+        wait_until(somebody_wrote, within=120 / PATIENCE, what="a write of the operator", every=5)
     assert quiet == []
