@@ -5,6 +5,7 @@ A missing cluster is an error, never a skip: `make cluster-test` starts one.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -12,11 +13,15 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from kubernetes import client, config
+
 ROOT = Path(__file__).resolve().parents[2]
 NAME = os.environ.get("ONESEEK_TEST_CLUSTER", "test")
+KUBECONFIG = ROOT / ".local" / NAME / "kubeconfig"
 # Beside other workers a story has only its share of the processors; what has to be fast is tried one after the other.
 PATIENCE = 2.0 if "PYTEST_XDIST_WORKER" in os.environ else 1.0
 Object = dict[str, Any]
@@ -26,12 +31,36 @@ class KubectlError(AssertionError):
     """kubectl said no; the message is what it said."""
 
 
+# Words for kinds, and where the API server keeps those.
+_CORE, _APPS, _BATCH, _OURS = "api/v1", "apis/apps/v1", "apis/batch/v1", "apis/oneseek.io/v1alpha1"
+KINDS = {
+    "configmap": (_CORE, "configmaps"),
+    "event": (_CORE, "events"),
+    "pod": (_CORE, "pods"),
+    "pvc": (_CORE, "persistentvolumeclaims"),
+    "secret": (_CORE, "secrets"),
+    "service": (_CORE, "services"),
+    "deployment": (_APPS, "deployments"),
+    "statefulset": (_APPS, "statefulsets"),
+    "job": (_BATCH, "jobs"),
+    "oneseekmodel": (_OURS, "oneseekmodels"),
+    "trainingrun": (_OURS, "trainingruns"),
+}
+CLUSTER_KINDS = {"pv": (_CORE, "persistentvolumes")}
+
+
+@functools.cache
+def _api() -> client.ApiClient:
+    """One keep-alive client for a process; a kubectl a look would cost the machine more than what is looked at."""
+    return config.new_client_from_config(str(KUBECONFIG))
+
+
 class Kube:
-    """kubectl against the test cluster, in one namespace."""
+    """The test cluster in one namespace: read over its API, everything else by kubectl."""
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
-        self.kubeconfig = ROOT / ".local" / NAME / "kubeconfig"
+        self.kubeconfig = KUBECONFIG
         self.kubectl_path = ROOT / ".local" / "bin" / "kubectl"
         if not self.kubeconfig.exists():
             raise AssertionError("there is no test cluster: run `make cluster-test`, which starts one")
@@ -55,14 +84,29 @@ class Kube:
 
     def get(self, kind: str, name: str) -> Object | None:
         """One object, or None."""
-        text = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
-        return json.loads(text) if text.strip() else None
+        return self._read(kind, name)
 
     def list(self, kind: str, selector: str = "") -> list[Object]:
         """Objects of a kind."""
-        more = ["-l", selector] if selector else []
-        items: list[Object] = json.loads(self.kubectl("get", kind, "-o", "json", *more))["items"]
-        return items
+        found = self._read(kind.removesuffix("s"), labelSelector=selector)
+        assert found is not None, f"the API server knows no {kind}"
+        about = {"apiVersion": found["apiVersion"], "kind": found["kind"].removesuffix("List")}
+        return [about | item for item in found["items"]]
+
+    def _read(self, kind: str, name: str = "", **query: str) -> Object | None:
+        group, plural = KINDS.get(kind) or CLUSTER_KINDS[kind]
+        within = "" if kind in CLUSTER_KINDS else f"/namespaces/{self.namespace}"
+        path = f"/{group}{within}/{plural}" + (f"/{name}" if name else "")
+        api = _api()
+        asked = api.param_serialize("GET", path, query_params=list(query.items()), auth_settings=["BearerToken"])
+        answer = api.call_api(*asked, _request_timeout=60)
+        body = answer.read()
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        if answer.status != HTTPStatus.OK:
+            raise KubectlError(f"GET {path}: {answer.status} {body!r}")
+        found: Object = json.loads(body)
+        return found
 
     def delete(self, kind: str, name: str, *, wait: bool = True, timeout: float = 90) -> None:
         """Delete an object."""
