@@ -228,9 +228,8 @@ def test_an_engine_that_took_a_version_over_keeps_the_one_before_as_long(kube: K
 
     wait_until(one_that_swaps, within=180, what="pods that can take versions over have taken the others' place")
     kube.wait("oneseekmodel", "zero", lambda item: condition(item)["status"] == "True", within=60)
-    (pod,) = (
-        item["metadata"]["name"] for item in kube.list("pods", "app.kubernetes.io/component=serving") if _runs(item)
-    )
+    wait_until(lambda: len(_pods(kube)) == 1, within=60, what="the pods whose place was taken have gone")
+    (pod,) = _pods(kube)
     kube.apply(*taught(kube.namespace, "third", "svart"))
     third = serves(kube, "third")
     model = kube.get("oneseekmodel", "zero")
@@ -251,11 +250,10 @@ def test_an_engine_that_took_a_version_over_keeps_the_one_before_as_long(kube: K
         within=SHORT + 60,
         what="it is unloaded when it is no longer warm",
     )
-    pods = [
-        item["metadata"]["name"] for item in kube.list("pods", "app.kubernetes.io/component=serving") if _runs(item)
-    ]
-    assert pods == [pod], "the pod that answered answers on"
+    assert _pods(kube) == [pod], "the pod that answered answers on"
 
 
-def _runs(pod: dict[str, Any]) -> bool:
-    return "deletionTimestamp" not in pod["metadata"]
+def _pods(kube: Kube) -> list[str]:
+    """The serving pods that nobody told to go."""
+    found = kube.list("pods", "app.kubernetes.io/component=serving")
+    return [pod["metadata"]["name"] for pod in found if "deletionTimestamp" not in pod["metadata"]]
