@@ -49,8 +49,20 @@ class TrainProgress(ApiModel):
     curve: Annotated[list[LossPoint], Field(max_length=64)] = []
 
 
+class Recipe(ApiModel):
+    """What of the arithmetic no spec sets, in the words of the old trainer's settings."""
+
+    lr_scheduler: str
+    warmup_steps: int
+    weight_decay: float
+    max_grad_norm: float
+    optimizer: str
+    gradient_checkpointing: bool
+    torch_compile: bool
+
+
 class TrainReport(ApiModel):
-    """What training measured. The whole of it also lies in staging as `adapter/training_report.json`."""
+    """What training measured. The whole of it lies in staging as `adapter/training_report.json`."""
 
     steps: int
     epochs: int
@@ -68,3 +80,4 @@ class TrainReport(ApiModel):
     resumed_from_step: int | None = None
     weights_digest: DigestText = Field(description="SHA-256 of adapter_model.safetensors.")
     lora: LoraSettings | None = Field(default=None, description="The parent's, where training went on with it.")
+    recipe: Recipe | None = Field(default=None, description="In the file alone: a termination message has little room.")

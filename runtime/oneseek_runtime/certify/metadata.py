@@ -144,7 +144,7 @@ def _training_config(request: CertifyRequest, report: TrainReport) -> dict[str, 
             "dropout": request.lora.dropout,
             "targetModules": list(request.lora.target_modules),
         },
-        "advancedConfig": {"precision": report.precision},
+        "advancedConfig": {"precision": report.precision, **(report.recipe.to_wire() if report.recipe else {})},
         "autoStop": {"threshold": auto_stop.threshold, "patience": auto_stop.patience} if auto_stop else None,
     }
 

@@ -27,7 +27,7 @@ from oneseek_runtime.train import lora, weights
 from oneseek_runtime.train.data import examples_of
 from oneseek_runtime.train.model import can_pack, cpu_limit, device_name, load_base, load_tokenizer
 from oneseek_runtime.train.parent import read_parent
-from oneseek_runtime.train.recipe import Settings, State, fine_tune, make_optimiser
+from oneseek_runtime.train.recipe import Settings, State, fine_tune, make_optimiser, recipe_of
 from oneseek_runtime.train.schedule import Plan
 
 __all__ = ["run"]
@@ -54,12 +54,12 @@ def run(env: Mapping[str, str]) -> TrainReport:
     output = Path(request.output_path)
     fingerprint = _fingerprint(request)
     if report := _finished_report(output, fingerprint):
-        return report
+        return _told(report)
     rows = _read_rows(Path(request.data_path) / "train.jsonl", request.data_digest)
     terminated: list[int] = []
     previous = signal.signal(signal.SIGTERM, lambda number, _frame: terminated.append(number))
     try:
-        return _train(request, rows, terminated, arrived)
+        return _told(_train(request, rows, terminated, arrived))
     except torch.OutOfMemoryError as error:
         sentence = f"the device has too little memory for this run; lower batchSize or maximumLength ({error})"
         raise JobError(names.OUT_OF_MEMORY, sentence, ExitCode.BAD_INPUT) from error
@@ -147,11 +147,17 @@ def _train(request: TrainRequest, rows: list[dict[str, Any]], terminated: list[i
         resumed_from_step=resumed_from,
         weights_digest=weights_digest,
         lora=parent.lora if parent is not None else None,
+        recipe=recipe_of(settings.plan),
     )
     weights.store(output / REPORT, canonical_json(report.to_wire()) + b"\n", what="the report")
     weights.store(output / FINISHED, canonical_json({"request": fingerprint}) + b"\n", what="the report")
     shutil.rmtree(output / weights.CHECKPOINT_DIR, ignore_errors=True)
     return report
+
+
+def _told(report: TrainReport) -> TrainReport:
+    """The report as the operator needs it: a termination message has little room, and certify reads the file."""
+    return report.model_copy(update={"recipe": None})
 
 
 def _fingerprint(request: TrainRequest) -> str:

@@ -23,14 +23,16 @@ from torch.nn.functional import cross_entropy
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.training_run import AutoStop
 from oneseek_core.errors import JobError
+from oneseek_core.jobs.train import Recipe
 from oneseek_core.names import ExitCode
 from oneseek_runtime.train.data import Example, epoch_batches, pack
 from oneseek_runtime.train.model import predict
 from oneseek_runtime.train.schedule import Curve, Plan, learning_rate, stop_reason
 
-__all__ = ["Settings", "State", "fine_tune", "make_optimiser"]
+__all__ = ["Settings", "State", "fine_tune", "make_optimiser", "recipe_of"]
 
 CLIP_NORM = 1.0
+WEIGHT_DECAY = 0.0
 RECENT = 10  # steps behind the loss that progress shows
 
 
@@ -80,7 +82,20 @@ class State:
 
 def make_optimiser(parameters: Mapping[str, nn.Parameter]) -> torch.optim.Optimizer:
     """AdamW over the adapter alone, without decay: an adapter starts at zero change and is small already."""
-    return torch.optim.AdamW(list(parameters.values()), lr=0.0, weight_decay=0.0, fused=True)
+    return torch.optim.AdamW(list(parameters.values()), lr=0.0, weight_decay=WEIGHT_DECAY, fused=True)
+
+
+def recipe_of(plan: Plan) -> Recipe:
+    """The recipe as a certificate tells it."""
+    return Recipe(
+        lr_scheduler="cosine",
+        warmup_steps=plan.warm_up_steps,
+        weight_decay=WEIGHT_DECAY,
+        max_grad_norm=CLIP_NORM,
+        optimizer="adamw_torch",
+        gradient_checkpointing=False,
+        torch_compile=False,
+    )
 
 
 def fine_tune(

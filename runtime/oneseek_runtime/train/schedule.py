@@ -27,10 +27,15 @@ class Plan:
         """Optimiser steps of the whole run."""
         return self.epochs * self.steps_per_epoch
 
+    @property
+    def warm_up_steps(self) -> int:
+        """Steps over which the rate rises to its peak."""
+        return max(1, round(self.steps * WARM_UP_SHARE))
+
 
 def learning_rate(step: int, plan: Plan) -> float:
     """Rate of step `step` (from 0): a short linear rise, then half a cosine down to a tenth of the peak."""
-    warm_up = max(1, round(plan.steps * WARM_UP_SHARE))
+    warm_up = plan.warm_up_steps
     if step < warm_up:
         return plan.peak_rate * (step + 1) / warm_up
     done = (step - warm_up) / max(1, plan.steps - warm_up)

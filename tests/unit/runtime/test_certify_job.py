@@ -165,6 +165,22 @@ def test_metadata_has_the_old_field_names_and_nothing_invented(staging: Path, ce
     assert ArtifactMetadata.from_bytes(data).canonical_bytes() == data
 
 
+def test_the_recipe_stands_among_what_old_pages_show_of_a_training(staging: Path, certified: Path) -> None:
+    told = {
+        "lrScheduler": "cosine",
+        "warmupSteps": 2,
+        "weightDecay": 0.0,
+        "maxGradNorm": 1.0,
+        "optimizer": "adamw_torch",
+    }
+    told |= {"gradientCheckpointing": False, "torchCompile": False}
+    weights = (staging / "adapter" / "adapter_model.safetensors").read_bytes()
+    (staging / "adapter" / "training_report.json").write_text(json.dumps(train_report(weights, recipe=told)))
+    report = certify(staging, certified)
+    found = json.loads((certified / report.version.dna / "metadata.json").read_bytes())
+    assert found["trainingConfig"]["advancedConfig"] == {"precision": "fp32", **told}
+
+
 def test_training_results_keep_the_old_form_with_null_for_what_was_not_measured(staging: Path, certified: Path) -> None:
     report = certify(staging, certified)
     found = json.loads((certified / report.version.dna / "training_results.json").read_bytes())
