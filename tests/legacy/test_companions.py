@@ -11,7 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from support.legacy import DNA, OLD, Service, model_object, run_object, service
+from oneseek_runtime.sidecar.routes import live
+from support.legacy import DNA, OLD, Service, T, model_object, run_object, service
 from support.openai_simulator import broken
 
 LIVE_FILE = {
@@ -173,6 +174,20 @@ async def test_a_socket_without_a_run_is_closed_and_one_for_a_future_run_waits(p
         second = await socket.receive_json()
         assert second["status"] == "running"
         assert first.keys() == second.keys() | {"message"}
+
+
+async def test_a_socket_on_which_nothing_happens_hears_a_heartbeat(
+    place: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert live._HEARTBEAT_SECONDS == 30
+    monkeypatch.setattr(live, "_HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(live, "_LOOK_SECONDS", 0.01)
+    async with asyncio.timeout(20), place.client.ws_connect("/ws/training?runId=identity") as socket:
+        assert (await socket.receive_json())["type"] == "initial_state"
+        for _ in range(2):
+            beat = await socket.receive_json()
+            assert (beat["type"], T.fullmatch(beat["timestamp"]) is not None) == ("heartbeat", True)
+            assert beat.keys() == {"type", "timestamp"}
 
 
 @pytest.mark.parametrize(

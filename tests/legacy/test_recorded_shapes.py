@@ -367,6 +367,19 @@ async def test_preflight_echoes_the_requested_headers(version: Service) -> None:
         ("GET", "/api/models", 404),
         ("GET", "/api/oqt/query", 405),
         ("POST", "/health", 405),
+        # What docs/old-service.md says is not here.
+        ("POST", "/api/admin/training/start-dna-v2", 404),
+        ("POST", "/api/admin/training/stop", 404),
+        ("POST", "/api/admin/models/verify", 404),
+        ("POST", "/api/admin/models/x/rollback", 404),
+        ("POST", "/api/admin/datasets", 405),
+        ("POST", "/api/autonomy/config", 405),
+        ("POST", "/api/training/x/metrics", 405),
+        ("GET", "/api/training/x/leaderboard", 404),
+        ("POST", "/api/ingest/interaction", 404),
+        ("POST", "/api/verification/run", 404),
+        ("POST", "/api/chat/generate", 404),
+        ("GET", "/api/models/available", 404),
     ],
 )
 async def test_an_unknown_route_is_a_404_page_and_a_wrong_method_a_405(
