@@ -175,4 +175,16 @@ async def test_headers_without_end_are_refused(unlimited: Service) -> None:
 )
 async def test_what_is_no_http_is_a_400(unlimited: Service, data: bytes) -> None:
     async with hasty(unlimited) as port:
-        assert (await said(port, data)).startswith(b"HTTP/1.1 400")
+        head, _, body = (await said(port, data)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert b"access-control-allow-origin: *" in head.lower()
+    assert json.loads(body) == {"error": "Bad Request", "message": "what was sent is no HTTP request"}
+
+
+async def test_a_body_that_is_no_chunk_is_a_400_too_and_nothing_is_asked(unlimited: Service) -> None:
+    chunked = b"POST /api/oqt/query HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with hasty(unlimited) as port:
+        answer = await said(port, chunked, b"rubbish\r\n")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert unlimited.engine.requests == []

@@ -41,6 +41,7 @@ class _Expects(Enum):
 
 _CORS = b"access-control-allow-origin: *\r\n"
 _REFUSALS = {
+    400: (b"400 Bad Request", b"what was sent is no HTTP request"),
     408: (b"408 Request Timeout", b"the request did not arrive in time"),
     431: (b"431 Request Header Fields Too Large", b"the request's headers are larger than 64 KB"),
 }
@@ -78,6 +79,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """The body is whole, too."""
         self._expects = _Expects.NOTHING
         super().on_message_complete()
+
+    def send_400_response(self, _msg: str) -> None:
+        """What came is no HTTP; uvicorn calls this, whose own answer a page of another origin could not read."""
+        self.refuse(400)
 
     def overdue(self, now: float) -> bool:
         """Whether the client has had its time."""
