@@ -73,6 +73,7 @@ OWNER_MARKER = ".oneseek-owner.json"
 INCOMING_PREFIX = ".incoming-"
 IMPORT_PREFIX = ".import-"  # half-made like the former, but an import's: a run's certify Job leaves it alone
 BASE_MANIFEST = "oneseek-base.json"  # beside the base model's files: their digests, made at import
+QUARANTINE_FILE = ".quarantine.json"  # beside the versions: which may not answer, for a model that is made again
 MANIFEST = "manifest.json"  # in a certified folder: a SHA-256 per file
 WANTED_FILE = "wanted.json"  # key of a HotSwap colour's ConfigMap: the version it answers with
 VERIFIED_MARKS = ".verified"  # beside the verified copies: a file per DNA, written once the copy is whole

@@ -7,6 +7,7 @@ from pydantic import Field
 from oneseek_core import names
 from oneseek_core.api.base import ApiModel, DigestText, DnaText
 from oneseek_core.api.v1alpha1.model import BaseModelSource
+from oneseek_core.api.v1alpha1.model_status import Quarantined
 from oneseek_core.jobs.common import CertifiedVersion, Ref
 
 
@@ -22,10 +23,14 @@ class BaseImportRequest(ApiModel):
 
 
 class BaseImportReport(ApiModel):
-    """What lies on the claim after the import; `versions` are the newest certified ones found (a re-created model)."""
+    """What lies on the claim after the import; `versions` are the newest certified ones found (a re-created model).
+
+    `current` answered last, and those in `quarantine` may not, as the model that was there before left it written.
+    """
 
     digest: DigestText
     size_bytes: int
     files: int
     versions: list[CertifiedVersion] = []
     current: DnaText | None = None
+    quarantine: list[Quarantined] = []

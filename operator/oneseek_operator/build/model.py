@@ -7,6 +7,7 @@ from typing import Any
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import Quarantined
 from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_core.jobs.basemodel import BaseImportRequest
 from oneseek_core.jobs.common import Ref
@@ -89,9 +90,10 @@ def base_job(model: OneSeekModel, settings: Settings) -> dict[str, Any]:
     return common.job(model, base_job_name(model), labels=tags, template=template, retries=2)
 
 
-def tree_job_name(model: OneSeekModel, dna: str, since: str) -> str:
-    """Name of the Job that moves CURRENT to `dna`; another promotion of the same DNA is another Job."""
-    return f"{model.metadata.name}-tree-{names.short_hash(dna, since)}"
+def tree_job_name(model: OneSeekModel, dna: str, since: str, quarantine: Sequence[Quarantined]) -> str:
+    """Name of the Job that moves CURRENT to `dna`; another promotion of the same DNA, or quarantine, is another Job."""
+    held = [text for item in quarantine for text in (item.dna, item.since)]
+    return f"{model.metadata.name}-tree-{names.short_hash(dna, since, *held)}"
 
 
 def prune_job_name(model: OneSeekModel, remove: Sequence[str]) -> str:
@@ -116,10 +118,19 @@ def reset_job(model: OneSeekModel, settings: Settings, request: Request) -> dict
 
 
 def tree_job(
-    model: OneSeekModel, settings: Settings, *, name: str, dna: str, remove: Sequence[str] = ()
+    model: OneSeekModel,
+    settings: Settings,
+    *,
+    name: str,
+    dna: str,
+    quarantine: Sequence[Quarantined],
+    remove: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Move CURRENT, link and marker, to the version that answers, and delete versions that retention gives up."""
-    return _tree(model, settings, name, TreeRequest(family=model.spec.family, current=dna or None, remove=list(remove)))
+    request = TreeRequest(
+        family=model.spec.family, current=dna or None, remove=list(remove), quarantine=list(quarantine)
+    )
+    return _tree(model, settings, name, request)
 
 
 def _tree(model: OneSeekModel, settings: Settings, name: str, request: TreeRequest) -> dict[str, Any]:

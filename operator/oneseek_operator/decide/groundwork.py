@@ -17,7 +17,7 @@ from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import model as build
 from oneseek_operator.build import records as build_records
 from oneseek_operator.conditions import Verdict
-from oneseek_operator.decide import versions
+from oneseek_operator.decide import adopting
 from oneseek_operator.decide.actions import Action, Apply, Create, Decision, MakeKeys, MakeRecordsSecret, Replace
 from oneseek_operator.decide.jobs import failure_of, report_text, waiting_trouble, with_trouble
 from oneseek_operator.decide.model_seen import Observed, wants_tokens
@@ -134,13 +134,7 @@ def base_model(seen: Observed, settings: Settings, now: datetime) -> Decision[On
             "imports again (files on the claim are kept)"
         )
         return decided(seen, Verdict("Failed", names.JOB_VANISHED, message), now)
-    found = versions.merged(model.status.versions, versions.adopted(report.versions))
-    status = model.status.model_copy(
-        update={
-            "base_model": BaseModelStatus(digest=report.digest, size_bytes=report.size_bytes),
-            "versions": found,
-            "counters": versions.counters_for(model.status.counters, found),
-        }
-    )
+    base = BaseModelStatus(digest=report.digest, size_bytes=report.size_bytes)
+    status = adopting.adopted(model, report, now).model_copy(update={"base_model": base})
     verdict = Verdict("Working", names.STARTING_ENGINE, f"the base model {name!r} is imported; starting an engine")
     return decided(seen, verdict, now, status=status, again_after=0.0)

@@ -166,6 +166,7 @@ _MOVES = {
     "safe": "what answered may not answer any more",
     "reset": "a reset is under way",
 }
+_ADOPTED = "it answered last when the model was made again"
 
 
 def _moved(model: OneSeekModel, new: OneSeekModelStatus, choice: Choice, by: Actor, now: datetime) -> Transition:
@@ -187,7 +188,7 @@ def _moved(model: OneSeekModel, new: OneSeekModelStatus, choice: Choice, by: Act
             "to": target,
             "dna": target,
             "digest": new.current.digest if new.current else None,
-            "reason": _MOVES[choice.why],
+            "reason": _MOVES[choice.why] if new.request or choice.why != "promote" else _ADOPTED,
             "timestamp": _milliseconds(now),
         }
     )

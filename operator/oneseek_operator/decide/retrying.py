@@ -1,7 +1,9 @@
 """A run that failed runs again only when somebody asks: `oneseek.io/retry` on the TrainingRun. Pure.
 
 What was done well is kept: data that is prepared, checkpoints in staging, scores. The Job that failed goes first, so
-that the step makes it anew; the train Job's next attempt has a number of its own.
+that the step makes it anew; the train Job's next attempt has a number of its own. A run that another one followed has
+nothing left to go on with, for a model's staging is one run's; nor has one whose parent was deleted. It starts again from
+the beginning, when its turn comes.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_core.api.v1alpha1.training_run import JobUids, TrainingRun, TrainingRunStatus
 from oneseek_operator.conditions import Verdict, conditions_for, conditions_with, find
@@ -22,7 +25,13 @@ __all__ = ["decide"]
 
 
 def decide(
-    run: TrainingRun, jobs: Sequence[JobView], settings: Settings, now: datetime
+    run: TrainingRun,
+    model: OneSeekModel | None,
+    siblings: Sequence[TrainingRun],
+    jobs: Sequence[JobView],
+    *,
+    settings: Settings,
+    now: datetime,
 ) -> Decision[TrainingRunStatus] | None:
     """Take in a retry, then have the run start again where it failed; None: nobody asks."""
     request = run.status.request
@@ -35,7 +44,8 @@ def decide(
         return _taken_in(run, found, settings, now)
     if pending is None:
         return None
-    return _again(run, pending, jobs, now)
+    anew = _was_followed(run, siblings) or _has_lost_its_parent(run, model)
+    return _again(run, pending, jobs, now, anew=anew)
 
 
 def _taken_in(
@@ -60,7 +70,9 @@ def _taken_in(
     return Decision(status, again_after=0.0, events=((False, names.REQUESTED, new.message),))
 
 
-def _again(run: TrainingRun, request: Request, jobs: Sequence[JobView], now: datetime) -> Decision[TrainingRunStatus]:
+def _again(
+    run: TrainingRun, request: Request, jobs: Sequence[JobView], now: datetime, *, anew: bool
+) -> Decision[TrainingRunStatus]:
     status = run.status
     ready = find(status.conditions, names.READY)
     certified = ready is not None and ready.status == "True"
@@ -72,6 +84,8 @@ def _again(run: TrainingRun, request: Request, jobs: Sequence[JobView], now: dat
         kept = [item for item in status.conditions if item.type != names.RECONCILING]
         back = status.model_copy(update={"request": refused, "conditions": kept})
         return Decision(back, again_after=0.0, events=((True, refused.reason, refused.message),))
+    if anew:
+        return _from_the_beginning(run, request, jobs, now)
     gone = tuple(Delete("Job", job.name, job.uid) for job in jobs if job.owner == run.metadata.uid and _failed(job))
     trained = status.resolved is not None and status.resolved.created_at is not None
     text = "the run goes on where it failed"
@@ -87,6 +101,35 @@ def _again(run: TrainingRun, request: Request, jobs: Sequence[JobView], now: dat
     }
     # The Jobs go before the status says that they are to be made again: a crash in between does no harm.
     return Decision(status.model_copy(update=changes), gone, again_after=0.0, events=((False, "Retried", text),))
+
+
+def _was_followed(run: TrainingRun, siblings: Sequence[TrainingRun]) -> bool:
+    """Whether another run is under way, or began after this one had ended: preparing removed what this one had staged."""
+    ended = run.status.completed_at or ""
+    others = [item.status for item in siblings if item.status.started_at is not None]
+    return any(item.completed_at is None or (item.started_at or "") >= ended for item in others)
+
+
+def _has_lost_its_parent(run: TrainingRun, model: OneSeekModel | None) -> bool:
+    """Whether retention or a reset has deleted the version that a Micro run went on from."""
+    parent = run.status.resolved.parent if run.status.resolved else None
+    known = model.status.versions if model else []
+    return any(item.dna == parent and item.state == names.STATE_DELETED for item in known)
+
+
+def _from_the_beginning(
+    run: TrainingRun, request: Request, jobs: Sequence[JobView], now: datetime
+) -> Decision[TrainingRunStatus]:
+    """Back into the queue, as a run that has not started."""
+    text = "the run starts again from the beginning: what it had staged, or its parent, is gone"
+    verdict = Verdict("Working", names.QUEUED, text)
+    status = TrainingRunStatus(
+        observed_generation=run.status.observed_generation,
+        request=requests.ended(request, "Succeeded", names.DONE, text, now),
+        conditions=conditions_for(verdict, run.status.conditions, generation=run.metadata.generation, now=now),
+    )
+    gone = tuple(Delete("Job", job.name, job.uid) for job in jobs if job.owner == run.metadata.uid)
+    return Decision(status, gone, again_after=0.0, events=((False, "Retried", text),))
 
 
 def _failed(job: JobView) -> bool:

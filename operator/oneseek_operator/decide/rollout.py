@@ -23,7 +23,7 @@ from oneseek_operator.decide.jobs import Trouble
 from oneseek_operator.decide.letting_go import let_go, stopping
 from oneseek_operator.decide.moves import Aim, is_same_version
 from oneseek_operator.decide.seen import Endpoint, Seen, wanted_replicas
-from oneseek_operator.decide.selection import QUARANTINE_LIMIT, Choice, choose
+from oneseek_operator.decide.selection import QUARANTINE_LIMIT, Choice, choose, with_room
 from oneseek_operator.decide.strategy import Way
 from oneseek_operator.decide.views import PodView
 from oneseek_operator.settings import Settings
@@ -117,6 +117,8 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
     if serving == target.name and seen.confirms(target.name, target.dna) and not is_same_version(model, target):
         previous = _left_behind(current, previous, target, quarantine)
         current = moves.reference(target, now)
+    if previous is None or previous.dna in {item.dna for item in quarantine}:
+        previous = versions_of.served_before(seen.versions, current)
     going, letting_go = let_go(
         seen,
         keep={serving} if zero else {target.name, serving, *([preview.name] if preview else [])},
@@ -149,7 +151,9 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
         before=tuple(before),
         after=tuple(after),
         quarantine=quarantine,
-        versions=versions_of.with_states(seen.versions, _roles(current, previous, candidate), rejected),
+        versions=versions_of.with_states(
+            versions_of.served(seen.versions, current), _roles(current, previous, candidate), rejected
+        ),
         current=current,
         previous=previous,
         candidate=candidate,
@@ -177,7 +181,7 @@ def _settled(seen: Seen, settings: Settings, now: datetime) -> tuple[Aim, list[Q
             return aim, quarantine, rejected
         dna, why = failed
         rejected[dna] = f"{why.reason}: {why.message}"
-        quarantine = _with(quarantine, dna, why, now)
+        quarantine = _with(quarantine, dna, why, now, seen.versions)
 
 
 def _failed(seen: Seen, aim: Aim, settings: Settings, now: datetime) -> tuple[str, Trouble] | None:
@@ -205,17 +209,23 @@ def quarantined(seen: Seen, now: datetime) -> list[Quarantined]:
         said = seen.endpoint(pod).verdict
         dna, why = (said.dna if said and said.dna else _dna_of(seen, pod)), proof.refusal(seen, pod)
         if dna is not None and why is not None and why.reason != names.BASE_DIGEST_DIFFERS:
-            known = _with(known, dna, why, now)
+            known = _with(known, dna, why, now, seen.versions)
     current = seen.model.status.current
     if current and proof.is_watched(seen.model, now) and _dna_of_colour(seen, seen.serving) == current.dna:
         failed = proof.watch_failure(seen, current, now)
         if failed:
-            known = _with(known, current.dna, Trouble(failed.reason, f"while it was watched: {failed.message}"), now)
+            why = Trouble(failed.reason, f"while it was watched: {failed.message}")
+            known = _with(known, current.dna, why, now, seen.versions)
     return known
 
 
-def _with(known: list[Quarantined], dna: str, why: Trouble, now: datetime) -> list[Quarantined]:
-    if dna in {item.dna for item in known} or len(known) >= QUARANTINE_LIMIT:
+def _with(
+    known: list[Quarantined], dna: str, why: Trouble, now: datetime, versions: Sequence[Version]
+) -> list[Quarantined]:
+    if dna in {item.dna for item in known}:
+        return known
+    known = with_room(known, versions)
+    if len(known) >= QUARANTINE_LIMIT:
         return known
     return [*known, Quarantined(dna=dna, reason=why.reason, message=why.message[:256], since=timestamp(now))]
 
@@ -231,7 +241,7 @@ def _dna_of_colour(seen: Seen, colour: str | None) -> str | None:
 def _left_behind(
     current: VersionRef | None, previous: VersionRef | None, target: Colour, quarantine: Sequence[Quarantined]
 ) -> VersionRef | None:
-    """The last version that served, is not the new one and is not in quarantine."""
+    """Of the two that the status names, the last that served, is not the new one and is not in quarantine."""
     out = {item.dna for item in quarantine} | {target.dna}
     return next((item for item in (current, previous) if item and item.dna not in out), None)
 

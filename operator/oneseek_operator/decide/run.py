@@ -25,7 +25,7 @@ __all__ = ["decide"]
 
 def decide(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
     """The next step; None for a run that is over."""
-    if decision := retrying.decide(seen.run, seen.jobs, settings, now):
+    if decision := retrying.decide(seen.run, seen.model, seen.siblings, seen.jobs, settings=settings, now=now):
         return decision
     if is_finished(seen.run):
         left = jobs_at_work(seen)

@@ -15,12 +15,12 @@ from typing import Literal
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
-from oneseek_core.api.v1alpha1.model_status import Version
+from oneseek_core.api.v1alpha1.model_status import Quarantined, Version
 from oneseek_core.api.v1alpha1.promotion import Selection
 from oneseek_operator.decide.jobs import Trouble
 from oneseek_operator.decide.versions import may_answer, newest, number
 
-__all__ = ["QUARANTINE_LIMIT", "Choice", "choose", "is_resetting"]
+__all__ = ["QUARANTINE_LIMIT", "Choice", "choose", "is_resetting", "with_room"]
 
 QUARANTINE_LIMIT = 64
 _BARRED_PINS = {
@@ -47,6 +47,17 @@ class Choice:
     def is_forward(self) -> bool:
         """Whether following it is a promotion; going back never waits for anything."""
         return self.why in ("auto", "pin", "promote")
+
+
+def with_room(quarantine: Sequence[Quarantined], versions: Sequence[Version]) -> list[Quarantined]:
+    """The quarantine with room for one more: a version that may not answer is barred even where it is full.
+
+    What gives way is the oldest entry about a version that is no longer listed, so that nothing could choose it.
+    """
+    kept, listed = list(quarantine), {item.dna for item in versions}
+    if len(kept) >= QUARANTINE_LIMIT and (gone := next((item for item in kept if item.dna not in listed), None)):
+        kept.remove(gone)
+    return kept
 
 
 def is_resetting(model: OneSeekModel) -> bool:

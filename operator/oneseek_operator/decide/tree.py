@@ -47,7 +47,10 @@ def pruned(
     if not gone or job or running:  # one Job at a time changes the tree
         return status, stale
     dna = status.current.dna if status.current else ""
-    return status, (*stale, Create(build.tree_job(model, settings, name=wanted, dna=dna, remove=gone)))
+    return status, (
+        *stale,
+        Create(build.tree_job(model, settings, name=wanted, dna=dna, quarantine=status.quarantine, remove=gone)),
+    )
 
 
 def current_link(
@@ -68,7 +71,7 @@ def current_link(
     else:
         last = status.quarantine[-1].since if status.quarantine else ""
         dna, since = "", status.selection.since if status.selection else last
-    wanted = build.tree_job_name(model, dna, since)
+    wanted = build.tree_job_name(model, dna, since, status.quarantine)
     ours = _ours(model, jobs)
     job = mine(ours, wanted)
     if current is None and not since:
@@ -79,7 +82,7 @@ def current_link(
     if job is None:
         if any(item.state == "Running" for item in ours) or imports.at_work(model, jobs, pods):
             return stale, (False, "Moving", "waiting for the tree Job before this one"), 2.0
-        made = Create(build.tree_job(model, settings, name=wanted, dna=dna))
+        made = Create(build.tree_job(model, settings, name=wanted, dna=dna, quarantine=status.quarantine))
         return (*stale, made), (False, "Moving", f"moving CURRENT to {dna or 'nothing'}"), None
     if job.state == "Succeeded":
         return stale, (True, "Published", f"CURRENT points at {dna or 'nothing'}"), None

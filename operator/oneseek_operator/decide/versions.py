@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model_status import Counters, Quarantined, Version
+from oneseek_core.api.v1alpha1.model_status import Counters, Quarantined, Version, VersionRef
 from oneseek_core.api.v1alpha1.promotion import Gate
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.dna import Dna
@@ -28,6 +28,8 @@ __all__ = [
     "merged",
     "newest",
     "number",
+    "served",
+    "served_before",
     "with_states",
 ]
 
@@ -137,6 +139,22 @@ def barred(versions: Iterable[Version], quarantine: Iterable[Quarantined]) -> li
         else:
             out.append(item)
     return out
+
+
+def served(versions: Iterable[Version], current: VersionRef | None) -> list[Version]:
+    """The versions, the one that answers with the moment since when it does."""
+    return [
+        item.model_copy(update={"served_at": current.since}) if current and item.dna == current.dna else item
+        for item in versions
+    ]
+
+
+def served_before(versions: Iterable[Version], current: VersionRef | None) -> VersionRef | None:
+    """The last version that answered before `current` and still may."""
+    answers = current.dna if current else None
+    found = [item for item in versions if item.served_at and item.dna != answers and may_answer(item)]
+    last = max(found, key=lambda item: item.served_at or "", default=None)
+    return VersionRef(dna=last.dna, digest=last.digest, since=last.served_at or "") if last else None
 
 
 def with_states(versions: Iterable[Version], roles: Mapping[str, str], rejected: Mapping[str, str]) -> list[Version]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from oneseek_core import names
+from oneseek_core.digest import canonical_json
 from oneseek_core.dna import Dna
 from oneseek_core.errors import DnaError, JobError
 from oneseek_core.files import fsync_dir, write_atomic
@@ -37,6 +38,7 @@ def run(environment: Mapping[str, str]) -> TreeReport:
     certified.mkdir(exist_ok=True)
     if not (certified / "README.md").exists():
         write_atomic(certified / "README.md", README.encode())
+    _note_quarantine(certified, request)
     if request.current is None:
         link.unlink(missing_ok=True)
         marker.unlink(missing_ok=True)
@@ -50,6 +52,16 @@ def run(environment: Mapping[str, str]) -> TreeReport:
     removed = [dna for dna in request.remove if _remove(certified, request, dna)]
     write_index(certified)
     return TreeReport(current=request.current, removed=removed)
+
+
+def _note_quarantine(certified: Path, request: TreeRequest) -> None:
+    """Write down which versions may not answer: the status that says so goes with the OneSeekModel, the versions stay."""
+    path = certified / names.QUARANTINE_FILE
+    if request.quarantine:
+        write_atomic(path, canonical_json([item.to_wire() for item in request.quarantine]) + b"\n")
+    elif request.quarantine is not None:
+        path.unlink(missing_ok=True)
+        fsync_dir(certified)
 
 
 def _remove(certified: Path, request: TreeRequest, dna: str) -> bool:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.common import Scores
+from oneseek_core.api.v1alpha1.model_status import Quarantined
 from oneseek_core.dna import Dna
 from oneseek_core.jobs.basemodel import BaseImportReport
 from oneseek_core.jobs.certify import CertifyReport, CertifyRequest
@@ -16,6 +17,7 @@ from oneseek_core.jobs.imports import ImportReport, ImportRequest
 from oneseek_core.jobs.messages import failure_message, success_message
 from oneseek_core.jobs.prepare import PrepareReport
 from oneseek_core.jobs.train import TrainReport
+from oneseek_core.jobs.tree import TreeRequest
 from oneseek_core.serving.swap import WantedVersion
 from support.world.api_server import ApiServer, Object, key_of
 
@@ -33,6 +35,8 @@ class Nodes(ApiServer):
         self.importable: dict[str, CertifiedVersion] = {}
         self.certified_before: dict[str, CertifiedVersion] = {}
         self.on_claim: list[CertifiedVersion] = []
+        self.current_on_claim: str | None = None
+        self.quarantine_on_claim: list[Quarantined] = []
         self.pod_statuses: dict[str | None, Object] = {}  # DNA -> what its pods' status says instead
         self.rooms: int | None = None  # engines that the nodes have room for
         self.waited = 61  # seconds that a pod without a place has waited
@@ -159,7 +163,14 @@ class Nodes(ApiServer):
         request = json.loads(next(item["value"] for item in main["env"] if item["name"] == names.REQUEST_ENV))
         match main["args"][0]:
             case "basemodel":
-                found = BaseImportReport(digest=DIGEST, size_bytes=10, files=3, versions=self.on_claim)
+                found = BaseImportReport(
+                    digest=DIGEST,
+                    size_bytes=10,
+                    files=3,
+                    versions=self.on_claim,
+                    current=self.current_on_claim,
+                    quarantine=self.quarantine_on_claim,
+                )
                 return success_message(found)
             case "prepare":
                 if before := self.certified_before.get(request["run"]["name"]):
@@ -215,6 +226,8 @@ class Nodes(ApiServer):
             case "import":
                 return success_message(self._imported(ImportRequest.model_validate(request)))
             case "tree":
+                order = TreeRequest.model_validate(request)
+                self.current_on_claim, self.quarantine_on_claim = order.current, list(order.quarantine or ())
                 return '{"report":{}}'
         raise AssertionError(main["args"])
 

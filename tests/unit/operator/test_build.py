@@ -47,7 +47,7 @@ def jobs() -> dict[str, dict[str, Any]]:
     """Every Job there is."""
     return {
         "base": build_model.base_job(model(), SETTINGS),
-        "tree": build_model.tree_job(model(), SETTINGS, name="zero-tree-1", dna=DNA),
+        "tree": build_model.tree_job(model(), SETTINGS, name="zero-tree-1", dna=DNA, quarantine=[]),
         "prepare": build_run.prepare_job(run(), model(), SETTINGS),
         "train": build_run.train_job(run(), model(), SETTINGS, attempt=1),
         "certify": build_run.certify_job(run(), model(), SETTINGS),
@@ -108,7 +108,7 @@ def test_pods_that_must_share_the_engines_node_bear_its_taints() -> None:
     def tolerated(wanted: OneSeekModel, trained: TrainingRun) -> list[Any]:
         made = (
             build_model.base_job(wanted, SETTINGS),
-            build_model.tree_job(wanted, SETTINGS, name="tree", dna=DNA),
+            build_model.tree_job(wanted, SETTINGS, name="tree", dna=DNA, quarantine=[]),
             build_run.prepare_job(trained, wanted, SETTINGS),
         )
         return [job["spec"]["template"]["spec"].get("tolerations") for job in made]

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 from oneseek_core import names
+from oneseek_core.jobs.common import CertifiedVersion
+from oneseek_operator.decide import letting_go
 from support.driver import condition, round_trip, settle
 from support.makers import model_manifest, run_manifest
 from support.world import World
 from support.world.api_server import Crash
+from support.world.nodes import failed
 
 DAY = timedelta(days=1)
 
@@ -62,6 +65,92 @@ async def test_a_rollback_brings_the_previous_version_back_and_quarantines_what_
         ("rollback", "ada", False),
     ]
     assert any(reason == "RequestSucceeded" for _, reason, _ in world.events)
+
+
+async def test_previous_is_the_last_that_served_however_often_one_goes_back() -> None:
+    world = await trained(3)
+    first, second = dna_of(world, "first"), dna_of(world, "second")
+    for moment, version in zip(("02", "01", "00"), status_of(world)["versions"], strict=True):
+        version["servedAt"] = f"2026-01-01T00:{moment}:00Z"  # the three flips of this world take no time
+    world.annotate_as_user("OneSeekModel", "zero", rollback="previous")
+    await settle(world)
+    assert (answers(world), status_of(world)["previous"]["dna"]) == (second, first)
+    world.annotate_as_user("OneSeekModel", "zero", rollback="previous")
+    await settle(world)
+    assert answers(world) == first
+    assert "previous" not in status_of(world)
+
+
+async def test_a_version_that_a_verifier_refuses_while_it_is_warm_is_previous_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(letting_go, "warm_seconds", lambda _: 3600)
+    world = await trained(2, promotion={"strategy": "BlueGreen"})
+    first = dna_of(world, "first")
+    assert status_of(world)["previous"]["dna"] == first
+    world.tampered.add(first)
+    await settle(world)
+    assert [item["dna"] for item in status_of(world)["quarantine"]] == [first]
+    assert "previous" not in status_of(world)
+    assert answers(world) == dna_of(world, "second")
+
+
+def made_again(world: World, **spec: Any) -> None:
+    """`kubectl delete` of the model and `kubectl apply` of its manifest: its claim and its runs stay."""
+    kept = status_of(world)["versions"]
+    world.on_claim = [
+        CertifiedVersion(dna=item["dna"], digest=item["digest"], created_at=item["createdAt"], run=item["run"])
+        for item in kept
+    ]
+    world.remove(world.objects[("OneSeekModel", "team", "zero")])
+    for key in [key for key, item in world.objects.items() if key[0] == "Pod" and key[2].startswith("zero-")]:
+        del world.objects[key]
+    world.apply_as_user(model_manifest(**spec))
+
+
+async def test_a_rollback_holds_though_the_model_is_deleted_and_made_again() -> None:
+    world = await trained(3)
+    first, second, third = (dna_of(world, name) for name in ("first", "second", "third"))
+    world.annotate_as_user("OneSeekModel", "zero", rollback=first, requested_by="ada")
+    await settle(world)
+    entered = [item.type for item in world.ledger.values()]
+    made_again(world)
+    await settle(world)
+    status = status_of(world)
+    assert answers(world) == status["current"]["dna"] == first, "not what was left, and nothing older than it either"
+    assert [(item["dna"], item["reason"]) for item in status["quarantine"]] == [(third, names.ROLLED_BACK)]
+    states = {item["dna"]: item["state"] for item in status["versions"]}
+    assert states == {first: "Current", second: "Certified", third: "Quarantined"}
+    assert [item.type for item in world.ledger.values()] == [*entered, "promote"], (
+        "what was entered is not entered again"
+    )
+    world.apply_as_user(run_manifest("fourth"))
+    await settle(world)
+    assert answers(world) == dna_of(world, "fourth"), "a version certified later takes over"
+
+
+async def test_what_was_released_is_free_when_the_model_is_made_again() -> None:
+    world = await trained(2)
+    world.annotate_as_user("OneSeekModel", "zero", rollback="previous")
+    await settle(world)
+    world.annotate_as_user("OneSeekModel", "zero", release="all")
+    await settle(world)
+    made_again(world)
+    await settle(world)
+    assert (answers(world), status_of(world)["quarantine"]) == (dna_of(world, "second"), [])
+
+
+async def test_in_manual_mode_a_model_that_is_made_again_answers_with_what_answered() -> None:
+    world = await trained(1)
+    manual = {"promotion": {"mode": "Manual"}}
+    world.apply_as_user(model_manifest(**manual))
+    world.apply_as_user(run_manifest("second"))
+    await settle(world)
+    assert answers(world) == dna_of(world, "first")
+    made_again(world, **manual)
+    await settle(world)
+    assert answers(world) == dna_of(world, "first")
+    assert status_of(world)["candidate"]["dna"] == dna_of(world, "second"), "and that still waits for a person"
 
 
 async def test_a_rollback_holds_however_often_the_manifest_is_applied_again() -> None:
@@ -452,6 +541,22 @@ async def test_a_full_quarantine_stops_automatic_promotion() -> None:
     assert answers(world) == dna_of(world, "first")
 
 
+@pytest.mark.parametrize("how", ["tampered", "rollback"])
+async def test_a_full_quarantine_takes_what_must_not_answer_and_gives_up_what_nobody_could_choose(how: str) -> None:
+    world = await trained(2)
+    first, second = dna_of(world, "first"), dna_of(world, "second")
+    held = {"reason": "RolledBack", "message": "by hand", "since": "2026-01-01T00:00:00Z"}
+    status_of(world)["quarantine"] = [{"dna": f"OneSeek-7B-Zero.v0.{n}", **held} for n in range(64)]
+    if how == "tampered":
+        world.tampered.add(second)
+    else:
+        world.annotate_as_user("OneSeekModel", "zero", rollback="previous")
+    await settle(world)
+    assert answers(world) == first
+    barred = [item["dna"] for item in status_of(world)["quarantine"]]
+    assert (len(barred), barred[0], barred[-1]) == (64, "OneSeek-7B-Zero.v0.1", second)
+
+
 async def test_retrying_a_failed_run_goes_on_where_it_failed() -> None:
     world = World()
     world.job_failures["first-train"] = {"exitCode": 1, "reason": "Error", "message": "no space"}
@@ -489,6 +594,44 @@ def outcome(world: World) -> dict[str, Any]:
         "ledger": [item.type for item in world.ledger.values()],
         "notes": world.objects[("OneSeekModel", "team", "zero")]["metadata"].get("annotations", {}),
     }
+
+
+async def test_a_run_that_is_retried_while_another_is_under_way_waits_for_its_turn() -> None:
+    world = await trained(0)
+    world.job_failures["first-prepare"] = failed(names.DATASET_NOT_FOUND, "no such key")
+    world.apply_as_user(run_manifest("first"))
+    await settle(world)
+    world.job_failures.clear()
+    world.hold_jobs.add("second-train")
+    world.apply_as_user(run_manifest("second"))
+    await settle(world)
+    world.annotate_as_user("TrainingRun", "first", retry="true")
+    await settle(world)
+    told = condition(world, "TrainingRun", "first")
+    assert (told["reason"], "'second'" in told["message"]) == (names.QUEUED, True)
+    assert world.objects[("TrainingRun", "team", "first")]["status"]["request"]["outcome"] == "Succeeded"
+    assert world.created_jobs["first-prepare"] == 1, "preparing would remove what the other run trains on"
+    world.hold_jobs.clear()
+    await settle(world)
+    reasons = [condition(world, "TrainingRun", name)["reason"] for name in ("first", "second")]
+    assert reasons == [names.CERTIFIED, names.CERTIFIED]
+    assert len({dna_of(world, "first"), dna_of(world, "second")}) == 2
+
+
+async def test_a_run_whose_staging_another_run_has_removed_starts_from_the_beginning() -> None:
+    world = await trained(0)
+    world.job_failures["first-certify"] = failed(names.STORAGE_FULL, "no room", 21)
+    world.apply_as_user(run_manifest("first"))
+    await settle(world)
+    world.job_failures.clear()
+    world.apply_as_user(run_manifest("second"))
+    await settle(world)
+    world.annotate_as_user("TrainingRun", "first", retry="true")
+    await settle(world)
+    run = world.objects[("TrainingRun", "team", "first")]["status"]
+    assert condition(world, "TrainingRun", "first")["reason"] == names.CERTIFIED
+    assert [world.created_jobs[f"first-{step}"] for step in ("prepare", "train", "certify")] == [2, 2, 2]
+    assert run["dna"].startswith("OneSeek-7B-Zero.v2.0."), "numbers are not given twice"
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before-the-effect", "after-the-effect"])

@@ -73,6 +73,24 @@ async def test_a_lost_records_volume_counts_anew_and_its_windows_are_trained_all
     assert item(world, "OneSeekModel", "zero")["metadata"]["annotations"] == {}
 
 
+async def test_a_run_whose_parent_a_reset_deleted_starts_from_what_there_is() -> None:
+    world = await answering()
+    world.job_failures["zero-micro-1-train"] = {"exitCode": 1, "reason": "Error", "message": "no kernel image"}
+    world.annotate_as_user("OneSeekModel", "zero", micro_window="1")
+    await settle(world)
+    assert "parent" in item(world, "TrainingRun", "zero-micro-1")["status"]["resolved"]
+    world.annotate_as_user("OneSeekModel", "zero", reset="RESET")
+    await settle(world)
+    world.job_failures.clear()
+    world.annotate_as_user("TrainingRun", "zero-micro-1", retry="true")
+    await settle(world)
+    run = item(world, "TrainingRun", "zero-micro-1")["status"]
+    assert condition(world, "TrainingRun", "zero-micro-1")["reason"] == names.CERTIFIED
+    assert "parent" not in run["resolved"]
+    mounts = item(world, "Job", "zero-micro-1-train")["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+    assert "/models/parent" not in {mount["mountPath"] for mount in mounts}
+
+
 async def test_the_train_pod_of_a_micro_run_sees_its_parent_read_only_and_prepare_alone_the_token() -> None:
     world = await answering()
     first = item(world, "TrainingRun", "first")["status"]["dna"]

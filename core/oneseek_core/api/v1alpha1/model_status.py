@@ -57,6 +57,7 @@ class Version(ApiModel):
         description="Why it is in this state, where the state alone does not say.",
     )
     created_at: Timestamp
+    served_at: Timestamp | None = Field(default=None, description="When it last began to answer.")
 
 
 class LedgerHead(ApiModel):

@@ -1,0 +1,50 @@
+"""What a model that is made again over an old claim takes over from the one before it. Pure.
+
+Its status went with that one; the claim still holds the versions, which of them may not answer, and which one did last.
+So what a person went back from does not come back by deleting and applying a manifest.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus
+from oneseek_core.api.v1alpha1.promotion import Selection
+from oneseek_core.jobs.basemodel import BaseImportReport
+from oneseek_operator.conditions import timestamp
+from oneseek_operator.decide import versions
+
+__all__ = ["adopted"]
+
+
+def adopted(model: OneSeekModel, report: BaseImportReport, now: datetime) -> OneSeekModelStatus:
+    """The status with the versions, the quarantine and the choice that the base Job found on the claim."""
+    status = model.status
+    held = {item.dna for item in status.quarantine}
+    quarantine = [*status.quarantine, *(item for item in report.quarantine if item.dna not in held)]
+    known = versions.merged(status.versions, versions.adopted(report.versions))
+    found = versions.barred(known, quarantine)
+    status = status.model_copy(
+        update={
+            "versions": found,
+            "quarantine": quarantine,
+            "counters": versions.counters_for(status.counters, found),
+        }
+    )
+    answered = next((item for item in found if item.dna == report.current and versions.may_answer(item)), None)
+    by_itself = model.spec.promotion.mode == "Automatic" and answered == versions.newest(found)
+    if answered is None or by_itself or status.selection is not None:
+        return status
+    # By itself a model takes nothing that was there already: who went back from it may have had reasons. A person may.
+    highest = (status.counters.major, status.counters.micro)
+    above = versions.number(answered.dna) if model.spec.promotion.mode == "Manual" else highest
+    selection = Selection(
+        verb="promote",
+        dna=answered.dna,
+        version=model.spec.version,
+        major=above[0],
+        micro=above[1],
+        since=timestamp(now),
+    )
+    return status.model_copy(update={"selection": selection})
