@@ -6,11 +6,13 @@ that the OneSeekModel's status says.
 
 import http.client
 import json
+import math
 import os
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +20,7 @@ from oneseek_dev import backends
 from oneseek_dev.backends import Backend
 from oneseek_dev.console import say, step
 from oneseek_dev.errors import DevError
-from oneseek_dev.install import install, kubectl, namespace
+from oneseek_dev.install import install, kubectl, kubectl_lines, namespace
 from oneseek_dev.layout import Cluster, checkout
 
 NAMESPACE = "oneseek-demo"
@@ -39,34 +41,31 @@ class Demo:
         """Kubectl in the demo's namespace."""
         return kubectl(self._backend, "-n", NAMESPACE, *words, stdin=stdin)
 
-    def get(self, kind: str, name: str) -> Object:
-        """An object, {} where there is none."""
-        text = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
-        found: Object = json.loads(text) if text.strip() else {}
-        return found
+    def changes(self, kind: str, name: str, *, until: float) -> Generator[Object, None, None]:
+        """An object as it is and each time it changes, until then; a watch that the API server ends begins anew."""
+        words = ("get", kind, f"--field-selector=metadata.name={name}", "--watch", '--output=jsonpath={$}{"\\n"}')
+        while (left := until - time.monotonic()) > 0:
+            lines = kubectl_lines(self._backend, "-n", NAMESPACE, *words, f"--request-timeout={math.ceil(left)}s")
+            with closing(lines):
+                yield from map(json.loads, lines)
 
     def wait(
         self, kind: str, name: str, done: Callable[[Object], bool], *, within: float, show: bool = False
     ) -> Object:
         """The object once `done`; tells of progress on the way, and gives up at once where the object says it failed."""
-        deadline = time.monotonic() + within
-        last = ""
-        while True:
-            item = self.get(kind, name)
-            if item and done(item):
-                return item
-            stalled = condition(item, "Stalled")
-            if stalled.get("status") == "True":
-                raise DevError(f"{kind}/{name} failed: {stalled['reason']}: {stalled['message']}")
-            if time.monotonic() > deadline:
-                raise DevError(
-                    f"{kind}/{name} was not done within {within:.0f} s: {condition(item).get('message', item)}"
-                )
-            line = progress_line(item)
-            if show and line != last:
-                say(f"    {line}")
-                last = line
-            time.sleep(1)
+        last, item = "", Object()
+        with closing(self.changes(kind, name, until=time.monotonic() + within)) as changes:
+            for item in changes:
+                if done(item):
+                    return item
+                stalled = condition(item, "Stalled")
+                if stalled.get("status") == "True":
+                    raise DevError(f"{kind}/{name} failed: {stalled['reason']}: {stalled['message']}")
+                line = progress_line(item)
+                if show and line != last:
+                    say(f"    {line}")
+                    last = line
+        raise DevError(f"{kind}/{name} was not done within {within:.0f} s: {condition(item).get('message', item)}")
 
     def ask(self, url: str, question: str) -> Object:
         """One question over the legacy API."""

@@ -7,14 +7,14 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 from oneseek_dev import backends
 from oneseek_dev.backends import Backend
 from oneseek_dev.console import say, step
 from oneseek_dev.errors import DevError
 from oneseek_dev.layout import Cluster, checkout
-from oneseek_dev.shell import run
+from oneseek_dev.shell import lines_of, run
 
 NAMESPACE = "oneseek-system"
 RELEASE = "oneseek"
@@ -29,6 +29,11 @@ def binary(name: str) -> str:
 def kubectl(backend: Backend, *words: str, stdin: str | None = None, check: bool = True) -> str:
     """Kubectl against the chosen cluster."""
     return run([binary("kubectl"), *words], stdin=stdin, check=check, env={"KUBECONFIG": str(backend.kubeconfig())})
+
+
+def kubectl_lines(backend: Backend, *words: str) -> Generator[str, None, None]:
+    """What kubectl prints, as it prints it: for `--watch`."""
+    return lines_of([binary("kubectl"), *words], env={"KUBECONFIG": str(backend.kubeconfig())})
 
 
 def namespace(backend: Backend, name: str) -> None:

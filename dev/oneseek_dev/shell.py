@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 from oneseek_dev.errors import CommandError
@@ -33,9 +33,33 @@ def run(
     except FileNotFoundError as error:
         raise CommandError(f"The program {words[0]!r} is not installed; run `python3 -m oneseek_dev tools`.") from error
     if check and done.returncode:
-        lines = (done.stderr.strip() or done.stdout.strip()).splitlines()[-_TAIL:]
-        raise CommandError(f"{' '.join(words)} ended with {done.returncode}:\n  " + "\n  ".join(lines))
+        raise _failed(words, done.returncode, done.stderr.strip() or done.stdout)
     return done.stdout
+
+
+def lines_of(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> Generator[str, None, None]:
+    """What a program prints, line by line as it prints it; it is ended where nobody wants to know more.
+
+    Raises:
+        CommandError: it ended with a failure; with its last lines.
+    """
+    words = [str(word) for word in argv]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **env} if env else None
+    ) as program:
+        try:
+            yield from program.stdout or ()
+            said = program.stderr.read() if program.stderr else ""
+        except BaseException:
+            program.kill()
+            raise
+    if program.returncode:
+        raise _failed(words, program.returncode, said)
+
+
+def _failed(words: Sequence[str], code: int, said: str) -> CommandError:
+    lines = said.strip().splitlines()[-_TAIL:]
+    return CommandError(f"{' '.join(words)} ended with {code}:\n  " + "\n  ".join(lines))
 
 
 def run_logged(
