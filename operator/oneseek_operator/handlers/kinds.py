@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import kopf
@@ -51,15 +52,25 @@ async def keep_model(
             settings=deps.settings,
         )
 
-    await hold(key, stopped, deps, once)
+    try:
+        await hold(key, stopped, deps, once)
+    except asyncio.CancelledError:
+        # Kopf does not wait long for a reconcile (one that asks a pod which does not answer): what a deletion leaves to
+        # do is done all the same, and Kopf waits for that.
+        if not _is_deleted(body):
+            raise
     deps.wakeups.forget(key)
-    if body.get("metadata", {}).get("deletionTimestamp"):
+    if _is_deleted(body):
         try:
             async with asyncio.timeout(_DELETION_SECONDS):
                 model = OneSeekModel.model_validate(dict(body))
                 await models.finish_deletion(model, cluster=deps.cluster, settings=deps.settings)
         except (TimeoutError, ClusterError, ValidationError) as error:
             log.warning("OneSeekModel %s/%s is deleted, but its claim may stay: %s", namespace, name, error)
+
+
+def _is_deleted(body: Mapping[str, Any]) -> bool:
+    return bool(body.get("metadata", {}).get("deletionTimestamp"))
 
 
 async def keep_run(

@@ -1,0 +1,71 @@
+"""The loop of an object ends with it, whatever it was waiting for."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from oneseek_core.serving.sidecar import SidecarState
+from oneseek_operator.deps import Deps
+from oneseek_operator.handlers.kinds import keep_model
+from support.driver import settle
+from support.makers import SETTINGS, model_manifest
+from support.world import World
+
+CLAIM = ("PersistentVolumeClaim", "team", "zero-models")
+
+
+class Stopped:
+    """As Kopf tells a daemon to stop."""
+
+    def __init__(self) -> None:
+        self.on = False
+
+    def __bool__(self) -> bool:
+        return self.on
+
+
+async def waiting() -> tuple[World, asyncio.Task[None], Stopped]:
+    """A model's loop, in the midst of a reconcile that asks a pod which never answers."""
+    world = World()
+    world.apply_as_user(model_manifest(storage={"size": "1Gi", "reclaimPolicy": "Delete"}))
+    await settle(world)
+    asked = asyncio.Event()
+
+    async def silent(ip: str) -> SidecarState:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    world.state = silent  # type: ignore[method-assign]
+    port = cast("Any", world)
+    deps = Deps(settings=SETTINGS, cluster=port, sidecars=port, records=port)
+    stopped = Stopped()
+    body = world.objects[("OneSeekModel", "team", "zero")]
+    told = {"body": body, "stopped": stopped, "memo": SimpleNamespace(deps=deps)}
+    task = asyncio.create_task(keep_model("team", "zero", **told))  # type: ignore[arg-type]
+    await asked.wait()
+    return world, task, stopped
+
+
+async def test_a_model_deleted_while_a_pod_is_asked_leaves_what_its_spec_says() -> None:
+    world, task, stopped = await waiting()
+    world.objects[("OneSeekModel", "team", "zero")]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    stopped.on = True
+    task.cancel()
+    await task
+    assert CLAIM not in world.objects, "reclaimPolicy Delete"
+    reviewers = world.objects[("ClusterRoleBinding", "", "token-reviewers")]
+    assert reviewers.get("subjects") == [], "its account may review no tokens any more"
+
+
+async def test_an_operator_that_ends_while_a_pod_is_asked_touches_nothing() -> None:
+    world, task, stopped = await waiting()
+    stopped.on = True
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert CLAIM in world.objects
