@@ -10,7 +10,7 @@ from oneseek_operator.cluster.client import Cluster
 from oneseek_operator.records import Records
 from oneseek_operator.settings import Settings
 from oneseek_operator.sidecars import Sidecars
-from oneseek_operator.wakeups import Wakeups
+from oneseek_operator.wakeups import Key, Wakeups
 
 __all__ = ["Deps"]
 
@@ -19,6 +19,7 @@ __all__ = ["Deps"]
 class Deps:
     """What the handlers are given.
 
+    `kept`: the models that a loop of this process holds.
     `runs_of_model`: names of the runs that events have shown, by (namespace, model); only for waking them.
     `turns`: one lock a model, so that two of its runs never decide to start at the same moment.
     """
@@ -28,5 +29,6 @@ class Deps:
     sidecars: Sidecars
     records: Records
     wakeups: Wakeups = field(default_factory=Wakeups)
+    kept: set[Key] = field(default_factory=set)
     runs_of_model: defaultdict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     turns: defaultdict[tuple[str, str], asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))

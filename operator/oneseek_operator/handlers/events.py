@@ -9,6 +9,7 @@ import kopf
 
 from oneseek_core import names
 from oneseek_operator.deps import Deps
+from oneseek_operator.handlers.kinds import end_unkept
 
 __all__ = ["register"]
 
@@ -30,10 +31,12 @@ def register(registry: kopf.OperatorRegistry) -> None:
         watch(child_changed)
 
 
-async def model_changed(*, namespace: str | None, name: str, memo: Any, **_: Any) -> None:
-    """A model wakes itself and the runs that wait for it."""
+async def model_changed(*, namespace: str | None, name: str, body: kopf.Body, type: str, memo: Any, **_: Any) -> None:  # noqa: A002 - Kopf's name
+    """A model wakes itself and the runs that wait for it; one that was deleted while no operator ran is seen off."""
     deps: Deps = memo.deps
     namespace = namespace or ""
+    if type != "DELETED":
+        await end_unkept(namespace, name, body, deps)
     deps.wakeups.wake("OneSeekModel", namespace, name)
     for key in deps.runs_of_model[(namespace, name)]:
         deps.wakeups.wake("TrainingRun", namespace, key)

@@ -20,8 +20,9 @@ from oneseek_operator.errors import ClusterError
 from oneseek_operator.handlers.loop import hold
 from oneseek_operator.reconcile import model as models
 from oneseek_operator.reconcile import run as runs
+from oneseek_operator.wakeups import Key
 
-__all__ = ["register"]
+__all__ = ["end_unkept", "register"]
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,24 @@ async def keep_model(
     """Hold a model at its spec; at its deletion see to its claim."""
     deps: Deps = memo.deps
     key = ("OneSeekModel", namespace, name)
+    deps.kept.add(key)
+    try:
+        await _keep_model(key, body, stopped, deps)
+    finally:
+        deps.kept.discard(key)
+
+
+async def end_unkept(namespace: str, name: str, body: Mapping[str, Any], deps: Deps) -> None:
+    """What a deletion leaves to do, where no loop holds the model: it was deleted while no operator ran.
+
+    Kopf starts no loop for it and releases it once the event's handlers are done, of which this is one.
+    """
+    if _is_deleted(body) and ("OneSeekModel", namespace, name) not in deps.kept:
+        await _end(namespace, name, body, deps)
+
+
+async def _keep_model(key: Key, body: Mapping[str, Any], stopped: kopf.DaemonStopped, deps: Deps) -> None:
+    _, namespace, name = key
 
     async def once() -> float | None:
         return await models.reconcile(
@@ -61,12 +80,16 @@ async def keep_model(
             raise
     deps.wakeups.forget(key)
     if _is_deleted(body):
-        try:
-            async with asyncio.timeout(_DELETION_SECONDS):
-                model = OneSeekModel.model_validate(dict(body))
-                await models.finish_deletion(model, cluster=deps.cluster, settings=deps.settings)
-        except (TimeoutError, ClusterError, ValidationError) as error:
-            log.warning("OneSeekModel %s/%s is deleted, but its claim may stay: %s", namespace, name, error)
+        await _end(namespace, name, body, deps)
+
+
+async def _end(namespace: str, name: str, body: Mapping[str, Any], deps: Deps) -> None:
+    try:
+        async with asyncio.timeout(_DELETION_SECONDS):
+            model = OneSeekModel.model_validate(dict(body))
+            await models.finish_deletion(model, cluster=deps.cluster, settings=deps.settings)
+    except (TimeoutError, ClusterError, ValidationError) as error:
+        log.warning("OneSeekModel %s/%s is deleted, but its claim may stay: %s", namespace, name, error)
 
 
 def _is_deleted(body: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from oneseek_core.serving.sidecar import SidecarState
 from oneseek_operator.deps import Deps
+from oneseek_operator.handlers.events import model_changed
 from oneseek_operator.handlers.kinds import keep_model
 from support.driver import settle
 from support.makers import SETTINGS, model_manifest
@@ -60,6 +61,22 @@ async def test_a_model_deleted_while_a_pod_is_asked_leaves_what_its_spec_says() 
     assert CLAIM not in world.objects, "reclaimPolicy Delete"
     reviewers = world.objects[("ClusterRoleBinding", "", "token-reviewers")]
     assert reviewers.get("subjects") == [], "its account may review no tokens any more"
+
+
+async def test_a_model_deleted_while_no_operator_ran_is_seen_off_by_the_next_one() -> None:
+    world = World()
+    world.apply_as_user(model_manifest(storage={"size": "1Gi", "reclaimPolicy": "Delete"}))
+    await settle(world)
+    port = cast("Any", world)
+    deps = Deps(settings=SETTINGS, cluster=port, sidecars=port, records=port)
+    body = world.objects[("OneSeekModel", "team", "zero")]
+    told = {"namespace": "team", "name": "zero", "body": body, "memo": SimpleNamespace(deps=deps)}
+    await model_changed(type="MODIFIED", **told)
+    assert CLAIM in world.objects, "it lives"
+    body["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    await model_changed(type=cast("str", None), **told)
+    assert CLAIM not in world.objects
+    assert world.objects[("ClusterRoleBinding", "", "token-reviewers")].get("subjects") == []
 
 
 async def test_an_operator_that_ends_while_a_pod_is_asked_touches_nothing() -> None:
