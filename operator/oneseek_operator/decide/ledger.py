@@ -16,6 +16,7 @@ from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.ledger_entries import Actor, Subject, Transition
 from oneseek_operator.decide.selection import Choice
+from oneseek_operator.decide.versions import number
 
 __all__ = ["OUTBOX_LIMIT", "imported", "outbox", "overflow", "transitions"]
 
@@ -56,10 +57,13 @@ def transitions(
     actor = _actor(new.request)
     asked = new.request if new.request and new.request.verb != "release" else None
     wiped = _ended(old.request, new.request, "reset")
+    counted = (old.counters.major, old.counters.micro)
     found: list[Transition] = []
     for version in sorted(new.versions, key=lambda item: item.created_at):
         was = before.get(version.dna)
-        if was is None:
+        if was is None and (number(version.dna) > counted or old.imports):
+            # One that is counted was in the list before, and was cut out of a crowded status: it is entered already. (A
+            # version from elsewhere may be counted before the older one that a run has just made.)
             found += _made(model, version, runs, now)
         if version.state == names.STATE_DELETED and was is not None and was.state != version.state and not wiped:
             key = f"{model.metadata.uid}/delete/{version.dna}"

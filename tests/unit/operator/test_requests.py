@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from oneseek_core import names
+from oneseek_core.digest import canonical_json
 from oneseek_core.jobs.common import CertifiedVersion
-from oneseek_operator.decide import letting_go
+from oneseek_operator.decide import bounds, letting_go
 from support.driver import condition, round_trip, settle
 from support.makers import model_manifest, run_manifest
 from support.world import World
@@ -93,6 +94,22 @@ async def test_a_version_that_a_verifier_refuses_while_it_is_warm_is_previous_no
     assert [item["dna"] for item in status_of(world)["quarantine"]] == [first]
     assert "previous" not in status_of(world)
     assert answers(world) == dna_of(world, "second")
+
+
+async def test_a_crowded_status_that_has_no_room_for_old_versions_comes_to_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = await trained(3)
+    entered = len(world.ledger)
+    with monkeypatch.context() as crowded:
+        crowded.setattr(bounds, "LIMIT", len(canonical_json(status_of(world))) - 100)
+        world.apply_as_user(model_manifest(serving={"replicas": 2}))
+        await settle(world)
+    assert dna_of(world, "first") not in {item["dna"] for item in status_of(world)["versions"]}
+    world.apply_as_user(model_manifest(serving={"replicas": 1}))
+    await settle(world)
+    assert dna_of(world, "first") in {item["dna"] for item in status_of(world)["versions"]}, "there is room again"
+    assert len(world.ledger) == entered
 
 
 def made_again(world: World, **spec: Any) -> None:
