@@ -122,6 +122,7 @@ CLAIM_NOT_BOUND = "ClaimNotBound"  # the claim waits for a volume that does not 
 CLAIM_IN_USE = "ClaimInUse"  # the claim carries another model's marker
 STORAGE_FULL = "StorageFull"  # the volume has no room for what was to be written
 MAKING_KEYS = "MakingKeys"  # the signing keys, or the list of trusted ones, are being written
+PUBLIC_KEY_LOST = "PublicKeyLost"  # the signing Secret is there, the ConfigMap with its public half is not
 STARTING_ENGINE = "EngineStarting"  # a colour's pods are not ready yet
 ENGINE_FAILED = "EngineFailed"  # a colour's pod crashes
 BASE_SERVING = "BaseModelServing"  # no certified version yet: the base model answers

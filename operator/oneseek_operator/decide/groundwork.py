@@ -55,6 +55,8 @@ def keys(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekM
     model, trusted = seen.model, seen.trusted
     wanted = tuple(sorted(model.spec.certification.trusted_keys))
     own = model.spec.certification.signing_key_secret is None
+    if own and trusted is not None and not trusted.ready and trusted.made is None:
+        return _lost(seen, now)
     action: Action | None = None
     if own and (trusted is None or not trusted.ready):
         action = MakeKeys(model, pending=trusted is not None)
@@ -67,6 +69,16 @@ def keys(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekM
         return Decision(model.status, (action,), again_after=0.0)
     verdict = Verdict("Working", names.MAKING_KEYS, "writing the signing keys and the trusted keys")
     return decided(seen, verdict, now, before=(action,), again_after=0.0)
+
+
+def _lost(seen: Observed, now: datetime) -> Decision[OneSeekModelStatus]:
+    """Nothing goes on with a key of which nobody knows the public half; what answers goes on answering."""
+    secret, public = build_keys.secret_name(seen.model), build_keys.trusted_name(seen.model)
+    message = (
+        f"the Secret {secret!r} exists but its public key is unknown: restore the ConfigMap {public!r}, or delete both,"
+        f" and new keys are made (versions signed before then need the old public key in certification.trustedKeys)"
+    )
+    return decided(seen, Verdict("Failed", names.PUBLIC_KEY_LOST, message), now, again_after=_LOOK_AGAIN)
 
 
 def identity(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:

@@ -27,7 +27,7 @@ from oneseek_operator.decide.actions import (
     Scale,
     Swap,
 )
-from oneseek_operator.errors import ClusterError, SidecarError
+from oneseek_operator.errors import SidecarError
 from oneseek_operator.keys import Keys
 from oneseek_operator.reconcile.ports import ClusterPort, SidecarPort
 
@@ -116,12 +116,9 @@ async def _make_keys(model: OneSeekModel, cluster: ClusterPort, *, pending: bool
     there = await cluster.get("ConfigMap", model.metadata.namespace, build_keys.trusted_name(model))
     public = (there or {}).get("data", {}).get("model.pub") if pending else None
     if public is None:
-        # Never leave a public key that may not fit: without one, the next attempt says this again.
+        # Never leave a public key that may not fit: a pending half without one is what the next look says this by.
         await cluster.apply(build_keys.trusted(model, made=None, pending=True))
-        raise ClusterError(
-            f"the Secret {build_keys.secret_name(model)!r} exists but its public key is unknown; restore the ConfigMap "
-            f"{build_keys.trusted_name(model)!r}, name the Secret in spec.certification.signingKeySecret, or delete it"
-        )
+        return
     await cluster.apply(build_keys.trusted(model, made=public, pending=False))
 
 

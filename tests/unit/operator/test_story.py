@@ -137,6 +137,30 @@ async def test_the_trusted_key_fits_the_signing_key_whatever_crashes_between() -
             assert trusted["metadata"]["annotations"][names.ANNOTATION_KEYS] == "ready"
 
 
+async def test_a_signing_key_whose_public_half_is_lost_is_said_with_what_to_do() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    config, secret = ("ConfigMap", "team", "zero-trusted-keys"), ("Secret", "team", "zero-signing-keys")
+    kept = world.objects.pop(config)
+    await settle(world)
+    told = condition(world, "OneSeekModel", "zero", "Stalled")
+    assert told["reason"] == names.PUBLIC_KEY_LOST
+    assert "restore the ConfigMap 'zero-trusted-keys'" in told["message"]
+    assert [key for key in world.objects if key[0] == "Deployment"], "what answers goes on answering"
+    world.objects[config] = kept
+    await settle(world)
+    assert condition(world, "OneSeekModel", "zero")["reason"] == names.SERVING
+    old = world.objects[secret]["stringData"]["signing.key"]
+    world.objects.pop(config)
+    await settle(world)
+    del world.objects[config], world.objects[secret]
+    await settle(world)
+    assert condition(world, "OneSeekModel", "zero")["reason"] == names.SERVING
+    assert world.objects[secret]["stringData"]["signing.key"] != old
+
+
 async def test_a_users_own_signing_key_is_not_made_and_not_read() -> None:
     world = World()
     public = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n"
