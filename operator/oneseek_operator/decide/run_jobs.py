@@ -5,9 +5,9 @@ How a run's Job is found in the snapshot, and what is said while it works or whe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.training_run import JobUids
@@ -17,6 +17,7 @@ from oneseek_core.jobs.evaluate import EvaluateReport
 from oneseek_core.jobs.messages import parse_report
 from oneseek_core.jobs.prepare import PrepareReport
 from oneseek_operator.build import run as build
+from oneseek_operator.build.common import Manifest
 from oneseek_operator.conditions import Verdict, timestamp
 from oneseek_operator.decide.actions import Create, Delete
 from oneseek_operator.decide.jobs import Trouble, failure_of, report_text, waiting_trouble, with_trouble
@@ -24,7 +25,7 @@ from oneseek_operator.decide.run_seen import Observed, RunDecision, decided, fai
 from oneseek_operator.decide.views import JobView, mine
 from oneseek_operator.settings import Settings
 
-__all__ = ["Step", "blocked", "certify", "evaluate", "job_of", "no_report", "prepare", "uids_with", "working_on"]
+__all__ = ["Step", "blocked", "certify", "evaluate", "job_of", "no_report", "prepare", "uids_with"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,29 @@ def no_report(name: str) -> Trouble:
     return Trouble(names.JOB_VANISHED, f"the Job {name!r} ended well but its pod and report are gone")
 
 
-def working_on(seen: Observed, job: str, working: Verdict, now: datetime, **changes: Any) -> RunDecision:
-    """The Job is at work, or its pod does not start and the verdict says why."""
-    verdict, again_after = with_trouble(waiting_trouble(seen.pods, job), working, now)
-    return decided(seen, verdict, now, again_after=again_after, **changes)
+def _ended(
+    seen: Observed,
+    step: str,
+    working: Verdict,
+    now: datetime,
+    *,
+    make: Callable[[], Manifest],
+    known_uid: str | None = None,
+) -> JobView | RunDecision:
+    """The step's Job once it ended well; else the decision to make it, to wait for it, or to fail with it."""
+    name = build.job_name(seen.run, step)
+    found = job_of(seen, name, known_uid)
+    if found.trouble:
+        return blocked(seen, found.trouble, now)
+    if found.job is None:
+        return decided(seen, working, now, before=(Create(make()),))
+    if found.job.state == "Running":
+        verdict, again_after = with_trouble(waiting_trouble(seen.pods, name), working, now)
+        uids = uids_with(seen, **{step: found.job.uid})
+        return decided(seen, verdict, now, again_after=again_after, jobs=uids)
+    if found.job.state == "Failed":
+        return failed(seen, failure_of(found.job, seen.pods, what=f"the {step} pod"), now)
+    return found.job
 
 
 def prepare(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
@@ -75,21 +95,20 @@ def prepare(seen: Observed, settings: Settings, now: datetime) -> RunDecision | 
     run, resolved = seen.run, resolved_of(seen)
     if resolved.data_digest is not None:
         return None
-    name = build.job_name(run, "prepare")
-    step = job_of(seen, name, run.status.jobs.prepare)
     working = Verdict("Working", names.PREPARING, "fetching and checking the data")
-    if step.trouble:
-        return blocked(seen, step.trouble, now)
-    if step.job is None:
-        return decided(seen, working, now, before=(Create(build.prepare_job(run, model_of(seen), settings)),))
-    uids = uids_with(seen, prepare=step.job.uid)
-    if step.job.state == "Running":
-        return working_on(seen, name, working, now, jobs=uids)
-    if step.job.state == "Failed":
-        return failed(seen, failure_of(step.job, seen.pods, what="the prepare pod"), now)
-    report = parse_report(report_text(seen.pods, step.job), PrepareReport)
+    job = _ended(
+        seen,
+        "prepare",
+        working,
+        now,
+        make=lambda: build.prepare_job(run, model_of(seen), settings),
+        known_uid=run.status.jobs.prepare,
+    )
+    if not isinstance(job, JobView):
+        return job
+    report = parse_report(report_text(seen.pods, job), PrepareReport)
     if report is None:
-        return failed(seen, no_report(name), now)
+        return failed(seen, no_report(job.name), now)
     if report.already_certified:
         return _certified(seen, report.already_certified, now, names.ALREADY_CERTIFIED)
     resolved = resolved.model_copy(
@@ -104,7 +123,7 @@ def prepare(seen: Observed, settings: Settings, now: datetime) -> RunDecision | 
         }
     )
     verdict = Verdict("Working", names.TRAINING, f"the data is checked: {report.samples} rows; starting to train")
-    return decided(seen, verdict, now, again_after=0.0, resolved=resolved, jobs=uids)
+    return decided(seen, verdict, now, again_after=0.0, resolved=resolved, jobs=uids_with(seen, prepare=job.uid))
 
 
 def evaluate(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
@@ -112,44 +131,30 @@ def evaluate(seen: Observed, settings: Settings, now: datetime) -> RunDecision |
     run, resolved = seen.run, resolved_of(seen)
     if resolved.heldout_digest is None or run.status.scores is not None:
         return None
-    name = build.job_name(run, "evaluate")
-    step = job_of(seen, name, None)  # generation is greedy: a Job that vanished is made again and scores the same
     working = Verdict("Working", names.EVALUATING, "answering the held-out questions")
-    if step.trouble:
-        return blocked(seen, step.trouble, now)
-    if step.job is None:
-        return decided(seen, working, now, before=(Create(build.evaluate_job(run, model_of(seen), settings)),))
-    uids = uids_with(seen, evaluate=step.job.uid)
-    if step.job.state == "Running":
-        return working_on(seen, name, working, now, jobs=uids)
-    if step.job.state == "Failed":
-        return failed(seen, failure_of(step.job, seen.pods, what="the evaluate pod"), now)
-    report = parse_report(report_text(seen.pods, step.job), EvaluateReport)
+    # Generation is greedy: a Job that vanished is made again and scores the same.
+    job = _ended(seen, "evaluate", working, now, make=lambda: build.evaluate_job(run, model_of(seen), settings))
+    if not isinstance(job, JobView):
+        return job
+    report = parse_report(report_text(seen.pods, job), EvaluateReport)
     if report is None:  # the pod is gone, and its report with it: measure again
-        return decided(seen, working, now, before=(Delete("Job", step.job.name, step.job.uid),), again_after=2.0)
+        return decided(seen, working, now, before=(Delete("Job", job.name, job.uid),), again_after=2.0)
     text = f"factsContained {report.scores.facts_contained:.3f} over {report.scores.questions} questions; certifying"
     verdict = Verdict("Working", names.CERTIFYING, text)
-    return decided(seen, verdict, now, again_after=0.0, scores=report.scores, jobs=uids)
+    return decided(seen, verdict, now, again_after=0.0, scores=report.scores, jobs=uids_with(seen, evaluate=job.uid))
 
 
 def certify(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
     """Have the adapter checked, named and sealed."""
     run = seen.run
-    name = build.job_name(run, "certify")
-    step = job_of(seen, name, None)  # certifying twice gives the same folder, so one that vanished is made again
-    if step.trouble:
-        return blocked(seen, step.trouble, now)
     working = Verdict("Working", names.CERTIFYING, "checking and sealing the adapter")
-    if step.job is None:
-        return decided(seen, working, now, before=(Create(build.certify_job(run, model_of(seen), settings)),))
-    uids = uids_with(seen, certify=step.job.uid)
-    if step.job.state == "Running":
-        return working_on(seen, name, working, now, jobs=uids)
-    if step.job.state == "Failed":
-        return failed(seen, failure_of(step.job, seen.pods, what="the certify pod"), now)
-    report = parse_report(report_text(seen.pods, step.job), CertifyReport)
+    # Certifying twice gives the same folder, so a Job that vanished is made again.
+    job = _ended(seen, "certify", working, now, make=lambda: build.certify_job(run, model_of(seen), settings))
+    if not isinstance(job, JobView):
+        return job
+    report = parse_report(report_text(seen.pods, job), CertifyReport)
     if report is None:  # the pod is gone; the folder is there or will be: ask again
-        return decided(seen, working, now, before=(Delete("Job", step.job.name, step.job.uid),), again_after=2.0)
+        return decided(seen, working, now, before=(Delete("Job", job.name, job.uid),), again_after=2.0)
     return _certified(seen, report.version, now, names.CERTIFIED)
 
 
