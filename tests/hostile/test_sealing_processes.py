@@ -26,7 +26,7 @@ from oneseek_runtime.verify.expected import Expected
 from oneseek_runtime.verify.folder import verify_folder
 from oneseek_runtime.verify.trust import trusted_keys
 from support.artifacts import RUN, certify_request, environment, tree_of
-from support.asgi import REPOSITORY
+from support.asgi import runtime
 from support.certified import lora_weights, shared_keys, stage
 
 PROVING = bool(os.environ.get("ONESEEK_PROVE_COUNT"))
@@ -40,21 +40,10 @@ def certifying(staging: Path, certified: Path, *, trace: Path | None = None) -> 
     """The certify Job's program, as a process of its own."""
     lora = {"rank": RANK, "alpha": 8, "dropout": 0.05, "targetModules": ["q_proj"]}
     request = certify_request(staging, certified, signingKeysPath=str(shared_keys().private), lora=lora)
-    paths = os.pathsep.join(str(REPOSITORY / part) for part in ("core", "runtime"))
-    told = environment(request, PYTHONPATH=paths, ONESEEK_TERMINATION_PATH=str(staging.parent / "termination"))
+    told = environment(request, ONESEEK_TERMINATION_PATH=str(staging.parent / "termination"))
     tracer = ["strace", "-f", "-y", "-qq", "-e", f"trace={CALLS}", "-o", str(trace)] if trace else []
-    with output_of(staging).open("wb") as output:
-        process = subprocess.Popen(
-            [*tracer, sys.executable, "-m", "oneseek_runtime", "certify"],
-            env={**os.environ, **told},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
+    with runtime("certify", told, output_of(staging), under=tracer) as process:
+        yield process
 
 
 def output_of(staging: Path) -> Path:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -73,12 +73,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def runtime(command: str, environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`python -m oneseek_runtime <command>` as a process of its own; killed at the end if it still runs."""
+def runtime(
+    command: str, environment: Mapping[str, str], log: Path, *, under: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`python -m oneseek_runtime <command>` as a process of its own, `under` a tracer; killed at the end if it still runs."""
     paths = os.pathsep.join(str(REPOSITORY / part) for part in ("core", "runtime"))
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "oneseek_runtime", command],
+            [*under, sys.executable, "-m", "oneseek_runtime", command],
             env={**os.environ, "PYTHONPATH": paths, "ONESEEK_HOST": "127.0.0.1", **environment},
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -22,6 +22,7 @@ from oneseek_runtime.evaluate.scoring import Measured, bounded_answers, scores_o
 from oneseek_runtime.log import say
 from oneseek_runtime.prepare.heldout import HeldoutRow, parse_heldout
 from oneseek_runtime.prepare.rows import RowError
+from oneseek_runtime.prepared import read_prepared
 from oneseek_runtime.train.model import cpu_limit, device_name
 from oneseek_runtime.train.weights import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
@@ -83,14 +84,7 @@ def run(environment: Mapping[str, str]) -> EvaluateReport:
 
 def _read_rows(path: Path, digest: str) -> list[HeldoutRow]:
     """The held-out questions, proved to be those that were checked and kept from training."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        sentence = f"the held-out set cannot be read: {error.strerror} ({path}); prepare leaves it there"
-        raise JobError(names.DATASET_NOT_FOUND, sentence, ExitCode.BAD_INPUT) from error
-    if (found := digest_bytes(data)) != digest:
-        sentence = f"the held-out set changed after it was checked: its digest is {found}, expected {digest}"
-        raise JobError(names.DATASET_DIGEST_DIFFERS, sentence, ExitCode.DIGEST_DIFFERS)
+    data = read_prepared(path, digest, what="the held-out set")
     rows = []
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         try:

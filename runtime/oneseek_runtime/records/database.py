@@ -22,6 +22,7 @@ __all__ = [
     "Row",
     "append_rows",
     "checkpoint_notes",
+    "connect",
     "known_blocks",
     "known_document",
     "lines",
@@ -77,16 +78,26 @@ COMMIT;
 """
 
 
+def connect(path: Path) -> tuple[sqlite3.Connection, int]:
+    """A connection whose commits are durable, for any one thread at a time; and the file's version, 0 of a new one.
+
+    Raises:
+        sqlite3.Error: the file is no database, or the volume has no room.
+    """
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return connection, int(version)
+
+
 def open_writer(folder: Path) -> sqlite3.Connection:
     """The writing connection, usable from one other thread; makes the file where there is none.
 
     Raises:
         sqlite3.Error: the file is no database of ours, or the volume has no room.
     """
-    connection = sqlite3.connect(folder / _FILE, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    connection, version = connect(folder / _FILE)
     if version == 0:
         connection.executescript(_SCHEMA)
     elif version == 1:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
 from oneseek_core.files import fsync_dir
-from oneseek_runtime.records.database import translated
+from oneseek_runtime.records.database import connect, translated
 from oneseek_runtime.records.errors import NothingRecordedError, WindowNotFoundError, WindowOpenError
 
 __all__ = [
@@ -160,10 +160,7 @@ class Windows:
             RecordsError: it is damaged, or the volume is full.
         """
         try:
-            connection = sqlite3.connect(folder / _FILE, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            connection, version = connect(folder / _FILE)
             if version == 0:
                 connection.executescript(_SCHEMA)
             fsync_dir(folder)

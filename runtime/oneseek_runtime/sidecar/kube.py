@@ -11,8 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol
 
 import aiohttp
 
@@ -25,6 +24,7 @@ from oneseek_runtime.sidecar.errors import (
     KubeNotFoundError,
     KubeUnavailableError,
 )
+from oneseek_runtime.sidecar.sessions import OwnsSession
 
 __all__ = ["Access", "Kube", "KubeClient", "Listing", "NoKube", "Plural", "User"]
 
@@ -33,7 +33,6 @@ Plural = Literal["oneseekmodels", "trainingruns"]
 
 _SECONDS = 10.0
 _WATCH_SECONDS = 290  # then the API server ends a watch, and another goes on where it stood
-_LINE_BYTES = 2**22  # one object in a watch; the API server itself stores no larger ones than 1.5 MiB
 _ERRORS = {401: KubeForbiddenError, 403: KubeForbiddenError, 404: KubeNotFoundError, 409: KubeConflictError}
 _UNAVAILABLE = (429, 500, 502, 503, 504)
 
@@ -122,15 +121,16 @@ class NoKube:
         yield "", {}
 
 
-class KubeClient:
+class KubeClient(OwnsSession):
     """The API server at `url`; an async context manager that owns the connections."""
+
+    _line_bytes = 2**22  # one object in a watch; the API server itself stores no larger ones than 1.5 MiB
 
     def __init__(self, url: str, *, namespace: str, model: str, access: Path = Path(names.API_ACCESS_PATH)) -> None:
         self._url = url.rstrip("/")
         self._namespace = namespace
         self._model = model
         self._access = access
-        self._session: aiohttp.ClientSession | None = None
         self._context: tuple[int, ssl.SSLContext] | None = None
 
     @classmethod
@@ -142,16 +142,6 @@ class KubeClient:
         host = f"[{host}]" if ":" in host else host
         port = environment.get("KUBERNETES_SERVICE_PORT", "443")
         return cls(f"https://{host}:{port}", namespace=namespace, model=model)
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(trust_env=False, read_bufsize=_LINE_BYTES)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def review(self, token: str) -> User | str:
         """See `Kube`. A token that is good, but not for our audience, is not good here."""

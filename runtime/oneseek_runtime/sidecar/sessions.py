@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import aiohttp
 
@@ -13,10 +13,11 @@ __all__ = ["OwnsSession"]
 class OwnsSession:
     """An async context manager with a session; proxies of the environment are not for services of the cluster."""
 
+    _line_bytes: ClassVar[int] = 2**16  # the longest line that can be read of an answer; aiohttp's own default
     _session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(trust_env=False)
+        self._session = aiohttp.ClientSession(trust_env=False, read_bufsize=self._line_bytes)
         return self
 
     async def __aexit__(

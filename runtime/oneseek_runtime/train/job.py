@@ -23,6 +23,7 @@ from oneseek_core.files import digest_file, read_json
 from oneseek_core.jobs.messages import parse_request
 from oneseek_core.jobs.train import TrainProgress, TrainReport, TrainRequest
 from oneseek_core.names import ExitCode
+from oneseek_runtime.prepared import read_prepared
 from oneseek_runtime.train import lora, weights
 from oneseek_runtime.train.data import examples_of
 from oneseek_runtime.train.model import can_pack, cpu_limit, device_name, load_base, load_tokenizer
@@ -185,14 +186,7 @@ def _read_rows(path: Path, digest: str) -> list[dict[str, Any]]:
     Raises:
         JobError: the file is missing or other bytes than the prepare job left.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        sentence = f"the prepared data cannot be read: {error.strerror} ({path.name})"
-        raise JobError(names.DATASET_NOT_FOUND, sentence, ExitCode.BAD_INPUT) from error
-    if (found := digest_bytes(data)) != digest:
-        sentence = f"the prepared data changed after it was checked: its digest is {found}, expected {digest}"
-        raise JobError(names.DATASET_DIGEST_DIFFERS, sentence, ExitCode.DIGEST_DIFFERS)
+    data = read_prepared(path, digest, what="the prepared data")
     try:
         return [dict(json.loads(line)) for line in data.splitlines() if line.strip()]
     except (ValueError, TypeError) as error:
