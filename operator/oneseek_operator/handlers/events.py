@@ -9,7 +9,7 @@ import kopf
 
 from oneseek_core import names
 from oneseek_operator.deps import Deps
-from oneseek_operator.handlers.kinds import end_unkept
+from oneseek_operator.handlers.kinds import end_unkept, end_unkept_run
 
 __all__ = ["register"]
 
@@ -54,6 +54,8 @@ async def run_changed(*, namespace: str | None, name: str, body: kopf.Body, type
     deps.wakeups.wake("OneSeekModel", namespace, model)
     for other in {name, *runs}:
         deps.wakeups.wake("TrainingRun", namespace, other)
+    if type != "DELETED":
+        await end_unkept_run(namespace, name, body, deps)
 
 
 async def child_changed(*, namespace: str | None, labels: Mapping[str, str], memo: Any, **_: Any) -> None:

@@ -22,10 +22,11 @@ from oneseek_operator.reconcile import model as models
 from oneseek_operator.reconcile import run as runs
 from oneseek_operator.wakeups import Key
 
-__all__ = ["end_unkept", "register"]
+__all__ = ["end_unkept", "end_unkept_run", "register"]
 
 log = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 0.5  # between looks whether a model has taken in what a run made that is deleted
 _DELETION_SECONDS = 20.0  # a deletion ends whatever is away; what could not be done is said in the log
 
 
@@ -99,10 +100,29 @@ def _is_deleted(body: Mapping[str, Any]) -> bool:
 async def keep_run(
     namespace: str, name: str, body: kopf.Body, stopped: kopf.DaemonStopped, memo: Any, **_: object
 ) -> None:
-    """Hold a run at its spec. Its Jobs are owned by it and go with it."""
+    """Hold a run at its spec. Its Jobs are owned by it and go with it; the version that it made does not."""
     deps: Deps = memo.deps
     key = ("TrainingRun", namespace, name)
-    model = str(body.get("spec", {}).get("modelRef", {}).get("name", ""))
+    deps.kept.add(key)
+    try:
+        await _keep_run(key, body, stopped, deps)
+    finally:
+        deps.kept.discard(key)
+
+
+async def end_unkept_run(namespace: str, name: str, body: Mapping[str, Any], deps: Deps) -> None:
+    """The same as `end_unkept`, for a run."""
+    if _is_deleted(body) and ("TrainingRun", namespace, name) not in deps.kept:
+        await _end_run(namespace, name, _model_of(body), deps)
+
+
+def _model_of(body: Mapping[str, Any]) -> str:
+    return str(body.get("spec", {}).get("modelRef", {}).get("name", ""))
+
+
+async def _keep_run(key: Key, body: Mapping[str, Any], stopped: kopf.DaemonStopped, deps: Deps) -> None:
+    _, namespace, name = key
+    model = _model_of(body)
 
     async def once() -> float | None:
         async with deps.turns[(namespace, model)]:
@@ -110,5 +130,24 @@ async def keep_run(
                 namespace, name, cluster=deps.cluster, sidecars=deps.sidecars, settings=deps.settings
             )
 
-    await hold(key, stopped, deps, once)
+    try:
+        await hold(key, stopped, deps, once)
+    except asyncio.CancelledError:  # as with a model
+        if not _is_deleted(body):
+            raise
     deps.wakeups.forget(key)
+    if _is_deleted(body):
+        await _end_run(namespace, name, model, deps)
+
+
+async def _end_run(namespace: str, name: str, model: str, deps: Deps) -> None:
+    """Let a run go once its model has taken in what it made: the model learns of a version by the run alone."""
+    try:
+        async with asyncio.timeout(_DELETION_SECONDS):
+            while not await runs.is_taken_in(namespace, name, cluster=deps.cluster):
+                deps.wakeups.wake("OneSeekModel", namespace, model)
+                await asyncio.sleep(_LOOK_SECONDS)
+    except (TimeoutError, ClusterError, ValidationError) as error:
+        log.warning(
+            "TrainingRun %s/%s is deleted, but its version may be unknown to the model: %s", namespace, name, error
+        )

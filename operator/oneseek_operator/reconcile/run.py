@@ -14,13 +14,14 @@ from oneseek_core.jobs.train import TrainProgress
 from oneseek_operator.build import run as build
 from oneseek_operator.decide.run import decide
 from oneseek_operator.decide.run_seen import Observed, is_asked, is_finished, may_leave_jobs
+from oneseek_operator.decide.versions import certified_by, number
 from oneseek_operator.decide.views import JobView, PodView
 from oneseek_operator.reconcile.effects import carry_out
 from oneseek_operator.reconcile.model import runs_of
 from oneseek_operator.reconcile.ports import ClusterPort, SidecarPort
 from oneseek_operator.settings import Settings
 
-__all__ = ["reconcile"]
+__all__ = ["is_taken_in", "reconcile"]
 
 _LOG_LINES = 20  # the newest progress line says everything; others may stand around it
 
@@ -53,6 +54,21 @@ async def reconcile(
         return None
     await carry_out(decision, current, cluster=cluster, sidecars=sidecars)
     return decision.again_after
+
+
+async def is_taken_in(namespace: str, name: str, *, cluster: ClusterPort) -> bool:
+    """Whether the model counts the version that the run made; also where there is no version, or no model to count it."""
+    found = await cluster.get("TrainingRun", namespace, name)
+    made = certified_by([TrainingRun.model_validate(found)]) if found else []
+    if found is None or not made:
+        return True
+    there = await cluster.get("OneSeekModel", namespace, found["spec"]["modelRef"]["name"])
+    if there is None or "deletionTimestamp" in there["metadata"]:
+        return True
+    model = OneSeekModel.model_validate(there)
+    counters = model.status.counters
+    # Before its base model is there it knows no version: the base Job finds this one on the claim.
+    return model.status.base_model is None or number(made[0].dna) <= (counters.major, counters.micro)
 
 
 async def _progress(run: TrainingRun, pods: Sequence[PodView], cluster: ClusterPort) -> TrainProgress | None:

@@ -10,10 +10,12 @@ import pytest
 
 from oneseek_core.serving.sidecar import SidecarState
 from oneseek_operator.deps import Deps
-from oneseek_operator.handlers.events import model_changed
+from oneseek_operator.handlers import kinds
+from oneseek_operator.handlers.events import model_changed, run_changed
 from oneseek_operator.handlers.kinds import keep_model
+from oneseek_operator.reconcile.run import reconcile as reconcile_run
 from support.driver import settle
-from support.makers import SETTINGS, model_manifest
+from support.makers import SETTINGS, model_manifest, run_manifest
 from support.world import World
 
 CLAIM = ("PersistentVolumeClaim", "team", "zero-models")
@@ -77,6 +79,35 @@ async def test_a_model_deleted_while_no_operator_ran_is_seen_off_by_the_next_one
     await model_changed(type=cast("str", None), **told)
     assert CLAIM not in world.objects
     assert world.objects[("ClusterRoleBinding", "", "token-reviewers")].get("subjects") == []
+
+
+async def test_a_run_that_is_deleted_as_soon_as_it_is_certified_leaves_its_version_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kinds, "_LOOK_SECONDS", 0)
+    world = World()
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    world.apply_as_user(run_manifest("first"))
+    run = world.objects[("TrainingRun", "team", "first")]
+    while "completedAt" not in run["status"]:
+        await reconcile_run("team", "first", cluster=world, sidecars=world, settings=SETTINGS)
+        world.tick()
+    port = cast("Any", world)
+    deps = Deps(settings=SETTINGS, cluster=port, sidecars=port, records=port)
+    run["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    told = {"namespace": "team", "name": "first", "body": run, "memo": SimpleNamespace(deps=deps)}
+    letting_go = asyncio.create_task(run_changed(type="MODIFIED", **told))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not letting_go.done(), "the model has not seen it"
+    await settle(world)
+    await letting_go
+    world.remove(run)
+    await settle(world)
+    status = world.objects[("OneSeekModel", "team", "zero")]["status"]
+    assert status["current"]["dna"] == run["status"]["dna"]
+    assert [entry.type for entry in world.ledger.values()] == ["train", "certify", "promote"]
 
 
 async def test_an_operator_that_ends_while_a_pod_is_asked_touches_nothing() -> None:
