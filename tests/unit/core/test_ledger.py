@@ -56,7 +56,7 @@ def test_a_block_is_byte_for_byte_what_it_ever_was() -> None:
 
 
 @given(content=contents)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_content_hashes_as_in_the_old_service_and_reads_back(content: dict[str, Any]) -> None:
     block = next_block(first_block("x", AT), kind="train", content=content, at=AT)
     assert block.hash == old_hash(json.loads(block.line))

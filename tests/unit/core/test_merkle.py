@@ -51,7 +51,7 @@ def test_roots_are_those_of_other_implementations() -> None:
 
 
 @given(size=sizes, data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_size_has_the_root_that_the_rfc_defines(size: int, data: st.DataObject) -> None:
     tree = tree_of(size)
     earlier = data.draw(st.integers(0, size))
@@ -61,7 +61,7 @@ def test_every_size_has_the_root_that_the_rfc_defines(size: int, data: st.DataOb
 
 
 @given(size=sizes, data=st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_an_inclusion_proof_holds_for_its_entry_and_for_nothing_else(size: int, data: st.DataObject) -> None:
     tree = tree_of(300)
     number = data.draw(st.integers(0, size - 1))
@@ -81,7 +81,7 @@ def test_an_inclusion_proof_holds_for_its_entry_and_for_nothing_else(size: int, 
 
 
 @given(new=sizes, data=st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_consistency_proof_holds_only_between_its_two_trees(new: int, data: st.DataObject) -> None:
     tree = tree_of(300)
     old = data.draw(st.integers(1, new))
@@ -97,7 +97,7 @@ def test_a_consistency_proof_holds_only_between_its_two_trees(new: int, data: st
 
 
 @given(size=sizes, data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_tree_that_was_cut_back_grows_as_if_nothing_had_been(size: int, data: st.DataObject) -> None:
     tree = tree_of(size)
     kept = data.draw(st.integers(0, size))

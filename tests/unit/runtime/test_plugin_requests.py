@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from oneseek_runtime.plugin.clock import Clock
 from oneseek_runtime.plugin.gitops import owner_of
 from oneseek_runtime.plugin.versions import find
 from support.plugin_objects import ONE, THREE, TWO, Cluster, condition, model, run
@@ -17,7 +18,14 @@ FIELDS = {"f:metadata": {"f:annotations": {f"f:{PROMOTE}": {}}}}
 
 @pytest.fixture
 def cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    monkeypatch.setattr("oneseek_runtime.plugin.clock._FIRST", 0.01)  # the simulated operator answers at once
+    waited = 0.0
+
+    def sleep(_clock: Clock, seconds: float) -> None:
+        nonlocal waited
+        waited += seconds
+
+    monkeypatch.setattr(Clock, "sleep", sleep)  # only waiting takes time here, however slow the machine is
+    monkeypatch.setattr(Clock, "monotonic", lambda _clock: waited)
     made = Cluster(tmp_path, capsys)
     failed = [condition("Ready", "False", "OutOfMemory"), condition("Stalled", "True", "OutOfMemory")]
     made.objects = [model(), run("typo", conditions=failed)]

@@ -11,7 +11,7 @@ from support.ledgers import AT, chain, checkpoint, lines_of
 
 
 @given(kept=st.integers(1, 20), lost=st.integers(0, 20))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_what_is_taken_back_leaves_no_trace(kept: int, lost: int) -> None:
     clean, tried = Chain(), Chain()
     for one in (clean, tried):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oneseek_core.ledger import BlockError, first_block, next_block, parse_block
@@ -33,7 +33,6 @@ def from_firestore(value: Any) -> Any:
     return [from_firestore(item) for item in value] if isinstance(value, list) else value
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=128), st.text(max_size=8))
 def test_every_id_becomes_one_of_its_own_that_firestore_takes_and_is_found_again(one: str, other: str) -> None:
     made = document_id(one)
@@ -45,7 +44,6 @@ def test_every_id_becomes_one_of_its_own_that_firestore_takes_and_is_found_again
     assert (document_id(other) == made) == (other == one)
 
 
-@settings(deadline=None)
 @given(JSON)
 def test_a_document_says_what_it_said(value: Any) -> None:
     sent = {"createdAt": AT, "updatedAt": AT, "value": value}
