@@ -138,8 +138,9 @@ def _tree(
             status = status.model_copy(update={"request": status.request.model_copy(update={"message": waiting})})
         return status, actions, None, 2.0
     mounted = {item.dna for item in seen.deployments if item.dna} | _parents(seen.runs)
-    status, pruning = tree.pruned(model, status, seen.jobs, mounted, settings)
     linking, published, again = tree.current_link(model, status, seen.jobs, seen.pods, settings)
+    begun = any(isinstance(item, Create) for item in linking)
+    status, pruning = tree.pruned(model, status, seen.jobs, mounted, settings, begun=begun)
     return status, (*linking, *pruning), published, again
 
 

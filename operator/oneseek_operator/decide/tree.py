@@ -28,12 +28,13 @@ def pruned(
     jobs: Sequence[JobView],
     in_use: Collection[str],
     settings: Settings,
+    *,
+    begun: bool,
 ) -> tuple[OneSeekModelStatus, tuple[Action, ...]]:
-    """Have a Job delete what retention gives up; its line says Deleted once the Job has done it."""
+    """Have a Job delete what retention gives up; its line says Deleted once the Job has done it. `begun`: another begins."""
     held = {model.spec.version, *in_use, *([status.selection.dna] if status.selection and status.selection.dna else [])}
     gone = retention.retired(status.versions, model.spec.retention.keep_versions, held)
-    prefix = f"{model.metadata.name}-prune-"
-    ours = [job for job in jobs if job.name.startswith(prefix) and job.owner == model.metadata.uid]
+    ours = _prunes(model, jobs)
     wanted = build.prune_job_name(model, gone) if gone else ""
     stale = tuple(Delete("Job", job.name, job.uid) for job in ours if job.name != wanted and job.state != "Running")
     job = mine(ours, wanted) if gone else None
@@ -44,7 +45,7 @@ def pruned(
         ]
         return status.model_copy(update={"versions": versions}), stale
     running = any(item.state == "Running" for item in jobs if item.owner == model.metadata.uid)
-    if not gone or job or running:  # one Job at a time changes the tree
+    if not gone or job or running or begun:  # one Job at a time changes the tree
         return status, stale
     dna = status.current.dna if status.current else ""
     return status, (
@@ -80,7 +81,9 @@ def current_link(
         Delete("Job", item.name, item.uid) for item in ours if item.name != wanted and item.state != "Running"
     )
     if job is None:
-        if any(item.state == "Running" for item in ours) or imports.at_work(model, jobs, pods):
+        if any(item.state == "Running" for item in (*ours, *_prunes(model, jobs))) or imports.at_work(
+            model, jobs, pods
+        ):
             return stale, (False, "Moving", "waiting for the tree Job before this one"), 2.0
         made = Create(build.tree_job(model, settings, name=wanted, dna=dna, quarantine=status.quarantine))
         return (*stale, made), (False, "Moving", f"moving CURRENT to {dna or 'nothing'}"), None
@@ -90,6 +93,11 @@ def current_link(
         trouble = failure_of(job, pods, what="the tree Job")
         return stale, (False, trouble.reason, f"CURRENT could not be moved: {trouble.message}"), None
     return stale, (False, "Moving", f"moving CURRENT to {dna or 'nothing'}"), None
+
+
+def _prunes(model: OneSeekModel, jobs: Sequence[JobView]) -> list[JobView]:
+    prefix = f"{model.metadata.name}-prune-"
+    return [job for job in jobs if job.name.startswith(prefix) and job.owner == model.metadata.uid]
 
 
 def _ours(model: OneSeekModel, jobs: Sequence[JobView]) -> list[JobView]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
 
 from oneseek_core import names
 from oneseek_core.serving.sidecar import SidecarState
@@ -197,6 +200,38 @@ async def test_with_every_version_tampered_the_base_model_answers() -> None:
     assert "current" not in status
     assert condition(world, "OneSeekModel", "zero")["reason"] == names.BASE_SERVING
     assert "points at nothing" in condition(world, "OneSeekModel", "zero", "CurrentPublished")["message"]
+
+
+@pytest.mark.parametrize("first", ["tree", "prune"])
+async def test_one_job_at_a_time_moves_current_or_deletes_what_retention_gives_up(first: str) -> None:
+    world = World()
+    world.apply_as_user(model_manifest(retention={"keepVersions": 1}))
+    most = 0
+    create = world.create
+
+    def at_work() -> list[str]:
+        jobs = [item for (kind, _, _), item in world.objects.items() if kind == "Job" and "status" not in item]
+        names = [item["metadata"]["name"] for item in jobs]
+        return [name for name in names if "-tree-" in name or "-prune-" in name]
+
+    async def counting(manifest: dict[str, Any]) -> bool:
+        nonlocal most
+        made = await create(manifest)
+        most = max(most, len(at_work()))
+        if f"-{first}-" in manifest["metadata"]["name"]:
+            world.hold_jobs.add(manifest["metadata"]["name"])  # this one takes its time
+        return made
+
+    world.create = counting  # type: ignore[method-assign]
+    for name in ("first", "second", "third", "fourth"):
+        world.apply_as_user(run_manifest(name))
+        await settle(world)
+        for _ in range(4):
+            world.hold_jobs.clear()
+            await settle(world)
+    assert most == 1
+    told = world.objects[("OneSeekModel", "team", "zero")]["status"]["versions"]
+    assert [item["state"] for item in told] == ["Current", "Previous", "Deleted", "Deleted"]
 
 
 async def test_retention_deletes_old_versions_and_never_what_a_way_back_needs() -> None:
