@@ -6,6 +6,7 @@ from typing import Any
 
 from oneseek_core import names
 from oneseek_core.serving.sidecar import ProbeAnswer
+from support.choices import dna_of
 from support.driver import settle
 from support.makers import HELDOUT, model_manifest, run_manifest
 from support.phases.phase import Means, Phases
@@ -14,7 +15,6 @@ from support.phases.scenes import (
     IMPORTS,
     LONG_AGO,
     MODEL,
-    dna_of,
     let_candidates_load,
     two_versions,
     world_of,

@@ -113,8 +113,3 @@ def delete(world: World, key: tuple[str, str, str]) -> None:
     meta["deletionTimestamp"] = LONG_AGO
     meta["finalizers"] = ["oneseek.io/operator"]
     meta["generation"] += 1
-
-
-def dna_of(world: World, run: str) -> str:
-    found: str = world.objects[("TrainingRun", "team", run)]["status"]["dna"]
-    return found

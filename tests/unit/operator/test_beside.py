@@ -9,6 +9,7 @@ import pytest
 from oneseek_core import names
 from oneseek_core.serving.sidecar import WarmVersion
 from oneseek_operator.decide import letting_go
+from support.choices import dna_of
 from support.driver import settle
 from support.makers import model_manifest, run_manifest
 from support.world import World
@@ -28,10 +29,6 @@ async def two_versions(**spec: Any) -> World:
         world.apply_as_user(run_manifest(run))
         await settle(world)
     return world
-
-
-def dna_of(world: World, run: str) -> str:
-    return str(world.objects[("TrainingRun", "team", run)]["status"]["dna"])
 
 
 def serving_pod(world: World) -> str:
