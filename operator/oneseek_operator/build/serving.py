@@ -2,8 +2,8 @@
 
 A colour is the hash of the DNA and the serving template, so a changed template is rolled out the same safe way as a
 new version. With the strategies Auto and HotSwap the template does not name the version, its ConfigMap does: the same
-pods can then take over another one. The engine is a native sidecar (an init container that stays): it starts before the Starlette sidecar and
-stops after it, so no request is taken that nobody could answer.
+pods can then take over another one. The engine is a native sidecar (an init container that stays): it starts before the
+Starlette sidecar and stops after it, so no request is taken that nobody could answer.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from typing import Any
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
-from oneseek_core.api.v1alpha1.serving import ExternalModel
 from oneseek_core.digest import canonical_json
 from oneseek_core.jobs.verify import VerifyRequest
-from oneseek_core.serving.settings import ExternalEndpoint, ServingSettings
+from oneseek_core.serving.settings import ServingSettings
 from oneseek_core.serving.swap import WantedVersion
-from oneseek_operator.build import common, identity, records
+from oneseek_operator.build import common, elsewhere, identity, records
 from oneseek_operator.build.keys import trusted_name
 from oneseek_operator.build.model import labels
 from oneseek_operator.settings import Settings
@@ -31,7 +30,6 @@ _KEYS_PATH = "/keys"
 _CERTIFIED_PATH = "/certified"
 _VERIFIED_PATH = "/models/verified"  # HotSwap: copies of several versions, a folder per DNA
 _WANTED_PATH = "/wanted"
-_EXTERNAL_PATH = "/external-keys"
 # Longer than the longest generation a request may ask for with the drain before it, and then what is unsent is sent.
 _GRACE_SECONDS = 120 + names.SPOOL_SECONDS + 20
 _LIVENESS_GRACE_SECONDS = 30  # a sidecar that hangs is not waited for: the next process finds the spool
@@ -155,7 +153,7 @@ def _template(
     env = [{"name": names.SERVING_ENV, "value": serving.model_dump_json(by_alias=True, exclude_none=True)}]
     request = _swapping_request(model) if swaps else _verify_request(model, dna, digest)
     volumes = [common.models_volume(model), identity.token_volume(), *records.spool_volumes(model)]
-    volumes += _external_volumes(model)
+    volumes += elsewhere.volumes(model)
     if dna or swaps:
         volumes.append({"name": "verified", "emptyDir": {}})
         volumes.append({"name": "keys", "configMap": {"name": trusted_name(model)}})
@@ -285,9 +283,7 @@ def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]],
         env = [*env, {"name": "ONESEEK_RATE_LIMITS", "value": "off"}]
     if proxies := model.spec.serving.rate_limits.trusted_proxies:
         env = [*env, {"name": names.TRUSTED_PROXIES_ENV, "value": ",".join(proxies)}]
-    if external := model.spec.serving.external_models:
-        told = [_endpoint(number, one).to_wire() for number, one in enumerate(external)]
-        env = [*env, {"name": names.EXTERNAL_MODELS_ENV, "value": canonical_json(told).decode()}]
+    env = [*env, *elsewhere.env(model)]
     mount = {
         "name": "models",
         "mountPath": f"{names.MODELS_ROOT}/{names.CERTIFIED_DIR}",
@@ -304,7 +300,7 @@ def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]],
             identity.token_mount(),
             *records.spool_mounts(),
             *([_wanted_mount()] if swaps else []),
-            *_external_mounts(model),
+            *elsewhere.mounts(model),
         ],
         env=env,
         ports=[
@@ -320,33 +316,3 @@ def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]],
             "terminationGracePeriodSeconds": _LIVENESS_GRACE_SECONDS,
         },
     )
-
-
-def _endpoint(number: int, external: ExternalModel) -> ExternalEndpoint:
-    return ExternalEndpoint(
-        name=external.name,
-        url=external.url,
-        model=external.model,
-        key_path=f"{_EXTERNAL_PATH}/{number}" if external.key_secret else None,
-        timeout_seconds=external.timeout_seconds,
-    )
-
-
-def _external_volumes(model: OneSeekModel) -> list[dict[str, Any]]:
-    """The keys of models elsewhere, one file each. A missing Secret must not keep the pod from answering."""
-    sources = [
-        {
-            "secret": {
-                "name": external.key_secret.name,
-                "items": [{"key": external.key_secret.key, "path": str(number)}],
-                "optional": True,
-            }
-        }
-        for number, external in enumerate(model.spec.serving.external_models)
-        if external.key_secret
-    ]
-    return [{"name": "external-keys", "projected": {"sources": sources}}] if sources else []
-
-
-def _external_mounts(model: OneSeekModel) -> list[dict[str, Any]]:
-    return [{"name": item["name"], "mountPath": _EXTERNAL_PATH, "readOnly": True} for item in _external_volumes(model)]

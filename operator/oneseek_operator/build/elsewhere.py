@@ -1,0 +1,52 @@
+"""What a sidecar needs to ask the models elsewhere of `spec.serving.externalModels`: addresses, and keys as files. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.serving import ExternalModel
+from oneseek_core.digest import canonical_json
+from oneseek_core.serving.settings import ExternalEndpoint
+
+__all__ = ["env", "mounts", "volumes"]
+
+_KEYS_PATH = "/external-keys"
+
+
+def env(model: OneSeekModel) -> list[dict[str, Any]]:
+    """Where they are, without a key; nothing where there is none."""
+    told = [_endpoint(number, one).to_wire() for number, one in enumerate(model.spec.serving.external_models)]
+    return [{"name": names.EXTERNAL_MODELS_ENV, "value": canonical_json(told).decode()}] if told else []
+
+
+def _endpoint(number: int, external: ExternalModel) -> ExternalEndpoint:
+    return ExternalEndpoint(
+        name=external.name,
+        url=external.url,
+        model=external.model,
+        key_path=f"{_KEYS_PATH}/{number}" if external.key_secret else None,
+        timeout_seconds=external.timeout_seconds,
+    )
+
+
+def volumes(model: OneSeekModel) -> list[dict[str, Any]]:
+    """Their keys, one file each. A missing Secret must not keep the pod from answering."""
+    sources = [
+        {
+            "secret": {
+                "name": external.key_secret.name,
+                "items": [{"key": external.key_secret.key, "path": str(number)}],
+                "optional": True,
+            }
+        }
+        for number, external in enumerate(model.spec.serving.external_models)
+        if external.key_secret
+    ]
+    return [{"name": "external-keys", "projected": {"sources": sources}}] if sources else []
+
+
+def mounts(model: OneSeekModel) -> list[dict[str, Any]]:
+    """Where the sidecar alone finds the keys."""
+    return [{"name": item["name"], "mountPath": _KEYS_PATH, "readOnly": True} for item in volumes(model)]
