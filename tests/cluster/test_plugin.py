@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,18 @@ class Plugin:
 
     kube: Kube
 
-    def start(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
-        """The program, running."""
+    @contextmanager
+    def start(self, *arguments: str, **more: Any) -> Iterator[subprocess.Popen[str]]:
+        """The program, running; killed at the end, so that a test which waited in vain fails and does not wait on."""
         flags = ["--kubeconfig", str(self.kube.kubeconfig), "-n", self.kube.namespace]
         command = [sys.executable, "-m", "oneseek_runtime.plugin", *arguments, *flags]
         environment = {**os.environ, "KUBECTL": str(self.kube.kubectl_path)}
-        return subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, env=environment, **pipes, **more) as running:
+            try:
+                yield running
+            finally:
+                running.kill()
 
     def __call__(self, *arguments: str, timeout: float = 180) -> tuple[int, str, str]:
         """(exit code, stdout, stderr)."""
@@ -100,6 +105,8 @@ def test_status_shows_the_tree_and_a_watch_ends_with_ctrl_c(story: Story) -> Non
     assert f"● {story.second}   Current" in out
     assert f"○ {story.first}   Previous" in out
     assert out.count("pod zero-") >= 1
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so inherits what runs in a shell's background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with story.plugin.start("status", "zero", "-w", "-o", "json", start_new_session=True) as running:
         assert running.stdout is not None
         assert json.loads(running.stdout.readline())["name"] == "zero"
