@@ -32,7 +32,7 @@ def ended(kube: Kube, name: str, reason: str, *words: str, within: float = 90) -
     assert condition(run, "Stalled")["status"] == "True"
     for word in words:
         assert word in ready["message"]
-    assert any(why == reason and words[0] in message for why, message in kube.events(name)), kube.events(name)
+    kube.wait_event(name, reason, words[0])
     return run
 
 
@@ -107,7 +107,7 @@ def test_an_unschedulable_pod_says_why_and_deleting_the_run_lets_the_next_one_go
     kube.apply(small_run(kube.namespace, "nowhere", model, pod={"nodeSelector": {"gpu": "none"}}))
     told = kube.wait_reason("trainingrun", "nowhere", "Unschedulable", within=60)
     assert "node(s)" in told["message"]
-    assert any(reason == "Unschedulable" for reason, _ in kube.events("nowhere"))
+    kube.wait_event("nowhere", "Unschedulable")
     kube.apply(small_run(kube.namespace, "behind", model))
     told = kube.wait_reason("trainingrun", "behind", "Queued", within=60)
     assert "'nowhere'" in told["message"]

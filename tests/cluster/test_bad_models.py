@@ -19,7 +19,7 @@ def model_fails(kube: Kube, manifest: dict[str, Any], reason: str, *words: str, 
     assert ready["status"] == "False"
     for word in words:
         assert word in ready["message"]
-    assert any(why == reason for why, _ in kube.events(name)), kube.events(name)
+    kube.wait_event(name, reason)
     kube.delete("oneseekmodel", name)
 
 

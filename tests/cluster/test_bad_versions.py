@@ -220,13 +220,7 @@ def test_a_bad_version_ends_with_the_old_one_answering_and_the_reason_told(group
     assert reason.startswith(f"{entry['reason']}: "), reason
     assert f"{second} ({entry['reason']})" in condition(seen)["message"]
 
-    def told() -> bool:
-        return any(why == fault.state and second in text and entry["reason"] in text for why, text in kube.events(name))
-
-    try:
-        wait_until(told, within=30, what=f"an Event {fault.state} that names {second} and {entry['reason']}")
-    except AssertionError as error:
-        raise AssertionError(f"{error}; there are {kube.events(name)}") from None
+    kube.wait_event(name, fault.state, second, entry["reason"], within=30)
     if served:
         expected = ["promote", "promote", "quarantine", "rollback"]
     else:

@@ -180,6 +180,7 @@ def test_a_manifest_that_carries_a_request_is_refused_once_and_does_nothing(
     assert model["status"]["request"]["reason"] == "RequestInManifest"
     for _ in range(5):
         kube.apply(carrying)
+    kube.wait_event("zero", "RequestInManifest")
     events = [reason for reason, _ in kube.events("zero")]
     assert events.count("RequestInManifest") == 1
     assert current(model) == second

@@ -103,6 +103,7 @@ def test_a_run_tells_how_it_went(kube: Kube, url: str) -> None:
         item["metadata"]["name"] for item in kube.list("jobs") if item["metadata"]["name"].startswith("first-")
     )
     assert jobs == ["first-certify", "first-prepare", "first-train"], "one Job of each kind"
+    kube.wait_event("first", "Certified")
     reasons = [reason for reason, _ in kube.events("first")]
     assert {"Preparing", "Training", "Certifying", "Certified"} <= set(reasons)
     made, first = run["metadata"]["creationTimestamp"], status["firstStepAt"]

@@ -152,6 +152,17 @@ class Kube:
             (item["reason"], item["message"]) for item in self.list("events") if item["involvedObject"]["name"] == about
         ]
 
+    def wait_event(self, about: str, reason: str, *words: str, within: float = 15) -> None:
+        """Until there is such an Event: what a status says is written before the Event that tells of it."""
+        try:
+            wait_until(
+                lambda: any(why == reason and all(word in text for word in words) for why, text in self.events(about)),
+                within=within,
+                what=f"an Event {reason} about {about}",
+            )
+        except AssertionError as error:
+            raise AssertionError(f"{error}; there are {self.events(about)}") from None
+
     def story(self) -> str:
         """What a person would look at when something is wrong."""
         pods = self.kubectl("get", "pods", "-o", "wide", check=False)
