@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -18,6 +18,15 @@ class ApiModel(BaseModel):
     def to_wire(self) -> dict[str, Any]:
         """The JSON object, without what is unset: an unmeasured value is absent, never null."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @classmethod
+    def from_wire(cls, data: str | bytes | bytearray) -> Self:
+        """Parse JSON that another component sent, which may be of the release before or after: unknown fields are ignored.
+
+        Raises:
+            ValidationError: no JSON, or a field that is known has a value that is not.
+        """
+        return cls.model_validate_json(data, extra="ignore")
 
 
 def cel(*rules: tuple[str, str]) -> dict[str, Any]:

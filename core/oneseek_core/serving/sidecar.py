@@ -7,6 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from oneseek_core.api.base import ApiModel, DnaText
+from oneseek_core.jobs.verify import VerifyReport
+from oneseek_core.serving.analysis import AnalysisState
+from oneseek_core.serving.handover import Handover
 from oneseek_core.serving.swap import SwapState
 
 
@@ -41,6 +44,12 @@ class SidecarState(ApiModel):
     )
     abandoned: int = Field(
         default=0, ge=0, description="Those given up when the stopping pod's time was over. Told once; then it ends."
+    )
+    revision: int = Field(default=0, ge=0, description="Rises with every change that GET /internal/changes waits for.")
+    handover: Handover | None = Field(default=None, description="Who new requests are passed on to, if to anybody.")
+    analysis: AnalysisState | None = Field(default=None, description="Of the newest /internal/analysis.")
+    verdict: VerifyReport | None = Field(
+        default=None, description="What the pod's own watching verifier found last; absent before its first round."
     )
     swap: SwapState | None = Field(default=None, description="HotSwap pods only.")
     previous: WarmVersion | None = Field(
