@@ -24,6 +24,9 @@ class Backend(Protocol):
     def tools(self) -> None:
         """Install what is needed on this machine."""
 
+    def prepare(self, names: Sequence[str]) -> None:
+        """Make what is made before `up`: programs, and these images (all, if none is named) where they are shared."""
+
     def up(self) -> None:
         """Start the cluster."""
 
@@ -56,6 +59,11 @@ class Embedded:
         """Debian packages, and the programs from their Go modules."""
         tools.ensure()
 
+    def prepare(self, names: Sequence[str]) -> None:
+        """Programs and images side by side, so that the cluster starts with the images in it."""
+        self.images(names, only_print=False)
+        tools.ensure()
+
     def up(self) -> None:
         """Start it, or what is missing of it."""
         _require_root()
@@ -80,8 +88,7 @@ class Embedded:
             return json.dumps(references(also=names), indent=1)
         _require_root()
         tags = build.ensure(names or CATALOGUE)
-        if not names:
-            golden.refresh(tags)
+        golden.refresh({name: tag for name, tag in tags.items() if name in CATALOGUE})
         return json.dumps(references(tags, also=names), indent=1)
 
     def kubeconfig(self) -> Path:
