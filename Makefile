@@ -40,9 +40,10 @@ preflight-%:
 check: lint unit ## Formatting, lint, types, import contracts and unit tests
 
 test: preflight-test venv emulator-check lint unit chart-test readers-test dev-test runtime-test dashboard-test cluster-test ## All tests, on real pods
+	@PYTHONPATH=dev:tests $(PY) -m support.firestore summary
 
 emulator-check: venv
-	@PYTHONPATH=tests $(PY) -m support.firestore
+	@PYTHONPATH=dev:tests $(PY) -m support.firestore
 
 lint: venv manifests-check ## Formatting, lint, types, import contracts
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports

@@ -15,9 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from oneseek_dev import build, cgroups, golden, images, registries, tools
+from oneseek_dev import build, cgroups, cluster, golden, images, registries, tools
 from oneseek_dev.console import say
-from oneseek_dev.layout import cache_folder, checkout
+from oneseek_dev.layout import Cluster, cache_folder, checkout
 
 GIB = 2**30
 GOALS = ("demo", "cluster", "test", "prove")
@@ -34,6 +34,7 @@ _CAPABILITIES = {  # bits of CapEff, capabilities(7)
 _CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 _CORES = 2
 _MEMORY = 6 * GIB  # Kubernetes' linker takes 3 GiB; a training beside two engines and the cluster takes 5
+_MEMORY_BESIDE = 2 * GIB  # for a training in a cluster that runs already
 _CACHE_COLD, _CACHE_WARM = 20 * GIB, 2 * GIB
 _CHECKOUT = {"demo": 2 * GIB, "cluster": 2 * GIB, "test": 4 * GIB, "prove": 4 * GIB}  # the volumes of its clusters
 _VENV = 7 * GIB
@@ -47,6 +48,7 @@ class Need:
 
     goal: str
     embedded: bool
+    running: bool  # the cluster is up, and has its memory
     programs: bool  # Kubernetes and helm are to be compiled
     images: bool
     base: bool  # the image that Debian's packages go into
@@ -83,6 +85,7 @@ def need(goal: str) -> Need:
     return Need(
         goal=goal,
         embedded=embedded,
+        running=embedded and any(cluster.is_up(Cluster(checkout(), name)) for name in ("demo", "test")),
         programs=programs,
         images=missing,
         base=base,
@@ -199,18 +202,19 @@ def _room(wanted: Need) -> Iterator[str]:
             )
 
 
-def _memory(_: Need) -> Iterator[str]:
+def _memory(wanted: Need) -> Iterator[str]:
     lines = (line.split() for line in _text("/proc/meminfo").splitlines())
     sizes = {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines}
     free, limit = sizes["MemAvailable"], cgroup_memory_limit()
-    if limit is not None and limit < _MEMORY:
+    size = _MEMORY_BESIDE if wanted.running else _MEMORY
+    if limit is not None and limit < size:
         yield (
-            f"This container may use {limit / 1e9:.1f} GB of memory and {_MEMORY / 1e9:.0f} GB are needed: "
+            f"This container may use {limit / 1e9:.1f} GB of memory and {size / 1e9:.0f} GB are needed: "
             "raise its memory limit."
         )
-    elif free < _MEMORY:
+    elif free < size:
         yield (
-            f"{free / 1e9:.1f} GB of memory are free and {_MEMORY / 1e9:.0f} GB are needed: "
+            f"{free / 1e9:.1f} GB of memory are free and {size / 1e9:.0f} GB are needed: "
             "end something, or use a larger machine."
         )
 

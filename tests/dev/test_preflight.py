@@ -166,7 +166,9 @@ def test_an_older_python_is_told_before_a_module_that_it_cannot_read() -> None:
 
 def test_what_is_in_the_cache_asks_no_registry() -> None:
     """A second demo without a network."""
-    all_there = preflight.Need("demo", embedded=True, programs=False, images=False, base=False, venv=False, packages=())
+    all_there = preflight.Need(
+        "demo", embedded=True, running=False, programs=False, images=False, base=False, venv=False, packages=()
+    )
     assert all_there.registries == set()
 
 
