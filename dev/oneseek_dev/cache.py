@@ -23,7 +23,9 @@ def sizes() -> list[str]:
     # One call: a file with several names is counted where it is met first.
     parts = [folder / name for name in _WHAT if (folder / name).is_dir()]
     rest = [path for path in sorted(folder.iterdir()) if path not in parts]
-    counted = dict(line.split("\t")[::-1] for line in run(["du", "-sb", *parts, *rest], check=False).splitlines())
+    counted = dict(
+        line.split("\t")[::-1] for line in run(["du", "-s", "--block-size=1", *parts, *rest], check=False).splitlines()
+    )
     sums = {path.name: int(counted.get(str(path), 0)) for path in (*parts, *rest)}
     lines = [f"  {size / 1e9:5.1f} GB  {name:9} {_WHAT[name]}" for name, size in sums.items() if name in _WHAT]
     return [f"{folder} holds {sum(sums.values()) / 1e9:.1f} GB; `make clean-cache` removes it", *lines]
