@@ -1,3 +1,4 @@
+// `go mod tidy` needs -e: a test far below the registry names a package that its module has dropped since.
 module oneseek.io/dev/node
 
 go 1.24.0

@@ -50,7 +50,7 @@ def hand_over(ctr: Sequence[str], store: Path, name: str, manifest: bytes, confi
             raise DevError(
                 f"buildah's storage in {store} has lost a layer of {name}: run `make clean-cache` and this again."
             )
-        _link_layer(ctr, folders[diff_id], chain_id, parent)
+        _link_layer(ctr, store, folders[diff_id], chain_id, parent)
     # From here on the image keeps its layers, and they go with it.
     label = f"containerd.io/gc.ref.snapshot.overlayfs={chain[-1]}"
     run([*ctr, "content", "label", _digest(config), label])
@@ -82,11 +82,15 @@ def _import(ctr: Sequence[str], name: str, manifest: bytes, config: bytes) -> No
         run([*ctr, "images", "import", "--no-unpack", archive.name])
 
 
-def _link_layer(ctr: Sequence[str], folder: Path, chain_id: str, parent: str) -> None:
+# While buildah has anything mounted, its layers lie below a mount of their own, and no hard link leads out of a mount.
+_LINK = 'umount --recursive --lazy "$1" 2>/dev/null; exec cp --archive --link "$2/." "$3"'
+
+
+def _link_layer(ctr: Sequence[str], store: Path, folder: Path, chain_id: str, parent: str) -> None:
     active = f"oneseek-{chain_id}"
     said = run([*ctr, "snapshots", "prepare", "--target", "/mnt", active, *([parent] if parent else [])])
     place = re.search(rf"(?:upperdir=|\s)(/[^\s,]*{re.escape(_OVERLAY)}/snapshots/\d+/fs)", said)
     if place is None:
         raise DevError(f"containerd does not say where a layer's files belong: {said}")
-    run(["cp", "--archive", "--link", f"{folder}/.", place[1]])
+    run(["unshare", "--mount", "sh", "-c", _LINK, "sh", store / "overlay", folder, place[1]])
     run([*ctr, "snapshots", "commit", chain_id, active])

@@ -100,8 +100,10 @@ def test_layers_handed_over_are_those_that_containerd_would_have_unpacked(
     chain = layers.chain_ids(json.loads(config)["rootfs"]["diff_ids"])
     assert len(chain) == 2
 
+    _layer(tmp_path, "things", "busy")  # another build has its storage mounted meanwhile
     layers.hand_over(ctr, store, NAME, manifest, config)
     layers.hand_over(ctr, store, NAME, manifest, config)  # once more changes nothing
+    run([*_buildah(tmp_path), "rm", "busy"])
     linked = [_tree(folder) for folder in _snapshots(ctr, chain)]
     inodes = {
         path.stat().st_ino for folder in layers.stored(store).values() for path in folder.rglob("*") if path.is_file()
