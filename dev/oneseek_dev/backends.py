@@ -83,12 +83,14 @@ class Embedded:
         return lines, cluster.is_up(self._cluster)
 
     def images(self, names: Sequence[str], *, only_print: bool) -> str:
-        """Build, push into the shared registry, and keep the shared unpacked copy fresh."""
+        """Build, keep the copy that clusters start from fresh, and hand over to the cluster if it runs."""
         if only_print:
             return json.dumps(references(also=names), indent=1)
         _require_root()
         tags = build.ensure(names or CATALOGUE)
         golden.refresh({name: tag for name, tag in tags.items() if name in CATALOGUE})
+        if cluster.is_up(self._cluster):
+            cluster.hand_over(self._cluster, tags)
         return json.dumps(references(tags, also=names), indent=1)
 
     def kubeconfig(self) -> Path:

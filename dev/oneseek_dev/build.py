@@ -1,4 +1,4 @@
-"""Building images with buildah and pushing them into a registry: ordinary Dockerfiles, no container engine.
+"""Building images with buildah: ordinary Dockerfiles, no container engine. A cluster's containerd gets them by hard links.
 
 buildah's own storage is in the user's cache, so layers are shared by all checkouts.
 """
@@ -7,12 +7,12 @@ import os
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from oneseek_dev import configs, tools
+from oneseek_dev import configs, layers, tools
 from oneseek_dev.console import step
 from oneseek_dev.content import key_of
 from oneseek_dev.errors import DevError
@@ -34,30 +34,22 @@ def registry_storage() -> Path:
     return cache_folder() / "registry"
 
 
-def _link(name: str, tag: str) -> Path:
-    return registry_storage() / f"docker/registry/v2/repositories/oneseek/{name}/_manifests/tags/{tag}/current/link"
-
-
-def is_pushed(name: str, tag: str) -> bool:
-    """Whether the local registry already has exactly this image."""
-    return _link(name, tag).exists()
-
-
-def pushed_blob(digest: str) -> bytes:
-    """What the local registry keeps under a digest."""
-    _, _, word = digest.partition(":")
-    return (registry_storage() / f"docker/registry/v2/blobs/sha256/{word[:2]}/{word}/data").read_bytes()
-
-
-def pushed_manifest(reference: str) -> bytes:
-    """The manifest of an image that the local registry has."""
-    name, _, tag = reference.rpartition("/")[2].partition(":")
-    return pushed_blob(_link(name, tag).read_text())
-
-
 def is_there(image: Image, tag: str) -> bool:
-    """Whether the registry has the image under its tag and its alias."""
-    return is_pushed(image.name, tag) and (not image.alias or is_pushed(image.name, image.alias))
+    """Whether exactly this image was built, and so can be handed to a cluster."""
+    return layers.image(store(), local_name(image, tag)) is not None
+
+
+def local_name(image: Image, tag: str) -> str:
+    """What buildah calls the image."""
+    return f"{_LOCAL}/{image.name}:{tag}"
+
+
+def hand_over(ctr: Sequence[str], tags: Mapping[str, str]) -> None:
+    """Afterwards this containerd has these images under their tags and aliases."""
+    for name, tag in tags.items():
+        image = named(name)
+        references = [image.reference(word) for word in (tag, image.alias) if word]
+        layers.hand_over(ctr, store(), local_name(image, tag), references)
 
 
 def store() -> Path:
@@ -71,7 +63,7 @@ def _buildah(*words: str | Path) -> list[str | Path]:
 
 
 def ensure(names: Iterable[str]) -> dict[str, str]:
-    """Afterwards the local registry has these images, built from the sources as they are now; returns their tags.
+    """Afterwards these images are built from the sources as they are now; returns their tags.
 
     Images are built while the programs are compiled: the one waits for networks and disks, the other for the CPU.
     """
@@ -89,22 +81,9 @@ def ensure(names: Iterable[str]) -> dict[str, str]:
                 programs.result()
             with _building(name):
                 if not is_there(named(name), tags[name]):
-                    build(named(name), tags[name])
+                    _forget_old(name, build(named(name), tags[name]))
         programs.result()
-    for name in missing:
-        with _building(name):
-            _push_local(named(name), tags[name])
     return tags
-
-
-def _push_local(image: Image, tag: str) -> None:
-    if is_there(image, tag):
-        return
-    local = f"{_LOCAL}/{image.name}:{tag}"
-    with passing_registry() as address, step(f"pushing the image {image.name}", quiet_below=2):
-        for word in filter(None, (tag, image.alias)):
-            push(local, f"{address}/oneseek/{image.name}:{word}", insecure=True)
-    _forget_old(image.name, local)
 
 
 def _building(name: str) -> AbstractContextManager[None]:
@@ -121,7 +100,7 @@ def build(image: Image, tag: str) -> str:
         _build_dependencies(image)  # a layer of this build, and under its own name never collected
     if image.builder:
         arguments.append(("BUILDER_IMAGE", _build_dependencies(named(image.builder))))
-    local = f"{_LOCAL}/{image.name}:{tag}"
+    local = local_name(image, tag)
     with step(f"building the image {image.name}", quiet_below=2):
         _bud(image, local, arguments)
     return local
@@ -148,11 +127,11 @@ def _build_dependencies(image: Image) -> str:
 
 def base_is_made() -> bool:
     """Whether the base image needs nothing of Debian any more."""
-    return (cache_folder() / "base" / f"{BASE_KEY}.made").exists()
+    return _is_stored(f"{_LOCAL}/base:{BASE_KEY}")
 
 
 def _is_stored(local: str) -> bool:
-    return bool(run(_buildah("images", "--quiet", local), check=False).strip())
+    return layers.image(store(), local) is not None
 
 
 def _bud(image: Image, local: str, arguments: list[tuple[str, str]], target: str = "") -> None:
@@ -206,13 +185,14 @@ def base_image() -> str:
 
 
 def _build_base(local: str) -> None:
-    place = cache_folder() / "base"
-    place.mkdir(parents=True, exist_ok=True)
-    with step("making the base image with debootstrap"), tempfile.TemporaryDirectory(dir=place) as folder:
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with (
+        step("making the base image with debootstrap"),
+        tempfile.TemporaryDirectory(prefix="base-", dir=cache_folder()) as folder,
+    ):
         _debootstrap(Path(folder) / "base.tar")
         (Path(folder) / "Dockerfile").write_text("FROM scratch\nADD base.tar /\n")
         run_logged(_buildah("bud", "--tag", local, folder), cache_folder() / "logs" / "base.log")
-    (place / f"{BASE_KEY}.made").touch()
 
 
 def _debootstrap(archive: Path) -> None:
@@ -242,9 +222,7 @@ def debian_mirror() -> str:
 
 def push(local: str, reference: str, *, insecure: bool = False) -> None:
     """Push an image from buildah's storage."""
-    words: list[str | Path] = ["push", "--quiet"]
-    if insecure:  # our own registry: zstd takes an eighth of gzip's time, and our containerd reads it
-        words += ["--tls-verify=false", "--format", "oci", "--compression-format", "zstd", "--compression-level", "1"]
+    words: list[str | Path] = ["push", "--quiet", *(["--tls-verify=false"] if insecure else [])]
     run_logged(_buildah(*words, local, f"docker://{reference}"), cache_folder() / "logs" / "push.log")
 
 

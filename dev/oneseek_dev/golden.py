@@ -123,10 +123,10 @@ def refresh(tags: Mapping[str, str]) -> None:
         current = wanted(CATALOGUE)
         kept = {name: key for name, key in held(_folder()).items() if key == current.get(name)}
         with step("laying out the images once for all clusters", quiet_below=2):
-            _rebuild({**kept, **wanted(tags)}, [CATALOGUE[name].reference(tag) for name, tag in tags.items()])
+            _rebuild({**kept, **wanted(tags)}, tags)
 
 
-def _rebuild(images: Mapping[str, str], names: list[str]) -> None:
+def _rebuild(images: Mapping[str, str], tags: Mapping[str, str]) -> None:
     """Make the generation with these images the current one; one that is still there is used again."""
     folder = _folder()
     key = key_of(*(f"{name}={layers}" for name, layers in sorted(images.items())))
@@ -138,7 +138,7 @@ def _rebuild(images: Mapping[str, str], names: list[str]) -> None:
             _copy_with_links(folder / before / "root", part / "root")
             _separate_mutable_files(part / "root")
         with tempfile.TemporaryDirectory(prefix="oneseek-golden-") as work:
-            _take(part / "root", Path(work), images, names)
+            _take(part / "root", Path(work), images, tags)
         (part / _IMAGES).write_text(json.dumps(images))
         part.rename(folder / key)
     with locked(_lock_file(), saying="clusters that are just starting"):
@@ -158,7 +158,7 @@ def unused_generations(folder: Path, nodes: Path) -> list[Path]:
     )
 
 
-def _take(root: Path, work: Path, images: Mapping[str, str], names: list[str]) -> None:
+def _take(root: Path, work: Path, images: Mapping[str, str], tags: Mapping[str, str]) -> None:
     """Run a containerd on `root` for as long as it takes to hand it the images and forget those that are out of date."""
     socket = work / "containerd.sock"
     config = work / "containerd.toml"
@@ -168,18 +168,15 @@ def _take(root: Path, work: Path, images: Mapping[str, str], names: list[str]) -
     try:
         ctr = ["ctr", "--address", str(socket), "--namespace", "k8s.io"]
         wait_until(socket.exists, "containerd to listen", alive=[daemon])
-        for name in names:
-            manifest = build.pushed_manifest(name)
-            config = build.pushed_blob(json.loads(manifest)["config"]["digest"])
-            layers.hand_over(ctr, build.store(), name, manifest, config)
-        listed = run([*ctr, "images", "list", "--quiet"]).split()
-        if stale := [name for name in listed if name not in names and not _is_kept(name, images, names)]:
+        build.hand_over(ctr, tags)
+        new = {CATALOGUE[name].reference(word) for name, tag in tags.items() for word in (tag, CATALOGUE[name].alias)}
+        if stale := [name for name in layers.listed(ctr) if name not in new and not _is_kept(name, images, tags)]:
             run([*ctr, "images", "remove", "--sync", *stale])
     finally:
         daemon.stop(within=30)
 
 
-def _is_kept(reference: str, images: Mapping[str, str], names: list[str]) -> bool:
-    """Whether an image of the generation before stays: up to date, and not replaced by one of `names`."""
-    repository = reference.rpartition(":")[0]
-    return repository.rpartition("/")[2] in images and all(repository != name.rpartition(":")[0] for name in names)
+def _is_kept(reference: str, images: Mapping[str, str], tags: Mapping[str, str]) -> bool:
+    """Whether an image of the generation before stays: up to date, and not among those that are new."""
+    name = reference.rpartition(":")[0].rpartition("/")[2]
+    return name in images and name not in tags

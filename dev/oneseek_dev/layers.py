@@ -1,7 +1,7 @@
 """Images handed from buildah's storage to a containerd, their layers as hard links: nothing is unpacked a second time.
 
 Both keep a layer as a folder in the form that overlayfs reads, so the folder of one will do for the other. What
-containerd would fetch beside it is only the image's manifest and configuration.
+containerd needs beside it is only the image's manifest and configuration, which buildah keeps as well.
 """
 
 import io
@@ -9,6 +9,7 @@ import json
 import re
 import tarfile
 import tempfile
+from base64 import b64encode
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -27,35 +28,65 @@ def chain_ids(diff_ids: Sequence[str]) -> list[str]:
     return chain
 
 
+def image(store: Path, local: str) -> tuple[bytes, bytes] | None:
+    """The manifest and the configuration of an image that buildah's storage has under this name."""
+    folder = store / "overlay-images"
+    try:
+        listed = json.loads((folder / "images.json").read_text())
+    except FileNotFoundError:
+        return None
+    for entry in listed:
+        if local in (entry.get("names") or []):
+            manifest = (folder / entry["id"] / "manifest").read_bytes()
+            # Any key that is no plain word is kept in a file of this name (containers/storage, makeBigDataBaseName).
+            name = "=" + b64encode(json.loads(manifest)["config"]["digest"].encode()).decode()
+            return manifest, (folder / entry["id"] / name).read_bytes()
+    return None
+
+
 def stored(store: Path) -> dict[str, Path]:
     """The folders of buildah's layers by the digest of what they hold (DiffID)."""
     listed = json.loads((store / "overlay-layers" / "layers.json").read_text())
     places = {
-        layer["diff-digest"]: store / "overlay" / layer["id"] / "diff" for layer in listed if "diff-digest" in layer
+        entry["diff-digest"]: store / "overlay" / entry["id"] / "diff" for entry in listed if "diff-digest" in entry
     }
     return {digest: place for digest, place in places.items() if place.is_dir()}
 
 
-def hand_over(ctr: Sequence[str], store: Path, name: str, manifest: bytes, config: bytes) -> None:
-    """Afterwards containerd has the image `name`, ready to run, without its packed layers."""
-    _import(ctr, name, manifest, config)
+def hand_over(ctr: Sequence[str], store: Path, local: str, names: Sequence[str]) -> None:
+    """Afterwards containerd has buildah's image `local` under these names, ready to run; packed layers are not made."""
+    found = image(store, local)
+    if found is None:
+        raise DevError(f"buildah's storage in {store} has no image {local}: run `python3 -m oneseek_dev images`.")
+    manifest, config = found
+    there = listed(ctr)
+    wanted = [name for name in names if there.get(name) != _digest(manifest)]
+    if not wanted:
+        return
     diff_ids = json.loads(config)["rootfs"]["diff_ids"]
     chain = chain_ids(diff_ids)
-    there = set(run([*ctr, "snapshots", "list"]).split())
+    have = set(run([*ctr, "snapshots", "list"]).split())
     folders = stored(store)
     for parent, chain_id, diff_id in zip(["", *chain], chain, diff_ids, strict=False):
-        if chain_id in there:
+        if chain_id in have:
             continue
         if diff_id not in folders:
             raise DevError(
-                f"buildah's storage in {store} has lost a layer of {name}: run `make clean-cache` and this again."
+                f"buildah's storage in {store} has lost a layer of {local}: run `make clean-cache` and this again."
             )
         _link_layer(ctr, store, folders[diff_id], chain_id, parent)
+    for name in wanted:  # after its layers: an image that is there can run
+        _import(ctr, name, manifest, config)
     # From here on the image keeps its layers, and they go with it.
-    label = f"containerd.io/gc.ref.snapshot.overlayfs={chain[-1]}"
-    run([*ctr, "content", "label", _digest(config), label])
+    run([*ctr, "content", "label", _digest(config), f"containerd.io/gc.ref.snapshot.overlayfs={chain[-1]}"])
     for chain_id in chain:
         run([*ctr, "snapshots", "label", chain_id, "containerd.io/gc.root="])
+
+
+def listed(ctr: Sequence[str]) -> dict[str, str]:
+    """The images that containerd has: names to the digests of their manifests."""
+    lines = [line.split() for line in run([*ctr, "images", "list"]).splitlines()[1:]]
+    return {words[0]: words[2] for words in lines}
 
 
 def _digest(blob: bytes) -> str:

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 from oneseek_dev import layers, nodeconfigs
+from oneseek_dev.errors import DevError
 from oneseek_dev.processes import Daemon
 from oneseek_dev.readiness import wait_until
 from oneseek_dev.shell import run
 
-NAME = "registry.example/things:v1"
+NAME, ALIAS = "registry.example/things:1234", "registry.example/things:v1"
+LOCAL = "localhost/things:latest"
 
 
 @pytest.fixture
@@ -91,18 +93,17 @@ def _snapshots(ctr: list[str], chain: list[str]) -> list[Path]:
 def test_layers_handed_over_are_those_that_containerd_would_have_unpacked(
     ctr: list[str], store: Path, tmp_path: Path
 ) -> None:
-    layout, archive = tmp_path / "layout", tmp_path / "layout.tar"
-    run([*_buildah(tmp_path), "push", "--quiet", "things", f"oci:{layout}"])
+    archive = tmp_path / "layout.tar"
     run([*_buildah(tmp_path), "push", "--quiet", "things", f"oci-archive:{archive}:{NAME}"])
-    blobs = layout / "blobs" / "sha256"
-    manifest = (blobs / json.loads((layout / "index.json").read_text())["manifests"][0]["digest"][7:]).read_bytes()
-    config = (blobs / json.loads(manifest)["config"]["digest"][7:]).read_bytes()
-    chain = layers.chain_ids(json.loads(config)["rootfs"]["diff_ids"])
+    found = layers.image(store, LOCAL)
+    assert found is not None
+    chain = layers.chain_ids(json.loads(found[1])["rootfs"]["diff_ids"])
     assert len(chain) == 2
 
     _layer(tmp_path, "things", "busy")  # another build has its storage mounted meanwhile
-    layers.hand_over(ctr, store, NAME, manifest, config)
-    layers.hand_over(ctr, store, NAME, manifest, config)  # once more changes nothing
+    layers.hand_over(ctr, store, LOCAL, [NAME, ALIAS])
+    layers.hand_over(ctr, store, LOCAL, [NAME, ALIAS])  # once more changes nothing
+    assert layers.listed(ctr).keys() == {NAME, ALIAS}
     run([*_buildah(tmp_path), "rm", "busy"])
     linked = [_tree(folder) for folder in _snapshots(ctr, chain)]
     inodes = {
@@ -125,26 +126,17 @@ def test_layers_handed_over_are_those_that_containerd_would_have_unpacked(
     assert linked[1]["replaced"][4]  # nothing of the folder below shows through
     assert linked[1]["first/removed"][0] == "c---------"  # how overlayfs hides a file of the layer below
 
-    removed = subprocess.run([*ctr, "images", "remove", "--sync", NAME], capture_output=True, text=True, check=True)
+    removed = subprocess.run(
+        [*ctr, "images", "remove", "--sync", NAME, ALIAS], capture_output=True, text=True, check=True
+    )
     assert NAME in removed.stdout
     assert len(layers.stored(store)) == 2  # buildah's own stay
 
 
-def test_a_layer_that_buildah_has_lost_is_told(ctr: list[str], tmp_path: Path) -> None:
-    (tmp_path / "store" / "overlay-layers").mkdir(parents=True)
-    (tmp_path / "store" / "overlay-layers" / "layers.json").write_text("[]")
-    config = json.dumps(
-        {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": ["sha256:" + "0" * 64]}}
-    ).encode()
-    entry = {
-        "mediaType": "application/vnd.oci.image.config.v1+json",
-        "digest": layers._digest(config),
-        "size": len(config),
-    }
-    manifest = json.dumps(
-        {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": entry, "layers": []}
-    ).encode()
-    with pytest.raises(
-        layers.DevError, match=r"has lost a layer of registry\.example/things:v1: run `make clean-cache`"
-    ):
-        layers.hand_over(ctr, tmp_path / "store", NAME, manifest, config)
+def test_what_buildah_has_not_or_has_lost_is_told(ctr: list[str], store: Path) -> None:
+    with pytest.raises(DevError, match="has no image localhost/other"):
+        layers.hand_over(ctr, store, "localhost/other:latest", [NAME])
+    for place in layers.stored(store).values():
+        shutil.rmtree(place)
+    with pytest.raises(DevError, match=r"has lost a layer of localhost/things:latest: run `make clean-cache`"):
+        layers.hand_over(ctr, store, LOCAL, [NAME])
