@@ -10,7 +10,7 @@ _WHAT = {
     "bin": "programs",
     "buildah": "layers of images",
     "golden": "the same, laid out for clusters (files that both have count once)",
-    "registry": "packed layers",
+    "registry": "images that tests pushed",
     "nodes": "what clusters that run have of their own",
 }
 
