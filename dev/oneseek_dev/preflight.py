@@ -50,7 +50,7 @@ class Need:
     embedded: bool
     running: bool  # the cluster is up, and has its memory
     programs: bool  # Kubernetes and helm are to be compiled
-    images: bool
+    images: bool  # what they depend on is to be fetched and built
     base: bool  # the image that Debian's packages go into
     venv: bool
     packages: tuple[str, ...]  # of Debian
@@ -77,8 +77,10 @@ def need(goal: str) -> Need:
     try:
         programs = not tools.node_folder().exists()
         names = images.wanted(goal)
-        missing = embedded and not golden.has(names)
-        missing |= any(not build.is_there(images.named(name), images.named(name).tag()) for name in names)
+        if embedded:  # a change of our own code needs no registry and little room
+            missing = not golden.has(names)
+        else:
+            missing = any(not build.is_there(images.named(name), images.named(name).tag()) for name in names)
         base = not os.environ.get("ONESEEK_BASE_IMAGE") and not build.base_is_made()
     except OSError:  # another user's cache
         programs = missing = base = True
@@ -188,7 +190,7 @@ def _room(wanted: Need) -> Iterator[str]:
         place = _standing(folder)
         if not os.access(place, os.W_OK):
             hint = f"set {change} to a folder of your own" if change else "work in a checkout of your own"
-            yield f"{place} cannot be written to: {hint}."
+            yield f"{folder} cannot be written to: {hint}."
             continue
         device = place.stat().st_dev
         before = asked.get(device)
