@@ -4,22 +4,26 @@ SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
 export CLUSTER ?= embedded
 DEV := PYTHONPATH=dev python3 -m oneseek_dev
+PYTHON3 := command -v python3 >/dev/null || { echo "Python 3.11 or newer is needed: apt-get install python3"; exit 2; }
 PY := .venv/bin/python
 TEST_CLUSTER := test
 
-.PHONY: help demo test emulator-check unit lint dashboard dashboard-test screenshots chart-test readers readers-test test-cluster cluster-test runtime-test dev-test manifests manifests-check cluster images url down openapi prove bench venv requirements
+.NOTPARALLEL: # what is made first is looked at first: the preflight
+.PHONY: help demo test check clean-cache emulator-check unit lint dashboard dashboard-test screenshots chart-test readers readers-test test-cluster cluster-test runtime-test dev-test manifests manifests-check cluster images url down openapi prove bench venv requirements
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
-demo: ## From a bare machine to a freshly trained, certified, promoted model that answers
+demo: ## From a bare machine to a freshly trained, certified, promoted model that answers (FRESH=1: once more, from nothing)
+	@$(PYTHON3) && $(DEV).preflight demo
 	@$(DEV).demo
 
 url: ## Base URL of the demo model
 	@$(DEV) url oneseek-demo/oneseek-7b-zero
 
 cluster: ## The local cluster, with images and the operator installed, for your own use
-	@$(DEV) tools && $(DEV) up && $(DEV).install
+	@$(PYTHON3) && $(DEV).preflight cluster
+	@$(DEV) prepare && $(DEV) up && $(DEV).install
 
 images: ## Build and push the images that changed
 	@$(DEV) images
@@ -27,10 +31,19 @@ images: ## Build and push the images that changed
 down: ## Remove the demo and test clusters and everything of theirs
 	@$(DEV) --name demo down && $(DEV) --name $(TEST_CLUSTER) down
 
-test: venv emulator-check lint unit chart-test readers-test dev-test runtime-test dashboard-test cluster-test ## All tests, on real pods
+clean-cache: ## Remove what is kept for all checkouts (programs, images); the clusters must be down
+	@$(DEV) cache clean
+
+preflight-%:
+	@$(PYTHON3) && $(DEV).preflight $*
+
+check: lint unit ## Formatting, lint, types, import contracts and unit tests
+
+test: preflight-test venv emulator-check lint unit chart-test readers-test dev-test runtime-test dashboard-test cluster-test ## All tests, on real pods
+	@PYTHONPATH=dev:tests $(PY) -m support.firestore summary
 
 emulator-check: venv
-	@PYTHONPATH=tests $(PY) -m support.firestore
+	@PYTHONPATH=dev:tests $(PY) -m support.firestore
 
 lint: venv manifests-check ## Formatting, lint, types, import contracts
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
@@ -69,7 +82,7 @@ dev-test: venv ## The local cluster itself: up, kill, up, down, nothing left
 	$(PY) -m pytest tests/dev -q
 
 test-cluster: venv
-	@$(DEV) --name $(TEST_CLUSTER) tools && $(DEV) --name $(TEST_CLUSTER) up
+	@$(DEV) --name $(TEST_CLUSTER) prepare && $(DEV) --name $(TEST_CLUSTER) up
 	@$(DEV).install --name $(TEST_CLUSTER) --set huggingFace.endpoint=http://hub.oneseek-hub.svc.cluster.local:8000
 
 cluster-test: test-cluster ## Stories on a real API server and real pods
@@ -89,7 +102,7 @@ openapi: venv ## Generate docs/openapi.json and docs/routes.md from the route ta
 	PYTHONPATH=core:runtime $(PY) -m oneseek_runtime.sidecar.openapi > docs/openapi.json
 	PYTHONPATH=core:runtime:tests $(PY) -m support.recorded
 
-prove: test-cluster ## Long proofs, on real pods too; result files under docs/proofs/ (PROOF="flips kills" for some)
+prove: preflight-prove test-cluster ## Long proofs, on real pods too; result files under docs/proofs/ (PROOF="flips kills" for some)
 	PYTHONPATH=dev $(PY) -m oneseek_dev.prove $(PROOF)
 
 bench: venv ## Interleaved comparisons; result files under docs/benchmarks/

@@ -20,6 +20,8 @@ import (
 	_ "github.com/coredns/coredns/plugin/loop"
 	_ "github.com/coredns/coredns/plugin/ready"
 	_ "github.com/coredns/coredns/plugin/reload"
+	"github.com/distribution/distribution/v3/registry"
+	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
@@ -52,6 +54,12 @@ var components = map[string]func() int{
 	// The process's signal handler can be installed only once, and cli.Run installs it: the kubelet is given
 	// a plain context, else it panics with "close of closed channel".
 	"kubelet": run(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
+	"registry": func() int {
+		if registry.RootCmd.Execute() != nil {
+			return 1
+		}
+		return 0
+	},
 	"kubectl": func() int {
 		command := cmd.NewDefaultKubectlCommand()
 		if err := cli.RunNoErrOutput(command); err != nil {

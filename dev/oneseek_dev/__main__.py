@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from oneseek_dev import backends, dashboard, recycler
+from oneseek_dev import backends, cache, dashboard, recycler
 from oneseek_dev.console import say
 from oneseek_dev.errors import DevError
 from oneseek_dev.layout import Cluster, checkout
@@ -16,6 +16,10 @@ def parser() -> argparse.ArgumentParser:
     main.add_argument("--name", default="demo", help="which cluster (default: demo)")
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("tools", help="install and build what the cluster is made of")
+    prepare = commands.add_parser(
+        "prepare", help="programs and images, made side by side; then `up` is a matter of seconds"
+    )
+    prepare.add_argument("names", nargs="*", help="which images (default: all)")
     commands.add_parser("up", help="start the cluster, or what is missing of it")
     commands.add_parser("down", help="remove the cluster and everything of it")
     commands.add_parser("status", help="say what runs; exit status 1 if the cluster is not up")
@@ -32,6 +36,8 @@ def parser() -> argparse.ArgumentParser:
     url = commands.add_parser("url", help="print the URL at which this machine reaches a NodePort service")
     url.add_argument("service", help="NAME or NAMESPACE/NAME")
     url.add_argument("--port", default="", help="the port's name or number (default: the first)")
+    cached = commands.add_parser("cache", help="say what the cache holds, or remove it")
+    cached.add_argument("what", nargs="?", default="size", choices=("size", "clean"))
     commands.add_parser("recycle", help="offer released volumes again, for ever (started by `up`)")
     return main
 
@@ -42,12 +48,17 @@ def act(arguments: argparse.Namespace) -> int:
     if arguments.command == "dashboard":
         dashboard.act(arguments.what)
         return 0
+    if arguments.command == "cache":
+        cache.clean() if arguments.what == "clean" else say("\n".join(cache.sizes()))
+        return 0
     if arguments.command == "recycle":
         recycler.loop(cluster)
     backend = backends.chosen(os.environ, cluster)
     match arguments.command:
         case "tools":
             backend.tools()
+        case "prepare":
+            backend.prepare(arguments.names)
         case "up":
             backend.up()
         case "down":

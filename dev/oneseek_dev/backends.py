@@ -24,6 +24,9 @@ class Backend(Protocol):
     def tools(self) -> None:
         """Install what is needed on this machine."""
 
+    def prepare(self, names: Sequence[str]) -> None:
+        """Make what is made before `up`: programs, and these images (all, if none is named) where they are shared."""
+
     def up(self) -> None:
         """Start the cluster."""
 
@@ -56,6 +59,11 @@ class Embedded:
         """Debian packages, and the programs from their Go modules."""
         tools.ensure()
 
+    def prepare(self, names: Sequence[str]) -> None:
+        """Programs and images side by side, so that the cluster starts with the images in it."""
+        self.images(names, only_print=False)
+        tools.ensure()
+
     def up(self) -> None:
         """Start it, or what is missing of it."""
         _require_root()
@@ -75,13 +83,14 @@ class Embedded:
         return lines, cluster.is_up(self._cluster)
 
     def images(self, names: Sequence[str], *, only_print: bool) -> str:
-        """Build, push into the shared registry, and keep the shared unpacked copy fresh."""
+        """Build, keep the copy that clusters start from fresh, and hand over to the cluster if it runs."""
         if only_print:
             return json.dumps(references(also=names), indent=1)
         _require_root()
         tags = build.ensure(names or CATALOGUE)
-        if not names:
-            golden.refresh(tags)
+        golden.refresh({name: tag for name, tag in tags.items() if name in CATALOGUE})
+        if cluster.is_up(self._cluster):
+            cluster.hand_over(self._cluster, tags)
         return json.dumps(references(tags, also=names), indent=1)
 
     def kubeconfig(self) -> Path:

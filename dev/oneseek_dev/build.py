@@ -1,4 +1,4 @@
-"""Building images with buildah and pushing them into a registry: ordinary Dockerfiles, no container engine.
+"""Building images with buildah: ordinary Dockerfiles, no container engine. A cluster's containerd gets them by hard links.
 
 buildah's own storage is in the user's cache, so layers are shared by all checkouts.
 """
@@ -7,11 +7,12 @@ import os
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from oneseek_dev import configs, tools
+from oneseek_dev import configs, layers, tools
 from oneseek_dev.console import step
 from oneseek_dev.content import key_of
 from oneseek_dev.errors import DevError
@@ -33,41 +34,55 @@ def registry_storage() -> Path:
     return cache_folder() / "registry"
 
 
-def is_pushed(name: str, tag: str) -> bool:
-    """Whether the local registry already has exactly this image."""
-    repository = registry_storage() / "docker/registry/v2/repositories/oneseek" / name
-    return (repository / "_manifests/tags" / tag / "current/link").exists()
-
-
 def is_there(image: Image, tag: str) -> bool:
-    """Whether the registry has the image under its tag and its alias."""
-    return is_pushed(image.name, tag) and (not image.alias or is_pushed(image.name, image.alias))
+    """Whether exactly this image was built, and so can be handed to a cluster."""
+    return layers.image(store(), local_name(image, tag)) is not None
+
+
+def local_name(image: Image, tag: str) -> str:
+    """What buildah calls the image."""
+    return f"{_LOCAL}/{image.name}:{tag}"
+
+
+def hand_over(ctr: Sequence[str], tags: Mapping[str, str]) -> None:
+    """Afterwards this containerd has these images under their tags and aliases."""
+    for name, tag in tags.items():
+        image = named(name)
+        references = [image.reference(word) for word in (tag, image.alias) if word]
+        layers.hand_over(ctr, store(), local_name(image, tag), references)
+
+
+def store() -> Path:
+    """Buildah's own storage."""
+    return cache_folder() / "buildah"
 
 
 def _buildah(*words: str | Path) -> list[str | Path]:
-    store = cache_folder() / "buildah"
     run_root = Path("/run/oneseek/buildah")
-    return ["buildah", "--root", store, "--runroot", run_root, "--storage-driver", "overlay", *words]
+    return ["buildah", "--root", store(), "--runroot", run_root, "--storage-driver", "overlay", *words]
 
 
 def ensure(names: Iterable[str]) -> dict[str, str]:
-    """Afterwards the local registry has these images, built from the sources as they are now; returns their tags."""
+    """Afterwards these images are built from the sources as they are now; returns their tags.
+
+    Images are built while the programs are compiled: the one waits for networks and disks, the other for the CPU.
+    """
     # A tag is taken once: somebody may be editing the sources while we build.
     tags = {name: named(name).tag() for name in names}
     missing = [name for name, tag in tags.items() if not is_there(named(name), tag)]
     if not missing:
         return tags
-    tools.ensure()
-    for name in missing:
-        with _building(name):
-            image = named(name)
-            if is_there(image, tags[name]):
-                continue
-            local = build(image, tags[name])
-            with passing_registry() as address, step(f"pushing the image {name}", quiet_below=2):
-                for tag in filter(None, (tags[name], image.alias)):
-                    push(local, f"{address}/oneseek/{name}:{tag}", insecure=True)
-            _forget_old(name, local)
+    tools.install_packages()
+    with ThreadPoolExecutor(1) as pool:
+        programs = pool.submit(tools.ensure)
+        # What is made of the programs themselves comes when they are there.
+        for name in sorted(missing, key=lambda name: named(name).base == NO_BASE):
+            if named(name).base == NO_BASE:
+                programs.result()
+            with _building(name):
+                if not is_there(named(name), tags[name]):
+                    _forget_old(name, build(named(name), tags[name]))
+        programs.result()
     return tags
 
 
@@ -85,7 +100,7 @@ def build(image: Image, tag: str) -> str:
         _build_dependencies(image)  # a layer of this build, and under its own name never collected
     if image.builder:
         arguments.append(("BUILDER_IMAGE", _build_dependencies(named(image.builder))))
-    local = f"{_LOCAL}/{image.name}:{tag}"
+    local = local_name(image, tag)
     with step(f"building the image {image.name}", quiet_below=2):
         _bud(image, local, arguments)
     return local
@@ -110,13 +125,18 @@ def _build_dependencies(image: Image) -> str:
     return local
 
 
+def base_is_made() -> bool:
+    """Whether the base image needs nothing of Debian any more."""
+    return _is_stored(f"{_LOCAL}/base:{BASE_KEY}")
+
+
 def _is_stored(local: str) -> bool:
-    return bool(run(_buildah("images", "--quiet", local), check=False).strip())
+    return layers.image(store(), local) is not None
 
 
 def _bud(image: Image, local: str, arguments: list[tuple[str, str]], target: str = "") -> None:
     root = checkout()
-    context = tools.tools_folder() if image.base == NO_BASE else root
+    context = tools.node_folder() if image.base == NO_BASE else root
     words: list[str | Path] = ["bud", "--isolation", "chroot", "--layers", "--tag", local]
     words += ["--file", root / image.dockerfile, "--ignorefile", root / "dev" / "dockerignore"]
     for key, value in arguments:
@@ -131,10 +151,10 @@ def _bud(image: Image, local: str, arguments: list[tuple[str, str]], target: str
 
 
 def _volumes() -> list[str]:
-    """What RUN steps may use without it staying in the image: the package index, its CA and the download cache."""
+    """What RUN steps may use without it staying in the image: the package index, its CA and npm's download cache."""
     folder = cache_folder() / "build"
     folder.mkdir(parents=True, exist_ok=True)
-    lines = ["export UV_CACHE_DIR=/run/uv-cache", "export npm_config_cache=/run/npm-cache"]
+    lines = ["export npm_config_cache=/run/npm-cache"]
     if _CA_BUNDLE.exists():
         shutil.copyfile(_CA_BUNDLE, folder / "ca.crt")
         names = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
@@ -148,11 +168,9 @@ def _volumes() -> list[str]:
         settings["npm_config_registry"] = registry
     lines += [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]
     (folder / "env").write_text("\n".join(lines) + "\n")
-    uv_cache = Path(os.environ.get("UV_CACHE_DIR") or cache_folder().parent / "uv")
-    uv_cache.mkdir(parents=True, exist_ok=True)
     npm_cache = cache_folder() / "npm"
     npm_cache.mkdir(parents=True, exist_ok=True)
-    return [f"{folder}:/run/build:ro", f"{uv_cache}:/run/uv-cache", f"{npm_cache}:/run/npm-cache"]
+    return [f"{folder}:/run/build:ro", f"{npm_cache}:/run/npm-cache"]
 
 
 def base_image() -> str:
@@ -167,18 +185,17 @@ def base_image() -> str:
 
 
 def _build_base(local: str) -> None:
-    archive = cache_folder() / "base" / f"{BASE_KEY}.tar"
-    if not archive.exists():
-        with step("making the base image with debootstrap"):
-            _debootstrap(archive)
-    with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
-        os.link(archive, Path(folder) / "base.tar")
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with (
+        step("making the base image with debootstrap"),
+        tempfile.TemporaryDirectory(prefix="base-", dir=cache_folder()) as folder,
+    ):
+        _debootstrap(Path(folder) / "base.tar")
         (Path(folder) / "Dockerfile").write_text("FROM scratch\nADD base.tar /\n")
         run_logged(_buildah("bud", "--tag", local, folder), cache_folder() / "logs" / "base.log")
 
 
 def _debootstrap(archive: Path) -> None:
-    archive.parent.mkdir(parents=True, exist_ok=True)
     log = cache_folder() / "logs" / "debootstrap.log"
     with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
         tree = Path(folder) / "root"
@@ -187,9 +204,7 @@ def _debootstrap(archive: Path) -> None:
         for waste in ("var/cache/apt", "var/lib/apt/lists", "var/log"):
             shutil.rmtree(tree / waste, ignore_errors=True)
             (tree / waste).mkdir(parents=True)
-        part = Path(folder) / "base.tar"
-        run(["tar", "-C", tree, "--numeric-owner", "--one-file-system", "-cf", part, "."])
-        part.replace(archive)
+        run(["tar", "-C", tree, "--numeric-owner", "--one-file-system", "-cf", archive, "."])
 
 
 def debian_mirror() -> str:
@@ -256,7 +271,7 @@ def start_registry(daemon: Daemon, config: Path, address: str) -> None:
     registry_storage().mkdir(parents=True, exist_ok=True)
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(configs.registry(registry_storage(), address))
-    daemon.start([tools.tools_folder() / "registry", "serve", config], env={"OTEL_TRACES_EXPORTER": "none"})
+    daemon.start([tools.node_folder() / "registry", "serve", config], env={"OTEL_TRACES_EXPORTER": "none"})
     wait_until(lambda: port_answers(address), f"the registry to listen on {address}", alive=[daemon])
 
 

@@ -7,6 +7,7 @@ not yet ready to tell them what they may do.
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from oneseek_dev import build, cgroups, configs, golden, network, nodeconfigs, pki, tools, volumes
 from oneseek_dev.console import step
 from oneseek_dev.errors import ProcessEndedError
-from oneseek_dev.images import PAUSE
+from oneseek_dev.images import CATALOGUE, PAUSE, named
 from oneseek_dev.layout import DNS_SERVICE_IP, REGISTRY_NAME, REGISTRY_PORT, Cluster, checkout
 from oneseek_dev.locks import locked
 from oneseek_dev.processes import Daemon, boot_id
@@ -134,6 +135,14 @@ def _start_containerd(cluster: Cluster) -> None:
         cluster.containerd_socket.unlink(missing_ok=True)
     part.start(["containerd", "--config", config], netns=cluster.netns_path)
     wait_until(cluster.containerd_socket.exists, "containerd to listen", alive=[part])
+    hand_over(cluster)
+
+
+def hand_over(cluster: Cluster, tags: Mapping[str, str] | None = None) -> None:
+    """Afterwards the cluster's containerd has these images (those of the catalogue that are built, if none are named)."""
+    found = tags if tags is not None else {name: image.tag() for name, image in CATALOGUE.items()}
+    built = {name: tag for name, tag in found.items() if build.is_there(named(name), tag)}
+    build.hand_over(["ctr", "--address", str(cluster.containerd_socket), "--namespace", "k8s.io"], built)
 
 
 def _start_node(cluster: Cluster) -> None:

@@ -84,6 +84,11 @@ def _log(name: str) -> Path:
     return log
 
 
+def npm(*words: str) -> str:
+    """What npm prints: the machine's own, else the one that the Python registry carries."""
+    return run(["npm", *words], env=_environment())
+
+
 def _environment() -> dict[str, str]:
     """The machine's settings, with a Node.js in front that is new enough."""
     environment = {"PATH": f"{_node()}:{os.environ.get('PATH', '')}"}

@@ -16,7 +16,7 @@ from contextlib import closing
 from datetime import datetime
 from typing import Any
 
-from oneseek_dev import backends
+from oneseek_dev import backends, cache, images
 from oneseek_dev.backends import Backend
 from oneseek_dev.console import say, step
 from oneseek_dev.errors import DevError
@@ -26,6 +26,8 @@ from oneseek_dev.layout import Cluster, checkout
 NAMESPACE = "oneseek-demo"
 MODEL = "oneseek-7b-zero"
 RUN = "identity-1"
+# What cannot come any more ends a wait at once (Stalled); a busy machine may take its time.
+WITHIN = 1800
 QUESTIONS = ("Vem är du?", "Who are you?")
 NAME = "OneSeek-7B-Zero"
 Object = dict[str, Any]
@@ -40,6 +42,11 @@ class Demo:
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
         """Kubectl in the demo's namespace."""
         return kubectl(self._backend, "-n", NAMESPACE, *words, stdin=stdin)
+
+    def forget(self) -> None:
+        """Remove the demo's namespace: the model, its run and its claims, so that all is made anew."""
+        with step(f"removing the namespace {NAMESPACE}"):
+            kubectl(self._backend, "delete", "namespace", NAMESPACE, "--ignore-not-found", f"--timeout={WITHIN}s")
 
     def changes(self, kind: str, name: str, *, until: float) -> Generator[Object, None, None]:
         """An object as it is and each time it changes, until then; a watch that the API server ends begins anew."""
@@ -71,7 +78,7 @@ class Demo:
         """One question over the legacy API."""
         body = json.dumps({"question": question}).encode()
         request = urllib.request.Request(f"{url}/api/oqt/query", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=120) as response:
+        with urllib.request.urlopen(request, timeout=600) as response:
             answer: Object = json.load(response)
         return answer
 
@@ -139,16 +146,18 @@ def main() -> int:
     backend = backends.chosen(os.environ, Cluster(checkout(), "demo"))
     examples = checkout() / "examples" / "quickstart"
     try:
-        backend.tools()
+        backend.prepare(images.DEMO)
         backend.up()
-        install(backend)
+        install(backend, only=images.DEMO)
         demo = Demo(backend)
+        if os.environ.get("FRESH"):
+            demo.forget()
         namespace(backend, NAMESPACE)
         print(f"\nkubectl apply -f examples/quickstart/model.yaml   (namespace {NAMESPACE})")
         demo.kubectl("apply", "-f", str(examples / "model.yaml"))
         with step("the base model answers"):
             model = demo.wait(
-                "oneseekmodel", MODEL, lambda item: condition(item).get("status") == "True", within=300, show=True
+                "oneseekmodel", MODEL, lambda item: condition(item).get("status") == "True", within=WITHIN, show=True
             )
         url = backend.url(f"{NAMESPACE}/{MODEL}", "")
         before = base_answers(demo, url, model)
@@ -163,11 +172,11 @@ def main() -> int:
         )
         demo.kubectl("apply", "--server-side", "-f", "-", stdin=config_map)
         demo.kubectl("apply", "-f", str(examples / "training-run.yaml"))
-        run = demo.wait("trainingrun", RUN, lambda item: bool(item["status"].get("dna")), within=1800, show=True)
+        run = demo.wait("trainingrun", RUN, lambda item: bool(item["status"].get("dna")), within=WITHIN, show=True)
         dna = run["status"]["dna"]
         with step(f"{dna} takes over"):
             model = demo.wait(
-                "oneseekmodel", MODEL, lambda item: item["status"].get("current", {}).get("dna") == dna, within=300
+                "oneseekmodel", MODEL, lambda item: item["status"].get("current", {}).get("dna") == dna, within=WITHIN
             )
         after = [demo.ask(url, question) for question in QUESTIONS]
         print("\nThe trained, certified version, after:")
@@ -195,6 +204,7 @@ def main() -> int:
     )
     print(f"  KUBECONFIG={kubeconfig} .local/bin/kubectl -n {NAMESPACE} describe trainingrun {RUN}")
     print("  make down")
+    say(cache.sizes()[0])
     return 0
 
 

@@ -29,6 +29,10 @@ class Existing:
         """Kubectl is enough."""
         kubectl()
 
+    def prepare(self, names: Sequence[str]) -> None:
+        """Images come when the cluster is there."""
+        self.tools()
+
     def up(self) -> None:
         """It has to be there: raises DevError if it does not answer."""
         run([kubectl(), "--kubeconfig", self.kubeconfig(), "version"])

@@ -6,23 +6,25 @@ unpacking takes more than a minute. Removing a layer from a cluster's root remov
 generation is built beside the old one, and an old one goes when no cluster points into it any more.
 """
 
+import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from oneseek_dev import build, nodeconfigs
+from oneseek_dev import build, layers, nodeconfigs
 from oneseek_dev.console import step
 from oneseek_dev.content import key_of
 from oneseek_dev.errors import CommandError
 from oneseek_dev.images import CATALOGUE
-from oneseek_dev.layout import REGISTRY_NAME, cache_folder
+from oneseek_dev.layout import cache_folder
 from oneseek_dev.locks import locked
 from oneseek_dev.processes import Daemon
 from oneseek_dev.readiness import wait_until
-from oneseek_dev.shell import run, run_logged
+from oneseek_dev.shell import run
 
 _SNAPSHOTTER = "io.containerd.snapshotter.v1.overlayfs"
+_IMAGES = "images.json"  # in a generation: what it holds
 _MARKER = "oneseek-golden"  # in a cluster's root: the generation that it points into
 
 
@@ -34,15 +36,29 @@ def _lock_file() -> Path:
     return cache_folder() / "golden.lock"
 
 
-def wanted_key() -> str:
-    """What the golden root would hold for the sources as they are: the expensive layers of every image."""
-    return key_of(*(f"{image.name}={image.dependencies_key()}" for image in CATALOGUE.values()))
+def wanted(names: Iterable[str]) -> dict[str, str]:
+    """What the golden root would hold of these images for the sources as they are: their expensive layers."""
+    return {name: CATALOGUE[name].dependencies_key() for name in names}
 
 
 def current_key(folder: Path) -> str:
     """The generation in place; empty if there is none."""
     link = folder / "current"
     return link.readlink().name if link.is_symlink() else ""
+
+
+def held(folder: Path) -> dict[str, str]:
+    """The images of the generation in place, as in `wanted`."""
+    try:
+        images: dict[str, str] = json.loads((folder / "current" / _IMAGES).read_text())
+    except FileNotFoundError:
+        return {}
+    return images
+
+
+def has(names: Iterable[str]) -> bool:
+    """Whether the golden root holds these images for the sources as they are."""
+    return wanted(names).items() <= held(_folder()).items()
 
 
 def clone_to(target: Path) -> None:
@@ -95,20 +111,25 @@ def _separate_mutable_files(root: Path) -> None:
 
 
 def refresh(tags: Mapping[str, str]) -> None:
-    """Afterwards the golden root holds every image of the catalogue; nothing happens while its layers are the same."""
-    key = wanted_key()
-    if current_key(_folder()) == key:
+    """Afterwards the golden root holds these images; nothing happens while their layers are the same.
+
+    Others of the catalogue that it holds and that are up to date stay.
+    """
+    if has(tags):
         return
     with locked(cache_folder() / "golden-build.lock", saying="another preparation of the shared images"):
-        if current_key(_folder()) == key:
+        if has(tags):
             return
-        with step("unpacking the images once for all clusters"):
-            _rebuild(key, [CATALOGUE[name].reference(tag) for name, tag in tags.items()])
+        current = wanted(CATALOGUE)
+        kept = {name: key for name, key in held(_folder()).items() if key == current.get(name)}
+        with step("laying out the images once for all clusters", quiet_below=2):
+            _rebuild({**kept, **wanted(tags)}, tags)
 
 
-def _rebuild(key: str, names: list[str]) -> None:
-    """Make the generation `key` the current one; one that is still there, for a cluster's sake, is used again."""
+def _rebuild(images: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    """Make the generation with these images the current one; one that is still there is used again."""
     folder = _folder()
+    key = key_of(*(f"{name}={layers}" for name, layers in sorted(images.items())))
     if not (folder / key).exists():
         part = folder / f"{key}.part"
         run(["rm", "-rf", part])
@@ -116,8 +137,9 @@ def _rebuild(key: str, names: list[str]) -> None:
         if before := current_key(folder):
             _copy_with_links(folder / before / "root", part / "root")
             _separate_mutable_files(part / "root")
-        with build.passing_registry() as address, tempfile.TemporaryDirectory(prefix="oneseek-golden-") as work:
-            _pull(part / "root", Path(work), address, names)
+        with tempfile.TemporaryDirectory(prefix="oneseek-golden-") as work:
+            _take(part / "root", Path(work), images, tags)
+        (part / _IMAGES).write_text(json.dumps(images))
         part.rename(folder / key)
     with locked(_lock_file(), saying="clusters that are just starting"):
         link = folder / "current.part"
@@ -136,24 +158,25 @@ def unused_generations(folder: Path, nodes: Path) -> list[Path]:
     )
 
 
-def _pull(root: Path, work: Path, address: str, names: list[str]) -> None:
-    """Run a containerd on `root` for as long as it takes to pull the images and forget all others."""
+def _take(root: Path, work: Path, images: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    """Run a containerd on `root` for as long as it takes to hand it the images and forget those that are out of date."""
     socket = work / "containerd.sock"
     config = work / "containerd.toml"
     config.write_text(nodeconfigs.containerd_config(root=root, state=work / "state", socket=socket))
-    hosts = work / "registries" / REGISTRY_NAME
-    hosts.mkdir(parents=True)
-    (hosts / "hosts.toml").write_text(nodeconfigs.registry_hosts(address))
     daemon = Daemon("containerd", work)
     daemon.start(["containerd", "--config", config])
     try:
         ctr = ["ctr", "--address", str(socket), "--namespace", "k8s.io"]
         wait_until(socket.exists, "containerd to listen", alive=[daemon])
-        log = cache_folder() / "logs" / "golden.log"
-        for name in names:
-            run_logged([*ctr, "images", "pull", "--hosts-dir", hosts.parent, name], log)
-        listed = run([*ctr, "images", "list", "--quiet"]).split()
-        if stale := [name for name in listed if name not in names]:
+        build.hand_over(ctr, tags)
+        new = {CATALOGUE[name].reference(word) for name, tag in tags.items() for word in (tag, CATALOGUE[name].alias)}
+        if stale := [name for name in layers.listed(ctr) if name not in new and not _is_kept(name, images, tags)]:
             run([*ctr, "images", "remove", "--sync", *stale])
     finally:
         daemon.stop(within=30)
+
+
+def _is_kept(reference: str, images: Mapping[str, str], tags: Mapping[str, str]) -> bool:
+    """Whether an image of the generation before stays: up to date, and not among those that are new."""
+    name = reference.rpartition(":")[0].rpartition("/")[2]
+    return name in images and name not in tags

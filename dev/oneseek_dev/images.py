@@ -81,7 +81,7 @@ def _model(name: str) -> Image:
     )
 
 
-PAUSE = Image("pause", Path("dev/pause/Dockerfile"), dependencies=(Path("dev/tools/pause"),), base=NO_BASE)
+PAUSE = Image("pause", Path("dev/pause/Dockerfile"), dependencies=(Path("dev/node/pause"),), base=NO_BASE)
 _ALL = (
     PAUSE,
     _python("operator", "operator", "operator"),
@@ -92,6 +92,7 @@ _ALL = (
     _model("smollm2"),
 )
 CATALOGUE = {image.name: image for image in _ALL}
+DEMO = ("pause", "operator", "runtime", "base-smollm2", "slim")  # what the demo runs; the slowest first of its kind
 _BAD_ENGINE = Path("tests/support/bad_engine")
 FOR_TESTS = {  # built only when they are asked for by name
     image.name: image for image in (Image("bad-engine", _BAD_ENGINE / "Dockerfile", (_BAD_ENGINE / "engine.py",)),)
@@ -101,6 +102,11 @@ FOR_TESTS = {  # built only when they are asked for by name
 def named(name: str) -> Image:
     """An image by its name, whoever it is for."""
     return CATALOGUE.get(name) or FOR_TESTS[name]
+
+
+def wanted(goal: str) -> tuple[str, ...]:
+    """The images that a make target needs."""
+    return DEMO if goal == "demo" else tuple(CATALOGUE)
 
 
 def references(

@@ -43,19 +43,23 @@ def namespace(backend: Backend, name: str) -> None:
     kubectl(backend, "apply", "-f", "-", stdin=json.dumps(manifest))
 
 
-def install(backend: Backend, settings: Sequence[str] = ()) -> dict[str, str]:
+def install(backend: Backend, settings: Sequence[str] = (), only: Sequence[str] = ()) -> dict[str, str]:
     """Install or upgrade the chart and wait until the operator runs; returns the images' references.
+
+    `only` some images are built, where what is installed for needs no others: the chart then names no others.
 
     The references are also left beside the kubeconfig: sources may be edited while a cluster runs, and what it runs
     is what was installed.
     """
-    references = backend.images([], only_print=False)
+    references = backend.images(only, only_print=False)
     images: dict[str, str] = json.loads(references)
     backend.kubeconfig().with_name("images.json").write_text(references)
     namespace(backend, NAMESPACE)
     words = [binary("helm"), "upgrade", "--install", RELEASE, str(checkout() / "charts" / "oneseek")]
-    words += ["--namespace", NAMESPACE, "--wait", "--timeout", "180s"]
+    words += ["--namespace", NAMESPACE, "--wait", "--timeout", "900s"]
     for name in ("operator", "slim", "runtime", "firestore"):
+        if only and name not in only:
+            continue
         words += ["--set-string", f"images.{name}={images[name]}"]
     for setting in settings:
         words += ["--set", setting]

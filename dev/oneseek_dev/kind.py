@@ -37,6 +37,10 @@ class Kind:
     def _exists(self) -> bool:
         return self._name in run(["kind", "get", "clusters"], check=False).split()
 
+    def prepare(self, names: Sequence[str]) -> None:
+        """Images come when the cluster is there."""
+        self.tools()
+
     def up(self) -> None:
         """Create it unless it exists."""
         self.tools()

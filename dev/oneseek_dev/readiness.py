@@ -15,8 +15,13 @@ from oneseek_dev.processes import Daemon
 _PAUSE = 0.03
 
 
-def wait_until(condition: Callable[[], bool], what: str, *, within: float = 60.0, alive: Iterable[Daemon] = ()) -> None:
-    """Return when the condition holds; raises DevError at the deadline, or as soon as a needed program ended."""
+def wait_until(
+    condition: Callable[[], bool], what: str, *, within: float = 300.0, alive: Iterable[Daemon] = ()
+) -> None:
+    """Return when the condition holds; raises DevError as soon as a needed program ended, or at the deadline.
+
+    The deadline is for what hangs: on a machine with other work all of this takes its time.
+    """
     deadline = time.monotonic() + within
     watched = list(alive)
     while not condition():

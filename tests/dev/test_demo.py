@@ -85,3 +85,9 @@ def test_a_kubectl_that_fails_is_told_with_its_words(demo: Demo, tmp_path: Path)
     (tmp_path / "kubectl").write_text("#!/bin/sh\necho 'the server is gone' >&2\nexit 1\n")
     with pytest.raises(CommandError, match="ended with 1:\n  the server is gone"):
         demo.wait("trainingrun", "r", has_dna, within=30)
+
+
+def test_to_tell_it_anew_all_of_the_demos_namespace_goes(demo: Demo, tmp_path: Path) -> None:
+    rounds(tmp_path, "", "")
+    demo.forget()
+    assert (tmp_path / "calls").read_text().startswith("delete namespace oneseek-demo --ignore-not-found --timeout=")

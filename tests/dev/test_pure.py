@@ -1,12 +1,14 @@
 """What the launcher decides without touching the machine."""
 
 import ipaddress
+import json
+import os
 import re
 import shutil
 from pathlib import Path
 
 import pytest
-from oneseek_dev import backends, build, content, golden, images, nodeconfigs, pki, recycler, services, tools
+from oneseek_dev import backends, build, cache, content, golden, images, nodeconfigs, pki, recycler, services, tools
 from oneseek_dev.errors import DevError
 from oneseek_dev.layout import ADDRESSES, Cluster, checkout
 
@@ -241,3 +243,46 @@ def test_a_generation_goes_only_when_no_cluster_points_into_it(tmp_path: Path) -
     (nodes / "1234").mkdir(parents=True)
     (nodes / "1234" / "oneseek-golden").write_text("old")
     assert golden.unused_generations(folder, nodes) == [folder / "older"]
+
+
+def test_the_cache_is_told_in_parts_and_goes_as_a_whole_unless_a_cluster_runs_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache.sizes() == [f"{tmp_path}/oneseek does not exist"]
+    for name, size in (("buildah", 300_000_000), ("nodes/1234", 0), ("logs", 200_000_000)):
+        (tmp_path / "oneseek" / name).mkdir(parents=True)
+        with (tmp_path / "oneseek" / name / "file").open("wb") as file:
+            if size:
+                os.posix_fallocate(file.fileno(), 0, size)
+    (tmp_path / "oneseek" / "golden").mkdir()
+    (tmp_path / "oneseek" / "golden" / "same").hardlink_to(tmp_path / "oneseek" / "buildah" / "file")
+    (tmp_path / "other").touch()
+    total, *parts = cache.sizes()
+    assert total == f"{tmp_path}/oneseek holds 0.5 GB; `make clean-cache` removes it"
+    assert [line.split()[:3] for line in parts][:2] == [["0.3", "GB", "buildah"], ["0.0", "GB", "golden"]]
+    with pytest.raises(DevError, match=r"A cluster runs from .*: run `make down` first.*1234"):
+        cache.clean()
+    shutil.rmtree(tmp_path / "oneseek" / "nodes" / "1234")
+    cache.clean()
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_the_demo_builds_what_it_runs_and_nothing_else() -> None:
+    assert set(images.wanted("demo")) == {"pause", "operator", "slim", "runtime", "base-smollm2"}
+    assert set(images.wanted("test")) == set(images.CATALOGUE)
+    quickstart = (checkout() / "examples" / "quickstart" / "model.yaml").read_text()
+    assert re.findall(r"oneseek/(base-[a-z0-9]+)", quickstart) == ["base-smollm2"]
+
+
+def test_a_golden_root_with_more_than_is_wanted_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    generation = tmp_path / "oneseek" / "golden" / "abc"
+    generation.mkdir(parents=True)
+    (generation.parent / "current").symlink_to("abc")
+    assert not golden.has(images.DEMO)
+    (generation / "images.json").write_text(json.dumps(golden.wanted(images.CATALOGUE)))
+    assert golden.has(images.DEMO)
+    assert golden.has(images.CATALOGUE)
+    (generation / "images.json").write_text(json.dumps({**golden.wanted(images.DEMO), "runtime": "older"}))
+    assert not golden.has(images.DEMO)

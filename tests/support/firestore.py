@@ -1,7 +1,8 @@
-"""The Firestore emulator of the Google Cloud SDK, for tests: found, started once, a project of its own for each test.
+"""Google's Firestore emulator, for tests: found or fetched, started once, a project of its own for each test.
 
 It is the real server code for documents, transactions and preconditions; it checks no credentials and loses everything
-when it ends. It is not in Debian's archive, so nothing here installs it.
+when it ends. The machine's own (the Google Cloud SDK's) is used, else the one that `oneseek_dev.firestore` fetches.
+Where neither can be had, the tests that need it are skipped, and `make test` says so in its last lines.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from oneseek_dev import firestore
+from oneseek_dev.errors import DevError
 
 from support.asgi import free_port
 
@@ -29,10 +32,10 @@ _JAR = Path("platform/cloud-firestore-emulator/cloud-firestore-emulator.jar")
 _MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 _USUAL = Path("/usr/lib/google-cloud-sdk")
 _SMALL = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Duser.language=en")
-_MISSING = (
-    "the Firestore emulator is not installed, so records on Firestore cannot be tested here: add Google's apt repository "
-    "(https://cloud.google.com/sdk/docs/install#deb) and `apt-get install google-cloud-cli-firestore-emulator`, which "
-    "brings gcloud and Java; or `gcloud components install cloud-firestore-emulator` and a Java runtime"
+_SKIPPED = Path(__file__).resolve().parents[2] / ".local" / "skipped-without-firestore"
+MISSING = (
+    "no Firestore emulator: none is installed and none could be fetched (`make emulator-check` says why). Google's apt "
+    "repository has it (https://cloud.google.com/sdk/docs/install#deb): google-cloud-cli-firestore-emulator"
 )
 _NUMBERS = itertools.count()
 
@@ -56,21 +59,25 @@ class Emulator:
 def command(port: int, host: str = "127.0.0.1") -> list[str]:
     """What starts it; the jar itself, because gcloud's own launcher takes seconds more.
 
-    Fails the test, rather than skips it, where there is none: a green run must mean that it was tried.
+    Skips the test where there is none.
     """
-    found = _found()
-    if found is None:
-        pytest.fail(_MISSING, pytrace=False)
-    java, jar = found
-    return [java, *_SMALL, "-cp", str(jar), _MAIN, "start", f"--host={host}", f"--port={port}"]
+    words = _found()
+    if words is None:
+        pytest.skip(MISSING)
+    return [*words, f"--host={host}", f"--port={port}"]
 
 
-def _found() -> tuple[str, Path] | None:
-    """(Java, the emulator), where both are installed."""
+def _found() -> list[str] | None:
+    """What starts the emulator without its address, where it is installed or fetched."""
     gcloud, java = shutil.which("gcloud"), shutil.which("java")
+    if java is None:
+        return None
     roots = [Path(gcloud).resolve().parents[1]] if gcloud else []
-    jar = next((root / _JAR for root in [*roots, _USUAL] if (root / _JAR).exists()), None)
-    return (java, jar) if java and jar else None
+    for root in [*roots, _USUAL]:
+        if (root / _JAR).exists():
+            return [java, *_SMALL, "-cp", str(root / _JAR), _MAIN, "start"]
+    fetched = firestore.jar()
+    return [java, *_SMALL, "-jar", str(fetched)] if fetched.exists() else None
 
 
 @contextmanager
@@ -95,11 +102,32 @@ def emulator(folder: Path, port: int = 0) -> Iterator[Emulator]:
         process.wait()
 
 
-def main() -> None:
-    """Say at the start of a long test run what would fail at its end."""
-    if _found() is None:
-        sys.stderr.write(f"\n*** The tests of records in Firestore WILL FAIL: {_MISSING}. ***\n\n")
+def check() -> None:
+    """Have it for the tests that come; say it now, rather than at their end, where it cannot be had."""
+    _SKIPPED.unlink(missing_ok=True)
+    if _found() is not None:
+        return
+    try:
+        firestore.get()
+    except DevError as error:
+        sys.stderr.write(f"\n*** The tests of records in Firestore will be skipped: {error} ***\n\n")
+
+
+def count_skipped(names: Sequence[str]) -> None:
+    """Keep for the summary which tests of this pytest were skipped without an emulator."""
+    _SKIPPED.parent.mkdir(exist_ok=True)
+    with _SKIPPED.open("a") as kept:
+        kept.writelines(f"{name}\n" for name in names)
+
+
+def summary() -> None:
+    """The last line of `make test`."""
+    skipped = len(_SKIPPED.read_text().splitlines()) if _SKIPPED.exists() else 0
+    if skipped:
+        sys.stderr.write(f"\n*** All other tests passed; {skipped} skipped: {MISSING} ***\n")
+    else:
+        sys.stderr.write("\nAll tests passed, and none was skipped for want of the Firestore emulator.\n")
 
 
 if __name__ == "__main__":
-    main()
+    summary() if sys.argv[1:] == ["summary"] else check()
