@@ -21,9 +21,10 @@ from transformers import DynamicCache
 from oneseek_runtime.engine.adapters import Skeleton, Weights, put_into
 from oneseek_runtime.engine.errors import InvalidRequestError, ModelNotFoundError
 from oneseek_runtime.engine.loading import context_of, end_tokens, load_parts
+from oneseek_runtime.engine.pretrained import embedding_rows
 from oneseek_runtime.engine.sampling import choose
 from oneseek_runtime.engine.wire import Asked, Sampling
-from oneseek_runtime.prompt import prompt_ids
+from oneseek_runtime.prompt import TemplateRefusedError, prompt_ids
 
 __all__ = ["Adapter", "Generated", "LoadedModel", "load"]
 
@@ -57,6 +58,7 @@ class LoadedModel:
         self._active = self._base
         self._ends = end_tokens(model, tokenizer)
         self._context = context_of(model)
+        self._rows = embedding_rows(model)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -103,14 +105,14 @@ class LoadedModel:
         if asked.chat:
             try:
                 ids = prompt_ids(self._tokenizer, asked.messages)
-            except Exception as error:  # jinja's errors have no common base in transformers' API
+            except TemplateRefusedError as error:
                 raise InvalidRequestError(f"the model's chat template refuses these messages: {error}") from error
         elif isinstance(asked.prompt, str):
             ids = [int(token) for token in self._tokenizer(asked.prompt)["input_ids"]]
         else:
             ids = list(asked.prompt)
-            if not all(0 <= token < self._model.config.get_text_config().vocab_size for token in ids):
-                raise InvalidRequestError("a token id of the prompt is not in the vocabulary")
+        if not all(0 <= token < self._rows for token in ids):
+            raise InvalidRequestError("a token id of the prompt is not in the vocabulary")
         if not ids:
             raise InvalidRequestError("the prompt is empty")
         if len(ids) >= self._context:
