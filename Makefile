@@ -9,7 +9,7 @@ PY := .venv/bin/python
 TEST_CLUSTER := test
 
 .NOTPARALLEL: # what is made first is looked at first: the preflight
-.PHONY: help demo test check clean-cache emulator-check unit lint dashboard dashboard-test screenshots chart-test readers readers-test test-cluster cluster-test runtime-test dev-test manifests manifests-check cluster images url down openapi prove bench venv requirements
+.PHONY: help demo test check clean-cache emulator-check unit lint dashboard dashboard-test screenshots chart-test readers readers-test test-cluster cluster-test runtime-test models dev-test manifests manifests-check cluster images url down openapi prove bench venv requirements
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -88,6 +88,9 @@ test-cluster: venv
 cluster-test: test-cluster ## Stories on a real API server and real pods
 	$(PY) -m pytest tests/cluster -q -n 6 --dist loadfile --no-loadscope-reorder -m 'not prove and not serial'
 	$(PY) -m pytest tests/cluster -q -m serial
+
+models: venv ## Try every class of base models that transformers has, and write docs/models.md (resumes from .local/models.jsonl)
+	PYTHONPATH=tests $(PY) -m support.survey
 
 manifests: venv ## Generate crds/ and the chart's copy from the types
 	$(PY) -m oneseek_core.api crds charts/oneseek/templates

@@ -32,7 +32,7 @@ Job = Callable[[Mapping[str, str]], ApiModel]
 
 # Do one thing, leave a report, end.
 JOBS = {
-    "basemodel": "oneseek_runtime.basemodel.job:run",
+    "basemodel": "oneseek_runtime.engine.basecheck.job:run",
     "prepare": "oneseek_runtime.prepare.job:run",
     "train": "oneseek_runtime.train.job:run",
     "evaluate": "oneseek_runtime.evaluate.job:run",

@@ -8,9 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-__all__ = ["Tokenizer", "prompt_ids", "prompt_text", "user_message"]
+from oneseek_core.errors import OneSeekError
+
+__all__ = ["TemplateRefusedError", "Tokenizer", "prompt_ids", "prompt_text", "user_message"]
 
 Message = Mapping[str, str]
+
+
+class TemplateRefusedError(OneSeekError):
+    """The model's chat template does not take these messages."""
 
 
 class Tokenizer(Protocol):
@@ -35,13 +41,17 @@ def prompt_text(tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
     """The messages and the opening of the assistant's turn, in the model's own form.
 
     A tokenizer without a chat template (a base model) gets headed paragraphs instead.
+
+    Raises:
+        TemplateRefusedError: with the template's own words.
     """
     if tokenizer.chat_template:
-        return str(
-            tokenizer.apply_chat_template(
-                [dict(message) for message in messages], tokenize=False, add_generation_prompt=True
-            )
-        )
+        plain = [dict(message) for message in messages]
+        try:
+            return str(tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=True))
+        except Exception as error:  # a template is a program of the model's: it may raise anything
+            words = next(iter(str(error).splitlines()), "") or type(error).__name__
+            raise TemplateRefusedError(words) from error
     turns = [f"### {message['role'].capitalize()}:\n{message['content']}\n\n" for message in messages]
     return "".join(turns) + "### Assistant:\n"
 

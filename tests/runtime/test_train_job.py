@@ -165,7 +165,7 @@ def test_auto_stop_ends_the_run_with_a_reason_and_an_adapter(request_for, tmp_pa
     [
         ({"dataDigest": f"sha256:{'0' * 64}"}, names.DATASET_DIGEST_DIFFERS, ExitCode.DIGEST_DIFFERS, "changed after"),
         ({"dataPath": "/nowhere"}, names.DATASET_NOT_FOUND, ExitCode.BAD_INPUT, "cannot be read"),
-        ({"basePath": "/nowhere"}, names.BASE_INVALID, ExitCode.BAD_INPUT, "tokenizer"),
+        ({"basePath": "/nowhere"}, names.BASE_INVALID, ExitCode.BAD_INPUT, "there is no folder /nowhere"),
         ({"lora": {"targetModules": ["q_proj", "wq"]}}, names.TARGET_MODULES_NOT_FOUND, ExitCode.BAD_INPUT, "names wq, but .* q_proj"),
         ({"epochs": "many"}, "BadRequest", ExitCode.BAD_REQUEST, "epochs"),
     ],

@@ -66,7 +66,10 @@ def base_job_name(model: OneSeekModel) -> str:
 
 
 def base_job(model: OneSeekModel, settings: Settings) -> dict[str, Any]:
-    """Bring the base model onto the claim. An image source is copied out by an init container of that image."""
+    """Bring the base model onto the claim. An image source is copied out by an init container of that image.
+
+    In the runtime image: what is imported must be what engine and train can load, and they say so themselves.
+    """
     source = model.spec.base_model.source
     request = BaseImportRequest(
         model=reference(model),
@@ -84,7 +87,7 @@ def base_job(model: OneSeekModel, settings: Settings) -> dict[str, Any]:
         init.append(common.copying_container(0, source.image, "/models/.", "import", _IMPORT))
     if source.hugging_face:
         env += common.hub_env(settings, source.hugging_face.token_secret)
-    main = common.container("main", settings.slim_image, ["basemodel"], mounts=mounts, env=env)
+    main = common.container("main", settings.runtime_image, ["basemodel"], mounts=mounts, env=env)
     tags = labels(model, "base")
     template = common.pod(model, settings, labels=tags, containers=[main], volumes=volumes, init_containers=init)
     return common.job(model, base_job_name(model), labels=tags, template=template, retries=2)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from oneseek_core import names
@@ -15,15 +18,30 @@ from oneseek_core.jobs.messages import parse_request
 from oneseek_core.names import ExitCode
 from oneseek_runtime.basemodel.claim import make_skeleton, take_claim
 from oneseek_runtime.basemodel.fetch import FileTable, copy_model, fetch_model, files_of
-from oneseek_runtime.basemodel.folder import check_model
+from oneseek_runtime.basemodel.folder import adapter_files, check_small_files, check_weights
 from oneseek_runtime.basemodel.report import report_of
 from oneseek_runtime.hub import Hub
 from oneseek_runtime.log import say
 
-__all__ = ["run"]
+__all__ = ["Checks", "run"]
 
 
-def run(environment: Mapping[str, str]) -> BaseImportReport:
+def _nothing(_folder: Path) -> None:
+    """No check."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What is looked at beside the files themselves; pods bring what takes torch (`engine.basecheck`).
+
+    Each is given the folder and raises ArtifactError: the first once all but the weights is there, the second at the end.
+    """
+
+    small_files: Callable[[Path], None] = _nothing
+    weights: Callable[[Path], None] = _nothing
+
+
+def run(environment: Mapping[str, str], checks: Checks = Checks()) -> BaseImportReport:
     """Claim the volume and have the base model on it; what is there already is hashed again, not fetched again.
 
     Raises:
@@ -37,16 +55,16 @@ def run(environment: Mapping[str, str]) -> BaseImportReport:
         shutil.rmtree(leftover)  # one base Job at a time: whatever is half-made is nobody's
     home = root / names.BASE_DIR / request.base_name
     if home.exists() or home.is_symlink():
-        table = _present(request, home)
+        table = _present(request, home, checks)
         _check_digest(request, manifest_digest(table))
     else:
-        table = _import(request, home, Hub.from_environment(environment))
+        table = _import(request, home, Hub.from_environment(environment), checks)
     report = report_of(root, table)
     say("imported", base=request.base_name, digest=report.digest, files=report.files, bytes=report.size_bytes)
     return report
 
 
-def _present(request: BaseImportRequest, home: Path) -> FileTable:
+def _present(request: BaseImportRequest, home: Path, checks: Checks) -> FileTable:
     """The files of a base model that is there: one imported before, or one that a person put there."""
     if home.is_symlink() or not home.is_dir():
         raise _invalid(f"basemodeller/{request.base_name} on the claim is no folder; remove it")
@@ -62,7 +80,13 @@ def _present(request: BaseImportRequest, home: Path) -> FileTable:
     table = {name: digest_file(home / name) for name in files_of(home)}
     data = manifest_bytes(table)
     if manifest is None:
-        _check(request, home, table)
+        if found := adapter_files(path.name for path in home.iterdir()):
+            raise _invalid(
+                f"basemodeller/{request.base_name} on the claim holds {found[0]} beside the model: an adapter is no part"
+                " of a base model; remove it, or merge it into the weights first"
+            )
+        _check_small_files(request, checks, home)
+        _check_weights(request, checks, home)
         _check_digest(request, manifest_digest(table))
         write_atomic(home / names.BASE_MANIFEST, data)
     elif (home / names.BASE_MANIFEST).read_bytes() != data:
@@ -78,16 +102,17 @@ def _present(request: BaseImportRequest, home: Path) -> FileTable:
     return table
 
 
-def _import(request: BaseImportRequest, home: Path, hub: Hub) -> FileTable:
+def _import(request: BaseImportRequest, home: Path, hub: Hub, checks: Checks) -> FileTable:
     """Make the folder under a dot name, and give it its name when every byte of it is on the disk."""
     incoming = home.parent / f"{names.INCOMING_PREFIX}{request.model.uid}"
     incoming.mkdir()
+    small_files_there = partial(_check_small_files, request, checks, incoming)
     try:
         if source := request.source.hugging_face:
-            table = fetch_model(hub, source, incoming)
+            table = fetch_model(hub, source, incoming, small_files_there)
         else:
-            table = copy_model(_source_folder(request), incoming)
-        _check(request, incoming, table)
+            table = copy_model(_source_folder(request), incoming, small_files_there)
+        _check_weights(request, checks, incoming)
         _check_digest(request, manifest_digest(table))
         write_synced(incoming / names.BASE_MANIFEST, manifest_bytes(table))
         fsync_dir(incoming)
@@ -130,9 +155,23 @@ def _refuse_links(folder: Path) -> None:
             raise _invalid(f"{path.name} in {folder.name} is a link; only plain files are accepted")
 
 
-def _check(request: BaseImportRequest, folder: Path, table: FileTable) -> None:
+def _check_small_files(request: BaseImportRequest, checks: Checks, folder: Path) -> None:
+    with _usable(request):
+        check_small_files(folder, files_of(folder))
+        checks.small_files(folder)
+
+
+def _check_weights(request: BaseImportRequest, checks: Checks, folder: Path) -> None:
+    with _usable(request):
+        check_weights(folder, files_of(folder))
+        checks.weights(folder)
+
+
+@contextmanager
+def _usable(request: BaseImportRequest) -> Iterator[None]:
+    """Say whose files they are that a check refuses."""
     try:
-        check_model(folder, table)
+        yield
     except ArtifactError as error:
         raise _invalid(f"{_origin(request)} is no usable model: {error}") from error
 

@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging as transformers_logging
 
 from oneseek_core.names import ExitCode
-from oneseek_runtime.engine.adapters import Skeleton, first_line, put_into
+from oneseek_runtime.engine.adapters import Skeleton, put_into
 from oneseek_runtime.engine.errors import EngineStartError
+from oneseek_runtime.engine.pretrained import UnusableBaseError, load_config, load_model, load_tokenizer, own_files
 
 __all__ = ["Parts", "context_of", "end_tokens", "load_parts"]
 
@@ -33,13 +31,14 @@ class Parts:
 
 def context_of(model: Any) -> int:
     """The most tokens of prompt and answer together."""
-    return int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 2**31)
+    return int(getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", 0) or 2**31)
 
 
 def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
     """Every token that ends a turn: the model's, its generation settings' and the tokenizer's."""
     ends: set[int] = set()
-    for value in (model.generation_config.eos_token_id, model.config.eos_token_id, tokenizer.eos_token_id):
+    text = model.config.get_text_config(decoder=True)
+    for value in (model.generation_config.eos_token_id, text.eos_token_id, tokenizer.eos_token_id):
         ends.update([value] if isinstance(value, int) else value or [])
     return frozenset(ends)
 
@@ -52,23 +51,17 @@ def load_parts(
     Raises:
         EngineStartError: transformers or peft cannot make a model of the files.
     """
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     fast_bf16 = device.type == "cuda" or "AVX512" in torch.backends.cpu.get_cpu_capability()
     dtype = torch.bfloat16 if precision == "bf16" or (precision == "auto" and fast_bf16) else torch.float32
     try:
-        tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            base,
-            dtype=dtype,
-            attn_implementation="sdpa",
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        sentence = f"the base model in {base} cannot be loaded: {first_line(error)}"
+        with own_files(base) as files:
+            config = load_config(files)
+            tokenizer = load_tokenizer(files, config)
+            model = load_model(files, config, dtype)
+    except UnusableBaseError as error:
+        sentence = f"the base model in {base} cannot be loaded: {error}"
         raise EngineStartError(sentence, ExitCode.BAD_INPUT) from error
     model = model.to(device).eval().requires_grad_(requires_grad=False)
     if adapter is not None:

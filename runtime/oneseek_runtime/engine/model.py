@@ -21,9 +21,10 @@ from transformers import DynamicCache
 from oneseek_runtime.engine.adapters import Skeleton, Weights, put_into
 from oneseek_runtime.engine.errors import InvalidRequestError, ModelNotFoundError
 from oneseek_runtime.engine.loading import context_of, end_tokens, load_parts
+from oneseek_runtime.engine.pretrained import embedding_rows
 from oneseek_runtime.engine.sampling import LogitShift, choose, likeliest
 from oneseek_runtime.engine.wire import Asked, Sampling
-from oneseek_runtime.prompt import prompt_ids
+from oneseek_runtime.prompt import TemplateRefusedError, prompt_ids
 
 __all__ = ["Adapter", "Generated", "LoadedModel", "load"]
 
@@ -61,6 +62,7 @@ class LoadedModel:
         self._active = self._base
         self._ends = end_tokens(model, tokenizer)
         self._context = context_of(model)
+        self._rows = embedding_rows(model)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -109,7 +111,7 @@ class LoadedModel:
         if asked.chat:
             try:
                 ids = prompt_ids(self._tokenizer, asked.messages)
-            except Exception as error:  # jinja's errors have no common base in transformers' API
+            except TemplateRefusedError as error:
                 raise InvalidRequestError(
                     f"the model's chat template refuses these messages: {error}", param="messages"
                 ) from error
@@ -117,8 +119,8 @@ class LoadedModel:
             ids = [int(token) for token in self._tokenizer(asked.prompt)["input_ids"]]
         else:
             ids = list(asked.prompt)
-            self._check_vocabulary(ids, "prompt")
         param = "messages" if asked.chat else "prompt"
+        self._check_vocabulary(ids, param)
         if not ids:
             raise InvalidRequestError("the prompt is empty", param=param, code="invalid_value")
         if len(ids) >= self._context:
@@ -132,7 +134,7 @@ class LoadedModel:
         return ids
 
     def _check_vocabulary(self, tokens: Iterable[int], param: str) -> None:
-        size = self._model.config.get_text_config().vocab_size
+        size = self._rows
         if unknown := [token for token in tokens if not 0 <= token < size]:
             sentence = f"{param}: the token id {unknown[0]} is not in the vocabulary, which ends at {size - 1}"
             raise InvalidRequestError(sentence, param=param, code="invalid_value")

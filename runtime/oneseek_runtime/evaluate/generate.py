@@ -22,13 +22,14 @@ from oneseek_core.names import ExitCode
 from oneseek_runtime.engine.loading import Parts, context_of, end_tokens
 from oneseek_runtime.evaluate.scoring import Loss
 from oneseek_runtime.prepare.heldout import HeldoutRow
-from oneseek_runtime.prompt import prompt_ids, user_message
+from oneseek_runtime.prompt import TemplateRefusedError, prompt_ids, user_message
 from oneseek_runtime.train.data import Example, examples_of, pack
 from oneseek_runtime.train.model import predict
 
-__all__ = ["answers_of", "batches", "losses_of"]
+__all__ = ["answers_of", "batches", "greedy", "losses_of"]
 
 _BATCH_ROWS = 32
+_PAD_TOLERANCE = 0.05  # relative; bf16's own noise is about 0.01
 _BATCH_TOKENS = 16384  # rows x (longest prompt + answer): bounds the memory of keys, values and activations
 
 
@@ -41,7 +42,11 @@ def answers_of(parts: Parts, rows: Sequence[HeldoutRow], maximum_new_tokens: int
     context = context_of(parts.model)
     prompts = []
     for row in rows:
-        prompt = prompt_ids(parts.tokenizer, [user_message(row.question)])
+        try:
+            prompt = prompt_ids(parts.tokenizer, [user_message(row.question)])
+        except TemplateRefusedError as error:
+            sentence = f"line {row.line} of the held-out set: the model's chat template refuses it: {error}"
+            raise JobError(names.DATASET_INVALID, sentence, ExitCode.BAD_INPUT) from error
         if len(prompt) >= context:
             sentence = (
                 f"line {row.line} of the held-out set: the question has {len(prompt)} tokens, but the model's context"
@@ -50,21 +55,59 @@ def answers_of(parts: Parts, rows: Sequence[HeldoutRow], maximum_new_tokens: int
             raise JobError(names.DATASET_INVALID, sentence, ExitCode.BAD_INPUT)
         prompts.append(prompt)
     answers = [""] * len(rows)
-    for batch in batches([len(prompt) for prompt in prompts], maximum_new_tokens):
-        made = _generate(parts, [prompts[index] for index in batch], maximum_new_tokens)
-        for index, tokens in zip(batch, made, strict=True):
-            answers[index] = str(
-                parts.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-            ).strip()
+    for index, tokens in enumerate(greedy(parts, prompts, maximum_new_tokens)):
+        answers[index] = str(
+            parts.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        ).strip()
     return answers
 
 
-def batches(lengths: Sequence[int], maximum_new_tokens: int) -> Iterator[list[int]]:
-    """Indices of prompts to answer together: like lengths beside each other, so that little is padded."""
+def greedy(parts: Parts, prompts: Sequence[Sequence[int]], maximum_new_tokens: int) -> list[list[int]]:
+    """The likeliest answers' tokens, in the prompts' order."""
+    answers: list[list[int]] = [[] for _ in prompts]
+    rows = _BATCH_ROWS if _can_pad(parts.model, prompts) else 1
+    for batch in batches([len(prompt) for prompt in prompts], maximum_new_tokens, rows):
+        made = _generate(parts, [prompts[index] for index in batch], maximum_new_tokens)
+        for index, tokens in zip(batch, made, strict=True):
+            answers[index] = tokens
+    return answers
+
+
+def _can_pad(model: Any, prompts: Sequence[Sequence[int]]) -> bool:
+    """Whether padding leaves this model's results alone; tried, not guessed: some classes take it for text."""
+    short, long = min(prompts, key=len), max(prompts, key=len)
+    if len(short) == len(long):
+        return True
+    try:
+        alone, together = _first_logits(model, [short])[0], _first_logits(model, [short, long])[0]
+    except Exception:  # noqa: BLE001 - what a model of another kind raises is not ours to foresee
+        return False
+    return bool((together - alone).norm() <= _PAD_TOLERANCE * alone.norm())
+
+
+def _first_logits(model: Any, prompts: Sequence[Sequence[int]]) -> Tensor:
+    tokens, mask, positions = _padded(model, prompts)
+    with torch.inference_mode():
+        seen = model(input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1)
+    logits: Tensor = seen.logits[:, -1].float()
+    return logits
+
+
+def _padded(model: Any, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens, attention mask and positions `[prompts x longest]`, padded on the left."""
+    width = max(len(prompt) for prompt in prompts)
+    pads = [width - len(prompt) for prompt in prompts]
+    tokens = _rows([[0] * pad + list(prompt) for pad, prompt in zip(pads, prompts, strict=True)], model)
+    mask = _rows([[0] * pad + [1] * (width - pad) for pad in pads], model)
+    return tokens, mask, (mask.cumsum(dim=1) - 1).clamp(min=0)
+
+
+def batches(lengths: Sequence[int], maximum_new_tokens: int, rows: int = _BATCH_ROWS) -> Iterator[list[int]]:
+    """Indices of prompts to answer together, `rows` at the most: like lengths beside each other, so that little is padded."""
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda index: (lengths[index], index)):
         tokens = (len(batch) + 1) * (lengths[index] + maximum_new_tokens)  # this prompt is the longest so far
-        if batch and (len(batch) == _BATCH_ROWS or tokens > _BATCH_TOKENS):
+        if batch and (len(batch) == rows or tokens > _BATCH_TOKENS):
             yield batch
             batch = []
         batch.append(index)
@@ -75,11 +118,7 @@ def batches(lengths: Sequence[int], maximum_new_tokens: int) -> Iterator[list[in
 def _generate(parts: Parts, prompts: Sequence[Sequence[int]], limit: int) -> list[list[int]]:
     """The likeliest next token, again and again, for all prompts together; without the token that ends a turn."""
     model, ends, context = parts.model, end_tokens(parts.model, parts.tokenizer), context_of(parts.model)
-    width = max(len(prompt) for prompt in prompts)
-    pads = [width - len(prompt) for prompt in prompts]
-    tokens = _rows([[0] * pad + list(prompt) for pad, prompt in zip(pads, prompts, strict=True)], model)
-    mask = _rows([[0] * pad + [1] * (width - pad) for pad in pads], model)
-    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    tokens, mask, positions = _padded(model, prompts)
     cache = DynamicCache(config=model.config)
     made: list[list[int]] = [[] for _ in prompts]
     open_rows = set(range(len(prompts)))

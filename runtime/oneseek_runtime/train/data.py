@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from oneseek_core import names
 from oneseek_core.errors import JobError
 from oneseek_core.names import ExitCode
-from oneseek_runtime.prompt import Tokenizer, prompt_ids, user_message
+from oneseek_runtime.prompt import TemplateRefusedError, Tokenizer, prompt_ids, user_message
 
 __all__ = ["Example", "Pack", "epoch_batches", "examples_of", "pack"]
 
@@ -65,7 +65,11 @@ def examples_of(rows: Iterable[Mapping[str, object]], tokenizer: Tokenizer, maxi
         if not (isinstance(instruction, str) and isinstance(extra, str) and isinstance(output, str)):
             sentence = f"line {number} of the prepared data has no text in instruction and output"
             raise JobError(names.DATASET_INVALID, sentence, ExitCode.BAD_INPUT)
-        prompt = prompt_ids(tokenizer, [user_message(instruction, extra)])
+        try:
+            prompt = prompt_ids(tokenizer, [user_message(instruction, extra)])
+        except TemplateRefusedError as error:
+            sentence = f"line {number} of the prepared data: the model's chat template refuses it: {error}"
+            raise JobError(names.DATASET_INVALID, sentence, ExitCode.BAD_INPUT) from error
         answer = [int(i) for i in tokenizer(output, add_special_tokens=False)["input_ids"]]
         tokens = (*prompt, *answer, eos)[:maximum_length]
         if len(tokens) > len(prompt):

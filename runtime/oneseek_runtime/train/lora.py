@@ -6,16 +6,21 @@ On a CPU, where each of these is a pass over memory, that costs about as much as
 
 from __future__ import annotations
 
+import re
 import types
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import Linear as LoraLinear
+from peft.tuners.tuners_utils import _check_lora_target_modules_mamba
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+from peft.utils.transformers_weight_conversion import convert_peft_config_for_transformers
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from oneseek_core import names
@@ -23,8 +28,9 @@ from oneseek_core.api.v1alpha1.training_run import LoraSettings
 from oneseek_core.errors import JobError
 from oneseek_core.names import ExitCode
 
-__all__ = ["adapter_parameters", "add_adapter", "load_weights"]
+__all__ = ["adapter_parameters", "add_adapter", "linear_layers", "load_weights", "target_names"]
 
+_MOST_TARGETS = 16  # as many as lora.targetModules takes
 ADAPTER = "default"  # peft's name for the only adapter of a model
 
 
@@ -32,22 +38,24 @@ def add_adapter(model: Any, settings: LoraSettings, *, base_name: str, seed: int
     """Freeze `model` and give its target layers an adapter that changes nothing yet; the same seed, the same start.
 
     Raises:
-        JobError: a target names no linear layer of this model.
+        JobError: a target names no linear layer of this model, or something beside linear layers.
     """
-    linear = {name.rsplit(".", 1)[-1] for name, part in model.named_modules() if isinstance(part, nn.Linear)}
-    paths = [name for name, _ in model.named_modules()]
-    missing = [t for t in settings.target_modules if not any(p == t or p.endswith(f".{t}") for p in paths)]
-    if missing:
+    paths, linear = _text_layers(model), linear_layers(model)
+    wrong = [target for target in settings.target_modules if not _usable(target, model, paths, linear)]
+    if wrong:
         sentence = (
-            f"lora.targetModules names {', '.join(missing)}, but the base model {base_name} has no such layer; "
-            f"its linear layers are {', '.join(sorted(linear))}"
+            f"lora.targetModules names {', '.join(wrong)}, but the base model {base_name} has no linear layer of that"
+            f" name that can be trained; its linear layers are {', '.join(target_names(model))}"
         )
         raise JobError(names.TARGET_MODULES_NOT_FOUND, sentence, ExitCode.BAD_INPUT)
+    elsewhere = [path for path, _ in model.named_modules() if path not in paths]
+    shared = any(_named(target, elsewhere) for target in settings.target_modules)
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=sorted(settings.target_modules),
+        exclude_modules=_other_towers(model) if shared else None,
         bias="none",
         fan_in_fan_out=_stores_transposed(model, settings.target_modules),
         task_type="CAUSAL_LM",
@@ -60,6 +68,79 @@ def add_adapter(model: Any, settings: LoraSettings, *, base_name: str, seed: int
         if type(part) is LoraLinear and type(part.base_layer) is nn.Linear:
             part.forward = types.MethodType(_fused_forward, part)  # type: ignore[method-assign]
     return adapted
+
+
+def target_names(model: Any) -> list[str]:
+    """Names that `lora.targetModules` may hold for this model: as many as it has room for."""
+    paths, linear = _text_layers(model), linear_layers(model)
+    names_found = sorted({path.rsplit(".", 1)[-1] for path in linear})
+    return [name for name in names_found if _usable(name, model, paths, linear)][:_MOST_TARGETS]
+
+
+def linear_layers(model: Any) -> set[str]:
+    """Paths of the layers that an adapter can change: linear ones, of the text model, with weights of their own.
+
+    Where weights are shared (by an output layer and the embedding, by layers of a few classes) one change would be lost, or
+    change both.
+    """
+    owners = Counter(
+        id(part.weight) for part in model.modules() if isinstance(getattr(part, "weight", None), nn.Parameter)
+    )
+    return {path for path, part in _text_layers(model).items() if _is_linear(part) and owners[id(part.weight)] == 1}
+
+
+def _is_linear(part: nn.Module) -> bool:
+    """Whether the layer computes `x W^T + b` and no more; of other people's classes one is asked (a router chooses too)."""
+    if type(part) in (nn.Linear, Conv1D):
+        return True
+    if not isinstance(part, nn.Linear):
+        return False
+    x = torch.ones(1, part.in_features, dtype=part.weight.dtype, device=part.weight.device)
+    with torch.inference_mode():
+        try:
+            found = part(x)
+            return torch.allclose(found, functional.linear(x, part.weight, part.bias), rtol=0.02, atol=0.02)
+        except (TypeError, ValueError, RuntimeError):
+            return False
+
+
+def _usable(target: str, model: Any, paths: Iterable[str], linear: Collection[str]) -> bool:
+    """Whether the target names linear layers and nothing else, to peft too.
+
+    peft may take a name for all experts in one tensor, and refuses layers whose weights their class uses past them.
+    """
+    named = _named(target, paths)
+    if not named or not named <= set(linear):
+        return False
+    config = LoraConfig(target_modules=[target])
+    try:
+        _check_lora_target_modules_mamba(config, model, target.rsplit(".", 1)[-1])
+        convert_peft_config_for_transformers(config, model, None)
+    except ValueError:
+        return False
+    return not config.target_parameters
+
+
+def _named(target: str, paths: Iterable[str]) -> set[str]:
+    """What peft takes the target for: the path itself, or the end of it."""
+    return {path for path in paths if path == target or path.endswith(f".{target}")}
+
+
+def _text_layers(model: Any) -> dict[str, nn.Module]:
+    """The parts by path, without those that see pictures or hear: text never reaches them."""
+    others = _other_towers(model)
+    return {path: part for path, part in model.named_modules() if not (others and re.fullmatch(others, path))}
+
+
+def _other_towers(model: Any) -> str:
+    """A pattern of the paths within models that are parts of this one and not its text model. Empty: there are none."""
+    text = model.config.get_text_config(decoder=True)
+    towers = [
+        path
+        for path, part in model.named_modules()
+        if path and isinstance(part, PreTrainedModel) and part.config not in (model.config, text)
+    ]
+    return "|".join(rf"{re.escape(path)}\..*" for path in towers)
 
 
 def load_weights(model: Any, tensors: Mapping[str, Tensor]) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch.nn import functional
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging as transformers_logging
 
 from oneseek_core import names
 from oneseek_core.errors import JobError
 from oneseek_core.names import ExitCode
+from oneseek_runtime.engine import pretrained
 from oneseek_runtime.train.attention import PACKED, row_masks
 from oneseek_runtime.train.data import Example, Pack, pack
 
@@ -24,6 +25,7 @@ Precision = Literal["bf16", "fp32"]
 DTYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 _PROBE_TOKENS = 256
+_PROBE_WIDTH = 1024  # where the configuration names none
 _PROBE_SECONDS = 0.15  # per number format, after a warm-up
 _CHECK_TOLERANCE = 0.05  # relative; bf16's own noise is about 0.01, a row that sees another is far beyond
 
@@ -56,47 +58,39 @@ def load_tokenizer(base: Path) -> Any:
     """The base model's tokenizer.
 
     Raises:
-        JobError: the folder holds none that loads without code of its own.
+        JobError: the folder holds none that can be used.
     """
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        return AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise _unusable(base, "tokenizer", error) from error
+    with _usable(base) as files:
+        return pretrained.load_tokenizer(files, pretrained.load_config(files))
 
 
 def load_base(base: Path, device: torch.device, wanted: Literal["auto", "bf16", "fp32"]) -> tuple[Any, Precision]:
     """The base model, frozen in use only, in the number format that was asked for or measured to be faster.
 
     Raises:
-        JobError: the folder holds no causal language model that loads without code of its own.
+        JobError: the folder holds no causal language model that can be trained.
     """
-    try:
-        config = AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
+    with _usable(base) as files:
+        config = pretrained.load_config(files)
         precision = _faster(config, device) if wanted == "auto" else wanted
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            base,
-            config=config,
-            dtype=DTYPES[precision],
-            attn_implementation="sdpa",
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,  # pickles are never loaded
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise _unusable(base, "model", error) from error
+        model = pretrained.load_model(files, config, DTYPES[precision])
     return model.to(device), precision
 
 
-def _unusable(base: Path, what: str, error: Exception) -> JobError:
-    sentence = f"the base model {base.name} has no {what} that can be loaded: {str(error).splitlines()[0]}"
-    return JobError(names.BASE_INVALID, sentence, ExitCode.BAD_INPUT)
+@contextmanager
+def _usable(base: Path) -> Iterator[Path]:
+    try:
+        with pretrained.own_files(base) as files:
+            yield files
+    except pretrained.UnusableBaseError as error:
+        sentence = f"the base model {base.name} cannot be used: {error}"
+        raise JobError(names.BASE_INVALID, sentence, ExitCode.BAD_INPUT) from error
 
 
 def _faster(config: Any, device: torch.device) -> Precision:
     """Which format multiplies this model's matrices faster, forwards and backwards; about half a second."""
-    text = config.get_text_config()
-    hidden = text.hidden_size
+    text = config.get_text_config(decoder=True)
+    hidden = getattr(text, "hidden_size", None) or _PROBE_WIDTH
     inner = getattr(text, "intermediate_size", None) or 4 * hidden
     inner = inner if isinstance(inner, int) else 4 * hidden
     seconds: dict[Precision, float] = {}
@@ -145,14 +139,15 @@ def can_pack(model: Any, examples: list[Example], maximum_length: int) -> bool:
         return False
     rows = sorted(examples, key=lambda example: len(example.tokens))[:2]
     model.eval()
+    before = model.config._attn_implementation
     with torch.inference_mode():
         alone = torch.cat([predict(model, part) for part in pack(rows, 0)]).float()
         try:
             model.set_attn_implementation(PACKED)
             together = predict(model, next(pack(rows, 2 * maximum_length))).float()
-        except (TypeError, ValueError):
+        except Exception:  # noqa: BLE001 - what a model of another kind raises is not ours to foresee
             together = torch.zeros_like(alone)
     if (together - alone).norm() <= _CHECK_TOLERANCE * alone.norm():
         return True
-    model.set_attn_implementation("sdpa")
+    model.set_attn_implementation(before)
     return False

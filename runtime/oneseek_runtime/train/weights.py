@@ -68,8 +68,9 @@ def save_checkpoint(
     tensors: dict[str, Tensor] = {}
     for name, parameter in parameters.items():
         tensors[f"weight/{name}"] = _plain(parameter)
-        for moment in _MOMENTS:
-            tensors[f"{moment}/{name}"] = _plain(optimiser.state[parameter][moment])
+        for moment in _MOMENTS:  # a layer that no row has reached yet (an expert) has none
+            found = optimiser.state[parameter].get(moment)
+            tensors[f"{moment}/{name}"] = _plain(torch.zeros_like(parameter) if found is None else found)
     data = save(tensors, metadata={"notes": json.dumps(notes)})
     store(folder / CHECKPOINT_DIR / _CHECKPOINT, data, what="a checkpoint")
 

@@ -13,7 +13,7 @@ from oneseek_core import names
 from oneseek_core.digest import digest_bytes
 from oneseek_core.files import empty_folder
 from oneseek_core.jobs.verify import VerifyReport
-from oneseek_runtime.basemodel.folder import wanted_files
+from oneseek_runtime.basemodel.folder import adapter_files, wanted_files
 from oneseek_runtime.certify.layout import LOADED, PROOF, PROVENANCE, SIGNATURE
 from oneseek_runtime.certify.signature import Signed
 from oneseek_runtime.verify.contents import check_contents, dna_of_folder
@@ -148,7 +148,8 @@ def verify_base(path: Path, digest: str) -> VerifyReport:
                 names.BASE_DIGEST_DIFFERS, f"the base model is {digest_bytes(data)}, but {digest} was pinned"
             )
         table = parse_manifest(data, digest, names.BASE_MANIFEST)
-        for name in wanted_files(set(files) - set(table)):
+        unknown = set(files) - set(table)
+        for name in [*wanted_files(unknown), *adapter_files(unknown)]:
             raise RefusedError(names.FILE_UNKNOWN, f"{name} lies in the base model and was not imported with it")
         check_files(folder, table, heads=False)
     return VerifyReport(

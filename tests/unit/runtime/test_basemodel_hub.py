@@ -17,7 +17,7 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.digest import manifest_digest
-from oneseek_core.errors import JobError
+from oneseek_core.errors import ArtifactError, JobError
 from oneseek_core.files import digest_tree
 from oneseek_core.jobs.basemodel import BaseImportReport
 from oneseek_core.names import ExitCode
@@ -91,6 +91,18 @@ def test_files_are_fetched_at_the_commit_that_the_revision_named(
 
 def test_a_pinned_commit_is_fetched(claim: Path, server: hub.Server, repository: Path) -> None:
     assert fetch(claim, server.endpoint, revision=hub.Repository(repository).commit).files == 3
+
+
+def test_a_model_that_cannot_be_used_is_refused_before_its_weights_are_fetched(claim: Path, server: hub.Server) -> None:
+    def refuse(_folder: Path) -> None:
+        raise ArtifactError("it is quantised")
+
+    source = {"huggingFace": {"repo": "owner/tiny"}}
+    asked = {"model": MODEL, "modelsRoot": str(claim), "baseName": "tiny", "source": source}
+    with pytest.raises(JobError, match="owner/tiny at main is no usable model: it is quantised"):
+        job.run(environment(asked, HF_ENDPOINT=server.endpoint), job.Checks(small_files=refuse))
+    assert [line for line in server.seen if line.endswith("config.json")]
+    assert not [line for line in server.seen if "safetensors" in line]
 
 
 def test_what_was_fetched_once_is_not_fetched_again(claim: Path, server: hub.Server) -> None:

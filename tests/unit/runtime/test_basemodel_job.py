@@ -12,7 +12,7 @@ from oneseek_core import names
 from oneseek_core.api.base import ApiModel
 from oneseek_core.api.v1alpha1.model_status import Quarantined
 from oneseek_core.digest import digest_bytes, manifest_digest
-from oneseek_core.errors import JobError
+from oneseek_core.errors import ArtifactError, JobError
 from oneseek_core.files import digest_tree
 from oneseek_core.jobs.basemodel import BaseImportReport
 from oneseek_core.jobs.common import CertifiedVersion
@@ -96,6 +96,48 @@ def test_pickles_code_and_other_formats_stay_behind(claim: Path, image: Path) ->
     }  # fmt: skip
 
 
+def test_an_adapter_beside_the_weights_is_no_part_of_the_base(claim: Path, image: Path) -> None:
+    plain = digest_tree(image)
+    (image / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "another/model"}')
+    (image / "adapter_model.safetensors").write_bytes(safetensors({"lora": (2, 2)}))
+    report = from_image(claim, image)
+    assert report.digest == manifest_digest(plain)
+    assert not [name for name in tree_of(claim / "basemodeller" / "tiny") if name.startswith("adapter")]
+
+
+@pytest.mark.parametrize(
+    "name", ["adapter_config.json", "adapter_model.safetensors", "adapter_model-00001-of-2.safetensors"]
+)
+def test_an_adapter_beside_a_model_that_lies_where_it_belongs_is_refused(claim: Path, name: str) -> None:
+    (model_folder(claim / "basemodeller" / "tiny") / name).write_text("{}")
+    error = refusal(lambda: job.run(environment(request(claim, {"path": "basemodeller/tiny"}))))
+    assert error.reason == names.BASE_INVALID
+    assert f"holds {name} beside the model: an adapter is no part of a base model; remove it" in error.message
+
+
+def test_a_check_of_the_small_files_comes_before_the_weights_are_moved(claim: Path, image: Path) -> None:
+    def refuse(folder: Path) -> None:
+        assert sorted(path.name for path in folder.iterdir()) == ["config.json", "tokenizer.json"]
+        raise ArtifactError("it is of a kind that cannot be trained")
+
+    asked = request(claim, {"image": "registry/tiny:1"}, importPath=str(image))
+    error = refusal(lambda: job.run(environment(asked), job.Checks(small_files=refuse)))
+    assert (error.reason, error.exit_code) == (names.BASE_INVALID, ExitCode.BAD_INPUT)
+    assert error.message == "image registry/tiny:1 is no usable model: it is of a kind that cannot be trained"
+    assert list((claim / "basemodeller").iterdir()) == []
+
+
+def test_a_check_of_the_weights_comes_before_the_model_has_its_name(claim: Path, image: Path) -> None:
+    def refuse(folder: Path) -> None:
+        assert (folder / "model.safetensors").exists()
+        raise ArtifactError("a tensor is missing")
+
+    asked = request(claim, {"image": "registry/tiny:1"}, importPath=str(image))
+    error = refusal(lambda: job.run(environment(asked), job.Checks(weights=refuse)))
+    assert error.message == "image registry/tiny:1 is no usable model: a tensor is missing"
+    assert list((claim / "basemodeller").iterdir()) == []
+
+
 def test_a_model_of_the_same_name_finds_its_own_claim(claim: Path, image: Path) -> None:
     first = from_image(claim, image)
     assert from_image(claim, image, model=MODEL | {"uid": "another-uid"}) == first
@@ -154,14 +196,6 @@ INVALID = {
     "config-no-json": (lambda f: (f / "config.json").write_text("{"), "config.json is no JSON"),
     "config-a-list": (lambda f: (f / "config.json").write_text("[]"), "config.json is no JSON object"),
     "no-model-type": (lambda f: (f / "config.json").write_text("{}"), "config.json has no model_type"),
-    "own-code": (
-        lambda f: (f / "config.json").write_text('{"model_type": "x", "auto_map": {"AutoModel": "m.M"}}'),
-        "config.json has auto_map: the model brings its own Python code",
-    ),
-    "own-tokenizer-code": (
-        lambda f: (f / "tokenizer_config.json").write_text('{"auto_map": {}}'),
-        "tokenizer_config.json has auto_map",
-    ),
     "only-pickles": (
         lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"),
         "there is no *.safetensors file; pickled weights (.bin, .pt) are never loaded: convert them",
@@ -173,6 +207,22 @@ INVALID = {
     "shard-missing": (
         lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {"x": "model-2.safetensors"}}'),
         "names model-2.safetensors, which is missing",
+    ),
+    "weights-of-another-name": (
+        lambda f: (f / "model.safetensors").rename(f / "weights.safetensors"),
+        "its weights are in weights.safetensors, but neither model.safetensors nor model.safetensors.index.json is there",
+    ),
+    "only-an-adapter": (
+        lambda f: (f / "model.safetensors").rename(f / "adapter_model.safetensors"),
+        "there is no *.safetensors file",
+    ),
+    "weights-are-a-pointer": (
+        lambda f: (f / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
+        "model.safetensors is git-lfs's pointer to the file, not the file: run `git lfs pull`",
+    ),
+    "tokenizer-is-a-pointer": (
+        lambda f: (f / "tokenizer.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
+        "tokenizer.json is git-lfs's pointer to the file",
     ),
     "no-tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "there is no tokenizer file (one of tokenizer.json"),
 }

@@ -121,7 +121,7 @@ def test_a_server_just_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert given == [{"A": "b"}]
 
 
-@pytest.mark.parametrize("command", ["basemodel", "prepare", "certify", "verify", "import", "tree"])
+@pytest.mark.parametrize("command", ["prepare", "certify", "verify", "import", "tree"])
 def test_jobs_of_the_slim_image_never_load_torch_and_answer_a_missing_request(tmp_path: Path, command: str) -> None:
     script = (
         "import runpy, sys\n"
