@@ -54,7 +54,7 @@ def claim(tmp_path: Path) -> Path:
 
 def rows(claim: Path) -> list[tuple[str, str]]:
     text = (claim / ".staging/uid-1/data/train.jsonl").read_text()
-    return [(row["instruction"], row["output"]) for row in map(json.loads, text.splitlines())]
+    return [tuple(turn["content"] for turn in json.loads(line)["messages"]) for line in text.splitlines()]
 
 
 def test_a_closed_window_becomes_rows_of_two_stages_and_counts_its_steps(place: Place, claim: Path) -> None:

@@ -22,7 +22,7 @@ from oneseek_core.names import ExitCode
 from oneseek_runtime.engine.loading import Parts, context_of, end_tokens
 from oneseek_runtime.evaluate.scoring import Loss
 from oneseek_runtime.prepare.heldout import HeldoutRow
-from oneseek_runtime.prompt import prompt_ids, user_message
+from oneseek_runtime.prompt import SpecialTokenError, TemplateRefusedError, prompt_ids, user_message
 from oneseek_runtime.train.data import Example, examples_of, pack
 from oneseek_runtime.train.model import predict
 
@@ -41,7 +41,11 @@ def answers_of(parts: Parts, rows: Sequence[HeldoutRow], maximum_new_tokens: int
     context = context_of(parts.model)
     prompts = []
     for row in rows:
-        prompt = prompt_ids(parts.tokenizer, [user_message(row.question)])
+        try:
+            prompt = prompt_ids(parts.tokenizer, [user_message(row.question)])
+        except (TemplateRefusedError, SpecialTokenError) as error:
+            sentence = f"line {row.line} of the held-out set: its question cannot be asked: {error}"
+            raise JobError(names.DATASET_INVALID, sentence, ExitCode.BAD_INPUT) from error
         if len(prompt) >= context:
             sentence = (
                 f"line {row.line} of the held-out set: the question has {len(prompt)} tokens, but the model's context"

@@ -23,6 +23,7 @@ from oneseek_core.errors import JobError
 from oneseek_core.files import write_synced
 from oneseek_core.names import ExitCode
 from oneseek_runtime.prepare.rows import Row
+from oneseek_runtime.prompt import user_message
 
 __all__ = ["Lesson", "analysed_answer", "fetch_window", "lesson_of", "rows_of", "steps_of"]
 
@@ -129,7 +130,7 @@ def rows_of(lessons: Sequence[Lesson]) -> list[Row]:
 
 
 def _row(question: str, answer: str) -> Row:
-    return {"instruction": question, "input": "", "output": answer}
+    return user_message(question), {"role": "assistant", "content": answer}
 
 
 def steps_of(lessons: Sequence[Lesson]) -> int:

@@ -207,6 +207,7 @@ class Nodes(ApiServer):
                         precision="fp32",
                         device="cpu",
                         weights_digest=DIGEST,
+                        report_digest=DIGEST,
                     )
                 )
             case "evaluate":

@@ -1,5 +1,7 @@
 """Rows to packed batches, with a tokenizer of one token per character."""
 
+from typing import ClassVar
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ class Characters:
     """A working tokenizer: code points as tokens."""
 
     eos_token_id: int | None = EOS
+    added_tokens_decoder: ClassVar = {}
 
     def __init__(self, chat_template: str | None = "yes") -> None:
         self.chat_template = chat_template
