@@ -99,10 +99,13 @@ class _Control:
     def __init__(self, tokenizer: Tokenizer, neutral: str) -> None:
         self._tokenizer = tokenizer
         self._tokens = {int(token): item for token, item in tokenizer.added_tokens_decoder.items()}
+        # What stands for unknown words comes out of ordinary text, and ends nothing.
+        unknown = getattr(tokenizer, "unk_token_id", None)
         self.ids = {
             item.content: token
             for token, item in self._tokens.items()
-            if item.special or (item.content in neutral and _looks_like_a_mark(item.content))
+            if (item.special and (token != unknown or token == tokenizer.eos_token_id))
+            or (item.content in neutral and _looks_like_a_mark(item.content))
         }
         longest_first = sorted(self.ids, key=lambda name: (-len(name), name))
         self.names = re.compile("|".join(map(re.escape, longest_first)))
