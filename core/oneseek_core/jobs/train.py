@@ -69,6 +69,7 @@ class TrainReport(ApiModel):
     samples: int = Field(description="Rows that were learnt from.")
     left_out: list[RowCount] = Field(default=[], description="Prepared rows that could not be learnt from.")
     cut: int = Field(default=0, ge=0, description="Of the samples: rows whose answer was cut at maximum_length.")
+    micro_steps: int | None = Field(default=None, ge=0, description="Of recorded windows: the steps that were learnt.")
     final_loss: float = Field(description="Mean training loss of the last epoch, nats per label token.")
     epoch_losses: list[float] = Field(default=[], description="Mean training loss per epoch; the newest 100.")
     label_tokens: int

@@ -59,6 +59,8 @@ def train(seen: Observed, settings: Settings, now: datetime) -> RunDecision | No
     report = parse_report(report_text(seen.pods, step.job), TrainReport)
     if report is None:
         return failed(seen, no_report(name), now)
+    if run.spec.type == "Micro" and report.micro_steps is not None:
+        resolved = resolved.model_copy(update={"micro_steps": report.micro_steps})
     major, micro = _number(seen, resolved)
     resolved = resolved.model_copy(
         update={

@@ -23,7 +23,7 @@ from oneseek_runtime.engine.errors import InvalidRequestError, ModelNotFoundErro
 from oneseek_runtime.engine.loading import context_of, end_tokens, load_parts
 from oneseek_runtime.engine.sampling import choose
 from oneseek_runtime.engine.wire import Asked, Sampling
-from oneseek_runtime.prompt import prompt_ids
+from oneseek_runtime.prompt import SpecialTokenError, TemplateRefusedError, prompt_ids
 
 __all__ = ["Adapter", "Generated", "LoadedModel", "load"]
 
@@ -103,7 +103,9 @@ class LoadedModel:
         if asked.chat:
             try:
                 ids = prompt_ids(self._tokenizer, asked.messages)
-            except Exception as error:  # jinja's errors have no common base in transformers' API
+            except SpecialTokenError as error:
+                raise InvalidRequestError(f"a message cannot be read: {error}") from error
+            except TemplateRefusedError as error:
                 raise InvalidRequestError(f"the model's chat template refuses these messages: {error}") from error
         elif isinstance(asked.prompt, str):
             ids = [int(token) for token in self._tokenizer(asked.prompt)["input_ids"]]

@@ -29,7 +29,7 @@ from oneseek_runtime.prepare.heldout import HeldoutRow, parse_heldout, question_
 from oneseek_runtime.prepare.language import language_of_rows
 from oneseek_runtime.prepare.rows import Row, RowError, row_bytes
 from oneseek_runtime.prepare.sources import fetch_dataset
-from oneseek_runtime.prepare.window import Lesson, fetch_window, lesson_of, rows_of, steps_of
+from oneseek_runtime.prepare.window import Lesson, fetch_window, lesson_of, rows_of, steps_of, steps_of_rows
 
 __all__ = ["run"]
 
@@ -59,9 +59,10 @@ def run(environment: Mapping[str, str]) -> PrepareReport:
     heldout, asked = _hold_out(request, root, hub, data.parent / "evaluation", parts)
     every, parts = parts, [_without(part, asked) for part in parts]
     rows = [row for part in parts for row in part.rows]
+    steps = [step for part in parts for step in _steps(part)]
     if not rows:
         raise _invalid("nothing is left to train on: what clients sent holds no answers, or held-out questions alone")
-    digest = _write_rows(data / "train.jsonl", rows)
+    digest = _write_rows(data / "train.jsonl", zip(rows, steps, strict=True))
     report = PrepareReport(
         datasets=[ResolvedDataset(name=part.name, digest=part.digest, rows=len(part.rows)) for part in parts],
         data_digest=digest,
@@ -245,12 +246,19 @@ def _and_more(numbers: Sequence[int], what: str, unit: str = "line") -> str:
     )
 
 
-def _write_rows(path: Path, rows: Sequence[Row]) -> str:
+def _steps(part: _Part) -> list[str | None]:
+    """For each row of a part which micro step it belongs to: train counts those that it trained."""
+    if part.lessons is None:
+        return [None] * len(part.rows)
+    return [f"{part.name}/{step}" for step in steps_of_rows(part.lessons)]
+
+
+def _write_rows(path: Path, rows: Iterable[tuple[Row, str | None]]) -> str:
     """Write the training file durably; the result is its digest."""
     hasher = hashlib.sha256()
     with path.open("xb") as handle:
-        for row in rows:
-            line = row_bytes(row)
+        for row, step in rows:
+            line = row_bytes(row, step)
             hasher.update(line)
             handle.write(line)
         handle.flush()

@@ -167,9 +167,10 @@ def row_of(value: Mapping[str, Any]) -> Row:
     return tuple(turns)
 
 
-def row_bytes(row: Row) -> bytes:
-    """The row as a line of train.jsonl: equal rows give equal bytes."""
-    return canonical_json({"messages": [dict(turn) for turn in row]}) + b"\n"
+def row_bytes(row: Row, step: str | None = None) -> bytes:
+    """The row as a line of train.jsonl: equal rows give equal bytes. `step`: the micro step that it is part of."""
+    whole: dict[str, Any] = {"messages": [dict(turn) for turn in row]}
+    return canonical_json(whole if step is None else {**whole, "step": step}) + b"\n"
 
 
 def text_of(value: Mapping[str, Any], name: str) -> str:

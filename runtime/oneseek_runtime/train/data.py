@@ -58,6 +58,7 @@ class Lessons:
     rows: int = 0
     cut: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    micro_steps: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,8 @@ def lessons_of(rows: Iterable[Mapping[str, Any]], tokenizer: Tokenizer, maximum_
             found.left_out[names.LEFT_OUT_TOO_LONG] += 1
             continue
         found.rows += 1
+        if step := row.get("step"):
+            found.micro_steps.add(step)
         found.cut += examples != whole
         found.examples += examples
     if not found.examples:

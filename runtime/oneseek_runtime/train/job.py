@@ -138,6 +138,7 @@ def _train(request: TrainRequest, rows: list[dict[str, Any]], terminated: list[i
         samples=lessons.rows,
         left_out=[RowCount(reason=reason, rows=count) for reason, count in sorted(lessons.left_out.items())],
         cut=lessons.cut,
+        micro_steps=len(lessons.micro_steps),
         final_loss=state.epoch_losses[-1],
         epoch_losses=state.epoch_losses[-100:],
         label_tokens=state.label_tokens,

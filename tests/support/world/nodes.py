@@ -35,6 +35,7 @@ class Nodes(ApiServer):
         self.scores: dict[str, float] = {}
         self.left_out: dict[str, dict[str, int]] = {}  # step -> reason -> rows that its Job reports
         self.cut = 0
+        self.micro_steps: int | None = None  # that train reports
         self.importable: dict[str, CertifiedVersion] = {}
         self.certified_before: dict[str, CertifiedVersion] = {}
         self.on_claim: list[CertifiedVersion] = []
@@ -206,6 +207,7 @@ class Nodes(ApiServer):
                         samples=3 - sum(self.left_out.get("train", {}).values()),
                         left_out=[RowCount.model_validate(item) for item in self._left_out("train")],
                         cut=self.cut,
+                        micro_steps=self.micro_steps,
                         final_loss=0.5,
                         epoch_losses=[1.0, 0.5],
                         label_tokens=100,

@@ -177,6 +177,12 @@ def test_rows_are_counted_once_whatever_the_number_of_their_turns():
     assert lessons.left_out == {names.LEFT_OUT_TOO_LONG: 1}
 
 
+def test_micro_steps_are_those_of_the_rows_that_were_learnt():
+    rows = [conversation("a", text) | {"step": step} for text, step in (("b", "w/0"), ("c", "w/0"), ("d", "w/1"))]
+    rows.append(conversation("a" * 99, "e") | {"step": "w/3"})
+    assert lessons_of(rows, Characters(), 99).micro_steps == {"w/0", "w/1"}
+
+
 def test_a_conversation_of_which_a_later_turn_does_not_fit_is_cut():
     lessons = lessons_of([conversation("a", "b", "c" * 99, "d")], EndsWithEos(), 40)
     assert (lessons.rows, lessons.cut) == (1, 1)
