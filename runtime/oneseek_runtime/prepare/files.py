@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from oneseek_core.errors import OneSeekError
-from oneseek_runtime.prepare.rows import EXAMPLE, Decoder, Row, RowError, is_field, kind_of, parse_line, row_of
+from oneseek_runtime.prepare.rows import DECODER, EXAMPLE, Row, RowError, is_field, kind_of, parse_line, row_of
 
 __all__ = ["LARGEST", "LONGEST", "FileError", "Found", "lines_of", "plain_file", "refuse_foreign", "rows_of_file"]
 
@@ -172,7 +172,6 @@ class _Values:
 
     def __init__(self, handle: io.TextIOWrapper) -> None:
         self._handle = handle
-        self._decoder = Decoder()
         self._text, self._at, self._before = "", 0, 0
         self.broken = False
 
@@ -204,7 +203,10 @@ class _Values:
         self.mark()
         while True:
             try:
-                value, self._at = self._decoder.decode_at(self._text, self._at)
+                value, self._at = DECODER.raw_decode(self._text, self._at)
+            except RowError as error:
+                self.broken = True
+                return error
             except (ValueError, RecursionError) as error:
                 if len(self._text) - self._at < LONGEST and self._more():
                     continue

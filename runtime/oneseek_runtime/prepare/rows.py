@@ -17,8 +17,8 @@ from oneseek_core.errors import OneSeekError
 from oneseek_runtime.prompt import Message, user_message
 
 __all__ = [
+    "DECODER",
     "EXAMPLE",
-    "Decoder",
     "Row",
     "RowError",
     "check_whole",
@@ -73,38 +73,18 @@ class RowError(OneSeekError):
     """An object or a line that is no row; the sentence says what is wrong and how to fix it."""
 
 
-class Decoder:
-    """Reads JSON; an object that names a field twice is refused, for only one of the two could be kept."""
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; where a field is named twice only one of the two could be kept."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RowError(f"names the field {twice} twice: keep one of the two")
+    return found
 
-    def __init__(self) -> None:
-        self._twice: list[str] = []
-        self._json = json.JSONDecoder(object_pairs_hook=self._object)
 
-    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            names = [name for name, _ in pairs]
-            self._twice.append(next(name for name in names if names.count(name) > 1))
-        return found
-
-    def decode(self, text: str) -> Any:
-        """The value that the text is."""
-        self._twice.clear()
-        return self._checked(self._json.decode(text))
-
-    def decode_at(self, text: str, start: int) -> tuple[Any, int]:
-        """The value that begins at `start`, or what is wrong with it, and where it ends."""
-        self._twice.clear()
-        value, end = self._json.raw_decode(text, start)
-        try:
-            return self._checked(value), end
-        except RowError as error:
-            return error, end
-
-    def _checked(self, value: Any) -> Any:
-        if self._twice:
-            raise RowError(f"names the field {self._twice[0]} twice: keep one of the two")
-        return value
+DECODER = json.JSONDecoder(object_pairs_hook=_object)
+"""Reads JSON, and raises RowError where an object names a field twice."""
 
 
 def parse_line(line: bytes) -> Row | None:
@@ -130,7 +110,7 @@ def parse_object(line: bytes, example: str) -> Mapping[str, Any] | None:
     if not text:
         return None
     try:
-        value = Decoder().decode(text)
+        value = DECODER.decode(text)
     except json.JSONDecodeError as error:
         why = _known_mistake(text) or f"({error.msg} at column {error.colno}): write one object a line, {example}"
         raise RowError(f"is not JSON {why}") from error

@@ -268,6 +268,10 @@ FOREIGN = {
         b'[{"instruction":"a","output":"b"} {}]',
         "row 2: it is not parted from the row before by a",
     ),
+    "array-twice": (
+        b'[{"instruction":"a","output":"b","output":"c"}]',
+        "row 1: it names the field output twice: keep one",
+    ),
     "array-of-texts": (b'["a","b"]', "row 1: it is a JSON text, not an object"),
     "array-broken": (
         b'[{"instruction":"a","output":"b"},\n{"instruction":x}]',
