@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -112,7 +113,7 @@ def rows_of_file(path: Path) -> Found:
     with path.open("rb") as handle:
         head = handle.read(_HEAD).removeprefix(b"\xef\xbb\xbf").lstrip()
     first, ended, rest = head.partition(b"\n")
-    if head.startswith(b"[") and not (_is_list(first) and rest.strip()):
+    if re.match(rb"\[\s*\{", head) and not (_is_list(first) and rest.strip()):
         return Found("row", _array(path))
     if head.startswith(b"{") and ended and _is_cut(first) and _begins_with_object(path):
         return Found("line", _objects(path))

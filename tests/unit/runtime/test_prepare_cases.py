@@ -272,7 +272,9 @@ FOREIGN = {
         b'[{"instruction":"a","output":"b","output":"c"}]',
         "row 1: it names the field output twice: keep one",
     ),
-    "array-of-texts": (b'["a","b"]', "row 1: it is a JSON text, not an object"),
+    "array-of-texts": (b'["a"]\n', "line 1: it is a JSON list, not an object"),
+    "array-with-a-text": (b'[{"instruction":"a","output":"b"}, "a"]', "row 2: it is a JSON text, not an object"),
+    "several-arrays": (b'[{"instruction":"a","output":"b"}]\n[{}]\n', "line 1: it is a JSON list, not an object"),
     "array-broken": (
         b'[{"instruction":"a","output":"b"},\n{"instruction":x}]',
         "row 2: it is not JSON that can be read",
