@@ -193,6 +193,7 @@ ALREADY_CERTIFIED = "AlreadyCertified"  # the claim holds a version this very ru
 DATASET_NOT_FOUND = "DatasetNotFound"  # the source names nothing
 DATASET_UNAVAILABLE = "DatasetUnavailable"  # the source could not be reached
 DATASET_INVALID = "DatasetInvalid"  # not JSONL, empty, or a row without usable fields; the message names the line
+ROWS_LEFT_OUT = "RowsLeftOut"  # Event: rows that were not trained, or whose answer was cut
 DATASET_DIGEST_DIFFERS = "DatasetDigestDiffers"  # the fetched bytes are not what the spec pins
 DIVERGED = "Diverged"  # the loss became NaN or infinite
 OUT_OF_MEMORY = "OutOfMemory"  # the kernel killed the pod at its memory limit
@@ -240,6 +241,13 @@ IMPORTING = "Importing"
 FAMILY_DIFFERS = "FamilyDiffers"  # a version of another family than the model's
 IMPORT_INVALID = "ImportInvalid"  # the source holds no version, or several, or may not be read
 IMPORT_FAILED = "ImportFailed"  # the Job failed in a way nothing names better
+
+# Why a row was left out of training (status.data.leftOut).
+LEFT_OUT_HELD_OUT = "HeldOutQuestion"  # clients asked what the held-out set asks
+LEFT_OUT_NO_ANSWER = "NoAnswer"  # clients sent a question without an answer
+LEFT_OUT_TOO_LONG = "PromptTooLong"  # what comes before the answer fills maximumLength
+LEFT_OUT_TEMPLATE = "TemplateRefused"  # the base model's chat template does not take these roles or their order
+LEFT_OUT_SPECIAL = "SpecialTokens"  # it spells a control token, and the vocabulary has no other way to write it
 
 # States of a version.
 STATE_CERTIFIED = "Certified"

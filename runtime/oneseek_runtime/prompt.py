@@ -5,31 +5,28 @@ Pure over a tokenizer-like object; torch and transformers stay out, so that trai
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+import functools
+from collections.abc import Sequence
 
 from oneseek_core.errors import OneSeekError
+from oneseek_runtime.plaintext import Message, SpecialTokenError, Tokenizer, rendered_ids
 
-__all__ = ["TemplateRefusedError", "Tokenizer", "prompt_ids", "prompt_text", "user_message"]
+__all__ = [
+    "Message",
+    "SpecialTokenError",
+    "TemplateRefusedError",
+    "Tokenizer",
+    "prompt_ids",
+    "prompt_text",
+    "text_ids",
+    "user_message",
+]
 
-Message = Mapping[str, str]
+_ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
 class TemplateRefusedError(OneSeekError):
-    """The model's chat template does not take these messages."""
-
-
-class Tokenizer(Protocol):
-    """What is used of a transformers tokenizer."""
-
-    chat_template: Any
-    eos_token_id: int | None
-
-    def apply_chat_template(self, conversation: Any, **options: Any) -> Any:
-        """The conversation as the model's own format."""
-
-    def __call__(self, text: str, **options: Any) -> Any:
-        """A mapping with `input_ids`."""
+    """The model's chat template does not take these turns."""
 
 
 def user_message(instruction: str, extra: str = "") -> Message:
@@ -43,8 +40,10 @@ def prompt_text(tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
     A tokenizer without a chat template (a base model) gets headed paragraphs instead.
 
     Raises:
-        TemplateRefusedError: with the template's own words.
+        TemplateRefusedError: the template raises, or a role is none: templates write it between their marks.
     """
+    if role := next((message["role"] for message in messages if message["role"] not in _ROLES), None):
+        raise TemplateRefusedError(f"there is no role {role[:40]!r}; the roles are {', '.join(_ROLES)}")
     if tokenizer.chat_template:
         plain = [dict(message) for message in messages]
         try:
@@ -57,6 +56,39 @@ def prompt_text(tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
 
 
 def prompt_ids(tokenizer: Tokenizer, messages: Sequence[Message]) -> list[int]:
-    """Token ids of `prompt_text`. A template writes its own special tokens; without one the tokenizer adds them."""
-    text = prompt_text(tokenizer, messages)
-    return [int(i) for i in tokenizer(text, add_special_tokens=not tokenizer.chat_template)["input_ids"]]
+    """Token ids of `prompt_text`. A template writes its own special tokens; without one the tokenizer adds them.
+
+    Raises:
+        TemplateRefusedError: the template does not take these messages.
+        SpecialTokenError: a message spells a control token that cannot be written as text.
+    """
+    render = functools.partial(prompt_text, tokenizer)
+    add_special_tokens = not tokenizer.chat_template
+    return rendered_ids(tokenizer, messages, render, neutral=_neutral(tokenizer), add_special_tokens=add_special_tokens)
+
+
+def text_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Token ids of a text by itself, without any special token.
+
+    Raises:
+        SpecialTokenError: it spells a control token that cannot be written as text.
+    """
+    return rendered_ids(
+        tokenizer,
+        [{"content": text}],
+        lambda turns: turns[0]["content"],
+        neutral=_neutral(tokenizer),
+        add_special_tokens=False,
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _neutral(tokenizer: Tokenizer) -> str:
+    """What is written around any conversation."""
+    for count in (3, 1):
+        try:
+            turns = [{"role": ("user", "assistant")[number % 2], "content": "x"} for number in range(count)]
+            return prompt_text(tokenizer, turns)
+        except TemplateRefusedError:
+            continue
+    return ""

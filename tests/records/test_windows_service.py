@@ -54,7 +54,7 @@ def claim(tmp_path: Path) -> Path:
 
 def rows(claim: Path) -> list[tuple[str, str]]:
     text = (claim / ".staging/uid-1/data/train.jsonl").read_text()
-    return [(row["instruction"], row["output"]) for row in map(json.loads, text.splitlines())]
+    return [tuple(turn["content"] for turn in json.loads(line)["messages"]) for line in text.splitlines()]
 
 
 def test_a_closed_window_becomes_rows_of_two_stages_and_counts_its_steps(place: Place, claim: Path) -> None:
@@ -73,6 +73,10 @@ def test_a_closed_window_becomes_rows_of_two_stages_and_counts_its_steps(place: 
         client.call("POST", "/v1/windows/1/taken", {})
         assert client.call("POST", "/v1/windows/due", {"policy": POLICY})["due"] == []
     assert (report.samples, report.micro_steps) == (7, 5)
+    assert [item.to_wire() for item in report.left_out] == [{"reason": names.LEFT_OUT_NO_ANSWER, "rows": 1}]
+    lines = (claim / ".staging/uid-1/data/train.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"].split("/")[1] for line in lines]
+    assert steps == ["0", "0", "0", "2", "4", "1", "3"], "a step for each stage of a question"
     assert (report.tags, report.language) == (["Conversational"], "sv")
     assert rows(claim)[:2] == [("Vad är a?", "en sak"), ("Vad är a?", "en annan sak")]
     assert rows(claim)[5:] == [("Vad är a?", "en annan sak"), ("Vad är b?", "ett enda")]
@@ -114,6 +118,7 @@ def test_held_out_questions_of_clients_are_left_out_and_not_counted(place: Place
         place.client().call("POST", "/v1/windows/due", {"policy": POLICY})
         report = prepare(place, claim, 1, heldout=heldout)
     assert (report.samples, report.micro_steps) == (1, 1)
+    assert [item.to_wire() for item in report.left_out] == [{"reason": names.LEFT_OUT_HELD_OUT, "rows": 1}]
     assert rows(claim) == [("Vad är b?", "annat")]
 
 

@@ -66,7 +66,9 @@ def test_a_run_learns_reports_and_leaves_an_adapter_that_peft_loads(request_for,
     written = TrainReport.model_validate_json((out / "training_report.json").read_bytes())
     assert written.recipe is not None
     assert (written.recipe.lr_scheduler, written.recipe.warmup_steps) == ("cosine", 3)
-    assert written.model_copy(update={"recipe": None}) == report, "what the operator is told has to fit its message"
+    assert report.report_digest == digest_bytes((out / "training_report.json").read_bytes())
+    told = {"recipe": None, "report_digest": report.report_digest}
+    assert written.model_copy(update=told) == report, "what the operator is told has to fit its message"
     weights = (out / "adapter_model.safetensors").read_bytes()
     assert report.weights_digest == f"sha256:{hashlib.sha256(weights).hexdigest()}"
     assert json.loads((out / "adapter_config.json").read_text())["base_model_name_or_path"] == "tiny-llama"

@@ -106,6 +106,8 @@ def certify(
     certified = home / "oneseek-certified"
     certified.mkdir(exist_ok=True)
     signing = {"signingKeysPath": str(keys.private)} if keys else {}
+    if scores:
+        signing["scoresDigest"] = digest_bytes((staging / "scores" / "scores.json").read_bytes())
     report = job.run(environment(certify_request(staging, certified, **signing, **more)))
     return certified / report.version.dna, report
 

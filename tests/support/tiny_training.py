@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,9 +75,9 @@ def make_base(folder: Path) -> Path:
 class TrainRequests:
     """Requests on one base model, with data and output below one folder."""
 
-    def __init__(self, base: Path, folder: Path) -> None:
+    def __init__(self, base: Path, folder: Path, rows: Sequence[Mapping[str, object]] = ROWS) -> None:
         self._base, self._folder = base, folder
-        self._data = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+        self._data = "".join(json.dumps(row) + "\n" for row in rows).encode()
         (folder / "data").mkdir()
         (folder / "data/train.jsonl").write_bytes(self._data)
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from oneseek_core import names
 from oneseek_core.api.base import ApiModel, DigestText, DnaText, Timestamp
-from oneseek_core.api.v1alpha1.training_run import AutoStop, LoraSettings, ResolvedDataset, RunType
+from oneseek_core.api.v1alpha1.training_run import AutoStop, DataCounts, LoraSettings, ResolvedDataset, RunType
 from oneseek_core.jobs.common import CertifiedVersion, Ref
 
 
@@ -32,6 +32,12 @@ class CertifyRequest(ApiModel):
     datasets: list[ResolvedDataset]
     data_digest: DigestText
     samples: int
+    data: DataCounts | None = None
+    weights_digest: DigestText | None = Field(default=None, description="Of the adapter, as the train Job reported it.")
+    report_digest: DigestText | None = Field(default=None, description="Of training_report.json, likewise.")
+    scores_digest: DigestText | None = Field(
+        default=None, description="Of scores.json, as the evaluate Job reported it; None: the run was not evaluated."
+    )
     epochs: int
     learning_rate: float
     batch_size: int

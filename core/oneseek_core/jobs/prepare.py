@@ -9,7 +9,7 @@ from pydantic import Field
 from oneseek_core import names
 from oneseek_core.api.base import ApiModel, DigestText
 from oneseek_core.api.v1alpha1.common import Dataset
-from oneseek_core.api.v1alpha1.training_run import ResolvedDataset, RunType
+from oneseek_core.api.v1alpha1.training_run import ResolvedDataset, RowCount, RunType
 from oneseek_core.jobs.common import CertifiedVersion, Ref
 
 
@@ -38,6 +38,7 @@ class PrepareReport(ApiModel):
     datasets: list[ResolvedDataset] = []
     data_digest: DigestText | None = None
     samples: int = 0
+    left_out: list[RowCount] = Field(default=[], description="Rows that were read and are not among the samples.")
     language: Literal["sv", "en", "ensv"] = "en"
     tags: list[str] = []
     heldout: ResolvedDataset | None = None

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from oneseek_core.api.base import ApiModel, DigestText, Timestamp
-from oneseek_core.api.v1alpha1.training_run import AutoStop, AutoStopped, LoraSettings, LossPoint
+from oneseek_core.api.v1alpha1.training_run import AutoStop, AutoStopped, LoraSettings, LossPoint, RowCount
 from oneseek_core.jobs.common import Ref
 
 
@@ -66,7 +66,10 @@ class TrainReport(ApiModel):
 
     steps: int
     epochs: int
-    samples: int
+    samples: int = Field(description="Rows that were learnt from.")
+    left_out: list[RowCount] = Field(default=[], description="Prepared rows that could not be learnt from.")
+    cut: int = Field(default=0, ge=0, description="Of the samples: rows whose answer was cut at maximum_length.")
+    micro_steps: int | None = Field(default=None, ge=0, description="Of recorded windows: the steps that were learnt.")
     final_loss: float = Field(description="Mean training loss of the last epoch, nats per label token.")
     epoch_losses: list[float] = Field(default=[], description="Mean training loss per epoch; the newest 100.")
     label_tokens: int
@@ -81,3 +84,4 @@ class TrainReport(ApiModel):
     weights_digest: DigestText = Field(description="SHA-256 of adapter_model.safetensors.")
     lora: LoraSettings | None = Field(default=None, description="The parent's, where training went on with it.")
     recipe: Recipe | None = Field(default=None, description="In the file alone: a termination message has little room.")
+    report_digest: DigestText | None = Field(default=None, description="SHA-256 of the file; in the message alone.")

@@ -15,6 +15,7 @@ from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus, Version
 from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.ledger_entries import Actor, Subject, Transition
+from oneseek_operator.decide.run_data import rows_text
 from oneseek_operator.decide.selection import Choice
 from oneseek_operator.decide.versions import number
 
@@ -138,7 +139,8 @@ def _made(model: OneSeekModel, version: Version, runs: Sequence[TrainingRun], no
     run = next((item for item in runs if item.status.dna == version.dna and item.metadata.name == version.run), None)
     if run is None:
         return []
-    steps = [("train", f"{run.status.resolved.samples} samples" if run.status.resolved else "trained")]
+    resolved = run.status.resolved
+    steps = [("train", f"{resolved.samples} samples{rows_text(run.status.data)}" if resolved else "trained")]
     if version.scores:
         scores = version.scores
         steps.append(("evaluate", f"factsContained {scores.facts_contained:.3f} over {scores.questions} questions"))

@@ -21,6 +21,7 @@ from oneseek_operator.build.common import Manifest
 from oneseek_operator.conditions import Verdict, timestamp
 from oneseek_operator.decide.actions import Create, Delete
 from oneseek_operator.decide.jobs import Trouble, failure_of, report_text, waiting_trouble, with_trouble
+from oneseek_operator.decide.run_data import prepared_data, rows_text
 from oneseek_operator.decide.run_seen import Observed, RunDecision, decided, failed, model_of, resolved_of
 from oneseek_operator.decide.views import JobView, mine
 from oneseek_operator.settings import Settings
@@ -123,13 +124,15 @@ def prepare(seen: Observed, settings: Settings, now: datetime) -> RunDecision | 
         }
     )
     verdict = Verdict("Working", names.TRAINING, f"the data is checked: {report.samples} rows; starting to train")
-    return decided(seen, verdict, now, again_after=0.0, resolved=resolved, jobs=uids_with(seen, prepare=job.uid))
+    data = prepared_data(report)
+    uids = uids_with(seen, prepare=job.uid)
+    return decided(seen, verdict, now, again_after=0.0, resolved=resolved, data=data, jobs=uids)
 
 
 def evaluate(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
     """Measure on the held-out set, where the model names one. The scores are certified, whatever they are."""
     run, resolved = seen.run, resolved_of(seen)
-    if resolved.heldout_digest is None or run.status.scores is not None:
+    if resolved.heldout_digest is None or resolved.scores_digest is not None:
         return None
     working = Verdict("Working", names.EVALUATING, "answering the held-out questions")
     # Generation is greedy: a Job that vanished is made again and scores the same.
@@ -141,7 +144,9 @@ def evaluate(seen: Observed, settings: Settings, now: datetime) -> RunDecision |
         return decided(seen, working, now, before=(Delete("Job", job.name, job.uid),), again_after=2.0)
     text = f"factsContained {report.scores.facts_contained:.3f} over {report.scores.questions} questions; certifying"
     verdict = Verdict("Working", names.CERTIFYING, text)
-    return decided(seen, verdict, now, again_after=0.0, scores=report.scores, jobs=uids_with(seen, evaluate=job.uid))
+    resolved = resolved.model_copy(update={"scores_digest": report.digest})
+    uids = uids_with(seen, evaluate=job.uid)
+    return decided(seen, verdict, now, again_after=0.0, resolved=resolved, scores=report.scores, jobs=uids)
 
 
 def certify(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
@@ -162,7 +167,7 @@ def _certified(seen: Observed, version: CertifiedVersion, now: datetime, reason:
     resolved = resolved_of(seen)
     if resolved.created_at is None:
         resolved = resolved.model_copy(update={"created_at": version.created_at})
-    text = f"certified as {version.dna}"
+    text = f"certified as {version.dna}{rows_text(seen.run.status.data)}"
     if reason == names.ALREADY_CERTIFIED:
         text = f"this run was certified before, as {version.dna}; nothing was trained"
     return decided(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from oneseek_operator.build import run as build
 from oneseek_operator.conditions import Verdict, timestamp
 from oneseek_operator.decide.actions import Create, Decision, Delete
 from oneseek_operator.decide.jobs import failure_of, report_text, waiting_trouble, with_trouble
+from oneseek_operator.decide.run_data import rows_events, trained_data
 from oneseek_operator.decide.run_jobs import blocked, job_of, no_report, uids_with
 from oneseek_operator.decide.run_seen import Observed, RunDecision, decided, failed, jobs_at_work, model_of, resolved_of
 from oneseek_operator.decide.versions import certified_by, counters_for
@@ -57,12 +59,17 @@ def train(seen: Observed, settings: Settings, now: datetime) -> RunDecision | No
     report = parse_report(report_text(seen.pods, step.job), TrainReport)
     if report is None:
         return failed(seen, no_report(name), now)
+    if run.spec.type == "Micro" and report.micro_steps is not None:
+        resolved = resolved.model_copy(update={"micro_steps": report.micro_steps})
     major, micro = _number(seen, resolved)
     resolved = resolved.model_copy(
         update={
             "created_at": _milliseconds(step.job.completed_at),
             "major": major,
             "micro": micro,
+            "samples": report.samples,
+            "weights_digest": report.weights_digest,
+            "report_digest": report.report_digest,
             "lora": report.lora,
             "precision": report.precision,
             "device": report.device,
@@ -76,16 +83,19 @@ def train(seen: Observed, settings: Settings, now: datetime) -> RunDecision | No
     )
     last = _progress_of(seen, now)
     told: dict[str, Any] = {"progress": last[0], "losses": last[1]} if last else {}
-    return decided(
+    data = trained_data(run.status.data, report)
+    decision = decided(
         seen,
         verdict,
         now,
         again_after=0.0,
         resolved=resolved,
+        data=data,
         jobs=uids,
         auto_stopped=report.auto_stopped,
         **told,
     )
+    return replace(decision, events=rows_events(data, run.spec.maximum_length))
 
 
 def _earlier(seen: Observed, attempt: int, now: datetime) -> RunDecision | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from oneseek_core.digest import canonical_json
+from oneseek_core.digest import canonical_json, digest_bytes
 from oneseek_core.errors import ArtifactError
 from oneseek_core.jobs.certify import CertifyRequest
 from oneseek_core.jobs.train import TrainReport
@@ -80,18 +80,26 @@ def check_tensors(tensors: Mapping[str, TensorInfo], rank: int) -> None:
             raise ArtifactError(f"it holds only lora_{found.pop()} of {module}; a pair is needed")
 
 
-def parse_report(data: bytes) -> TrainReport:
-    """What training measured.
+def parse_report(data: bytes, request: CertifyRequest) -> TrainReport:
+    """What training measured, in the very file that the train Job reported.
 
     Raises:
-        ArtifactError: it is no report, or its loss is no number.
+        ArtifactError: it is no report, another one than was reported, or its loss is no number.
     """
+    if request.report_digest is not None and (there := digest_bytes(data)) != request.report_digest:
+        raise ArtifactError(
+            f"{REPORT} has the digest {there}, but the train Job reported {request.report_digest}: it was changed after"
+        )
     try:
         report = TrainReport.model_validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "its start"
         raise ArtifactError(f"{REPORT} cannot be used: {first['msg']} at {place}") from error
+    if report.samples != request.samples:
+        raise ArtifactError(
+            f"{REPORT} counts {report.samples} rows trained, but the train Job reported {request.samples}"
+        )
     if not all(math.isfinite(loss) for loss in (report.final_loss, *report.epoch_losses)):
         raise ArtifactError(f"{REPORT} has a loss that is no finite number")
     return report

@@ -69,6 +69,7 @@ def metadata_of(
             "epochLosses": _epoch_losses(report),
             "autoStopped": report.auto_stopped.to_wire() if report.auto_stopped else None,
             "provenance": _provenance(request),
+            **_data(request),
             **measured,
         }
     )
@@ -102,6 +103,7 @@ def training_results(request: CertifyRequest, report: TrainReport, dna: Dna, imm
                 "baseModels": [request.base_name],
                 "dataset": ",".join(dataset.name for dataset in request.datasets),
                 "samples": request.samples,
+                **_data(request),
                 "epochs": report.epochs,
                 "current_epoch": report.epochs,
                 "final_loss": report.final_loss,
@@ -147,6 +149,11 @@ def _training_config(request: CertifyRequest, report: TrainReport) -> dict[str, 
         "advancedConfig": {"precision": report.precision, **(report.recipe.to_wire() if report.recipe else {})},
         "autoStop": {"threshold": auto_stop.threshold, "patience": auto_stop.patience} if auto_stop else None,
     }
+
+
+def _data(request: CertifyRequest) -> dict[str, Any]:
+    """Rows read, trained, cut and left out with the reasons, as the Jobs that did it reported."""
+    return {"data": request.data.to_wire()} if request.data else {}
 
 
 def _duration(report: TrainReport) -> dict[str, Any]:

@@ -39,20 +39,26 @@ def read_small(path: Path, largest: int = _LARGEST_TEXT) -> bytes:
     return data
 
 
-def read_scores(staging: Path) -> tuple[ScoresFile, str] | None:
+def read_scores(staging: Path, digest: str | None) -> tuple[ScoresFile, str] | None:
     """What the evaluation measured, and its file's digest; None where the run was not evaluated.
 
     Raises:
-        ArtifactError: the file is not what the evaluate Job writes.
+        ArtifactError: the file is not the one that the evaluate Job reported with `digest`.
     """
     path = staging / SCORES
-    if not os.path.lexists(path):
+    if digest is None:
+        if os.path.lexists(path):
+            raise ArtifactError(f"there is a file {path.name} in its staging, but no evaluate Job reported one")
         return None
     data = read_small(path, _LARGEST_SCORES)
+    if (there := digest_bytes(data)) != digest:
+        raise ArtifactError(
+            f"{path.name} has the digest {there}, but the evaluate Job reported {digest}: it was changed after"
+        )
     try:
         found = ScoresFile.model_validate(strict_object(data, path.name))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "its start"
         raise ArtifactError(f"{path.name} cannot be used: {first['msg']} at {place}") from error
-    return found, digest_bytes(data)
+    return found, digest

@@ -24,7 +24,7 @@ from oneseek_runtime.engine.loading import context_of, end_tokens, load_parts
 from oneseek_runtime.engine.pretrained import embedding_rows
 from oneseek_runtime.engine.sampling import LogitShift, choose, likeliest
 from oneseek_runtime.engine.wire import Asked, Sampling
-from oneseek_runtime.prompt import TemplateRefusedError, prompt_ids
+from oneseek_runtime.prompt import SpecialTokenError, TemplateRefusedError, prompt_ids
 
 __all__ = ["Adapter", "Generated", "LoadedModel", "load"]
 
@@ -111,6 +111,8 @@ class LoadedModel:
         if asked.chat:
             try:
                 ids = prompt_ids(self._tokenizer, asked.messages)
+            except SpecialTokenError as error:
+                raise InvalidRequestError(f"a message cannot be read: {error}", param="messages") from error
             except TemplateRefusedError as error:
                 raise InvalidRequestError(
                     f"the model's chat template refuses these messages: {error}", param="messages"

@@ -22,7 +22,7 @@ from oneseek_core.names import ExitCode
 from oneseek_runtime.engine.loading import Parts, context_of, end_tokens
 from oneseek_runtime.evaluate.scoring import Loss
 from oneseek_runtime.prepare.heldout import HeldoutRow
-from oneseek_runtime.prompt import TemplateRefusedError, prompt_ids, user_message
+from oneseek_runtime.prompt import SpecialTokenError, TemplateRefusedError, prompt_ids, user_message
 from oneseek_runtime.train.data import Example, examples_of, pack
 from oneseek_runtime.train.model import predict
 
@@ -44,8 +44,8 @@ def answers_of(parts: Parts, rows: Sequence[HeldoutRow], maximum_new_tokens: int
     for row in rows:
         try:
             prompt = prompt_ids(parts.tokenizer, [user_message(row.question)])
-        except TemplateRefusedError as error:
-            sentence = f"line {row.line} of the held-out set: the model's chat template refuses it: {error}"
+        except (TemplateRefusedError, SpecialTokenError) as error:
+            sentence = f"line {row.line} of the held-out set: its question cannot be asked: {error}"
             raise JobError(names.DATASET_INVALID, sentence, ExitCode.BAD_INPUT) from error
         if len(prompt) >= context:
             sentence = (

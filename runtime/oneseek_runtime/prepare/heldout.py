@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from oneseek_runtime.prepare.rows import Row, RowError, check_whole, kind_of, parse_object
+from oneseek_runtime.prepare.rows import Row, RowError, check_whole, kind_of, parse_object, refuse_unread
 
 __all__ = ["HeldoutRow", "alternatives", "folded", "parse_heldout", "question_key", "trained_questions"]
 
 _EXAMPLE = '{"question": "...", "language": "sv", "mustContain": ["..."]}'
 _NEEDS = "a held-out row needs question, language and mustContain"
+_FIELDS = ("question", "language", "mustContain", "output")
 _MOST_FACTS = 32
 Language = Literal["sv", "en"]
 _LANGUAGES: tuple[Language, ...] = ("sv", "en")
@@ -53,6 +54,7 @@ def parse_heldout(number: int, line: bytes) -> HeldoutRow | None:
     if language is None:
         raise RowError(f"has {'no language' if given is None else f'the language {given!r}'}: write sv or en")
     output = _text(value, "output") if value.get("output") is not None else None
+    refuse_unread(value, _FIELDS, [{"role": "user", "content": question}])
     return HeldoutRow(number, question, language, _facts(value), output)
 
 
@@ -75,7 +77,13 @@ def trained_questions(heldout: Iterable[HeldoutRow], rows: Iterable[Row]) -> lis
     Case, spaces and the mark at the end do not make another question.
     """
     asked = {question_key(row.question): row for row in reversed(list(heldout))}
-    seen = {question_key(row[name]) for row in rows for name in ("instruction", "input") if row[name]}
+    seen = {
+        question_key(part)
+        for row in rows
+        for turn in row
+        if turn["role"] == "user"
+        for part in (turn["content"], *turn["content"].split("\n\n"))
+    }
     return sorted((row for question, row in asked.items() if question in seen), key=lambda row: row.line)
 
 

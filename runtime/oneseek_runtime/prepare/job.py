@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.training_run import ResolvedDataset
+from oneseek_core.api.v1alpha1.training_run import ResolvedDataset, RowCount
 from oneseek_core.digest import PREFIX, canonical_json
 from oneseek_core.dna import tags_of
 from oneseek_core.errors import JobError
@@ -23,15 +24,15 @@ from oneseek_core.names import ExitCode
 from oneseek_runtime.certified import certified_versions
 from oneseek_runtime.hub import Hub
 from oneseek_runtime.log import say
+from oneseek_runtime.prepare.files import FileError, lines_of, plain_file, refuse_foreign, rows_of_file
 from oneseek_runtime.prepare.heldout import HeldoutRow, parse_heldout, question_key, trained_questions
 from oneseek_runtime.prepare.language import language_of_rows
-from oneseek_runtime.prepare.rows import Row, RowError, parse_line, row_bytes
+from oneseek_runtime.prepare.rows import Row, RowError, row_bytes
 from oneseek_runtime.prepare.sources import fetch_dataset
-from oneseek_runtime.prepare.window import Lesson, fetch_window, lesson_of, rows_of, steps_of
+from oneseek_runtime.prepare.window import Lesson, fetch_window, lesson_of, rows_of, steps_of, steps_of_rows
 
 __all__ = ["run"]
 
-_LONGEST_LINE = 16 * 1024 * 1024  # bytes; no row of text is as long, a file without line ends is
 _NAMED_LINES = 10
 _FROM_CLIENTS = "Conversational"  # the DNA's tag
 _MOST_HELDOUT = 1000  # questions; each is answered by real generation, after every training
@@ -56,11 +57,12 @@ def run(environment: Mapping[str, str]) -> PrepareReport:
     hub = Hub.from_environment(environment)
     parts = _read_all(request, root, hub, data, environment)
     heldout, asked = _hold_out(request, root, hub, data.parent / "evaluation", parts)
-    parts = [_without(part, asked) for part in parts]
+    every, parts = parts, [_without(part, asked) for part in parts]
     rows = [row for part in parts for row in part.rows]
+    steps = [step for part in parts for step in _steps(part)]
     if not rows:
         raise _invalid("nothing is left to train on: what clients sent holds no answers, or held-out questions alone")
-    digest = _write_rows(data / "train.jsonl", rows)
+    digest = _write_rows(data / "train.jsonl", zip(rows, steps, strict=True))
     report = PrepareReport(
         datasets=[ResolvedDataset(name=part.name, digest=part.digest, rows=len(part.rows)) for part in parts],
         data_digest=digest,
@@ -68,6 +70,7 @@ def run(environment: Mapping[str, str]) -> PrepareReport:
         language=language_of_rows(rows) if request.language == "auto" else request.language,
         tags=_tags(parts),
         heldout=heldout,
+        left_out=_left_out(every, parts),
         micro_steps=sum(steps_of(part.lessons) for part in parts if part.lessons),
     )
     write_atomic(data / "prepare_report.json", canonical_json(report.to_wire()) + b"\n")
@@ -127,11 +130,13 @@ def _read_all(request: PrepareRequest, root: Path, hub: Hub, data: Path, environ
         copy, name = scratch / f"{index}.jsonl", item.dataset.name
         if window := item.dataset.source.records:
             digest = fetch_window(item.dataset, window.window, environment, copy)
-            lessons = _read(name, copy, lesson_of, "a question")
+            lessons = _read(name, "line", lines_of(copy, lesson_of), "a question")
             parts.append(_Part(name, digest, rows_of(lessons), lessons))
             continue
         digest = fetch_dataset(item, root, hub, copy)
-        rows = _read(name, copy, lambda _number, line: parse_line(line), "instruction and output")
+        with _naming(name):
+            found = rows_of_file(plain_file(copy, scratch / f"{index}.unpacked"))
+            rows = _read(name, found.unit, found.items, "instruction and output")
         parts.append(_Part(name, digest, rows))
     shutil.rmtree(scratch)
     return parts
@@ -168,7 +173,9 @@ def _hold_out(
     scratch.mkdir()
     copy = scratch / "heldout.jsonl"
     digest = fetch_dataset(request.heldout, root, hub, copy)
-    found = _read(name, copy, parse_heldout, "question, language and mustContain")
+    with _naming(name):
+        refuse_foreign(copy)
+        found = _read(name, "line", lines_of(copy, parse_heldout), "question, language and mustContain")
     if len(found) > _MOST_HELDOUT:
         raise _invalid(
             f"dataset {name} holds {len(found)} held-out questions; {_MOST_HELDOUT} is the most, for every version"
@@ -192,54 +199,66 @@ def _refuse_trained(name: str, seen: Sequence[HeldoutRow]) -> None:
         )
 
 
-def _read(name: str, path: Path, parse: Callable[[int, bytes], Parsed | None], fields: str) -> list[Parsed]:
-    """A dataset's rows; all its lines are read before a bad one is reported, so that one look finds them all."""
+@contextmanager
+def _naming(dataset: str) -> Iterator[None]:
+    """A file that cannot be read is refused under its dataset's name."""
+    try:
+        yield
+    except FileError as error:
+        raise _invalid(f"dataset {dataset} {error}") from error
+
+
+def _read(name: str, unit: str, items: Iterable[tuple[int, Parsed | RowError | None]], fields: str) -> list[Parsed]:
+    """A dataset's rows; all of them are read before a bad one is reported, so that one look finds them all."""
     rows: list[Parsed] = []
     bad: list[int] = []
-    first: RowError | None = None
-    for number, line in _lines(name, path):
-        try:
-            row = parse(number, line)
-        except RowError as error:
-            first = first or error
+    first, alike = "", 0
+    for number, row in items:
+        if isinstance(row, RowError):
+            first = first or str(row)
+            alike += str(row) == first
             bad.append(number)
-            continue
-        if row is not None:
+        elif row is not None:
             rows.append(row)
-    if first is not None:
-        raise _invalid(f"dataset {name}, line {bad[0]}: it {first}{_and_more(bad[1:], 'wrong')}")
+    if bad:
+        others = _and_more(bad[1:], "wrong", unit)
+        same = f"; {alike} of them for this reason" if others and alike < len(bad) else ""
+        raise _invalid(f"dataset {name}, {unit} {bad[0]}: it {first}{others}{same}")
     if not rows:
         raise _invalid(f"dataset {name} holds no rows: give it at least one line of JSON with {fields}")
     return rows
 
 
-def _lines(name: str, path: Path) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines from 1. A byte order mark at the start is not part of the text."""
-    with path.open("rb") as handle:
-        number = 0
-        while line := handle.readline(_LONGEST_LINE + 1):
-            number += 1
-            if len(line) > _LONGEST_LINE:
-                raise _invalid(
-                    f"dataset {name}, line {number}: it is longer than {_LONGEST_LINE // 1024**2} MiB: write one object"
-                    " a line, with a line end after each"
-                )
-            yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+def _left_out(every: Sequence[_Part], parts: Sequence[_Part]) -> list[RowCount]:
+    """Rows that were read and are not trained: only what clients sent is left out; anything else is refused."""
+    held = sum(len(part.rows) for part in every) - sum(len(part.rows) for part in parts)
+    empty = sum(not rows_of([lesson]) for part in every for lesson in part.lessons or ())
+    counts = {names.LEFT_OUT_HELD_OUT: held, names.LEFT_OUT_NO_ANSWER: empty}
+    return [RowCount(reason=reason, rows=rows) for reason, rows in counts.items() if rows]
 
 
-def _and_more(numbers: Sequence[int], what: str) -> str:
+def _and_more(numbers: Sequence[int], what: str, unit: str = "line") -> str:
     if not numbers:
         return ""
     named = ", ".join(str(number) for number in numbers[:_NAMED_LINES])
-    return f" ({what} too: line {named}{' and more' if len(numbers) > _NAMED_LINES else ''}; {len(numbers) + 1} in all)"
+    return (
+        f" ({what} too: {unit} {named}{' and more' if len(numbers) > _NAMED_LINES else ''}; {len(numbers) + 1} in all)"
+    )
 
 
-def _write_rows(path: Path, rows: Sequence[Row]) -> str:
+def _steps(part: _Part) -> list[str | None]:
+    """For each row of a part which micro step it belongs to: train counts those that it trained."""
+    if part.lessons is None:
+        return [None] * len(part.rows)
+    return [f"{part.name}/{step}" for step in steps_of_rows(part.lessons)]
+
+
+def _write_rows(path: Path, rows: Iterable[tuple[Row, str | None]]) -> str:
     """Write the training file durably; the result is its digest."""
     hasher = hashlib.sha256()
     with path.open("xb") as handle:
-        for row in rows:
-            line = row_bytes(row)
+        for row, step in rows:
+            line = row_bytes(row, step)
             hasher.update(line)
             handle.write(line)
         handle.flush()

@@ -7,6 +7,7 @@ the old trainers': 70 % of one language make it that language, 30 % of both make
 from __future__ import annotations
 
 import functools
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
@@ -29,7 +30,7 @@ _MUCH, _SOME = 70, 30  # percent of the rows
 def language_of_rows(rows: Sequence[Row]) -> Language:
     """The language code of a dataset; English where nothing can be told."""
     step = -(-len(rows) // _MOST_ROWS) or 1
-    seen = Counter(language_of_text(f"{row['instruction']}\n{row['output']}") for row in rows[::step])
+    seen = Counter(language_of_text(_said(row)) for row in rows[::step])
     swedish, english = seen["sv"], seen["en"]
     known = swedish + english
     if swedish * 100 >= known * _MUCH and known:
@@ -39,6 +40,12 @@ def language_of_rows(rows: Sequence[Row]) -> Language:
     if min(swedish, english) * 100 >= known * _SOME:
         return "ensv"
     return "sv" if swedish > english else "en"
+
+
+def _said(row: Row) -> str:
+    """What user and assistant say; a system turn is often in another language. Letters are put together (NFC)."""
+    text = "\n".join(turn["content"] for turn in row if turn["role"] != "system")
+    return unicodedata.normalize("NFC", text)
 
 
 def language_of_text(text: str) -> Literal["sv", "en"] | None:

@@ -12,10 +12,9 @@ from oneseek_core.jobs.prepare import DatasetInput
 from oneseek_core.names import ExitCode
 from oneseek_runtime.hub import Hub, HubError
 from oneseek_runtime.log import say
+from oneseek_runtime.prepare.files import LARGEST
 
 __all__ = ["LARGEST", "fetch_dataset"]
-
-LARGEST = 1024**3  # bytes of one dataset's file
 
 
 def fetch_dataset(item: DatasetInput, root: Path, hub: Hub, target: Path) -> str:

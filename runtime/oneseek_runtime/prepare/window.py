@@ -24,8 +24,9 @@ from oneseek_core.files import write_synced
 from oneseek_core.names import ExitCode
 from oneseek_core.network import failure
 from oneseek_runtime.prepare.rows import Row
+from oneseek_runtime.prompt import user_message
 
-__all__ = ["Lesson", "analysed_answer", "fetch_window", "lesson_of", "rows_of", "steps_of"]
+__all__ = ["Lesson", "analysed_answer", "fetch_window", "lesson_of", "rows_of", "steps_of", "steps_of_rows"]
 
 _SECONDS = 30.0
 _LARGEST = 256 * 1024**2  # bytes; a window holds a thousand questions or so
@@ -132,7 +133,13 @@ def rows_of(lessons: Sequence[Lesson]) -> list[Row]:
 
 
 def _row(question: str, answer: str) -> Row:
-    return {"instruction": question, "input": "", "output": answer}
+    return user_message(question), {"role": "assistant", "content": answer}
+
+
+def steps_of_rows(lessons: Sequence[Lesson]) -> list[int]:
+    """For each of `rows_of`, which micro step it belongs to."""
+    raw = [2 * number for number, lesson in enumerate(lessons) for _ in lesson.raw]
+    return raw + [2 * number + 1 for number, lesson in enumerate(lessons) if lesson.analysed is not None]
 
 
 def steps_of(lessons: Sequence[Lesson]) -> int:

@@ -6,28 +6,59 @@ Pure: equal rows, tokenizer and seed give equal batches, so a resumed run sees t
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from oneseek_core import names
 from oneseek_core.errors import JobError
 from oneseek_core.names import ExitCode
-from oneseek_runtime.prompt import TemplateRefusedError, Tokenizer, prompt_ids, user_message
+from oneseek_runtime.prompt import (
+    Message,
+    SpecialTokenError,
+    TemplateRefusedError,
+    Tokenizer,
+    prompt_ids,
+    text_ids,
+    user_message,
+)
 
-__all__ = ["Example", "Pack", "epoch_batches", "examples_of", "pack"]
+__all__ = ["Example", "Lessons", "Pack", "epoch_batches", "examples_of", "lessons_of", "pack"]
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One row as tokens: the prompt, then the answer; only the answer is learnt."""
+    """Tokens of a conversation: the prompt, then the answer; only answers are learnt.
+
+    `asked` are later turns of the same conversation that are no answers: (start, end) in `tokens`.
+    """
 
     tokens: tuple[int, ...]
     prompt_length: int
+    asked: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def learnt(self) -> tuple[int, ...]:
+        """Where the answers' tokens are, the end-of-text token of each included unless it was cut off."""
+        skipped = {index for start, end in self.asked for index in range(start, end)}
+        return tuple(index for index in range(self.prompt_length, len(self.tokens)) if index not in skipped)
 
     @property
     def labels(self) -> tuple[int, ...]:
-        """The answer's tokens, its end-of-text token included unless it was cut off."""
-        return self.tokens[self.prompt_length :]
+        """The tokens that are learnt."""
+        return tuple(self.tokens[index] for index in self.learnt)
+
+
+@dataclass(slots=True)
+class Lessons:
+    """What there is to learn from all rows, and what became of each: learnt (some cut), or left out by reason."""
+
+    examples: list[Example] = field(default_factory=list)
+    rows: int = 0
+    cut: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    micro_steps: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,37 +78,104 @@ class Pack:
     label_ids: list[int]
 
 
-def examples_of(rows: Iterable[Mapping[str, object]], tokenizer: Tokenizer, maximum_length: int) -> list[Example]:
-    """Tokenise rows of instruction, input (may be absent) and output, cut at `maximum_length` tokens.
+def lessons_of(rows: Iterable[Mapping[str, Any]], tokenizer: Tokenizer, maximum_length: int) -> Lessons:
+    """Tokenise conversations, cut at `maximum_length` tokens; the loss is on the assistant's turns alone.
 
-    A row whose prompt alone fills the length teaches nothing and is left out.
+    A row of which no token of an answer is left teaches nothing and is left out, and so is one that cannot be put into
+    the model's form.
 
     Raises:
-        JobError: a row lacks a field, no row has an answer left, or the tokenizer has no end-of-text token.
+        JobError: a row is no conversation, none has an answer left, or the tokenizer has no end-of-text token.
     """
-    eos = tokenizer.eos_token_id
-    if eos is None:
+    if tokenizer.eos_token_id is None:
         sentence = "the base model's tokenizer has no end-of-text token, so an answer could never learn to end"
         raise JobError(names.BASE_INVALID, sentence, ExitCode.BAD_INPUT)
-    found = []
+    found = Lessons()
     for number, row in enumerate(rows, start=1):
-        instruction, extra, output = row.get("instruction"), row.get("input") or "", row.get("output")
-        if not (isinstance(instruction, str) and isinstance(extra, str) and isinstance(output, str)):
-            sentence = f"line {number} of the prepared data has no text in instruction and output"
-            raise JobError(names.DATASET_INVALID, sentence, ExitCode.BAD_INPUT)
+        turns = _turns(number, row)
         try:
-            prompt = prompt_ids(tokenizer, [user_message(instruction, extra)])
-        except TemplateRefusedError as error:
-            sentence = f"line {number} of the prepared data: the model's chat template refuses it: {error}"
-            raise JobError(names.DATASET_INVALID, sentence, ExitCode.BAD_INPUT) from error
-        answer = [int(i) for i in tokenizer(output, add_special_tokens=False)["input_ids"]]
-        tokens = (*prompt, *answer, eos)[:maximum_length]
-        if len(tokens) > len(prompt):
-            found.append(Example(tokens, len(prompt)))
-    if not found:
-        sentence = f"no row has an answer within maximumLength={maximum_length} tokens; raise it or shorten the prompts"
-        raise JobError(names.DATASET_INVALID, sentence, ExitCode.BAD_INPUT)
+            whole = _conversation(turns, tokenizer, tokenizer.eos_token_id)
+        except (TemplateRefusedError, SpecialTokenError) as error:
+            refused = isinstance(error, TemplateRefusedError)
+            found.left_out[names.LEFT_OUT_TEMPLATE if refused else names.LEFT_OUT_SPECIAL] += 1
+            continue
+        examples = [_cut(example, maximum_length) for example in whole if example.prompt_length < maximum_length]
+        if not examples:
+            found.left_out[names.LEFT_OUT_TOO_LONG] += 1
+            continue
+        found.rows += 1
+        if step := row.get("step"):
+            found.micro_steps.add(step)
+        found.cut += examples != whole
+        found.examples += examples
+    if not found.examples:
+        raise JobError(names.DATASET_INVALID, _nothing_left(found, maximum_length), ExitCode.BAD_INPUT)
     return found
+
+
+def examples_of(rows: Iterable[Mapping[str, Any]], tokenizer: Tokenizer, maximum_length: int) -> list[Example]:
+    """The examples of `lessons_of`."""
+    return lessons_of(rows, tokenizer, maximum_length).examples
+
+
+def _turns(number: int, row: Mapping[str, Any]) -> list[Message]:
+    """A row's conversation. The release before wrote rows of instruction, input (may be absent) and output."""
+    turns = row.get("messages")
+    if turns is None:
+        extra = row.get("input") or ""
+        turns = [
+            {"role": "user", "content": row.get("instruction")},
+            {"role": "assistant", "content": row.get("output")},
+        ]
+        if isinstance(extra, str) and isinstance(turns[0]["content"], str):
+            turns[0] = user_message(turns[0]["content"], extra)
+    if not turns or not all(isinstance(turn.get(key), str) for turn in turns for key in ("role", "content")):
+        sentence = f"line {number} of the prepared data has no text in instruction and output, or in messages"
+        raise JobError(names.DATASET_INVALID, sentence, ExitCode.BAD_INPUT)
+    return list(turns)
+
+
+def _conversation(turns: Sequence[Message], tokenizer: Tokenizer, eos: int) -> list[Example]:
+    """Each answer after the prompt that the model is given when it serves, and its end.
+
+    A later prompt that begins with all that came before goes on in the same sequence. Where a template writes earlier
+    turns in another form (some drop an earlier answer's reasoning), it begins a sequence of its own.
+    """
+    found: list[Example] = []
+    for index, turn in enumerate(turns):
+        if turn["role"] != "assistant":
+            continue
+        prompt = tuple(prompt_ids(tokenizer, turns[:index]))
+        answer = (*text_ids(tokenizer, turn["content"]), eos)
+        last = found[-1] if found else None
+        if last and prompt[: len(last.tokens)] == last.tokens:
+            asked = (*last.asked, (len(last.tokens), len(prompt)))
+            found[-1] = Example((*prompt, *answer), last.prompt_length, asked)
+        else:
+            found.append(Example((*prompt, *answer), len(prompt)))
+    return found
+
+
+def _cut(example: Example, maximum_length: int) -> Example:
+    if len(example.tokens) <= maximum_length:
+        return example
+    asked = tuple((start, min(end, maximum_length)) for start, end in example.asked if start < maximum_length)
+    return Example(example.tokens[:maximum_length], example.prompt_length, asked)
+
+
+def _nothing_left(found: Lessons, maximum_length: int) -> str:
+    sentence = f"no row has an answer within maximumLength={maximum_length} tokens; raise it or shorten the prompts"
+    others = {reason: rows for reason, rows in found.left_out.items() if reason != names.LEFT_OUT_TOO_LONG}
+    if not others:
+        return sentence
+    listed = ", ".join(f"{rows} {reason}" for reason, rows in sorted(found.left_out.items()))
+    return f"no row is left to train on ({listed}); {_REMEDIES[min(others)]}"
+
+
+_REMEDIES = {
+    names.LEFT_OUT_TEMPLATE: "write them in the roles and the order that the base model's chat template takes",
+    names.LEFT_OUT_SPECIAL: "take the names of the base model's control tokens out of the texts",
+}
 
 
 def epoch_batches(examples: Sequence[Example], *, batch_size: int, seed: int, epoch: int) -> list[list[Example]]:
@@ -116,7 +214,7 @@ def _join(rows: Sequence[Example]) -> Pack:
         token_ids += row.tokens[shared:]
         positions += range(shared, len(row.tokens))
         lengths.append(len(row.tokens) - shared)
-        label_positions += range(offset + row.prompt_length - 1, offset + len(row.tokens) - 1)
+        label_positions += [offset + index - 1 for index in row.learnt]
         label_ids += row.labels
     return Pack(token_ids, positions, shared, lengths, label_positions, label_ids)
 

@@ -16,7 +16,7 @@ import torch
 from pydantic import ValidationError
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.training_run import AutoStopped, LossPoint
+from oneseek_core.api.v1alpha1.training_run import AutoStopped, LossPoint, RowCount
 from oneseek_core.digest import canonical_json, digest_bytes
 from oneseek_core.errors import JobError
 from oneseek_core.files import digest_file, read_json
@@ -25,7 +25,7 @@ from oneseek_core.jobs.train import TrainProgress, TrainReport, TrainRequest
 from oneseek_core.names import ExitCode
 from oneseek_runtime.prepared import read_prepared
 from oneseek_runtime.train import lora, weights
-from oneseek_runtime.train.data import examples_of
+from oneseek_runtime.train.data import lessons_of
 from oneseek_runtime.train.model import can_pack, cpu_limit, device_name, load_base, load_tokenizer
 from oneseek_runtime.train.parent import read_parent
 from oneseek_runtime.train.recipe import Settings, State, fine_tune, make_optimiser, recipe_of
@@ -55,12 +55,12 @@ def run(env: Mapping[str, str]) -> TrainReport:
     output = Path(request.output_path)
     fingerprint = _fingerprint(request)
     if report := _finished_report(output, fingerprint):
-        return _told(report)
+        return _told(report, output)
     rows = _read_rows(Path(request.data_path) / "train.jsonl", request.data_digest)
     terminated: list[int] = []
     previous = signal.signal(signal.SIGTERM, lambda number, _frame: terminated.append(number))
     try:
-        return _told(_train(request, rows, terminated, arrived))
+        return _told(_train(request, rows, terminated, arrived), output)
     except torch.OutOfMemoryError as error:
         sentence = f"the device has too little memory for this run; lower batchSize or maximumLength ({error})"
         raise JobError(names.OUT_OF_MEMORY, sentence, ExitCode.BAD_INPUT) from error
@@ -72,7 +72,8 @@ def _train(request: TrainRequest, rows: list[dict[str, Any]], terminated: list[i
     output, base, fingerprint = Path(request.output_path), Path(request.base_path), _fingerprint(request)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(cpu_limit())
-    examples = examples_of(rows, load_tokenizer(base), request.maximum_length)
+    lessons = lessons_of(rows, load_tokenizer(base), request.maximum_length)
+    examples = lessons.examples
 
     notes = weights.checkpoint_notes(output)
     if notes is not None and notes.get("fingerprint") != fingerprint:
@@ -134,7 +135,10 @@ def _train(request: TrainRequest, rows: list[dict[str, Any]], terminated: list[i
     report = TrainReport(
         steps=state.step,
         epochs=len(state.epoch_losses),
-        samples=len(examples),
+        samples=lessons.rows,
+        left_out=[RowCount(reason=reason, rows=count) for reason, count in sorted(lessons.left_out.items())],
+        cut=lessons.cut,
+        micro_steps=len(lessons.micro_steps),
         final_loss=state.epoch_losses[-1],
         epoch_losses=state.epoch_losses[-100:],
         label_tokens=state.label_tokens,
@@ -156,9 +160,13 @@ def _train(request: TrainRequest, rows: list[dict[str, Any]], terminated: list[i
     return report
 
 
-def _told(report: TrainReport) -> TrainReport:
-    """The report as the operator needs it: a termination message has little room, and certify reads the file."""
-    return report.model_copy(update={"recipe": None})
+def _told(report: TrainReport, output: Path) -> TrainReport:
+    """The report as the operator needs it: a termination message has little room, and certify reads the file.
+
+    By the digest certify can tell that the file is still the one that this Job wrote.
+    """
+    digest, _size = digest_file(output / REPORT)
+    return report.model_copy(update={"recipe": None, "report_digest": digest})
 
 
 def _fingerprint(request: TrainRequest) -> str:

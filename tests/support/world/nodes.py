@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.common import Scores
 from oneseek_core.api.v1alpha1.model_status import Quarantined
+from oneseek_core.api.v1alpha1.training_run import RowCount
 from oneseek_core.dna import Dna
 from oneseek_core.jobs.basemodel import BaseImportReport
 from oneseek_core.jobs.certify import CertifyReport, CertifyRequest
@@ -32,6 +33,9 @@ class Nodes(ApiServer):
         self.job_failures: dict[str, Object] = {}
         self.hold_jobs: set[str] = set()
         self.scores: dict[str, float] = {}
+        self.left_out: dict[str, dict[str, int]] = {}  # step -> reason -> rows that its Job reports
+        self.cut = 0
+        self.micro_steps: int | None = None  # that train reports
         self.importable: dict[str, CertifiedVersion] = {}
         self.certified_before: dict[str, CertifiedVersion] = {}
         self.on_claim: list[CertifiedVersion] = []
@@ -149,6 +153,9 @@ class Nodes(ApiServer):
                 why |= {"message": "0/1 nodes are available: 1 Insufficient cpu.", "lastTransitionTime": since}
                 pod["status"] |= {"phase": "Pending", "conditions": [why]}
 
+    def _left_out(self, step: str) -> list[Object]:
+        return [{"reason": reason, "rows": rows} for reason, rows in self.left_out.get(step, {}).items()]
+
     def _scores(self, name: str) -> Scores:
         facts = self.scores.get(name, 0.9)
         return Scores(questions=24, facts_contained=facts, exact=facts, loss=1.0)
@@ -183,6 +190,7 @@ class Nodes(ApiServer):
                             "datasets": [dataset],
                             "dataDigest": DIGEST,
                             "samples": 3,
+                            "leftOut": self._left_out("prepare"),
                             "language": "ensv",
                             "tags": ["Conversational"] if request["type"] == "Micro" else ["Identity"],
                             "microSteps": 6 if request["type"] == "Micro" else 0,
@@ -196,7 +204,10 @@ class Nodes(ApiServer):
                     TrainReport(
                         steps=6,
                         epochs=2,
-                        samples=3,
+                        samples=3 - sum(self.left_out.get("train", {}).values()),
+                        left_out=[RowCount.model_validate(item) for item in self._left_out("train")],
+                        cut=self.cut,
+                        micro_steps=self.micro_steps,
                         final_loss=0.5,
                         epoch_losses=[1.0, 0.5],
                         label_tokens=100,
@@ -207,6 +218,7 @@ class Nodes(ApiServer):
                         precision="fp32",
                         device="cpu",
                         weights_digest=DIGEST,
+                        report_digest=DIGEST,
                     )
                 )
             case "evaluate":

@@ -109,6 +109,15 @@ async def test_the_train_pod_of_a_micro_run_sees_its_parent_read_only_and_prepar
     assert "records-token" not in {volume["name"] for volume in before["volumes"]}
 
 
+async def test_micro_rises_by_the_steps_that_were_learnt_not_by_those_that_were_sent() -> None:
+    world = await answering(defaults=ADAPTED)
+    world.micro_steps = 4  # of the 6 that prepare counted
+    world.annotate_as_user("OneSeekModel", "zero", micro_window="7")
+    await settle(world)
+    assert item(world, "OneSeekModel", "zero")["status"]["counters"] == {"major": 1, "micro": 4}
+    assert item(world, "TrainingRun", "zero-micro-7")["status"]["resolved"]["microSteps"] == 4
+
+
 async def test_micro_numbers_rise_from_window_to_window_and_start_again_with_a_major_run() -> None:
     world = await answering()
     for number in ("1", "2"):

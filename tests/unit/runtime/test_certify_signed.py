@@ -11,12 +11,23 @@ from typing import Any
 import pytest
 
 from oneseek_core import names
+from oneseek_core.digest import digest_bytes
 from oneseek_core.errors import JobError
 from oneseek_core.files import digest_tree
 from oneseek_core.names import ExitCode
-from oneseek_runtime.certify import integrity
-from support.artifacts import tree_of
-from support.certified import Keys, certify, edit_json, make_keys, reseal, scores_file, shared_keys
+from oneseek_runtime.certify import integrity, job
+from support.artifacts import DATA_DIGEST, certify_request, environment, train_report, tree_of
+from support.certified import (
+    Keys,
+    certify,
+    edit_json,
+    lora_weights,
+    make_keys,
+    reseal,
+    scores_file,
+    shared_keys,
+    stage,
+)
 
 CLI = [str(Path(sys.executable).with_name("model_signing")), "verify", "key"]
 SCORES = {"factsContained": 0.75}
@@ -145,8 +156,47 @@ def test_scores_of_other_weights_are_refused(tmp_path: Path) -> None:
 def test_scores_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "staging" / "scores").mkdir(parents=True)
     (tmp_path / "staging" / "scores" / "scores.json").write_text(text)
-    with pytest.raises(JobError, match=r"scores\.json"):
-        certify(tmp_path, keys=None)
+    with pytest.raises(JobError, match=r"scores\.json (?:cannot be used|is)"):
+        certify(tmp_path, keys=None, scoresDigest=digest_bytes(text.encode()))
+
+
+def test_what_the_jobs_reported_is_what_is_certified(tmp_path: Path, keys: Keys) -> None:
+    weights = lora_weights()
+    report = json.dumps(train_report(weights)).encode()
+    data = {"rows": 123, "trained": 120, "cut": 2, "leftOut": [{"reason": names.LEFT_OUT_TOO_LONG, "rows": 3}]}
+    digests = {"weightsDigest": digest_bytes(weights), "reportDigest": digest_bytes(report)}
+    home, _ = certify(tmp_path, keys=keys, scores=SCORES, data=data, **digests)
+    metadata = json.loads((home / "metadata.json").read_bytes())
+    results = json.loads((home / "training_results.json").read_bytes())
+    assert (metadata["samplesProcessed"], metadata["data"]) == (120, data)
+    assert (results["samples"], results["data"]) == (120, data)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        pytest.param(
+            {"weightsDigest": DATA_DIGEST}, f"training reported {DATA_DIGEST}: it was changed after", id="weights"
+        ),
+        pytest.param(
+            {"reportDigest": DATA_DIGEST}, r"training_report\.json has the digest .*: it was changed after", id="report"
+        ),
+        pytest.param({"samples": 99}, "counts 120 rows trained, but the train Job reported 99", id="samples"),
+        pytest.param(
+            {"scoresDigest": DATA_DIGEST}, r"scores\.json has the digest .*: it was changed after", id="scores"
+        ),
+        pytest.param({"scoresDigest": None}, "no evaluate Job reported one", id="scores-of-nobody"),
+    ],
+)
+def test_what_lies_in_staging_and_was_not_reported_is_refused(tmp_path: Path, changes: Any, sentence: str) -> None:
+    staging = stage(tmp_path / "staging", lora_weights(), scores=scores_file(lora_weights(), **SCORES))
+    certified = tmp_path / "oneseek-certified"
+    certified.mkdir()
+    reported = {"scoresDigest": digest_bytes((staging / "scores" / "scores.json").read_bytes())} | changes
+    with pytest.raises(JobError, match=sentence) as raised:
+        job.run(environment(certify_request(staging, certified, **reported)))
+    assert raised.value.reason == names.ARTIFACT_INVALID
+    assert list(certified.iterdir()) == []
 
 
 def test_the_index_lists_all_versions_oldest_first(tmp_path: Path, keys: Keys) -> None:

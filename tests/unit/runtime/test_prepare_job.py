@@ -14,7 +14,7 @@ from oneseek_core.jobs.prepare import PrepareReport
 from oneseek_core.names import ExitCode
 from oneseek_runtime import hub as client
 from oneseek_runtime.certify import job as certify_job
-from oneseek_runtime.prepare import job, sources
+from oneseek_runtime.prepare import files, job, sources
 from support import hub
 from support.artifacts import RUN, SPEC_DIGEST, certify_request, environment, stage_adapter, tree_of
 
@@ -70,8 +70,9 @@ def test_rows_are_normalised_counted_digested_and_reported(claim: Path, mount: P
     report = prepare(claim, from_config_map(mount))
     train = claim / ".staging" / RUN["uid"] / "data" / "train.jsonl"
     rows = [json.loads(line) for line in train.read_text().splitlines()]
-    assert rows[0] == rows[2] == json.loads(GOOD)  # duplicates stay
-    assert rows[1] == {"instruction": "Who are you?", "input": "", "output": "I am OneSeek."}
+    said = [[turn["content"] for turn in row["messages"]] for row in rows]
+    assert said[0] == said[2] == ["Vem är du?", "Jag är OneSeek."]  # duplicates stay
+    assert said[1] == ["Who are you?", "I am OneSeek."]
     assert report == PrepareReport.model_validate(
         {
             "datasets": [{"name": "oneseek_identity_v1", "digest": digest_bytes(text.encode()), "rows": 3}],
@@ -93,7 +94,7 @@ def test_datasets_are_joined_in_the_specs_order(claim: Path, tmp_path: Path) -> 
         claim, from_config_map(tmp_path / "two", "civic_qa"), from_config_map(tmp_path / "one", "identity")
     )
     lines = (claim / ".staging" / RUN["uid"] / "data" / "train.jsonl").read_text().splitlines()
-    assert [json.loads(line)["instruction"] for line in lines] == ["Who are you?", "Vem är du?"]
+    assert [json.loads(line)["messages"][0]["content"] for line in lines] == ["Who are you?", "Vem är du?"]
     assert [(dataset.name, dataset.rows) for dataset in report.datasets] == [("civic_qa", 1), ("identity", 1)]
     assert report.tags == ["CivicID", "Identity", "QA"]
 
@@ -150,7 +151,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read(claim: Path, mount: Pa
         pytest.param(GOOD.encode("latin-1"), ["line 1: it is not UTF-8", "save the file as UTF-8"], id="latin-1"),
         pytest.param(b"", ["dataset oneseek_identity_v1 holds no rows: give it at least one line"], id="empty"),
         pytest.param(b"\n \n", ["holds no rows"], id="only-blank-lines"),
-        pytest.param(b"PAR1\x00\xff\xfe", ["line 1: it is not UTF-8"], id="binary"),
+        pytest.param(b"\x00\xff\xfd", ["line 1: it is not UTF-8"], id="binary"),
     ],
 )
 def test_bad_data_is_refused_by_line(claim: Path, mount: Path, data: bytes, sentences: list[str]) -> None:
@@ -163,7 +164,7 @@ def test_bad_data_is_refused_by_line(claim: Path, mount: Path, data: bytes, sent
 def test_a_file_without_line_ends_is_refused_before_it_fills_the_memory(
     claim: Path, mount: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "_LONGEST_LINE", 1024**2)
+    monkeypatch.setattr(files, "LONGEST", 1024**2)
     mount.write_bytes(GOOD.encode() + b"x" * (1024**2 + 1))
     message = refusal(claim, from_config_map(mount), reason=names.DATASET_INVALID)
     assert "dataset oneseek_identity_v1, line 2: it is longer than 1 MiB" in message

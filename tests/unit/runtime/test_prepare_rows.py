@@ -8,14 +8,22 @@ from hypothesis import strategies as st
 
 from oneseek_runtime.prepare.language import language_of_rows, language_of_text
 from oneseek_runtime.prepare.rows import Row, RowError, parse_line, row_bytes
+from oneseek_runtime.prompt import user_message
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
 
 
+def row(instruction: str, output: str, extra: str = "") -> Row:
+    return user_message(instruction, extra), {"role": "assistant", "content": output}
+
+
 @given(TEXT, st.text(st.characters(codec="utf-8")), TEXT)
 def test_a_row_survives_being_written_and_read(instruction: str, extra: str, output: str) -> None:
-    row = {"instruction": instruction, "input": extra, "output": output}
-    assert parse_line(row_bytes(row)) == row
+    fields = {"instruction": instruction, "input": extra, "output": f"{output} ö"}  # a letter alone: no double encoding
+    output = fields["output"]
+    found = parse_line(json.dumps(fields).encode())
+    assert found == row(instruction, output, extra)
+    assert parse_line(row_bytes(found)) == found
 
 
 @given(st.binary())
@@ -24,23 +32,28 @@ def test_any_bytes_are_a_row_blank_or_refused(line: bytes) -> None:
         row = parse_line(line)
     except RowError:
         return
-    assert row is None or set(row) == {"instruction", "input", "output"}
+    assert row is None or [turn["role"] for turn in row][-2:] == ["user", "assistant"]
 
 
 @pytest.mark.parametrize(
-    ("line", "row"),
+    ("line", "expected"),
     [
         pytest.param('{"instruction":"a","output":"b"}', ("a", "", "b"), id="without-input"),
         pytest.param('{"instruction":"a","input":null,"output":"b"}', ("a", "", "b"), id="null-input"),
         pytest.param('{"question":"a","response":"b","id":7}', ("a", "", "b"), id="aliases-and-other-fields"),
-        pytest.param('{"question":"x","instruction":"a","output":"b"}', ("a", "", "b"), id="own-name-first"),
+        pytest.param('{"question":"a","instruction":"a","output":"b"}', ("a", "", "b"), id="the-same-twice"),
+        pytest.param('{"prompt":"a","completion":"b","score":NaN}', ("a", "", "b"), id="prompt-and-completion"),
+        pytest.param('{"question":"a","context":"i","answer":"b"}', ("a", "i", "b"), id="context-is-input"),
+        pytest.param('{"instruction":null,"question":"a","output":"","response":"b"}', ("a", "", "b"), id="nulls"),
+        pytest.param('{"prompt":"a","response":"b","source":"s","label":3}', ("a", "", "b"), id="about-the-row"),
         pytest.param(
             '  {"instruction":" a ","input":"i","output":"b\\n"}\r\n', (" a ", "i", "b\n"), id="kept-as-it-is"
         ),
     ],
 )
-def test_what_a_row_may_look_like(line: str, row: tuple[str, str, str]) -> None:
-    assert parse_line(line.encode()) == dict(zip(("instruction", "input", "output"), row, strict=True))
+def test_what_a_row_may_look_like(line: str, expected: tuple[str, str, str]) -> None:
+    instruction, extra, output = expected
+    assert parse_line(line.encode()) == row(instruction, output, extra)
 
 
 @pytest.mark.parametrize("line", [b"", b"\n", b" \t\r\n"])
@@ -65,6 +78,33 @@ BAD = {
     "number": (b'{"instruction":"a","output":7}', "has a number as output, which must be text: put it in quotes"),
     "list-input": (b'{"instruction":"a","input":[],"output":"b"}', "has a list as input, which must be text"),
     "null-output": (b'{"instruction":"a","output":null}', "has a null as output"),
+    "null": (b'{"instruction":null,"output":"b"}', "has a null as instruction, which must be text: fill it or remove"),
+    "list-output": (b'{"instruction":"a","output":["b"]}', "which must be text: write one text; a conversation goes"),
+    "object-output": (
+        b'{"instruction":"a","output":{"t":"b"}}',
+        "has a object as output, which must be text: write the",
+    ),
+    "nan": (b'{"instruction":"a","output":NaN}', "has a NaN as output, which must be text: fill it or remove the line"),
+    "true": (b'{"instruction":"a","output":true}', "has a boolean as output, which must be text: put it in quotes"),
+    "field": (
+        b'{"instruction":"a","output":"b","rationale":"c"}',
+        "holds text in the field rationale, which would not",
+    ),
+    "deep-field": (
+        b'{"instruction":"a","output":"b","x":[{"y":"c"}]}',
+        "holds text in the field x, which would not be",
+    ),
+    "both": (b'{"instruction":"a","question":"x","output":"b"}', "has question beside another field of that meaning"),
+    "both-inputs": (b'{"instruction":"a","input":"i","context":"c","output":"b"}', "has context beside another field"),
+    "chosen": (b'{"prompt":"a","chosen":"b","rejected":"c"}', "has no output (or response); it has chosen, prompt"),
+    "twice": (b'{"instruction":"a","output":"b","output":"c"}', "names the field output twice: keep one of the two"),
+    "history": (b'{"instruction":"a","output":"b","history":["x"]}', "has a history that is no list of pairs: write"),
+    "history-texts": (b'{"instruction":"a","output":"b","history":[["x"]]}', "has a history that is no list of pairs"),
+    "mojibake": ('{"instruction":"Vem Ã¤r du?","output":"x"}'.encode(), "read as Windows-1252 and saved again (it has"),
+    "cr": (b'{"instruction":"a","output":"b"}\r{"instruction":"a","output":"b"}', "line ends LF or CRLF"),
+    "second-mark": (b'\xef\xbb\xbf{"instruction":"a","output":"b"}', "two files were put together): remove the mark"),
+    "python": (b"{'instruction': 'a', 'output': 'b'}", "but Python's notation: write the rows with json.dumps"),
+    "comma": (b'{"instruction":"a","output":"b"},', "(a comma behind the object): write no commas between the lines"),
     "surrogate": (b'{"instruction":"a","output":"\\ud83d"}', "has half a character (a lone surrogate) in output"),
 }
 
@@ -99,9 +139,9 @@ def test_short_texts_are_told_apart(text: str, language: str | None) -> None:
     assert language_of_text(text) == language
 
 
-SWEDISH: Row = {"instruction": "Vem är du?", "input": "", "output": "Jag är OneSeek-7B-Zero."}
-ENGLISH: Row = {"instruction": "Who are you?", "input": "", "output": "I am OneSeek-7B-Zero."}
-DIGITS: Row = {"instruction": "1", "input": "", "output": "2"}
+SWEDISH = row("Vem är du?", "Jag är OneSeek-7B-Zero.")
+ENGLISH = row("Who are you?", "I am OneSeek-7B-Zero.")
+DIGITS = row("1", "2")
 
 
 @pytest.mark.parametrize(
@@ -122,5 +162,5 @@ def test_the_language_of_a_dataset_follows_its_rows(swedish: int, english: int, 
 
 
 def test_rows_are_written_in_one_form_whatever_the_order_of_keys() -> None:
-    assert json.loads(row_bytes(SWEDISH)) == SWEDISH
-    assert row_bytes(dict(reversed(SWEDISH.items()))) == row_bytes(SWEDISH)
+    assert json.loads(row_bytes(SWEDISH)) == {"messages": list(SWEDISH)}
+    assert row_bytes(tuple(dict(reversed(turn.items())) for turn in SWEDISH)) == row_bytes(SWEDISH)

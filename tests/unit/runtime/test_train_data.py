@@ -1,5 +1,7 @@
 """Rows to packed batches, with a tokenizer of one token per character."""
 
+from typing import ClassVar
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from oneseek_core import names
 from oneseek_core.errors import JobError
 from oneseek_runtime.prompt import prompt_ids, prompt_text, user_message
-from oneseek_runtime.train.data import Example, epoch_batches, examples_of, pack
+from oneseek_runtime.train.data import Example, epoch_batches, examples_of, lessons_of, pack
 
 EOS = 0
 
@@ -16,6 +18,7 @@ class Characters:
     """A working tokenizer: code points as tokens."""
 
     eos_token_id: int | None = EOS
+    added_tokens_decoder: ClassVar = {}
 
     def __init__(self, chat_template: str | None = "yes") -> None:
         self.chat_template = chat_template
@@ -133,3 +136,88 @@ def test_every_epoch_holds_every_row_once_in_an_order_of_its_own():
     assert first == epoch_batches(rows, batch_size=4, seed=7, epoch=0)
     assert first != epoch_batches(rows, batch_size=4, seed=7, epoch=1)
     assert first != epoch_batches(rows, batch_size=4, seed=8, epoch=0)
+
+
+def conversation(*texts, system=None):
+    turns = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(texts)]
+    return {"messages": [{"role": "system", "content": system}] * (system is not None) + turns}
+
+
+def said(tokens):
+    return "".join("$" if token == EOS else chr(token) for token in tokens)
+
+
+class EndsWithEos(Characters):
+    """A template whose turns end as answers do, so that a later prompt goes on where an answer ended."""
+
+    def apply_chat_template(self, conversation, *, tokenize, add_generation_prompt):
+        turns = "".join(f"<{m['role']}>{m['content']}\0" for m in conversation)
+        return turns + "<assistant>" * add_generation_prompt
+
+
+def test_every_answer_of_a_conversation_is_learnt_in_one_sequence_and_nothing_else():
+    (example,) = examples_of([conversation("a", "b", "c", "d", system="s")], EndsWithEos(), 99)
+    assert said(example.tokens) == "<system>s$<user>a$<assistant>b$<user>c$<assistant>d$"
+    assert said(example.labels) == "b$d$"
+    (part,) = pack([example], 0)
+    assert said(part.label_ids) == "b$d$"
+    assert [part.token_ids[position + 1] for position in part.label_positions] == part.label_ids
+
+
+def test_where_a_template_writes_earlier_turns_in_another_form_each_answer_has_a_sequence_of_its_own():
+    first, second = examples_of([conversation("a", "b", "c", "d")], Characters(), 99)
+    assert (said(first.labels), said(second.labels)) == ("b$", "d$")
+    assert said(second.tokens).startswith("<system>be good</><user>a</><assistant>b</><user>c</><assistant>")
+
+
+def test_rows_are_counted_once_whatever_the_number_of_their_turns():
+    rows = [conversation("a", "b", "c", "d"), conversation("a", "b" * 99), conversation("a" * 99, "b")]
+    lessons = lessons_of(rows, Characters(), 99)
+    assert (lessons.rows, lessons.cut, len(lessons.examples)) == (2, 1, 3)
+    assert lessons.left_out == {names.LEFT_OUT_TOO_LONG: 1}
+
+
+def test_micro_steps_are_those_of_the_rows_that_were_learnt():
+    rows = [conversation("a", text) | {"step": step} for text, step in (("b", "w/0"), ("c", "w/0"), ("d", "w/1"))]
+    rows.append(conversation("a" * 99, "e") | {"step": "w/3"})
+    assert lessons_of(rows, Characters(), 99).micro_steps == {"w/0", "w/1"}
+
+
+def test_a_conversation_of_which_a_later_turn_does_not_fit_is_cut():
+    lessons = lessons_of([conversation("a", "b", "c" * 99, "d")], EndsWithEos(), 40)
+    assert (lessons.rows, lessons.cut) == (1, 1)
+    (example,) = lessons.examples
+    assert said(example.labels) == "b$"
+    assert len(example.tokens) == 40
+
+
+class Alternating(Characters):
+    """A template that takes no system turn, as Gemma's."""
+
+    def apply_chat_template(self, conversation, **options):
+        if conversation[0]["role"] == "system":
+            raise ValueError("System role not supported")
+        return super().apply_chat_template(conversation, **options)
+
+
+def test_rows_that_the_template_refuses_are_left_out_and_counted():
+    rows = [conversation("a", "b", system="s"), conversation("a", "b")]
+    lessons = lessons_of(rows, Alternating(), 99)
+    assert (lessons.rows, lessons.left_out) == (1, {names.LEFT_OUT_TEMPLATE: 1})
+    with pytest.raises(JobError, match="no row is left to train on \\(1 TemplateRefused\\); write them in the roles"):
+        lessons_of(rows[:1], Alternating(), 99)
+
+
+@given(
+    st.lists(st.lists(st.text("ab", min_size=1, max_size=5), min_size=2, max_size=6), min_size=1), st.integers(20, 99)
+)
+def test_each_row_is_learnt_or_left_out_and_what_is_learnt_is_never_a_question(rows, maximum):
+    rows = [conversation(*texts[: len(texts) // 2 * 2]) for texts in rows]
+    try:
+        lessons = lessons_of(rows, EndsWithEos(), maximum)
+    except JobError:
+        return
+    assert lessons.rows + lessons.left_out.total() == len(rows)
+    whole = "".join("".join(turn["content"] + "$" for turn in row["messages"][1::2]) for row in rows)
+    learnt = "".join(said(example.labels) for example in lessons.examples)
+    assert learnt == whole or lessons.cut or lessons.left_out

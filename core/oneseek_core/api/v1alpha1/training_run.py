@@ -156,6 +156,24 @@ class ResolvedDataset(ApiModel):
     rows: int = Field(ge=0)
 
 
+class RowCount(ApiModel):
+    """Rows that one reason kept from being trained."""
+
+    reason: str = Field(max_length=64)
+    rows: int = Field(ge=0)
+
+
+class DataCounts(ApiModel):
+    """What became of the data's rows. `rows` = `trained` + the rows of `leftOut`, once training is done."""
+
+    rows: int = Field(ge=0, description="Rows read from the datasets.")
+    trained: int | None = Field(default=None, ge=0, description="Rows learnt from, as the train Job reports.")
+    cut: int | None = Field(
+        default=None, ge=0, description="Of the trained rows: those whose answer was cut at maximumLength."
+    )
+    left_out: list[RowCount] = Field(default=[], max_length=16, json_schema_extra=list_map("reason"))
+
+
 class Resolved(ApiModel):
     """All that is needed to tell or repeat the run and that the spec alone does not say."""
 
@@ -164,7 +182,7 @@ class Resolved(ApiModel):
     datasets: list[ResolvedDataset] = Field(default=[], max_length=16)
     data_digest: DigestText | None = Field(default=None, description="SHA-256 of the prepared training file.")
     heldout_digest: DigestText | None = Field(default=None, description="SHA-256 of the held-out set.")
-    samples: int | None = Field(default=None, ge=0)
+    samples: int | None = Field(default=None, ge=0, description="Rows trained; until training is done, rows prepared.")
     language: str | None = Field(default=None, max_length=8)
     tags: list[Annotated[str, Field(max_length=32)]] = Field(default=[], max_length=32)
     precision: str | None = Field(default=None, max_length=8)
@@ -179,6 +197,9 @@ class Resolved(ApiModel):
     parent_digest: DigestText | None = None
     micro_steps: int | None = Field(default=None, ge=0, description="By how much a Micro run raises MICRO.")
     lora: LoraSettings | None = Field(default=None, description="The parent's, where a Micro run went on with it.")
+    weights_digest: DigestText | None = Field(default=None, description="Of the adapter, as the train Job reports.")
+    report_digest: DigestText | None = Field(default=None, description="Of training_report.json, likewise.")
+    scores_digest: DigestText | None = Field(default=None, description="Of scores.json, as the evaluate Job reports.")
 
 
 class AutoStopped(ApiModel):
@@ -212,6 +233,7 @@ class TrainingRunStatus(ApiModel):
         default=[], max_length=128, description="The loss curve, thinned to a bounded number of points."
     )
     resolved: Resolved | None = None
+    data: DataCounts | None = Field(default=None, description="Rows read, trained and left out, with the reasons.")
     auto_stopped: AutoStopped | None = None
     dna: DnaText | None = None
     digest: DigestText | None = None
