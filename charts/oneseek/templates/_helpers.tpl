@@ -75,5 +75,5 @@ app.kubernetes.io/component: operator
   verbs: [create]   # had only to be given to sidecars
 - apiGroups: [""]
   resources: [events]
-  verbs: [create]
+  verbs: [create, list]   # list: why a controller makes no pod
 {{- end }}
