@@ -45,7 +45,8 @@ def decide(seen: Observed, settings: Settings, now: datetime) -> Iterator[Decisi
     ):
         if decision := step(seen, settings, now):
             yield decision
-            if seen.model.status.base_model is None:
+            # A request whose annotation cannot be taken off must not be acted on: it would be the next request again.
+            if seen.model.status.base_model is None or step is requested:
                 return
     yield _serving(seen, settings, now)
 

@@ -14,7 +14,7 @@ from oneseek_operator.conditions import PATIENCE, condition, find, timestamp
 __all__ = ["FailedCreate", "Refusal", "again_after", "reason_of", "refusal_of", "sentence", "standing", "with_refusal"]
 
 _MARKS = (
-    (names.QUOTA_EXCEEDED, ("exceeded quota", "failed quota")),
+    (names.QUOTA_EXCEEDED, ("exceeded quota", "failed quota", "unknown for quota")),
     (names.POD_SECURITY_VIOLATION, ("violates podsecurity",)),
     (names.WEBHOOK_FAILED, ("failed calling webhook",)),
     (names.POLICY_DENIED, ("denied the request", "denied request")),

@@ -33,6 +33,7 @@ MODEL = ("OneSeekModel", "team", "zero")
     [
         (403, JOBS_QUOTA, names.QUOTA_EXCEEDED),
         (403, PODS_QUOTA, names.QUOTA_EXCEEDED),
+        (403, 'pods "x" is forbidden: status unknown for quota: small, resources: count/pods', names.QUOTA_EXCEEDED),
         (403, SECURITY, names.POD_SECURITY_VIOLATION),
         (403, RBAC, names.FORBIDDEN),
         (403, LIMIT, names.FORBIDDEN),
@@ -250,6 +251,24 @@ async def test_what_answers_goes_on_and_its_fall_is_seen_whatever_else_is_refuse
     await settle(world)
     assert condition(world, *MODEL[::2])["reason"] in (names.BASE_SERVING, names.SERVING)
     assert condition(world, *MODEL[::2], "Applied") == {}
+
+
+async def test_a_request_whose_annotation_cannot_be_taken_off_is_not_acted_on() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    dna = world.objects[MODEL]["status"]["current"]["dna"]
+    world.refused["annotate", "OneSeekModel"] = ClusterError(POLICY, status=403)
+    world.annotate_as_user("OneSeekModel", "zero", rollback="base")
+    await settle(world)
+    status = world.objects[MODEL]["status"]
+    assert (status["request"]["outcome"], status["current"]["dna"]) == ("Pending", dna)
+    assert condition(world, *MODEL[::2], "Reconciling")["reason"] == names.POLICY_DENIED
+    world.refused.clear()
+    await settle(world)
+    assert world.objects[MODEL]["status"]["request"]["outcome"] == "Succeeded"
+    assert "current" not in world.objects[MODEL]["status"]
 
 
 async def test_an_event_that_is_refused_keeps_nothing_from_going_on() -> None:
