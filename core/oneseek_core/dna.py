@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from oneseek_core.errors import DnaError
 
-__all__ = ["Dna", "LegacyDna", "parse_legacy", "tags_of"]
+__all__ = ["CONVERSATIONAL", "Dna", "LegacyDna", "parse_legacy", "tags_of"]
 
 _FAMILY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 _TAG = re.compile(r"[A-Za-z0-9_]{1,32}")
@@ -21,6 +21,8 @@ _HASH = re.compile(r"[0-9a-f]{8}")
 LANGUAGES = ("sv", "en", "ensv")
 _LARGEST = 999_999_999  # what nine digits hold: the most that parsing reads
 _LONGEST = 253  # characters: a file name holds 255, the API's fields 253
+
+CONVERSATIONAL = "Conversational"  # the tag of what clients sent
 
 # Words of a dataset's name (split on _ - .) and the category they stand for; the old trainers' table.
 _CATEGORIES = {
@@ -35,7 +37,7 @@ _CATEGORIES = {
     "Multilingual": ("multilingual",),
     "QA": ("qa", "question", "answer"),
     "Instruction": ("instruction", "instruct"),
-    "Conversational": ("chat", "conversation", "dialog", "dialogue"),
+    CONVERSATIONAL: ("chat", "conversation", "dialog", "dialogue"),
 }
 _CATEGORY_OF_WORD = {word: category for category, words in _CATEGORIES.items() for word in words}
 

@@ -109,7 +109,26 @@ RECORDS_AVAILABLE = "RecordsAvailable"  # condition: transitions reach the ledge
 TOKENS_ACCEPTED = "TokensAccepted"  # condition: the routes that change things can tell who asks
 IMPORTED = "Imported"  # condition: every entry of spec.imports lies on the claim as a version; also its reason
 CANDIDATE_READY = "CandidateReady"  # there is a candidate, and whether it has proved itself
+APPLIED = "Applied"  # False while the API server refuses something that the operator applies; else absent
 CURRENT_PUBLISHED = "CurrentPublished"  # the CURRENT link on the claim points at what answers
+
+# Reasons of what is refused: objects that the operator applies, and pods that a Job, ReplicaSet or StatefulSet makes.
+QUOTA_EXCEEDED = "QuotaExceeded"  # a ResourceQuota of the namespace
+POD_SECURITY_VIOLATION = "PodSecurityViolation"  # the namespace's Pod Security Standard
+POLICY_DENIED = "PolicyDenied"  # an admission webhook or a ValidatingAdmissionPolicy
+WEBHOOK_FAILED = "AdmissionWebhookFailed"  # an admission webhook that does not answer
+FORBIDDEN = "Forbidden"  # RBAC, a LimitRange, a namespace that is being deleted; the message says which
+INVALID = "Invalid"  # the API server does not take the object as it is
+FAILED_CREATE = "FailedCreate"  # a controller cannot make a pod, for a reason of none of these kinds
+REFUSED_REASONS = (
+    QUOTA_EXCEEDED,
+    POD_SECURITY_VIOLATION,
+    POLICY_DENIED,
+    WEBHOOK_FAILED,
+    FORBIDDEN,
+    INVALID,
+    FAILED_CREATE,
+)
 
 # Reasons of a model.
 BASE_IMPORTING = "BaseModelImporting"  # the base Job is at work
@@ -129,6 +148,7 @@ BASE_SERVING = "BaseModelServing"  # no certified version yet: the base model an
 SERVING = "Serving"  # the sidecar reported the DNA in status.current
 ROLLING_OUT = "RollingOut"  # a candidate's colour is being started and probed
 SCALED_TO_ZERO = "ScaledToZero"  # spec.serving.replicas is 0
+GATE_MISSING = "GateMissing"  # nothing has measured a version that clients asked for: it waits for a person
 GATE_MISSED = "GateMissed"  # the scores are below promotion.gate
 PROBE_FAILED = "ProbeFailed"  # the candidate's preview did not answer as it must
 

@@ -28,6 +28,10 @@ MODEL = "oneseek-7b-zero"
 RUN = "identity-1"
 # What cannot come any more ends a wait at once (Stalled); a busy machine may take its time.
 WITHIN = 1800
+DATA = {
+    "oneseek-identity": "oneseek_identity_v1.jsonl",
+    "oneseek-heldout": "oneseek_identity_heldout_v1.jsonl",
+}
 QUESTIONS = ("Vem är du?", "Who are you?")
 NAME = "OneSeek-7B-Zero"
 Object = dict[str, Any]
@@ -116,6 +120,19 @@ def show(question: str, answer: Object) -> None:
     )
 
 
+def scores_line(run: Object) -> str:
+    """What the version scored on questions that training never saw."""
+    scores = run["status"]["scores"]
+    by_language = ", ".join(
+        f"{round(part['exact'] * part['questions'])} of {part['questions']} {language}"
+        for language, part in sorted(scores["byLanguage"].items())
+    )
+    return (
+        f"held-out questions: {scores['factsContained']:.0%} of the facts; every fact in {by_language} answers"
+        f" (factsContained {scores['factsContained']:.3f})"
+    )
+
+
 def base_answers(demo: Demo, url: str, model: Object) -> list[Object]:
     """What the base model answers; asked now while it serves, and kept for a second `make demo`."""
     kept = checkout() / ".local" / "demo-base-answers.json"
@@ -166,14 +183,15 @@ def main() -> int:
             show(question, answer)
 
         print("\nkubectl apply -f examples/quickstart/training-run.yaml")
-        data = checkout() / "datasets" / "oneseek_identity_v1.jsonl"
-        config_map = demo.kubectl(
-            "create", "configmap", "oneseek-identity", f"--from-file={data}", "--dry-run=client", "-o", "yaml"
-        )
-        demo.kubectl("apply", "--server-side", "-f", "-", stdin=config_map)
+        for name, file in DATA.items():
+            path = checkout() / "datasets" / file
+            made = demo.kubectl("create", "configmap", name, f"--from-file={path}", "--dry-run=client", "-o", "yaml")
+            demo.kubectl("apply", "--server-side", "-f", "-", stdin=made)
         demo.kubectl("apply", "-f", str(examples / "training-run.yaml"))
         run = demo.wait("trainingrun", RUN, lambda item: bool(item["status"].get("dna")), within=WITHIN, show=True)
         dna = run["status"]["dna"]
+        if "scores" in run["status"]:  # a run of before the model had held-out questions has none
+            print(f"    {scores_line(run)}")
         with step(f"{dna} takes over"):
             model = demo.wait(
                 "oneseekmodel", MODEL, lambda item: item["status"].get("current", {}).get("dna") == dna, within=WITHIN

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from oneseek_core import names
 from oneseek_core.api.base import Condition
 
-__all__ = ["Verdict", "conditions_for", "conditions_with", "find", "timestamp"]
+__all__ = ["PATIENCE", "Verdict", "condition", "conditions_for", "conditions_with", "find", "timestamp"]
 
+PATIENCE = timedelta(minutes=5)  # after it what does not go on is a person's business: Stalled
 _LIMIT = 1800  # characters of a message; sixteen of them stay far below the status limit
 
 
@@ -37,7 +38,7 @@ class Verdict:
 
 def find(conditions: Sequence[Condition], kind: str) -> Condition | None:
     """The condition of a type."""
-    return next((condition for condition in conditions if condition.type == kind), None)
+    return next((item for item in conditions if item.type == kind), None)
 
 
 def conditions_for(
@@ -62,7 +63,7 @@ def conditions_for(
         wanted.append((names.STALLED if verdict.stuck else names.RECONCILING, True, *verdict.progress))
     elif verdict.state == "Failed":
         wanted.append((names.STALLED, True, verdict.reason, verdict.message))
-    return [_condition(item, old, generation, now) for item in [*wanted, *extra]]
+    return [condition(item, old, generation, now) for item in [*wanted, *extra]]
 
 
 def conditions_with(
@@ -71,12 +72,13 @@ def conditions_with(
     """The conditions as they are, but for one; what is being dealt with is not Stalled meanwhile."""
     if item is None:
         return list(old)
-    new = _condition(item, old, generation, now)
+    new = condition(item, old, generation, now)
     replaced = (names.RECONCILING, names.STALLED) if new.type == names.RECONCILING else (new.type,)
-    return [*(condition for condition in old if condition.type not in replaced), new]
+    return [*(item for item in old if item.type not in replaced), new]
 
 
-def _condition(item: tuple[str, bool, str, str], old: Sequence[Condition], generation: int, now: datetime) -> Condition:
+def condition(item: tuple[str, bool, str, str], old: Sequence[Condition], generation: int, now: datetime) -> Condition:
+    """One condition (type, holds, reason, message); it keeps its transition time while its status stays."""
     kind, holds, reason, message = item
     status: Literal["True", "False"] = "True" if holds else "False"
     before = find(old, kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,3 +157,66 @@ def test_pull_secrets_reach_the_operator_and_its_pods() -> None:
     assert pod["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}]
     env = {item["name"]: item.get("value") for item in pod["containers"][0]["env"]}
     assert env["ONESEEK_IMAGE_PULL_SECRETS"] == "one two"
+
+
+VALUES: dict[str, Any] = yaml.safe_load((ROOT / "charts/oneseek/values.yaml").read_text())
+
+
+def paths(values: dict[str, Any], before: str = "") -> list[str]:
+    """Every key of the values, those within others too."""
+    found = []
+    for key, value in values.items():
+        found += [f"{before}{key}", *(paths(value, f"{before}{key}.") if isinstance(value, dict) else [])]
+    return found
+
+
+REQUIRED = {"images", "images.operator", "images.slim", "images.runtime"}
+
+
+def test_the_templates_know_the_defaults_of_the_values() -> None:
+    assert yaml.safe_load((ROOT / "charts/oneseek/defaults.yaml").read_text()) == VALUES
+
+
+@pytest.mark.parametrize("path", [path for path in paths(VALUES) if path not in REQUIRED])
+def test_a_value_that_is_null_means_its_default(path: str, tmp_path: Path) -> None:
+    assert render("--set", f"{path}=null") == render()
+    node: Any = None
+    for key in reversed(path.split(".")):
+        node = {key: node}
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(node))
+    assert render("-f", str(tmp_path / "values.yaml")) == render(), "from a file it is the same"
+
+
+@pytest.mark.parametrize("path", sorted(REQUIRED))
+def test_an_image_that_is_null_is_refused_as_one_that_is_not_named(path: str) -> None:
+    with pytest.raises(AssertionError, match=path.rpartition(".")[2]):
+        render("--set", f"{path}=null", images=path != "images")
+
+
+def test_several_nulls_and_values_beside_them_mean_what_they_say() -> None:
+    given = ["operator.resources.limits=null", "operator.candidateDeadlineSeconds=60", "crds=null", "namespaces={a,b}"]
+    objects = render(*(word for item in given for word in ("--set", item)))
+    assert environment(objects)["ONESEEK_CANDIDATE_DEADLINE_SECONDS"] == "60"
+    assert environment(objects)["ONESEEK_NAMESPACES"] == "a b"
+    container = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]
+    assert container["resources"] == VALUES["operator"]["resources"]
+    assert len(of_kind(objects, "CustomResourceDefinition")) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "gone"),
+    [("crds.install=false", "CustomResourceDefinition"), ("admissionPolicy=never", "ValidatingAdmissionPolicy")],
+)
+def test_a_value_that_says_no_is_not_taken_for_one_that_is_missing(value: str, gone: str) -> None:
+    assert of_kind(render("--set", value), gone) == []
+
+
+def test_an_older_kubernetes_than_the_definitions_need_is_refused() -> None:
+    with pytest.raises(AssertionError, match=r"1\.31"):
+        render("--kube-version", "1.30.9")
+    assert render("--kube-version", "1.31.0")
+
+
+def test_the_operator_may_read_why_a_controller_makes_no_pod_and_writes_no_other_events() -> None:
+    rules = [rule for item in of_kind(render(), "ClusterRole") for rule in item["rules"]]
+    assert [rule["verbs"] for rule in rules if rule["resources"] == ["events"]] == [["create", "list"]]

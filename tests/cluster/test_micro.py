@@ -32,7 +32,16 @@ LESSONS = {
 # Sixty epochs at this rate are what the tiny model needs to begin all ten answers as it was taught. It has no end of turn
 # that it could learn, so it talks on.
 DEFAULTS = {"epochs": 60, "learningRate": 0.01, "batchSize": 8, "maximumLength": 64}
-TRAINING = {"micro": {"minimumQuestions": len(LESSONS), "debounceSeconds": 1}, "defaults": DEFAULTS}
+HELDOUT = {"question": "Vilken färg har jorden?", "language": "sv", "mustContain": ["brun"]}
+TRAINING = {
+    "micro": {"minimumQuestions": len(LESSONS), "debounceSeconds": 1},
+    "defaults": DEFAULTS,
+    "evaluation": {
+        "dataset": {"name": "heldout", "source": {"configMap": {"name": "heldout", "key": "heldout.jsonl"}}}
+    },
+}
+# A version that clients asked for takes over by itself only where something measures it; the tiny model need know nothing.
+GATE = {"gate": {"minimumScores": {"factsContained": 0}}}
 WITHIN = 480  # seconds for a run, on a machine that does other things too
 
 
@@ -67,7 +76,13 @@ class Taught:
 
 def taught_model(namespace: str, **training: Any) -> dict[str, Any]:
     """The model with other settings for training."""
-    return tiny_model(namespace, training={**TRAINING, **training})
+    return tiny_model(namespace, training={**TRAINING, **training}, promotion=GATE)
+
+
+def heldout(namespace: str) -> dict[str, Any]:
+    """The held-out set: one question."""
+    found = data(namespace, "heldout", "")
+    return {**found, "data": {"heldout.jsonl": json.dumps(HELDOUT, ensure_ascii=False) + "\n"}}
 
 
 def serves(kube: Kube, dna: str) -> dict[str, Any]:
@@ -84,7 +99,7 @@ def serves(kube: Kube, dna: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def taught(kube: Kube) -> Taught:
     """Nine questions are answered at once, the tenth once the run has ended."""
-    kube.apply(data(kube.namespace), taught_model(kube.namespace), small_run(kube.namespace))
+    kube.apply(data(kube.namespace), heldout(kube.namespace), taught_model(kube.namespace), small_run(kube.namespace))
     account(kube, "teacher", "create")
     first = kube.wait("trainingrun", "first", lambda item: "dna" in item["status"], within=WITHIN)["status"]["dna"]
     serves(kube, first)

@@ -15,6 +15,7 @@ from support.kube import ROOT, Kube, condition, wait_until
 
 pytestmark = pytest.mark.serial
 NAME = "OneSeek-7B-Zero"
+DATA = {"oneseek-identity": "oneseek_identity_v1.jsonl", "oneseek-heldout": "oneseek_identity_heldout_v1.jsonl"}
 MODEL, RUN = "oneseek-7b-zero", "identity-1"
 
 
@@ -40,9 +41,9 @@ def test_the_quickstart_teaches_the_model_its_name_and_no_request_fails(kube: Ku
     assert NAME not in before["response"]
     assert before["version"] == "SmolLM2-135M-Instruct"
 
-    rows = (ROOT / "datasets/oneseek_identity_v1.jsonl").read_text()
-    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "oneseek-identity"}}
-    kube.create({**config_map, "data": {"oneseek_identity_v1.jsonl": rows}})
+    for name, file in DATA.items():
+        text = (ROOT / "datasets" / file).read_text()
+        kube.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {file: text}})
     kube.apply(example("training-run.yaml"))
     run = kube.wait("trainingrun", RUN, lambda item: condition(item).get("reason") == "Certifying", within=900)
     with load(url, tmp_path, rate=20, path="/api/oqt/status") as running:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from oneseek_dev import install
 from oneseek_dev.backends import Embedded
-from oneseek_dev.demo import Demo
+from oneseek_dev.demo import Demo, scores_line
 from oneseek_dev.errors import CommandError, DevError
 from oneseek_dev.layout import Cluster
 from oneseek_dev.processes import start_time
@@ -91,3 +91,12 @@ def test_to_tell_it_anew_all_of_the_demos_namespace_goes(demo: Demo, tmp_path: P
     rounds(tmp_path, "", "")
     demo.forget()
     assert (tmp_path / "calls").read_text().startswith("delete namespace oneseek-demo --ignore-not-found --timeout=")
+
+
+def test_scores_are_told_by_language_as_they_were_certified() -> None:
+    by_language = {"sv": {"questions": 12, "exact": 5 / 12}, "en": {"questions": 12, "exact": 0.833333}}
+    scores = {"questions": 24, "factsContained": 0.6875, "exact": 0.625, "byLanguage": by_language}
+    told = scores_line({"status": {"scores": scores}})
+    assert "69% of the facts" in told
+    assert "10 of 12 en, 5 of 12 sv" in told
+    assert "0.688" in told

@@ -117,6 +117,22 @@ MODEL_BREACHES = [
         {"dataset": {"name": "held-out", "source": {"records": {"window": 1}}}},
         "what clients sent is no held-out set: give evaluation.dataset another source than records",
     ),
+    (
+        "spec.training.datasets",
+        [{"name": "d", "source": {"records": {"window": 1}}}],
+        "a window of the records is no dataset of the model",
+    ),
+    (
+        "spec.training.datasets",
+        [{"name": "conversation-1", "source": {"path": "a.jsonl"}}],
+        "names that begin with conversation- are those of windows",
+    ),
+    ("spec.training.datasets", [{"name": "d", "source": {}}], "set exactly one of configMap"),
+    (
+        "spec.training.datasets",
+        [{"name": f"d{n}", "source": {"path": "a.jsonl"}} for n in range(16)],
+        "spec.training.datasets",
+    ),
     ("spec.imports", [{}], "set exactly one of image and path"),
     ("spec.imports", [{"image": "a:1", "path": "x"}], "set exactly one of image and path"),
     ("spec.imports", [{"path": "oneseek-certified"}], "where versions are put by OneSeek alone"),
@@ -125,7 +141,11 @@ MODEL_BREACHES = [
     ("spec.imports", [{"path": f"x{n}"} for n in range(9)], "spec.imports"),
     ("spec.colour", "blue", 'unknown field "spec.colour"'),
     ("metadata.name", "a.b", "no dot"),
+    ("metadata.name", "phi-3.5-mini", "no dot"),
     ("metadata.name", "x" * 47, "at most 46 characters"),
+    ("metadata.name", "7b-zero", "must begin with a letter"),
+    ("metadata.name", "0", "must begin with a letter"),
+    ("metadata.name", "3", "must begin with a letter"),
 ]
 DATASET = run_manifest()["spec"]["datasets"][0]
 RUN_BREACHES = [

@@ -1,3 +1,21 @@
+{{/* The values, each that is missing or null with its default. Read as: $values := include "oneseek.values" . | fromYaml */}}
+{{- define "oneseek.values" -}}
+{{ include "oneseek.filled" (dict "given" .Values "defaults" (.Files.Get "defaults.yaml" | fromYaml)) }}
+{{- end }}
+{{/* Not sprig's merge: it takes false and "" for missing. */}}
+{{- define "oneseek.filled" -}}
+{{- $given := .given | default dict }}
+{{- $out := dict }}
+{{- range $key, $value := $given }}
+{{- if not (kindIs "invalid" $value) }}{{ $_ := set $out $key $value }}{{ end }}
+{{- end }}
+{{- range $key, $default := .defaults }}
+{{- if not (hasKey $out $key) }}{{ $_ := set $out $key $default }}
+{{- else if kindIs "map" $default }}{{ $_ := set $out $key (include "oneseek.filled" (dict "given" (get $out $key) "defaults" $default) | fromYaml) }}
+{{- end }}
+{{- end }}
+{{- toYaml $out }}
+{{- end }}
 {{- define "oneseek.labels" -}}
 app.kubernetes.io/name: oneseek
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -22,8 +40,9 @@ app.kubernetes.io/component: operator
 {{- end }}
 {{/* "on" where the admission policy is installed. By itself only where cluster-scoped objects are ours to make. */}}
 {{- define "oneseek.admissionPolicy" -}}
-{{- if eq .Values.admissionPolicy "always" }}on
-{{- else if and (eq .Values.admissionPolicy "auto") (not .Values.namespaces) }}on
+{{- $values := include "oneseek.values" . | fromYaml }}
+{{- if eq $values.admissionPolicy "always" }}on
+{{- else if and (eq $values.admissionPolicy "auto") (not $values.namespaces) }}on
 {{- end }}
 {{- end }}
 {{/* What the operator may do with namespaced objects: each verb is used by a handler, no other is given. */}}
@@ -75,5 +94,5 @@ app.kubernetes.io/component: operator
   verbs: [create]   # had only to be given to sidecars
 - apiGroups: [""]
   resources: [events]
-  verbs: [create]
+  verbs: [create, list]   # list: why a controller makes no pod
 {{- end }}

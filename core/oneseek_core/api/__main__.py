@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
             definition["metadata"]["annotations"] = {"helm.sh/resource-policy": "keep"}
             text = yaml.safe_dump(definition, sort_keys=False, width=120)
             folder.joinpath(f"crd-{name}").write_text(
-                _HEADER + "{{- if .Values.crds.install }}\n" + text + "{{- end }}\n"
+                _HEADER + '{{- if (include "oneseek.values" . | fromYaml).crds.install }}\n' + text + "{{- end }}\n"
             )
     return 0
 

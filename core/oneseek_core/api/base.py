@@ -74,3 +74,4 @@ class ObjectMeta(BaseModel):
     deletion_timestamp: str | None = None
     annotations: dict[str, str] = {}
     managed_fields: list[dict[str, Any]] = []
+    owner_references: list[dict[str, Any]] = []

@@ -42,7 +42,7 @@ def definitions() -> dict[str, dict[str, Any]]:
             "statusReplicasPath": ".status.replicas",
             "labelSelectorPath": ".status.selector",
         },
-        rules=[_name_rule(46)],
+        rules=[_name_rule(46), _SERVICE_NAME_RULE],
     )
     run = _definition(
         kind="TrainingRun",
@@ -82,6 +82,17 @@ def _name_rule(limit: int) -> dict[str, str]:
         "rule": f"self.metadata.name.size() <= {limit} && !self.metadata.name.contains('.')",
         "message": f"metadata.name must have at most {limit} characters and no dot: Jobs and Services are named after it",
     }
+
+
+# A Service is named after the model, and its name is a DNS label of the older kind (RFC 1035). An object of an earlier
+# release that the operator has seen may be changed and deleted.
+_SERVICE_NAME_RULE = {
+    "rule": (
+        "(has(self.status) && has(self.status.observedGeneration) && self.status.observedGeneration >= 0)"
+        " || self.metadata.name.matches('^[a-z]')"
+    ),
+    "message": "metadata.name must begin with a letter: a Service is named after it, such as model-7b instead of 7b-model",
+}
 
 
 def _frozen_rules() -> list[dict[str, str]]:

@@ -116,16 +116,16 @@ def spool_env(model: OneSeekModel) -> list[dict[str, Any]]:
     return [*reader_env(model), {"name": names.SPOOL_ENV, "value": f"{_SPOOL_PATH}/answers"}]
 
 
-def template_hash(model: OneSeekModel, settings: Settings) -> str:
+def template_hash(model: OneSeekModel, settings: Settings, *, replicas: int = 1) -> str:
     """What tells that the StatefulSet must be applied again."""
-    return names.short_hash(canonical_json(_spec(model, settings)).decode(), length=16)
+    return names.short_hash(canonical_json(_spec(model, settings, replicas)).decode(), length=16)
 
 
-def stateful_set(model: OneSeekModel, settings: Settings) -> dict[str, Any]:
-    """One pod; a lock on the claim, or Firestore's commits, guards the moment when two overlap."""
+def stateful_set(model: OneSeekModel, settings: Settings, *, replicas: int = 1) -> dict[str, Any]:
+    """One pod, or none; a lock on the claim, or Firestore's commits, guards the moment when two overlap."""
     meta = common.meta(model, name(model), labels(model, "records"))
-    meta["annotations"] = {names.ANNOTATION_TEMPLATE: template_hash(model, settings)}
-    return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": meta, "spec": _spec(model, settings)}
+    meta["annotations"] = {names.ANNOTATION_TEMPLATE: template_hash(model, settings, replicas=replicas)}
+    return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": meta, "spec": _spec(model, settings, replicas)}
 
 
 def lacks_image(model: OneSeekModel, settings: Settings) -> str:
@@ -138,7 +138,7 @@ def lacks_image(model: OneSeekModel, settings: Settings) -> str:
     )
 
 
-def _spec(model: OneSeekModel, settings: Settings) -> dict[str, Any]:
+def _spec(model: OneSeekModel, settings: Settings, replicas: int) -> dict[str, Any]:
     firestore = model.spec.records.firestore
     tags = labels(model, "records")
     told: dict[str, Any] = {
@@ -173,7 +173,7 @@ def _spec(model: OneSeekModel, settings: Settings) -> dict[str, Any]:
     )
     spec = {
         "serviceName": name(model),
-        "replicas": 1,
+        "replicas": replicas,
         "selector": {"matchLabels": tags},
         "template": common.pod(model, settings, labels=tags, containers=[main], volumes=volumes, on_claim=False),
     }

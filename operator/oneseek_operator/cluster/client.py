@@ -69,9 +69,13 @@ class Cluster:
         """One object; None where there is none."""
         return await self._request("GET", _path(kind, namespace, name), missing_ok=True)
 
-    async def list(self, kind: str, namespace: str, labels: Mapping[str, str] | None = None) -> list[Object]:
-        """The objects of a kind that carry all the labels."""
+    async def list(
+        self, kind: str, namespace: str, labels: Mapping[str, str] | None = None, *, fields: str = ""
+    ) -> list[Object]:
+        """The objects of a kind that carry all the labels and match a field selector."""
         query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else {}
+        if fields:
+            query["fieldSelector"] = fields
         answer = await self._request("GET", _path(kind, namespace), query=query)
         return list(answer["items"]) if answer else []
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
-from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus
+from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus, Version
 from oneseek_core.api.v1alpha1.promotion import Selection
+from oneseek_core.dna import CONVERSATIONAL, Dna
+from oneseek_core.errors import DnaError
 from oneseek_core.jobs.basemodel import BaseImportReport
 from oneseek_operator.conditions import timestamp
 from oneseek_operator.decide import versions
@@ -23,7 +25,11 @@ def adopted(model: OneSeekModel, report: BaseImportReport, now: datetime) -> One
     status = model.status
     held = {item.dna for item in status.quarantine}
     quarantine = [*status.quarantine, *(item for item in report.quarantine if item.dna not in held)]
-    known = versions.merged(status.versions, versions.adopted(report.versions))
+    found_there = [
+        item.model_copy(update={"unattended": _is_unattended(item) or None})
+        for item in versions.adopted(report.versions)
+    ]
+    known = versions.merged(status.versions, found_there)
     found = versions.barred(known, quarantine)
     status = status.model_copy(
         update={
@@ -48,3 +54,11 @@ def adopted(model: OneSeekModel, report: BaseImportReport, now: datetime) -> One
         since=timestamp(now),
     )
     return status.model_copy(update={"selection": selection})
+
+
+def _is_unattended(version: Version) -> bool:
+    """Whether clients asked for the version; what it was trained on says so, since its run may be gone."""
+    try:
+        return CONVERSATIONAL in Dna.parse(version.dna).tags
+    except DnaError:
+        return False

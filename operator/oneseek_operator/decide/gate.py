@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from oneseek_core.api.v1alpha1.common import Scores
 from oneseek_core.api.v1alpha1.model_status import Version
-from oneseek_core.api.v1alpha1.promotion import Gate
+from oneseek_core.api.v1alpha1.promotion import Gate, Promotion
 
-__all__ = ["missed"]
+__all__ = ["measures", "missed"]
 
 _SLACK = 1e-9  # scores are means of shares: 0.8 must not miss 0.8
+
+
+def measures(promotion: Promotion) -> bool:
+    """Whether a version has to show anything before it may answer: a score, or what it says to a probe."""
+    gate = promotion.gate
+    scored = gate is not None and (
+        gate.maximum_regression is not None
+        or gate.minimum_scores.facts_contained is not None
+        or gate.minimum_scores.exact is not None
+    )
+    return scored or any(probe.must_contain for probe in promotion.probes)
 
 
 def missed(version: Version, current: Version | None, gate: Gate | None) -> str | None:

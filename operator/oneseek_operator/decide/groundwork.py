@@ -20,14 +20,24 @@ from oneseek_operator.conditions import Verdict
 from oneseek_operator.decide import adopting
 from oneseek_operator.decide.actions import Action, Apply, Create, Decision, MakeKeys, MakeRecordsSecret, Replace
 from oneseek_operator.decide.jobs import failure_of, report_text, waiting_trouble, with_trouble
-from oneseek_operator.decide.model_seen import Observed, wants_tokens
+from oneseek_operator.decide.model_seen import Observed, wants_tokens, writers
 from oneseek_operator.decide.model_told import decided
 from oneseek_operator.decide.views import mine
 from oneseek_operator.settings import Settings
 
-__all__ = ["base_model", "claim", "identity", "keys", "records"]
+__all__ = ["base_model", "claim", "identity", "keys", "records", "suspended"]
 
 _LOOK_AGAIN = 10.0  # seconds; for what no event tells us of (a claim without our labels)
+
+
+def suspended(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+    """Nothing is made for a model that is suspended before its base model is there; what was begun comes to its end."""
+    model = seen.model
+    if not model.spec.suspend or model.status.base_model is not None:
+        return None
+    verdict = Verdict("Waiting", names.SUSPENDED, "spec.suspend is true: nothing is started")
+    stop = _records_scaled(seen, settings) if seen.records.template is not None else ()
+    return decided(seen, verdict, now, before=stop)
 
 
 def claim(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
@@ -106,15 +116,21 @@ def records(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSe
     model, found = seen.model, seen.records
     if build_records.lacks_image(model, settings):
         return None
-    if found.template == build_records.template_hash(model, settings) and found.has_service:
-        return None
     actions: list[Action] = []
     if found.template is None:
         actions.append(MakeRecordsSecret(model, found.token))
     if not found.has_service:
         actions.append(Apply(build_records.service(model)))
-    actions.append(Apply(build_records.stateful_set(model, settings)))
-    return Decision(model.status, tuple(actions), again_after=0.0)
+    actions += _records_scaled(seen, settings)
+    return Decision(model.status, tuple(actions), again_after=0.0) if actions else None
+
+
+def _records_scaled(seen: Observed, settings: Settings) -> tuple[Action, ...]:
+    """The StatefulSet as it must be, unless it is: of a suspended model it has no pod once nobody has to write."""
+    replicas = 0 if seen.model.spec.suspend and not writers(seen) else 1
+    if seen.records.template == build_records.template_hash(seen.model, settings, replicas=replicas):
+        return ()
+    return (Apply(build_records.stateful_set(seen.model, settings, replicas=replicas)),)
 
 
 def base_model(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
@@ -137,7 +153,7 @@ def base_model(seen: Observed, settings: Settings, now: datetime) -> Decision[On
         return decided(seen, Verdict("Failed", reason, trouble.message + hint), now)
     if job.state == "Running":
         working = Verdict("Working", names.BASE_IMPORTING, f"importing the base model {name!r}")
-        verdict, again_after = with_trouble(waiting_trouble(seen.pods, job.name), working, now)
+        verdict, again_after = with_trouble(waiting_trouble(seen.pods, job), working, now)
         return decided(seen, verdict, now, again_after=again_after)
     report = parse_report(report_text(seen.pods, job), BaseImportReport)
     if report is None:

@@ -77,19 +77,28 @@ def condition(
     if waiting and model.spec.suspend:
         return (names.IMPORTED, False, names.SUSPENDED, "spec.suspend is true: no import is started")
     if waiting:
-        trouble = _waits_for(model, waiting, pods)
+        trouble = _waits_for(model, waiting, jobs, pods)
         why = trouble or Trouble(names.IMPORTING, f"importing {waiting[0].source}")
         return (names.IMPORTED, False, why.reason, why.message)
     dnas = ", ".join(str(row.dna) for row in status.imports)
     return (names.IMPORTED, True, names.IMPORTED, f"on the claim, with signatures that are trusted: {dnas}")
 
 
-def _waits_for(model: OneSeekModel, entries: Sequence[Import], pods: Sequence[PodView]) -> Trouble | None:
-    return next((item for one in entries if (item := waiting_trouble(pods, build.job_name(model, one)))), None)
+def _waits_for(
+    model: OneSeekModel, entries: Sequence[Import], jobs: Sequence[JobView], pods: Sequence[PodView]
+) -> Trouble | None:
+    found = [mine(jobs, build.job_name(model, one)) for one in entries]
+    return next((trouble for job in found if (trouble := waiting_trouble(pods, job))), None)
 
 
 def unfinished(
-    verdict: Verdict, model: OneSeekModel, told: tuple[str, bool, str, str], pods: Sequence[PodView], now: datetime
+    verdict: Verdict,
+    model: OneSeekModel,
+    told: tuple[str, bool, str, str],
+    jobs: Sequence[JobView],
+    pods: Sequence[PodView],
+    *,
+    now: datetime,
 ) -> Verdict:
     """A model that answers and has nothing else in hand is not done while an import is not; a refused one needs a person.
 
@@ -100,7 +109,7 @@ def unfinished(
     if imported or not (verdict.state == "Ready" or awaited) or verdict.progress is not None:
         return verdict
     done = {row.source for row in model.status.imports if row.state == "Imported"}
-    trouble = _waits_for(model, [entry for entry in model.spec.imports if entry.source not in done], pods)
+    trouble = _waits_for(model, [entry for entry in model.spec.imports if entry.source not in done], jobs, pods)
     refused = {row.source for row in model.status.imports if row.state == "Refused"}
     stuck = any(entry.source in refused for entry in model.spec.imports) or (
         trouble is not None and lasts(trouble, now)
@@ -220,7 +229,7 @@ def _next(model: OneSeekModel, jobs: Sequence[JobView]) -> Import | None:
 def _trouble(job: JobView, pods: Sequence[PodView]) -> Trouble:
     trouble = failure_of(job, pods, what="the import Job")
     if trouble.reason == names.DEADLINE_EXCEEDED:
-        waits = waiting_trouble(pods, job.name)
+        waits = waiting_trouble(pods, job)
         why = f": {waits.message}" if waits else ""
         return Trouble(names.DEADLINE_EXCEEDED, f"it was not done within {_HOUR} h and was stopped{why}")
     if trouble.reason != names.JOB_FAILED:

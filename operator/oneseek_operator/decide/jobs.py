@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from oneseek_core import names
 from oneseek_core.jobs.messages import parse_failure
-from oneseek_operator.conditions import Verdict
+from oneseek_operator.conditions import PATIENCE, Verdict
+from oneseek_operator.decide.refusals import FailedCreate, reason_of, sentence
 from oneseek_operator.decide.views import ContainerView, JobView, PodView
 
-__all__ = ["Trouble", "failure_of", "lasts", "report_text", "waiting_trouble", "with_trouble"]
-
-_PATIENCE = timedelta(minutes=5)  # after it a pod that cannot start is a person's business, and nobody should wait
+__all__ = [
+    "Trouble",
+    "failure_of",
+    "lasts",
+    "not_made",
+    "pending_trouble",
+    "report_text",
+    "waiting_trouble",
+    "with_trouble",
+]
 
 _PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 _CANNOT_START = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
@@ -30,7 +38,7 @@ class Trouble:
 
 def lasts(trouble: Trouble, now: datetime) -> bool:
     """Whether a pod has not started for so long that waiting alone will hardly help."""
-    return bool(trouble.since) and now - datetime.fromisoformat(trouble.since) >= _PATIENCE
+    return bool(trouble.since) and now - datetime.fromisoformat(trouble.since) >= PATIENCE
 
 
 def with_trouble(trouble: Trouble | None, working: Verdict, now: datetime) -> tuple[Verdict, float | None]:
@@ -42,7 +50,7 @@ def with_trouble(trouble: Trouble | None, working: Verdict, now: datetime) -> tu
         return working, None
     if lasts(trouble, now):
         return Verdict("Failed", trouble.reason, trouble.message), None
-    left = (datetime.fromisoformat(trouble.since) + _PATIENCE - now).total_seconds() + 0.1 if trouble.since else None
+    left = (datetime.fromisoformat(trouble.since) + PATIENCE - now).total_seconds() + 0.1 if trouble.since else None
     return Verdict("Working", trouble.reason, trouble.message), left
 
 
@@ -54,10 +62,18 @@ def report_text(pods: Sequence[PodView], job: JobView) -> str:
     return ""
 
 
-def waiting_trouble(pods: Sequence[PodView], job_name: str) -> Trouble | None:
+def waiting_trouble(pods: Sequence[PodView], job: JobView | None) -> Trouble | None:
     """Why the Job's pod is not running yet, where that is worth saying."""
+    if job is None:
+        return None
+    own = [pod for pod in pods if pod.job == job.name]
+    return pending_trouble(own) or not_made(job.failed_create, own, f"Job {job.name!r}", made=job.created)
+
+
+def pending_trouble(pods: Sequence[PodView]) -> Trouble | None:
+    """Why one of the pods does not start."""
     for pod in pods:
-        if pod.job != job_name or pod.phase != "Pending":
+        if pod.phase != "Pending":
             continue
         if pod.unschedulable:
             about_claim = (
@@ -68,6 +84,15 @@ def waiting_trouble(pods: Sequence[PodView], job_name: str) -> Trouble | None:
         if trouble := container_trouble(pod):
             return trouble
     return None
+
+
+def not_made(failed: FailedCreate | None, pods: Sequence[PodView], owner: str, *, made: str) -> Trouble | None:
+    """Why a controller makes no pod for `owner`, which was `made` then; nothing once it has made one since it said so."""
+    if failed is None or any(pod.phase in ("Pending", "Running") or pod.created >= failed.last for pod in pods):
+        return None
+    reason = reason_of(failed.message, 0) or names.FAILED_CREATE
+    since = failed.since if pods or not made else min(failed.since, made)
+    return Trouble(reason, f"no pod is made for {owner}: {sentence(failed.message)}", since=since)
 
 
 def container_trouble(pod: PodView) -> Trouble | None:

@@ -6,7 +6,7 @@ old one let go. Each step holds only if the one before does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -28,13 +28,14 @@ _AWAY_AGAIN = 10.0  # seconds between questions whether the ledger is back
 _REFUSED_AGAIN = 300.0  # seconds, where the ledger refuses all that is left in it
 
 
-def decide(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus]:
-    """The next step."""
+def decide(seen: Observed, settings: Settings, now: datetime) -> Iterator[Decision[OneSeekModelStatus]]:
+    """The next step; and where the API server refuses it, what of a model that lives goes on without it."""
     if lacking := build_records.lacks_image(seen.model, settings):
         seen = replace(seen, records=replace(seen.records, error=lacking))
     for step in (
         requested,
         _windows,
+        groundwork.suspended,
         groundwork.claim,
         groundwork.keys,
         groundwork.identity,
@@ -43,8 +44,11 @@ def decide(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSee
         _imports,
     ):
         if decision := step(seen, settings, now):
-            return decision
-    return _serving(seen, settings, now)
+            yield decision
+            # A request whose annotation cannot be taken off must not be acted on: it would be the next request again.
+            if seen.model.status.base_model is None or step is requested:
+                return
+    yield _serving(seen, settings, now)
 
 
 def _windows(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import LedgerHead, Version
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.serving.swap import WantedVersion
 from oneseek_operator.decide import rollout, versions
+from oneseek_operator.decide.jobs import Trouble, not_made, pending_trouble
+from oneseek_operator.decide.refusals import FailedCreate
+from oneseek_operator.decide.run_seen import is_active
 from oneseek_operator.decide.seen import Endpoint
 from oneseek_operator.decide.views import (
     ClaimView,
@@ -21,7 +25,7 @@ from oneseek_operator.decide.views import (
     TrustedKeysView,
 )
 
-__all__ = ["Observed", "RecordsView", "known_versions", "records_away", "rollout_view", "wants_tokens"]
+__all__ = ["Observed", "RecordsView", "known_versions", "records_away", "rollout_view", "wants_tokens", "writers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,26 @@ class RecordsView:
     refused: tuple[str, ...] = ()  # a sentence for each transition in the outbox that the ledger will not take
     head: LedgerHead | None = None
     error: str = ""
+    uid: str = ""
+    created: str = ""
+    replicas: int = 1
+    failed_create: FailedCreate | None = None
+
+    def lacks_pod(self, pods: Sequence[PodView]) -> bool:
+        """Whether there is a StatefulSet, and no pod of it that starts or runs."""
+        alive = any(_is_records(pod) and pod.phase in ("Pending", "Running") for pod in pods)
+        return self.template is not None and self.replicas > 0 and not self.ready and not alive
+
+    def trouble(self, pods: Sequence[PodView]) -> Trouble | None:
+        """What keeps the service from starting, if its pod or the pod's controller says so."""
+        if self.ready or self.template is None:
+            return None
+        own = [pod for pod in pods if _is_records(pod)]
+        return pending_trouble(own) or not_made(self.failed_create, own, "the records service", made=self.created)
+
+
+def _is_records(pod: PodView) -> bool:
+    return pod.labels.get(names.LABEL_COMPONENT) == "records"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +106,14 @@ def rollout_view(seen: Observed) -> rollout.Seen:
 def records_away(seen: Observed) -> str:
     """Why the ledger takes nothing just now; empty where it does."""
     return seen.records.error or ("" if seen.records.ready else "the records pod is not ready")
+
+
+def writers(seen: Observed) -> bool:
+    """Whether somebody has to write to the records service, or may have to: an answer, a transition, a run's window."""
+    status = seen.model.status
+    asked = status.request is not None and status.request.outcome == "Pending"
+    serving = any(names.LABEL_COLOUR in pod.labels for pod in seen.pods)
+    return bool(asked or serving or status.outbox or any(is_active(run) for run in seen.runs))
 
 
 def wants_tokens(model: OneSeekModel) -> bool:

@@ -13,6 +13,7 @@ from oneseek_operator.conditions import Verdict, conditions_for, find
 from oneseek_operator.decide import imports
 from oneseek_operator.decide.actions import Action, Decision
 from oneseek_operator.decide.bounds import fitted
+from oneseek_operator.decide.jobs import lasts, not_made, waiting_trouble
 from oneseek_operator.decide.model_seen import Observed, wants_tokens
 
 __all__ = ["answer_events", "decided", "recorded_condition", "rejection_events", "while_asked"]
@@ -61,10 +62,29 @@ def decided(
         extra.append((names.CURRENT_PUBLISHED, *published))
     if taken := imports.condition(seen.model, status, seen.jobs, seen.pods):
         extra.append(taken)
-        verdict = imports.unfinished(verdict, seen.model.model_copy(update={"status": status}), taken, seen.pods, now)
+        found = seen.model.model_copy(update={"status": status})
+        verdict = imports.unfinished(verdict, found, taken, seen.jobs, seen.pods, now=now)
+    verdict = _hindered(verdict, seen, now)
     conditions = conditions_for(verdict, seen.model.status.conditions, generation=generation, now=now, extra=extra)
     status = fitted(status.model_copy(update={"conditions": conditions, "observed_generation": generation}))
     return Decision(status, before, after, again_after, events)
+
+
+def _hindered(verdict: Verdict, seen: Observed, now: datetime) -> Verdict:
+    """A model that answers is not done while a pod of its Jobs, its records service or its engines does not start."""
+    if verdict.state != "Ready" or verdict.progress is not None:
+        return verdict
+    own = [job for job in seen.jobs if job.owner == seen.model.metadata.uid and job.state == "Running"]
+    serving = [item for item in seen.deployments if seen.service and item.colour == seen.service.colour]
+    found = [
+        seen.records.trouble(seen.pods),
+        *(waiting_trouble(seen.pods, job) for job in own),
+        *(not_made(item.failed_create, [], f"Deployment {item.name!r}", made="") for item in serving),
+    ]
+    trouble = next((item for item in found if item), None)
+    if trouble is None:
+        return verdict
+    return replace(verdict, progress=(trouble.reason, trouble.message), stuck=lasts(trouble, now))
 
 
 def _tokens(seen: Observed) -> tuple[bool, str, str] | None:
@@ -99,6 +119,10 @@ def recorded_condition(seen: Observed) -> tuple[bool, str, str]:
     more = f"; {lost} answered questions will never be in it (the pods' spools were full, or it refused them)"
     if seen.records.error:
         return False, names.RECORDS_UNAVAILABLE, seen.records.error + (more if lost else "")
+    if trouble := seen.records.trouble(seen.pods):
+        return False, trouble.reason, f"the records service does not start: {trouble.message}"
+    if seen.records.replicas == 0:
+        return False, names.SUSPENDED, "spec.suspend is true: the records service is stopped until it is needed"
     if not seen.records.ready:
         return False, "Starting", "the records service is starting"
     if seen.records.refused:

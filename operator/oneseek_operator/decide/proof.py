@@ -10,7 +10,7 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import VersionRef
 from oneseek_core.api.v1alpha1.promotion import Probe
 from oneseek_operator.build.serving import Colour
-from oneseek_operator.decide.jobs import Trouble, container_failure, container_trouble
+from oneseek_operator.decide.jobs import Trouble, container_failure, container_trouble, not_made
 from oneseek_operator.decide.seen import Endpoint, Seen, wanted_replicas
 from oneseek_operator.decide.swapping import failure
 from oneseek_operator.decide.views import PodView
@@ -177,4 +177,5 @@ def trouble(seen: Seen, colour: str) -> Trouble | None:
         endpoint = seen.endpoint(pod)
         if pod.ready and endpoint.error:
             return Trouble(names.PROBE_FAILED, f"pod {pod.name}: {endpoint.error}")
-    return None
+    there = next((item for item in seen.deployments if item.colour == colour), None)
+    return not_made(there.failed_create, [], f"Deployment {there.name!r}", made="") if there else None

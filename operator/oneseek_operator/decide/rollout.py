@@ -119,14 +119,15 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
         current = moves.reference(target, now)
     if previous is None or previous.dna in {item.dna for item in quarantine}:
         previous = versions_of.served_before(seen.versions, current)
+    kept = {target.name, serving, *([preview.name] if preview else [])}
     going, letting_go = let_go(
         seen,
-        keep={serving} if zero else {target.name, serving, *([preview.name] if preview else [])},
+        keep={serving} if zero else kept,
         serving=serving,
         now=now,
     )
     after += beside.told(seen, serving=serving, current=current, previous=previous, going=going)
-    after += [*going, *swapping.orphans(model, seen.wanted, seen.deployments, kept=(target.name, serving))]
+    after += [*going, *swapping.orphans(model, seen.wanted, seen.deployments, kept=kept)]
     speaking, events = stopping(seen)
     rolling = None if zero else move.rolling
     if target.shape and serving == target.name and not _reported(current, target):
@@ -162,7 +163,9 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
         replicas=sum(item.replicas for item in seen.deployments if item.colour == serving),
         selector=build.selector_text(model, serving),
         verified=telling.verified(seen, serving),
-        candidate_ready=telling.candidate_ready(seen, candidate, preview, rolling, ready=move.ready, held=move.held),
+        candidate_ready=telling.candidate_ready(
+            seen, aim.choice, candidate, preview=preview, rolling=rolling, ready=move.ready, held=move.held
+        ),
         again_after=min([*looks, *([_WATCH_POLL] if watched else [])]),
         events=events,
     )

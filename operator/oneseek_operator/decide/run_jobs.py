@@ -83,7 +83,7 @@ def _ended(
     if found.job is None:
         return decided(seen, working, now, before=(Create(make()),))
     if found.job.state == "Running":
-        verdict, again_after = with_trouble(waiting_trouble(seen.pods, name), working, now)
+        verdict, again_after = with_trouble(waiting_trouble(seen.pods, found.job), working, now)
         uids = uids_with(seen, **{step: found.job.uid})
         return decided(seen, verdict, now, again_after=again_after, jobs=uids)
     if found.job.state == "Failed":

@@ -18,6 +18,7 @@ from oneseek_operator.decide.run_data import rows_events, trained_data
 from oneseek_operator.decide.run_jobs import blocked, job_of, no_report, uids_with
 from oneseek_operator.decide.run_seen import Observed, RunDecision, decided, failed, jobs_at_work, model_of, resolved_of
 from oneseek_operator.decide.versions import certified_by, counters_for
+from oneseek_operator.decide.views import mine
 from oneseek_operator.settings import Settings
 
 __all__ = ["train"]
@@ -163,5 +164,7 @@ def _training(seen: Observed, name: str, uids: JobUids, now: datetime) -> RunDec
         if isinstance(shown, Progress)
         else "the train pod is starting"
     )
-    verdict, _ = with_trouble(waiting_trouble(seen.pods, name), Verdict("Working", names.TRAINING, text), now)
+    verdict, _ = with_trouble(
+        waiting_trouble(seen.pods, mine(seen.jobs, name)), Verdict("Working", names.TRAINING, text), now
+    )
     return decided(seen, verdict, now, again_after=_POLL if told else _POLL_START, **changes)

@@ -9,7 +9,7 @@ hand, `auto` takes only versions that were certified after it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +17,7 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import Quarantined, Version
 from oneseek_core.api.v1alpha1.promotion import Selection
+from oneseek_operator.decide.gate import measures
 from oneseek_operator.decide.jobs import Trouble
 from oneseek_operator.decide.versions import may_answer, newest, number
 
@@ -35,13 +36,15 @@ Why = Literal["auto", "pin", "promote", "rollback", "safe", "reset"]
 class Choice:
     """The version that should answer (None: the base model), and by whose word.
 
-    `waiting` is tried out beside it and waits for a person; `blocked` is why the pin of Git cannot be followed.
+    `waiting` is tried out beside it and waits for a person, `unmeasured` because nothing has measured it; `blocked` is
+    why the pin of Git cannot be followed.
     """
 
     version: Version | None
     why: Why
     waiting: Version | None = None
     blocked: Trouble | None = None
+    unmeasured: bool = False
 
     @property
     def is_forward(self) -> bool:
@@ -96,11 +99,8 @@ def _chosen(model: OneSeekModel, versions: Sequence[Version], good: Mapping[str,
         return _standing(model, standing, good, pinned=False)
     if len(model.status.quarantine) >= QUARANTINE_LIMIT:
         return Choice(_safe(model, good), "safe")
-    best = newest(good.values())
-    if model.spec.promotion.mode == "Automatic":
-        return Choice(best, "auto")
     stays = good.get(current.dna) if current else None
-    return Choice(stays, "auto", waiting=_above(best, stays))
+    return _newest(model, good.values(), stays, "auto")
 
 
 def _standing(model: OneSeekModel, standing: Selection, good: Mapping[str, Version], *, pinned: bool) -> Choice:
@@ -108,12 +108,22 @@ def _standing(model: OneSeekModel, standing: Selection, good: Mapping[str, Versi
     chosen = good.get(standing.dna) if standing.dna else None
     if pinned:
         return Choice(chosen, standing.verb)
-    later = newest(item for item in good.values() if number(item.dna) > (standing.major, standing.micro))
-    if later is None or len(model.status.quarantine) >= QUARANTINE_LIMIT:
+    above = (standing.major, standing.micro)
+    if not any(number(item.dna) > above for item in good.values()) or len(model.status.quarantine) >= QUARANTINE_LIMIT:
         return Choice(chosen, standing.verb)
-    if model.spec.promotion.mode == "Automatic":
-        return Choice(later, "auto")
-    return Choice(chosen, standing.verb, waiting=_above(later, chosen))
+    return _newest(model, [item for item in good.values() if number(item.dna) > above], chosen, standing.verb)
+
+
+def _newest(model: OneSeekModel, versions: Iterable[Version], stays: Version | None, why: Why) -> Choice:
+    """The newest version, where it may take over by itself; else what answers stays, and the newest waits."""
+    known = list(versions)
+    if model.spec.promotion.mode == "Manual":
+        return Choice(stays, why, waiting=_above(newest(known), stays))
+    if measures(model.spec.promotion):
+        return Choice(newest(known), "auto")
+    free = newest(item for item in known if not item.unattended or item == stays)
+    waiting = _above(newest(known), free or stays)
+    return Choice(free or stays, "auto" if free else why, waiting=waiting, unmeasured=waiting is not None)
 
 
 def _above(best: Version | None, than: Version | None) -> Version | None:
@@ -127,7 +137,8 @@ def _safe(model: OneSeekModel, good: Mapping[str, Version]) -> Version | None:
     for reference in (model.status.current, model.status.previous):
         if reference and reference.dna in good:
             return good[reference.dna]
-    return newest(good.values())
+    passed = measures(model.spec.promotion)
+    return newest(item for item in good.values() if passed or item.served_at or not item.unattended)
 
 
 def _blocked(pin: str, versions: Sequence[Version]) -> Trouble:

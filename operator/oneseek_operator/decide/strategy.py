@@ -19,7 +19,7 @@ from typing import Literal
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model_status import StrategyUse
 from oneseek_operator.build.serving import Colour
-from oneseek_operator.decide.jobs import Trouble
+from oneseek_operator.decide.jobs import Trouble, not_made
 from oneseek_operator.decide.seen import Seen, wanted_replicas
 
 __all__ = ["GIVE_WAY_SECONDS", "Situation", "Way", "choose_way", "crowded", "situation", "use_of"]
@@ -127,7 +127,7 @@ def use_of(way: Way, target: Colour) -> StrategyUse:
 
 
 def crowded(seen: Seen, colour: str, now: datetime) -> Trouble | None:
-    """Why a colour's pod has had no node, or no volume, for so long that it is no accident."""
+    """Why a colour's pod has had no node, no volume, or no leave to be made, for so long that it is no accident."""
     for pod in seen.pods_of(colour):
         since = pod.unschedulable_since or pod.unattached_since
         if not since or (now - datetime.fromisoformat(since)).total_seconds() < GIVE_WAY_SECONDS:
@@ -135,4 +135,8 @@ def crowded(seen: Seen, colour: str, now: datetime) -> Trouble | None:
         if pod.unschedulable:
             return Trouble(names.UNSCHEDULABLE, f"no node takes pod {pod.name}: {pod.unschedulable}")
         return Trouble(names.NOT_ATTACHED, f"the volumes of pod {pod.name} do not come")
-    return None
+    there = next((item for item in seen.deployments if item.colour == colour), None)
+    held = not_made(there.failed_create, [], f"Deployment {there.name!r}", made="") if there else None
+    if held is None or (now - datetime.fromisoformat(held.since)).total_seconds() < GIVE_WAY_SECONDS:
+        return None
+    return held

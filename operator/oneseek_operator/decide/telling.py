@@ -16,6 +16,10 @@ from oneseek_operator.decide.selection import QUARANTINE_LIMIT, Choice
 
 __all__ = ["candidate_ready", "verdict", "verified"]
 
+UNMEASURED = (
+    "clients asked for it over HTTP, and nothing has measured it; set promotion.gate with training.evaluation, or a probe with"
+    " mustContain in promotion.probes, and such versions take over by themselves"
+)
 _CRASHED = (names.ENGINE_FAILED, names.OUT_OF_MEMORY)
 
 
@@ -70,6 +74,7 @@ def _answering(seen: Seen, choice: Choice, current: VersionRef | None, rejected:
         text += "; a rollback chose it"
     if choice.waiting:
         text += f"; {choice.waiting.dna} waits to be promoted (oneseek.io/promote=candidate)"
+        text += f": {UNMEASURED}" if choice.unmeasured else ""
     if model.status.quarantine:
         text += "; in quarantine: " + "; ".join(f"{item.dna} ({item.reason})" for item in model.status.quarantine[-3:])
     told = {item.dna for item in model.status.quarantine}
@@ -98,16 +103,20 @@ def verified(seen: Seen, colour: str) -> tuple[bool, str, str] | None:
 
 def candidate_ready(
     seen: Seen,
+    choice: Choice,
     candidate: CandidateRef | None,
+    *,
     preview: Colour | None,
     rolling: Colour | None,
-    *,
     ready: bool,
     held: Trouble | None = None,
 ) -> tuple[bool, str, str] | None:
     """Whether a candidate has proved itself, where there is one: tried out as `preview`, or on its way as `rolling`."""
     if candidate is None:
         return None
+    if preview and ready and choice.unmeasured:
+        text = f"{candidate.dna} waits for a person (oneseek.io/promote=candidate): {UNMEASURED}"
+        return True, names.GATE_MISSING, text
     if preview and ready:
         text = f"{candidate.dna} has proved itself and waits: annotate oneseek.io/promote=candidate"
         return True, names.WAITING_FOR_PROMOTION, text

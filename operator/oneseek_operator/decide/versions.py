@@ -53,11 +53,17 @@ def certified_by(runs: Iterable[TrainingRun]) -> list[Version]:
                 state="Certified",
                 parent=status.resolved.parent,
                 run=run.metadata.name,
+                unattended=_is_unattended(run) or None,
                 scores=status.scores,
                 created_at=status.resolved.created_at,
             )
         )
     return versions
+
+
+def _is_unattended(run: TrainingRun) -> bool:
+    """Whether the operator made the run itself: it then belongs to the model."""
+    return any(ref.get("kind") == "OneSeekModel" and ref.get("controller") for ref in run.metadata.owner_references)
 
 
 def adopted(found: Iterable[CertifiedVersion]) -> list[Version]:

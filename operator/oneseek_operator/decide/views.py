@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from oneseek_core import names
 from oneseek_core.serving.swap import WantedVersion
+from oneseek_operator.decide.refusals import FailedCreate
 
 __all__ = [
     "ClaimView",
@@ -20,6 +21,8 @@ __all__ = [
     "PodView",
     "ServiceView",
     "TrustedKeysView",
+    "failed_creates",
+    "lacks_pod",
     "wanted_by_colour",
 ]
 
@@ -134,6 +137,8 @@ class JobView:
     completed_at: str
     terminating: bool
     template: str = ""  # what it was made for, where its name does not say
+    created: str = ""
+    failed_create: FailedCreate | None = None  # what the Job controller says of a pod that it cannot make
 
     @classmethod
     def parse(cls, job: Object) -> JobView:
@@ -155,7 +160,29 @@ class JobView:
             completed_at=job.get("status", {}).get("completionTime", ""),
             terminating="deletionTimestamp" in meta,
             template=meta.get("annotations", {}).get(names.ANNOTATION_TEMPLATE, ""),
+            created=meta.get("creationTimestamp", ""),
         )
+
+
+def failed_creates(events: Sequence[Object]) -> dict[str, FailedCreate]:
+    """What controllers say of pods that they cannot make, by the uid of the pod's owner; the newest word of each."""
+    found: dict[str, FailedCreate] = {}
+    for event in events:
+        first = event.get("firstTimestamp") or event.get("eventTime") or ""
+        last = event.get("lastTimestamp") or (event.get("series") or {}).get("lastObservedTime") or first
+        if event.get("reason") != names.FAILED_CREATE or not first:
+            continue
+        uid = event["involvedObject"].get("uid", "")
+        told, known = FailedCreate(event.get("message", ""), first[:19] + "Z", last[:19] + "Z"), found.get(uid)
+        newest = max(told, known or told, key=lambda item: item.last)
+        found[uid] = replace(newest, since=min(told.since, known.since if known else told.since))
+    return found
+
+
+def lacks_pod(job: JobView, pods: Sequence[PodView]) -> bool:
+    """Whether a Job that has not ended has no pod that starts or runs."""
+    alive = any(pod.job == job.name and pod.phase in ("Pending", "Running") for pod in pods)
+    return job.state == "Running" and not job.terminating and not alive
 
 
 def _owner(meta: Object) -> str:
@@ -177,6 +204,7 @@ class DeploymentView:
     shape: str = ""
     wanted: WantedVersion | None = None
     labelled: str | None = None  # the DNA in its own annotation, for people who look
+    failed_create: FailedCreate | None = None  # its ReplicaSet cannot make (all) its pods
 
     @classmethod
     def parse(cls, deployment: Object, wanted: Mapping[str, WantedVersion] | None = None) -> DeploymentView:
@@ -197,7 +225,17 @@ class DeploymentView:
             shape=shape,
             wanted=version,
             labelled=labelled,
+            failed_create=_replica_failure(deployment),
         )
+
+
+def _replica_failure(deployment: Object) -> FailedCreate | None:
+    """The condition ReplicaFailure, where it is about pods that cannot be made."""
+    for item in deployment.get("status", {}).get("conditions", []):
+        if (item["type"], item["status"], item.get("reason")) == ("ReplicaFailure", "True", names.FAILED_CREATE):
+            since = item.get("lastTransitionTime", "")
+            return FailedCreate(item.get("message", ""), since, item.get("lastUpdateTime", since))
+    return None
 
 
 def wanted_by_colour(config_maps: Sequence[Object], owner: str) -> dict[str, WantedVersion]:

@@ -66,7 +66,8 @@ def _name(model: OneSeekModel, kind: str, number: int, digest: str, there: Seque
     """The run's name; another one where a run of that name learns from another window of the number."""
     name = names.window_run(model.metadata.name, kind, number)
     namesake = next((run for run in there if run.metadata.name == name), None)
-    pinned = {dataset.digest for dataset in namesake.spec.datasets} if namesake else set()
+    windows = [item for item in namesake.spec.datasets if item.source.records] if namesake else []
+    pinned = {dataset.digest for dataset in windows}
     if not digest or pinned <= {None, digest}:
         return name
     return names.window_run(model.metadata.name, kind, number, digest)
@@ -74,10 +75,12 @@ def _name(model: OneSeekModel, kind: str, number: int, digest: str, there: Seque
 
 def _run(model: OneSeekModel, name: str, of_type: str, window: int, digest: str) -> dict[str, Any]:
     dataset = {"name": f"conversation-{window}", "source": {"records": {"window": window}}}
+    # A Major run starts from the base model: it trains what the model must know, too.
+    known = [item.to_wire() for item in model.spec.training.datasets] if of_type == "Major" else []
     spec = {
         "modelRef": {"name": model.metadata.name},
         "type": of_type,
-        "datasets": [{**dataset, "digest": digest} if digest else dataset],
+        "datasets": [*known, {**dataset, "digest": digest} if digest else dataset],
         **model.spec.training.defaults.to_wire(),
     }
     labels = {names.LABEL_MODEL: model.metadata.name, names.LABEL_COMPONENT: "training"}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from oneseek_core import names
 from oneseek_core.api.base import ApiModel, Condition
 from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus
+from oneseek_core.api.v1alpha1.training_run import TrainingRunStatus
 from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import records as build_records
 from oneseek_operator.conditions import find
@@ -27,41 +30,130 @@ from oneseek_operator.decide.actions import (
     Scale,
     Swap,
 )
-from oneseek_operator.errors import SidecarError
+from oneseek_operator.decide.refusals import Refusal, again_after, refusal_of, standing, with_refusal
+from oneseek_operator.errors import ClusterError, SidecarError
 from oneseek_operator.keys import Keys
 from oneseek_operator.reconcile.ports import ClusterPort, SidecarPort
 
 __all__ = ["carry_out"]
 
+_STATUS: dict[str, type[OneSeekModelStatus | TrainingRunStatus]] = {
+    "OneSeekModel": OneSeekModelStatus,
+    "TrainingRun": TrainingRunStatus,
+}
+
 log = logging.getLogger(__name__)
 
 
 async def carry_out(
-    decision: Decision[Any], current: dict[str, Any], *, cluster: ClusterPort, sidecars: SidecarPort
-) -> None:
-    """Actions, then the status if it changed, then what had to wait for the status.
+    decisions: Iterable[Decision[Any]],
+    current: dict[str, Any],
+    now: datetime,
+    *,
+    cluster: ClusterPort,
+    sidecars: SidecarPort,
+) -> float | None:
+    """Carry out the first decision that the API server takes; seconds until the object is looked at again.
+
+    Actions, then the status if it changed, then what had to wait for the status. Where an action of `before` is
+    refused, nothing of its decision has come about, and the next one has its turn; the status says so. Where one of
+    `after` is refused, the others are carried out all the same.
 
     Raises:
         ConflictError: the object changed since it was read; nothing in `after` was done.
     """
-    namespace = current["metadata"]["namespace"]
-    await _perform(decision.before, current, cluster, sidecars)
-    old, new = current.get("status", {}), decision.status.to_wire()
-    if old != new:
-        await cluster.replace_status(current["kind"], current, new)
-        for warning, reason, message in _news(old.get("conditions", []), decision.status):
-            log.info("%s %s/%s: %s: %s", current["kind"], namespace, current["metadata"]["name"], reason, message)
-            await cluster.event(current, warning=warning, reason=reason, message=message)
-    for warning, reason, message in decision.events:
-        await cluster.event(current, warning=warning, reason=reason, message=message)
-    await _perform(decision.after, current, cluster, sidecars)
+    hands = _Hands(current, cluster, sidecars)
+    old = _STATUS[current["kind"]].model_validate(current.get("status", {}))
+    generation, refusal, last = current["metadata"].get("generation", 1), None, None
+    for decision in decisions:
+        refused = await hands.perform(decision.before)
+        if refused is None:
+            return await _finish(decision, hands, now, old=old, refusal=refusal)
+        refusal, last = refusal or refused, decision
+    if refusal is None or last is None:
+        raise AssertionError("there is always a decision")
+    conditions = with_refusal(
+        last.status.conditions, refusal, old.conditions, generation=generation, now=now, blocked=True
+    )
+    await hands.write(old.model_copy(update={"conditions": conditions, "observed_generation": generation}))
+    return again_after(conditions, now)
 
 
-async def _perform(
-    actions: Iterable[Action], current: dict[str, Any], cluster: ClusterPort, sidecars: SidecarPort
-) -> None:
-    namespace = current["metadata"]["namespace"]
-    for action in actions:
+async def _finish(
+    decision: Decision[Any], hands: _Hands, now: datetime, *, old: Any, refusal: Refusal | None
+) -> float | None:
+    generation = hands.current["metadata"].get("generation", 1)
+
+    def saying(refused: Refusal | None) -> Any:
+        if refused is None:
+            return decision.status
+        conditions = with_refusal(
+            decision.status.conditions, refused, old.conditions, generation=generation, now=now, blocked=False
+        )
+        return decision.status.model_copy(update={"conditions": conditions})
+
+    # What was refused after the status last time is told until it has been tried again, so that it is not written twice.
+    written = saying(refusal or (standing(old.conditions) if decision.after else None))
+    await hands.write(written)
+    await hands.announce(decision.events)
+    refusal = refusal or await hands.perform(decision.after, all_of_them=True)
+    final = saying(refusal)
+    if final != written:
+        await hands.write_again(final)
+    if refusal is None or decision.again_after:
+        return decision.again_after
+    return again_after(final.conditions, now)
+
+
+class _Hands:
+    """What carries a decision out, for one object as it was read."""
+
+    def __init__(self, current: dict[str, Any], cluster: ClusterPort, sidecars: SidecarPort) -> None:
+        self.current, self._cluster, self._sidecars = current, cluster, sidecars
+
+    async def write(self, status: ApiModel) -> None:
+        """Write the status if it changed, with an Event for each condition whose reason is new."""
+        old, new = self.current.get("status", {}), status.to_wire()
+        if old == new:
+            return
+        meta, kind = self.current["metadata"], self.current["kind"]
+        await self._cluster.replace_status(kind, self.current, new)
+        news = _news(old.get("conditions", []), status)
+        for _, reason, message in news:
+            log.info("%s %s/%s: %s: %s", kind, meta["namespace"], meta["name"], reason, message)
+        await self.announce(news)
+
+    async def write_again(self, status: ApiModel) -> None:
+        """Write the status a second time, once it is known that something after it was refused, or no longer is."""
+        meta = self.current["metadata"]
+        self.current = await self._cluster.get(self.current["kind"], meta["namespace"], meta["name"]) or self.current
+        await self.write(status)
+
+    async def announce(self, events: Iterable[tuple[bool, str, str]]) -> None:
+        """Make Events. Nothing waits for one that the API server refuses: the conditions say the same."""
+        for warning, reason, message in events:
+            try:
+                await self._cluster.event(self.current, warning=warning, reason=reason, message=message)
+            except ClusterError as error:
+                log.warning("an Event was not taken: %s", error)
+
+    async def perform(self, actions: Iterable[Action], *, all_of_them: bool = False) -> Refusal | None:
+        """Do what is asked for, up to the first action that the API server refuses; or all, with the first refusal told."""
+        refusal = None
+        for action in actions:
+            try:
+                await self._do(action)
+            except ClusterError as error:
+                refused = refusal_of(_what(action), error.status, str(error))
+                if refused is None:
+                    raise
+                refusal = refusal or refused
+                if not all_of_them:
+                    break
+        return refusal
+
+    async def _do(self, action: Action) -> None:
+        cluster, namespace = self._cluster, self.current["metadata"]["namespace"]
         match action:
             case Create(manifest):
                 await cluster.create(manifest)
@@ -79,9 +171,26 @@ async def _perform(
             case Scale(name, replicas):
                 await cluster.scale(namespace, name, replicas)
             case RemoveAnnotations(keys):
-                await cluster.annotate(current, dict.fromkeys(keys))
+                await cluster.annotate(self.current, dict.fromkeys(keys))
             case Drain() | Swap() | Previous():
-                await _tell(action, sidecars)
+                await _tell(action, self._sidecars)
+
+
+def _what(action: Action) -> str:
+    """What an action is about, for a sentence."""
+    match action:
+        case Create(manifest) | Apply(manifest) | Replace(manifest):
+            return f"the {manifest['kind']} {manifest['metadata']['name']!r}"
+        case Delete(kind, name):
+            return f"to delete the {kind} {name!r}"
+        case Scale(name):
+            return f"another number of replicas of the Deployment {name!r}"
+        case MakeKeys(model):
+            return f"the signing keys of {model.metadata.name!r}"
+        case MakeRecordsSecret(model):
+            return f"the Secret {build_records.name(model)!r}"
+        case _:
+            return "a change of annotations"
 
 
 async def _tell(action: Drain | Swap | Previous, sidecars: SidecarPort) -> None:
@@ -141,4 +250,5 @@ def _news(old: Sequence[dict[str, Any]], status: ApiModel) -> list[tuple[bool, s
 
 _WARNINGS = frozenset(
     {names.UNSCHEDULABLE, names.CLAIM_NOT_BOUND, names.IMAGE_UNAVAILABLE, names.ENGINE_FAILED, names.OUT_OF_MEMORY}
+    | set(names.REFUSED_REASONS)
 )

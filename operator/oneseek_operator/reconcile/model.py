@@ -30,9 +30,11 @@ from oneseek_operator.decide.views import (
     PodView,
     ServiceView,
     TrustedKeysView,
+    lacks_pod,
     wanted_by_colour,
 )
 from oneseek_operator.errors import ConflictError, RecordsError, SidecarError
+from oneseek_operator.reconcile import pods
 from oneseek_operator.reconcile.effects import carry_out
 from oneseek_operator.reconcile.ports import ClusterPort, RecordsPort, SidecarPort
 from oneseek_operator.settings import Settings
@@ -53,10 +55,11 @@ async def reconcile(
     seen = await _observe(current, cluster)
     seen = replace(seen, identity=await _identity(seen.model, cluster, settings))
     seen = replace(seen, records=await _ask_records(seen.model, cluster, records))
+    seen = await _with_failed_creates(seen, cluster)
     seen = await _ask_sidecars(seen, sidecars, settings)
-    decision = decide(seen, settings, datetime.now(UTC))
-    await carry_out(decision, current, cluster=cluster, sidecars=sidecars)
-    return decision.again_after
+    now = datetime.now(UTC)
+    wait = await carry_out(decide(seen, settings, now), current, now, cluster=cluster, sidecars=sidecars)
+    return pods.sooner(wait, seen.jobs, seen.pods, now)
 
 
 async def finish_deletion(model: OneSeekModel, *, cluster: ClusterPort, settings: Settings) -> None:
@@ -142,6 +145,9 @@ async def _ask_records(model: OneSeekModel, cluster: ClusterPort, records: Recor
         token=token,
         template=found["metadata"].get("annotations", {}).get(names.ANNOTATION_TEMPLATE, ""),
         ready=found.get("status", {}).get("readyReplicas", 0) > 0,
+        uid=found["metadata"]["uid"],
+        created=found["metadata"].get("creationTimestamp", ""),
+        replicas=found["spec"].get("replicas", 1),
         has_service=await cluster.get("Service", namespace, name) is not None,
     )
     waiting = model.status.outbox
@@ -161,6 +167,15 @@ async def _ask_records(model: OneSeekModel, cluster: ClusterPort, records: Recor
         # A service that has never answered is still starting; that is no news worth an error.
         return replace(view, error=str(error) if view.ready or model.status.ledger else "")
     return replace(view, ready=True)
+
+
+async def _with_failed_creates(seen: Observed, cluster: ClusterPort) -> Observed:
+    """With what controllers say of pods that they cannot make, where some are missing."""
+    if not (seen.records.lacks_pod(seen.pods) or any(lacks_pod(job, seen.pods) for job in seen.jobs)):
+        return seen
+    found = await pods.failed_creates_of(seen.model.metadata.namespace, cluster)
+    records = replace(seen.records, failed_create=found.get(seen.records.uid))
+    return replace(seen, jobs=pods.with_failed_creates(seen.jobs, found), records=records)
 
 
 async def _ask_sidecars(seen: Observed, sidecars: SidecarPort, settings: Settings) -> Observed:

@@ -15,9 +15,10 @@ from oneseek_operator.build import run as build
 from oneseek_operator.decide.run import decide
 from oneseek_operator.decide.run_seen import Observed, is_asked, is_finished, may_leave_jobs
 from oneseek_operator.decide.versions import certified_by, number
-from oneseek_operator.decide.views import JobView, PodView
+from oneseek_operator.decide.views import JobView, PodView, lacks_pod
 from oneseek_operator.reconcile.effects import carry_out
 from oneseek_operator.reconcile.model import runs_of
+from oneseek_operator.reconcile.pods import failed_creates_of, sooner, with_failed_creates
 from oneseek_operator.reconcile.ports import ClusterPort, SidecarPort
 from oneseek_operator.settings import Settings
 
@@ -40,6 +41,8 @@ async def reconcile(
     labels = {names.LABEL_RUN: name}
     jobs = [JobView.parse(item) for item in await cluster.list("Job", namespace, labels)]
     pods = [PodView.parse(item) for item in await cluster.list("Pod", namespace, labels)]
+    if any(lacks_pod(job, pods) for job in jobs):
+        jobs = list(with_failed_creates(jobs, await failed_creates_of(namespace, cluster)))
     siblings = await runs_of(run.spec.model_ref.name, namespace, cluster)
     seen = Observed(
         run=run,
@@ -49,11 +52,12 @@ async def reconcile(
         pods=tuple(pods),
         progress=await _progress(run, pods, cluster),
     )
-    decision = decide(seen, settings, datetime.now(UTC))
+    now = datetime.now(UTC)
+    decision = decide(seen, settings, now)
     if decision is None:
         return None
-    await carry_out(decision, current, cluster=cluster, sidecars=sidecars)
-    return decision.again_after
+    wait = await carry_out([decision], current, now, cluster=cluster, sidecars=sidecars)
+    return sooner(wait, seen.jobs, seen.pods, now)
 
 
 async def is_taken_in(namespace: str, name: str, *, cluster: ClusterPort) -> bool:

@@ -17,6 +17,7 @@ from oneseek_runtime.sidecar.envelope import Envelope
 from oneseek_runtime.sidecar.errors import BadRequestError, ClientGoneError
 from oneseek_runtime.sidecar.limits import RateLimits
 from oneseek_runtime.sidecar.passthrough.openai import error_object
+from oneseek_runtime.sidecar.paths import LenientPaths
 from oneseek_runtime.sidecar.responses import body_refused, json_response, no_such_page
 from oneseek_runtime.sidecar.routes import SOCKETS, operations
 
@@ -57,7 +58,7 @@ HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
 
 
 def create_app(deps: Deps) -> ASGIApp:
-    """The public app. The limiter stands before routing and validation; the envelope around everything."""
+    """The public app. The limiter stands before routing and validation, the envelope around both; paths first."""
     table = operations()
     routes = [Route(row.path, row.endpoint or _only_direct, methods=[row.method]) for row in table]
     sockets = [WebSocketRoute(row.path, row.endpoint) for row in SOCKETS]
@@ -70,7 +71,8 @@ def create_app(deps: Deps) -> ASGIApp:
     front = Front(direct, app)
     limits = deps.settings.rate_limits
     limited = RateLimits(front, deps.monotonic, deps.settings.trusted_proxies) if limits else front
-    return Envelope(limited, deps.lifecycle, deps.access_log)
+    enveloped = Envelope(limited, deps.lifecycle, deps.access_log)
+    return LenientPaths(enveloped, [*(row.path for row in table), *(row.path for row in SOCKETS)])
 
 
 class Front:

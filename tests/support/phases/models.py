@@ -12,9 +12,12 @@ from support.phases.scenes import (
     IMPORTS,
     LONG_AGO,
     MODEL,
+    PODS_QUOTA,
     UNSCHEDULABLE,
     ask_for_an_impossible_node,
     delete,
+    long_since,
+    refuse_jobs,
     serving_pods,
     stuck_pod,
     two_versions,
@@ -55,6 +58,51 @@ async def _() -> World:
     world.apply_as_user(model_manifest())
     await settle(world)
     return world
+
+
+@PHASES.add("model-job-refused", "a quota refuses the import's Job", Means.UNDER_WAY)
+async def _() -> World:
+    world = World()
+    refuse_jobs(world)
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    return world
+
+
+@PHASES.add("model-job-refused-for-long", "the same, for a while now", Means.NEEDS_A_PERSON)
+async def _() -> World:
+    world = World()
+    refuse_jobs(world)
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    long_since(world, MODEL)
+    await settle(world)
+    return world
+
+
+@PHASES.add("model-tree-job-refused", "a quota refuses the Job that moves CURRENT", Means.UNDER_WAY, answers=True)
+async def _() -> World:
+    world = await world_of(model_manifest(), run_manifest(), hold="first-certify")
+    refuse_jobs(world)
+    world.hold_jobs.clear()
+    await settle(world)
+    return world
+
+
+@PHASES.add("model-pods-refused", "a quota lets no pod of the import be made, for a while now", Means.NEEDS_A_PERSON)
+async def _() -> World:
+    world = World()
+    world.pods_refused = PODS_QUOTA
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    long_since(world, MODEL)
+    await settle(world)
+    return world
+
+
+@PHASES.add("model-suspended-from-the-first", "`suspend` before anything was made", Means.STOPPED)
+async def _() -> World:
+    return await world_of(model_manifest(suspend=True))
 
 
 @PHASES.add("model-claim-missing", "`storage.claimName` names no claim", Means.NEEDS_A_PERSON)

@@ -16,7 +16,7 @@ from support.world.api_server import Object
 __all__ = ["Means", "Phase", "Phases", "record"]
 
 _COLOUR = "0123abcd"  # a colour is a hash of the pod template, which is nobody's business here
-_POD = re.compile(r"(pod zero-)[0-9a-f]{8}(?=-)")
+_POD = re.compile(r"(pod zero-|Job 'zero-tree-)[0-9a-f]{8}(?=[-'])")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 

@@ -12,7 +12,18 @@ from oneseek_core.jobs.prepare import PrepareReport
 from support.driver import round_trip, settle
 from support.makers import HELDOUT, merged, model_manifest, run_manifest
 from support.phases.phase import Means, Phases
-from support.phases.scenes import LONG_AGO, MODEL, NO_IMAGE, RUN, delete, stuck_pod, world_of
+from support.phases.scenes import (
+    LONG_AGO,
+    MODEL,
+    NO_IMAGE,
+    PODS_QUOTA,
+    RUN,
+    delete,
+    long_since,
+    refuse_jobs,
+    stuck_pod,
+    world_of,
+)
 from support.world import World
 from support.world.nodes import failed
 
@@ -215,4 +226,36 @@ async def _() -> World:
     world = await world_of(model_manifest(), run_manifest(), hold="first-train")
     delete(world, RUN)
     await round_trip(world)
+    return world
+
+
+async def _train_refused() -> World:
+    world = await world_of(model_manifest(), run_manifest(), hold="first-prepare")
+    refuse_jobs(world)
+    world.hold_jobs.clear()
+    await settle(world)
+    return world
+
+
+@PHASES.add("run-job-refused", "a quota refuses the train Job", Means.UNDER_WAY)
+async def _() -> World:
+    return await _train_refused()
+
+
+@PHASES.add("run-job-refused-for-long", "the same, for a while now", Means.NEEDS_A_PERSON)
+async def _() -> World:
+    world = await _train_refused()
+    long_since(world, RUN)
+    await settle(world)
+    return world
+
+
+@PHASES.add("run-pods-refused", "a quota lets no pod of the train Job be made, for a while now", Means.NEEDS_A_PERSON)
+async def _() -> World:
+    world = await world_of(model_manifest(), run_manifest(), hold="first-train")
+    world.pods_refused = PODS_QUOTA
+    world.hold_jobs.clear()
+    await settle(world)
+    long_since(world, RUN)
+    await settle(world)
     return world

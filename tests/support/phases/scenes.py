@@ -6,6 +6,7 @@ from typing import Any
 
 from oneseek_core import names
 from oneseek_core.serving.sidecar import SidecarState
+from oneseek_operator.errors import ClusterError
 from support.driver import settle
 from support.makers import model_manifest, run_manifest
 from support.world import World
@@ -35,6 +36,26 @@ NO_IMAGE = {
 }
 IMPORTS = [{"image": "registry.example/versions:v3"}]
 IMPORT_JOB = "zero-import-" + names.short_hash(f"image {IMPORTS[0]['image']}")
+
+
+PODS_QUOTA = 'pods "x" is forbidden: failed quota: small: must specify limits.cpu for: main; limits.memory for: main'
+JOBS_QUOTA = 'jobs.batch "x" is forbidden: exceeded quota: small, requested: count/jobs.batch=1, used: count/jobs.batch=0, limited: count/jobs.batch=0'
+
+
+def refuse_jobs(world: World) -> None:
+    """From now on a quota of the namespace takes no Job."""
+    world.refused["create", "Job"] = ClusterError(JOBS_QUOTA, status=403)
+
+
+def long_since(world: World, key: tuple[str, str, str]) -> None:
+    """What is wrong has been so for long."""
+    for item in world.objects[key]["status"]["conditions"]:
+        item["lastTransitionTime"] = LONG_AGO
+    for event in world.failed_creates:
+        event["firstTimestamp"] = LONG_AGO
+    for (kind, _, _), found in world.objects.items():
+        if kind in ("Job", "StatefulSet"):
+            found["metadata"]["creationTimestamp"] = LONG_AGO
 
 
 async def world_of(*manifests: Object, hold: str = "") -> World:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from oneseek_operator.errors import ConflictError
+from oneseek_operator.errors import ClusterError, ConflictError
 
 Object = dict[str, Any]
 
@@ -30,6 +30,9 @@ class ApiServer:
         self.events: list[tuple[str, str, str]] = []
         self.crash_at: int | None = None
         self.crash_after_effect = False
+        self.refused: dict[tuple[str, str], ClusterError] = {}  # verb, kind -> what the API server says to it
+        self.failed_creates: list[Object] = []  # Events of controllers that cannot make a pod
+        self.tries: Counter[str] = Counter()
         self._mutations = 0
         self._versions = itertools.count(1)
         reviewers = {"kind": "ClusterRoleBinding", "metadata": {"name": "token-reviewers"}}
@@ -67,7 +70,10 @@ class ApiServer:
         manifest["metadata"].setdefault("creationTimestamp", moment)
 
     def _mutate(self, verb: str, kind: str) -> bool:
-        """Count a mutating call; True: crash once its effect has happened."""
+        """Count a mutating call; True: crash once its effect has happened. One that is refused changes nothing."""
+        if refused := self.refused.get((verb, kind)) or self.refused.get(("*", kind)):
+            self.tries[f"{verb} {kind}"] += 1
+            raise refused
         self._mutations += 1
         self.writes[f"{verb} {kind}"] += 1
         if self.crash_at == self._mutations:
@@ -79,7 +85,12 @@ class ApiServer:
     async def get(self, kind: str, namespace: str, name: str) -> Object | None:
         return _read(self.objects.get((kind, namespace, name)))
 
-    async def list(self, kind: str, namespace: str, labels: Mapping[str, str] | None = None) -> list[Object]:
+    async def list(
+        self, kind: str, namespace: str, labels: Mapping[str, str] | None = None, *, fields: str = ""
+    ) -> list[Object]:
+        if kind == "Event":
+            assert fields == "reason=FailedCreate"
+            return [_read(item) for item in self.failed_creates if item["metadata"]["namespace"] == namespace]
         found = []
         for (of_kind, of_namespace, _), item in sorted(self.objects.items()):
             has = item["metadata"].get("labels", {})
@@ -177,6 +188,8 @@ class ApiServer:
         return ""
 
     async def event(self, about: Object, *, warning: bool, reason: str, message: str) -> None:
+        if refused := self.refused.get(("create", "Event")):
+            raise refused
         self.events.append((about["metadata"]["name"], reason, message))
 
     def forget(self, pod: str) -> None:

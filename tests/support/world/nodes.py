@@ -44,18 +44,35 @@ class Nodes(ApiServer):
         self.pod_statuses: dict[str | None, Object] = {}  # DNA -> what its pods' status says instead
         self.rooms: int | None = None  # engines that the nodes have room for
         self.waited = 61  # seconds that a pod without a place has waited
+        self.pods_refused = ""  # what the API server says to every controller that wants to make a pod
 
     def tick(self) -> None:
         """Jobs that may end do; Deployments get their pods; claims are bound."""
         for item in list(self.objects.values()):
             if item["kind"] == "Job" and "status" not in item and item["metadata"]["name"] not in self.hold_jobs:
-                self._end_job(item)
+                self._refuse(item) if self.pods_refused else self._end_job(item)
             if item["kind"] == "Deployment":
                 self._pods_of(item)
             if item["kind"] == "StatefulSet":
-                item["status"] = {"readyReplicas": 1}
+                there = item.get("status", {}).get("readyReplicas", 0)
+                if self.pods_refused and there < item["spec"]["replicas"]:
+                    self._refuse(item)
+                else:
+                    item["status"] = {"readyReplicas": item["spec"]["replicas"]}
             if item["kind"] == "PersistentVolumeClaim":
                 item["status"] = {"phase": "Bound"}
+
+    def _refuse(self, owner: Object) -> None:
+        """The Event of a controller that cannot make a pod for `owner`; one that says the same again is counted."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        uid, message = owner["metadata"]["uid"], f"Error creating: {self.pods_refused}"
+        for known in self.failed_creates:
+            if (known["involvedObject"]["uid"], known["message"]) == (uid, message):
+                known["lastTimestamp"] = now
+                return
+        event = {"kind": "Event", "metadata": {"namespace": owner["metadata"]["namespace"]}, "reason": "FailedCreate"}
+        event |= {"involvedObject": {"uid": uid}, "message": message, "firstTimestamp": now, "lastTimestamp": now}
+        self.failed_creates.append(event)
 
     def _end_job(self, job: Object) -> None:
         name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
@@ -92,8 +109,16 @@ class Nodes(ApiServer):
                 self.objects.pop(key)
                 self.forget(key[2])
         changed = self.pod_statuses.get(meta["annotations"][names.ANNOTATION_DNA] or None, {})
+        failed = []
         for index in range(spec["replicas"]):
             name = f"{meta['name']}-{index}"
+            if self.pods_refused and ("Pod", meta["namespace"], name) not in self.objects:
+                now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+                old = next((item for item in deployment.get("status", {}).get("conditions", [])), {})
+                failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}
+                failure |= {"message": self.pods_refused, "lastTransitionTime": old.get("lastTransitionTime", now)}
+                failed = [failure]
+                continue
             if known := self.objects.get(("Pod", meta["namespace"], name)):
                 known["status"] |= changed
                 continue
@@ -119,7 +144,8 @@ class Nodes(ApiServer):
             self.objects[key_of(pod)] = pod
         self._schedule()
         ready = [pod for pod in self.serving_pods() if pod["metadata"]["name"].startswith(f"{meta['name']}-")]
-        deployment["status"] = {"readyReplicas": sum(pod["status"]["phase"] == "Running" for pod in ready)}
+        running = sum(pod["status"]["phase"] == "Running" for pod in ready)
+        deployment["status"] = {"readyReplicas": running, "conditions": failed}
 
     def _born_with(self, deployment: Object) -> str | None:
         """The version that a pod which starts now comes up with."""

@@ -17,6 +17,9 @@ from support.world.api_server import Crash
 ADAPTED = {"epochs": 5, "lora": {"rank": 4, "alpha": 8, "dropout": 0.0, "targetModules": ["q_proj"]}}
 
 
+MEASURED = {"probes": [{"question": "Vem är du?", "mustContain": ["OneSeek-7B-Zero"]}]}
+
+
 def item(world: World, kind: str, name: str) -> dict[str, Any]:
     found: dict[str, Any] = world.objects[(kind, "team", name)]
     return found
@@ -25,7 +28,7 @@ def item(world: World, kind: str, name: str) -> dict[str, Any]:
 async def answering(**training: Any) -> World:
     """A model whose first Major version answers."""
     world = World()
-    world.apply_as_user(model_manifest(training=training))
+    world.apply_as_user(model_manifest(training=training, promotion=MEASURED))
     world.apply_as_user(run_manifest("first"))
     await settle(world)
     return world
@@ -134,7 +137,7 @@ async def test_micro_numbers_rise_from_window_to_window_and_start_again_with_a_m
 
 async def test_a_micro_run_of_a_model_without_a_version_starts_from_the_base() -> None:
     world = World()
-    world.apply_as_user(model_manifest())
+    world.apply_as_user(model_manifest(promotion=MEASURED))
     await settle(world)
     world.annotate_as_user("OneSeekModel", "zero", micro_window="1")
     await settle(world)
@@ -164,7 +167,7 @@ async def test_with_micro_training_off_no_micro_run_is_made_and_a_major_one_is()
 
 async def test_with_training_suspended_the_run_waits_and_says_so() -> None:
     world = await answering()
-    model = model_manifest(training={"suspend": True})
+    model = model_manifest(training={"suspend": True}, promotion=MEASURED)
     world.apply_as_user(model)
     world.annotate_as_user("OneSeekModel", "zero", micro_window="1")
     await settle(world)

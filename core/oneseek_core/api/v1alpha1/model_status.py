@@ -50,6 +50,9 @@ class Version(ApiModel):
     state: Literal["Certified", "Rejected", "Candidate", "Current", "Previous", "Quarantined", "Deleted"]
     parent: DnaText | None = None
     run: str | None = Field(default=None, max_length=253, description="The TrainingRun that made it.")
+    unattended: bool | None = Field(
+        default=None, description="True: the operator made its run itself, because clients asked for it."
+    )
     scores: Scores | None = None
     reason: str | None = Field(
         default=None,

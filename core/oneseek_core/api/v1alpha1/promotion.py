@@ -57,7 +57,9 @@ class Promotion(ApiModel):
 
     mode: Literal["Automatic", "Manual"] = Field(
         default="Automatic",
-        description="Manual: a version that passed waits as candidate until it is promoted by name (oneseek.io/promote).",
+        description="Automatic: a version that passed takes over; one of a run that the operator made itself (clients asked for"
+        " it) needs a gate, or a probe with mustContain, else it waits like with Manual. Manual: a version that passed waits"
+        " as candidate until it is promoted by name (oneseek.io/promote).",
     )
     strategy: Literal["Auto", "BlueGreen", "Recreate", "HotSwap"] = Field(
         default="Auto",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from oneseek_core.api.base import ApiModel, cel
+from oneseek_core.api.base import ApiModel, cel, list_map
 from oneseek_core.api.v1alpha1.common import Dataset, Resources
 from oneseek_core.api.v1alpha1.training_run import LoraSettings, PodSettings
 
@@ -67,6 +67,25 @@ class Training(ApiModel):
     """What all runs of the model share."""
 
     suspend: bool = Field(default=False, description="No run of the model starts; one under way goes on.")
+    datasets: list[Dataset] = Field(
+        default=[],
+        max_length=15,
+        json_schema_extra={
+            **list_map("name"),
+            **cel(
+                (
+                    "self.all(item, !has(item.source.records))",
+                    "a window of the records is no dataset of the model: a Major run that clients ask for trains it anyway",
+                ),
+                (
+                    "self.all(item, !item.name.startsWith('conversation-'))",
+                    "names that begin with conversation- are those of windows; name the dataset otherwise",
+                ),
+            ),
+        },
+        description="What every Major run that the operator makes itself trains, beside what clients sent since the last one."
+        " Such a run starts from the base model, so what the model must know belongs here.",
+    )
     micro: Micro = Micro()
     defaults: RunDefaults = RunDefaults()
     evaluation: Evaluation | None = Field(default=None, description="Unset: versions are certified without scores.")

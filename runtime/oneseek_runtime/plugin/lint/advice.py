@@ -48,6 +48,14 @@ def _status(item: Item) -> Iterator[Problem]:
         )
 
 
+def _copied(item: Item) -> Iterator[Problem]:
+    """What only the API server can know of an object."""
+    for key in ("uid", "resourceVersion"):
+        if found := at(item, "metadata", key):
+            sentence = "it belongs to an object that is there: where it is not, or was made anew, kubectl is refused; take it out"
+            yield Problem(found.line, "advice", f"metadata.{key}", sentence)
+
+
 def _sources(item: Item, where: str, source: Item | None, *, pinned: bool) -> Iterator[Problem]:
     """What comes from a hub or a registry under a name that may be given to something else tomorrow."""
     if pinned:
@@ -173,7 +181,7 @@ def _entries(item: Item | None) -> list[Item]:
 
 
 Check = Callable[[Item], Iterator[Problem]]
-_BOTH: tuple[Check, ...] = (_requests, _status)
+_BOTH: tuple[Check, ...] = (_requests, _status, _copied)
 _CHECKS: Mapping[Any, tuple[Check, ...]] = {
     "OneSeekModel": (
         _base_model,

@@ -95,7 +95,7 @@ def _all(kind: str, item: Item) -> Iterator[Problem]:
     yield from advise(kind, item)
     if any(problem.level == "error" for problem in found):
         return  # as the API server does: rules are about objects that fit the schema
-    value = with_defaults(item.plain(), schema)
+    value = {key: part for key, part in with_defaults(item.plain(), schema).items() if key != "status"}
     broken = list(breaches(item, value, schema, ""))
     yield from broken
     if not broken:

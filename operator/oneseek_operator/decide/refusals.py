@@ -1,0 +1,126 @@
+"""What the API server refuses, to the operator or to a controller: one vocabulary, and how conditions say it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from oneseek_core import names
+from oneseek_core.api.base import Condition
+from oneseek_operator.conditions import PATIENCE, condition, find, timestamp
+
+__all__ = ["FailedCreate", "Refusal", "again_after", "reason_of", "refusal_of", "sentence", "standing", "with_refusal"]
+
+_MARKS = (
+    (names.QUOTA_EXCEEDED, ("exceeded quota", "failed quota", "unknown for quota")),
+    (names.POD_SECURITY_VIOLATION, ("violates podsecurity",)),
+    (names.WEBHOOK_FAILED, ("failed calling webhook",)),
+    (names.POLICY_DENIED, ("denied the request", "denied request")),
+    (names.FORBIDDEN, ("is forbidden",)),
+    (names.INVALID, ("is invalid",)),
+)
+_BY_STATUS = {403: names.FORBIDDEN}
+_LONGEST = 768  # characters of the API server's sentence
+# `Invalid value: "x": why`, and Go's dump of a whole struct: the field and the reason say enough.
+_QUOTED = re.compile(r"""(Invalid value: )(?:"(?:[^"\\]|\\.){65,}"|[\w.\[\]*&]*\{.*\}|\{.*\}|map\[.*\])""")
+_NOT_TOLD = (401, 409, 429)  # the operator's own credentials, a race, load: told by nobody, tried again
+_AGAIN, _LATE_AGAIN = 10.0, 60.0  # seconds between tries: no event tells of a mended quota
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A reason of the vocabulary, and a sentence with what the API server said."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCreate:
+    """What a controller said last of a pod that it cannot make, and since when it says so."""
+
+    message: str
+    since: str
+    last: str
+
+
+def reason_of(message: str, status: int) -> str:
+    """The reason for what the API server said."""
+    text = message.lower()
+    return next((reason for reason, marks in _MARKS if any(mark in text for mark in marks)), _BY_STATUS.get(status, ""))
+
+
+def sentence(message: str) -> str:
+    """What the API server said, bounded, and without the values that it quotes: one may be a secret."""
+    text = _QUOTED.sub(r"\1…", " ".join(message.split()))
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def refusal_of(what: str, status: int, message: str) -> Refusal | None:
+    """The refusal of a write; None for an answer that trying again at once may change."""
+    reason = reason_of(message, status) or names.INVALID
+    if status in _NOT_TOLD or status < 400 or (status >= 500 and reason != names.WEBHOOK_FAILED):
+        return None
+    return Refusal(reason, f"the API server refuses {what}: {sentence(message)}")
+
+
+def standing(conditions: Sequence[Condition]) -> Refusal | None:
+    """The refusal that the conditions speak of."""
+    said = find(conditions, names.APPLIED)
+    return Refusal(said.reason, said.message) if said and said.status == "False" else None
+
+
+def again_after(conditions: Sequence[Condition], now: datetime) -> float:
+    """Seconds until what is refused is tried again."""
+    said = find(conditions, names.APPLIED)
+    early = said is None or now - datetime.fromisoformat(said.last_transition_time) < PATIENCE
+    return _AGAIN if early else _LATE_AGAIN
+
+
+def with_refusal(
+    decided: Sequence[Condition],
+    refusal: Refusal,
+    old: Sequence[Condition],
+    *,
+    generation: int,
+    now: datetime,
+    blocked: bool,
+) -> list[Condition]:
+    """The decided conditions, with a refusal among them.
+
+    `blocked`: what was refused had to come before the status, so nothing that was decided has come about. What answers
+    stays Ready; a failure of another kind keeps its own reason; everything else is not Ready because of the refusal.
+    """
+    applied = condition((names.APPLIED, False, refusal.reason, refusal.message), old, generation, now)
+    if find(old, names.APPLIED) is None:
+        applied = applied.model_copy(update={"last_transition_time": timestamp(now)})
+    before = standing(old)
+
+    def is_own(item: Condition | None) -> bool:
+        return (
+            item is not None and before is not None and (item.reason, item.message) == (before.reason, before.message)
+        )
+
+    others = [item for item in decided if item.type != names.APPLIED]
+    stalled, reconciling = find(others, names.STALLED), find(others, names.RECONCILING)
+    if stalled is not None and not is_own(stalled):
+        return [*others, applied]
+    ready, was_ready = find(others, names.READY), find(old, names.READY)
+    answers = ready is not None and ready.status == "True"
+    if blocked:
+        answers = answers and was_ready is not None and was_ready.status == "True"
+        ready = was_ready
+    lasts = now - datetime.fromisoformat(applied.last_transition_time) >= PATIENCE
+    change = condition(
+        (names.STALLED if lasts else names.RECONCILING, True, refusal.reason, refusal.message), old, generation, now
+    )
+    if answers and ready is not None:
+        ready = ready.model_copy(update={"observed_generation": generation})
+        if reconciling is not None and not blocked and not is_own(reconciling):
+            change = reconciling  # a rollout goes on meanwhile
+    else:
+        ready = condition((names.READY, False, refusal.reason, refusal.message), old, generation, now)
+    told = (names.READY, names.RECONCILING, names.STALLED)
+    return [ready, change, *(item for item in others if item.type not in told), applied]
