@@ -38,6 +38,7 @@ FINISHED = ".finished.json"  # written last: which request the folder answers
 CHECKPOINT_SECONDS = 60.0  # at least this often
 EPOCH_CHECKPOINT_SECONDS = 5.0  # and where an epoch ends, unless the last one is younger: a small model's take no time
 PROGRESS_SECONDS = 1.0
+TOLD_LOSSES = 40  # epochs' losses that the termination message has room for; the file has more
 PACK_TOKENS = {"cpu": 2048, "cuda": 16384}  # bounds the memory of activations and logits
 
 
@@ -166,7 +167,8 @@ def _told(report: TrainReport, output: Path) -> TrainReport:
     By the digest certify can tell that the file is still the one that this Job wrote.
     """
     digest, _size = digest_file(output / REPORT)
-    return report.model_copy(update={"recipe": None, "report_digest": digest})
+    told = {"recipe": None, "report_digest": digest, "epoch_losses": report.epoch_losses[-TOLD_LOSSES:]}
+    return report.model_copy(update=told)
 
 
 def _fingerprint(request: TrainRequest) -> str:
