@@ -39,8 +39,10 @@ class LoraSettings(ApiModel):
                 **cel(
                     (
                         "self.all(name, name.matches('^[A-Za-z0-9_.]+$'))",
-                        "name the base model's linear layers, such as q_proj; all-linear and patterns are not taken (the"
-                        " error of a name that it lacks lists those that it has)",
+                        (
+                            "name the base model's linear layers, such as q_proj; all-linear and patterns are not taken (the"
+                            " error of a name that it lacks lists those that it has)"
+                        ),
                     )
                 ),
             },
