@@ -114,6 +114,7 @@ def tell(kind: str, scratch: Path, told: Path) -> int:
         row |= {
             "last": "refused" if row["last"] in ("none", "made") else f"not after {row['last']}",
             "sentence": str(error),
+            "cause": repr(error.__cause__)[:300],
         }
     except Exception as error:  # noqa: BLE001 - that is what the survey is to find
         place = traceback.extract_tb(error.__traceback__)[-1]

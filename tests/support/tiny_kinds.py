@@ -14,8 +14,17 @@ from oneseek_runtime.engine.basecheck.shrink import sharpen, shrunk
 from support.tiny_model import tiny_tokenizer
 
 VOCABULARY = 512
+_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 # Where a configuration's defaults do not go together.
 CHANGES: Mapping[str, Mapping[str, Any]] = {
+    "gemma4_assistant": {
+        "text_config": {
+            "model_type": "gemma4_text",
+            "hidden_size_per_layer_input": 0,
+            "vocab_size_per_layer_input": 0,
+        }
+    },
+    "cohere_compass_text": {"rope_parameters": dict.fromkeys(("sliding_attention", "full_attention"), _ROPE)},
     "granitemoehybrid": {"num_hidden_layers": 2, "layer_types": ["linear_attention", "full_attention"]},
     "bamba": {"attn_layer_indices": [1]},
     "blt": {"vocab_size": VOCABULARY},
@@ -46,9 +55,11 @@ def tiny_files(folder: Path, kind: str, **changes: Any) -> Any:
 def tiny_kind(folder: Path, kind: str, **changes: Any) -> Any:
     """Write a random model of the kind."""
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(tiny_files(folder, kind, **changes), dtype=torch.float32)
+    config = tiny_files(folder, kind, **changes)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     sharpen(model)
     model.save_pretrained(folder)
+    config.save_pretrained(folder)  # whole: the model may be the text model of it
     return model
 
 

@@ -152,7 +152,9 @@ def _refuse_links(folder: Path) -> None:
     """On the claim a link could point at anything a pod can read."""
     for path in sorted(folder.iterdir()):
         if path.is_symlink():
-            raise _invalid(f"{path.name} in {folder.name} is a link; only plain files are accepted")
+            raise _invalid(
+                f"{path.name} in {folder.name} is a link; only plain files are accepted: copy the folder with `cp -rL`"
+            )
 
 
 def _check_small_files(request: BaseImportRequest, checks: Checks, folder: Path) -> None:

@@ -30,6 +30,7 @@ __all__ = ["answers_of", "batches", "greedy", "losses_of"]
 
 _BATCH_ROWS = 32
 _PAD_TOLERANCE = 0.05  # relative; bf16's own noise is about 0.01
+_PAD_STEPS = 8
 _BATCH_TOKENS = 16384  # rows x (longest prompt + answer): bounds the memory of keys, values and activations
 
 
@@ -65,7 +66,7 @@ def answers_of(parts: Parts, rows: Sequence[HeldoutRow], maximum_new_tokens: int
 def greedy(parts: Parts, prompts: Sequence[Sequence[int]], maximum_new_tokens: int) -> list[list[int]]:
     """The likeliest answers' tokens, in the prompts' order."""
     answers: list[list[int]] = [[] for _ in prompts]
-    rows = _BATCH_ROWS if _can_pad(parts.model, prompts) else 1
+    rows = _BATCH_ROWS if _can_pad(parts.model, prompts, maximum_new_tokens) else 1
     for batch in batches([len(prompt) for prompt in prompts], maximum_new_tokens, rows):
         made = _generate(parts, [prompts[index] for index in batch], maximum_new_tokens)
         for index, tokens in zip(batch, made, strict=True):
@@ -73,24 +74,40 @@ def greedy(parts: Parts, prompts: Sequence[Sequence[int]], maximum_new_tokens: i
     return answers
 
 
-def _can_pad(model: Any, prompts: Sequence[Sequence[int]]) -> bool:
+def _can_pad(model: Any, prompts: Sequence[Sequence[int]], maximum_new_tokens: int) -> bool:
     """Whether padding leaves this model's results alone; tried, not guessed: some classes take it for text."""
     short, long = min(prompts, key=len), max(prompts, key=len)
     if len(short) == len(long):
         return True
+    steps = min(_PAD_STEPS, maximum_new_tokens)
+    alone = _logits_along(model, [short], steps, None)
     try:
-        alone, together = _first_logits(model, [short])[0], _first_logits(model, [short, long])[0]
+        together = _logits_along(model, [short, long], steps, alone.argmax(dim=-1).tolist())
     except Exception:  # noqa: BLE001 - what a model of another kind raises is not ours to foresee
         return False
     return bool((together - alone).norm() <= _PAD_TOLERANCE * alone.norm())
 
 
-def _first_logits(model: Any, prompts: Sequence[Sequence[int]]) -> Tensor:
+def _logits_along(model: Any, prompts: Sequence[Sequence[int]], steps: int, answer: Sequence[int] | None) -> Tensor:
+    """The first prompt's logits `[steps x vocabulary]` along an answer; None: along its likeliest one."""
     tokens, mask, positions = _padded(model, prompts)
-    with torch.inference_mode():
-        seen = model(input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1)
-    logits: Tensor = seen.logits[:, -1].float()
-    return logits
+    cache = DynamicCache(config=model.config)
+    found: list[Tensor] = []
+    for step in range(steps):
+        with torch.inference_mode():
+            seen = model(
+                input_ids=tokens,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        found.append(seen.logits[0, -1].float())
+        tokens = torch.full_like(tokens[:, :1], int(found[-1].argmax()) if answer is None else answer[step])
+        mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
+        positions = positions[:, -1:] + 1
+    return torch.stack(found)
 
 
 def _padded(model: Any, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:

@@ -175,14 +175,15 @@ def _fused_forward(self: Any, x: Tensor) -> Tensor:
         inner = functional.linear(functional.dropout(x, rate), down.to(x.dtype))
         y: Tensor = base(x) + functional.linear(inner, up.to(x.dtype) * scale)
     else:
-        y = _LowRank.apply(x, base.weight, base.bias, down, up, scale)
+        # Shaped out here: some classes change it in place, which a view made within the Function would not bear.
+        y = _LowRank.apply(x, base.weight, base.bias, down, up, scale).view(*x.shape[:-1], -1)
     return y
 
 
 class _LowRank(torch.autograd.Function):
     """`y = x W^T + b + scale * (x A^T) B^T` with W and b frozen.
 
-    Shapes: x `[..., in]`, W `[out x in]`, A `[rank x in]`, B `[out x rank]`. Sums go into the large product's memory
+    Shapes: x `[..., in]`, y `[all, out]`, W `[out x in]`, A `[rank x in]`, B `[out x rank]`. Sums go into the large product's memory
     (addmm), so that nothing of an activation's size is written twice.
     """
 
@@ -197,17 +198,17 @@ class _LowRank(torch.autograd.Function):
         y.addmm_(inner, scaled.T)
         ctx.save_for_backward(flat, inner, weight, low, scaled)
         ctx.scale = scale
-        return y.view(*x.shape[:-1], -1)
+        ctx.shape = x.shape
+        return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         flat, inner, weight, low, scaled = ctx.saved_tensors
-        gradient = gradients[0]
-        out = gradient.reshape(-1, gradient.shape[-1])
+        out = gradients[0]
         inner_gradient = out @ scaled
         down_gradient = (inner_gradient.T @ flat).float()
         up_gradient = (out.T @ inner).float() * ctx.scale
         x_gradient = None
         if ctx.needs_input_grad[0]:
-            x_gradient = (out @ weight).addmm_(inner_gradient, low).view(*gradient.shape[:-1], -1)
+            x_gradient = (out @ weight).addmm_(inner_gradient, low).view(ctx.shape)
         return x_gradient, None, None, down_gradient, up_gradient, None

@@ -30,8 +30,23 @@ class LoraSettings(ApiModel):
     alpha: int = Field(default=32, ge=1, le=1024, description="Scale of the update: alpha / rank.")
     dropout: float = Field(default=0.05, ge=0, lt=1, description="Dropout on the adapter's input.")
     target_modules: Annotated[
-        list[Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_.]+$")]],
-        Field(min_length=1, max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}),
+        list[Annotated[str, Field(max_length=64)]],
+        Field(
+            min_length=1,
+            max_length=16,
+            json_schema_extra={
+                "x-kubernetes-list-type": "set",
+                **cel(
+                    (
+                        "self.all(name, name.matches('^[A-Za-z0-9_.]+$'))",
+                        (
+                            "name the base model's linear layers, such as q_proj; all-linear and patterns are not taken (the"
+                            " error of a name that it lacks lists those that it has)"
+                        ),
+                    )
+                ),
+            },
+        ),
     ] = Field(
         default=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
         description="Linear layers that get an adapter.",

@@ -78,6 +78,8 @@ def _small(config: Any) -> Any:
     with refused(f"a small {config.model_type} model cannot be made of config.json, so it cannot be tried; {_OTHER}"):
         try:
             return _made(config)
+        except ImportError:
+            raise
         except Exception as error:  # noqa: BLE001 - that is shrink.py's fault, not the model's
             say("trying the class's own configuration instead", error=f"{type(error).__name__}: {error}")
             return _made(type(config)())
