@@ -39,6 +39,14 @@ async def _() -> World:
     return await world_of(model_manifest(promotion={"mode": "Manual"}), run_manifest())
 
 
+@PHASES.add("model-gate-missing", "clients asked for a version, and nothing measures it", Means.WAITS)
+async def _() -> World:
+    world = await world_of(model_manifest(), run_manifest())
+    world.annotate_as_user("OneSeekModel", "zero", major_window="1")
+    await settle(world)
+    return world
+
+
 @PHASES.add("model-probe-failed", "the newest version answered its probe wrongly; the old one answers", Means.DONE)
 async def _() -> World:
     promotion = {"probes": [{"question": "Vem är du?", "mustContain": ["OneSeek"]}]}

@@ -336,3 +336,39 @@ def test_what_cannot_be_looked_at_is_no_verdict(cluster: Cluster, arguments: str
 def test_a_file_without_any_object_of_ours_is_good_and_says_so(cluster: Cluster) -> None:
     code, _, err = cluster("lint", write("# nothing\n"))
     assert (code, "there is no OneSeek object in it" in err) == (0, True)
+
+
+# ---- what was copied from a cluster, and names
+
+CASES = REPOSITORY / "tests/cases"
+NEW_STATUS = MODEL.replace("name: zero", "name: 7b-zero") + "status: {observedGeneration: 3}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ((CASES / "50-digit-name.yaml").read_text(), "must begin with a letter"),
+        ((CASES / "50-dotted-name.yaml").read_text(), "no dot"),
+        (MODEL.replace("name: zero", 'name: "7"'), "must begin with a letter"),
+        (NEW_STATUS, "must begin with a letter"),
+    ],
+    ids=["digit", "dotted", "digit-alone", "with-a-status"],
+)
+def test_a_name_that_no_service_can_have_is_an_error(text: str, words: str) -> None:
+    assert [line for line in said(text) if ": error: " in line and words in line]
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ((CASES / "54-copied-live.yaml").read_text(), ["metadata.resourceVersion", "metadata.uid", "status"]),
+        (MODEL.replace("name: zero", "name: zero\n  uid: 0b5f7c1e"), ["metadata.uid"]),
+        (MODEL.replace("name: zero", 'name: zero\n  resourceVersion: "3"'), ["metadata.resourceVersion"]),
+    ],
+    ids=["run", "uid", "version"],
+)
+def test_what_was_copied_from_a_cluster_is_told_and_is_no_error(text: str, fields: list[str]) -> None:
+    found = [line.split(": ") for line in said(text)]
+    assert not [line for line in found if line[1] == "error"]
+    told = sorted({line[2] for line in found if line[1] == "advice"})
+    assert told == fields
