@@ -25,7 +25,7 @@ cluster: ## The local cluster, with images and the operator installed, for your 
 	@$(PYTHON3) && $(DEV).preflight cluster
 	@$(DEV) prepare && $(DEV) up && $(DEV).install
 
-images: ## Build and push the images that changed
+images: ## Build the images that changed and hand them to the demo's cluster if it runs
 	@$(DEV) images
 
 down: ## Remove the demo and test clusters and everything of theirs

@@ -30,7 +30,7 @@ _INDEX_SETTINGS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "
 
 
 def registry_storage() -> Path:
-    """The blobs of all images, shared by every registry process of this user."""
+    """What was pushed, shared by every registry process of this user."""
     return cache_folder() / "registry"
 
 

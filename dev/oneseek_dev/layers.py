@@ -32,10 +32,10 @@ def image(store: Path, local: str) -> tuple[bytes, bytes] | None:
     """The manifest and the configuration of an image that buildah's storage has under this name."""
     folder = store / "overlay-images"
     try:
-        listed = json.loads((folder / "images.json").read_text())
+        entries = json.loads((folder / "images.json").read_text())
     except FileNotFoundError:
         return None
-    for entry in listed:
+    for entry in entries:
         if local in (entry.get("names") or []):
             manifest = (folder / entry["id"] / "manifest").read_bytes()
             # Any key that is no plain word is kept in a file of this name (containers/storage, makeBigDataBaseName).
@@ -46,9 +46,9 @@ def image(store: Path, local: str) -> tuple[bytes, bytes] | None:
 
 def stored(store: Path) -> dict[str, Path]:
     """The folders of buildah's layers by the digest of what they hold (DiffID)."""
-    listed = json.loads((store / "overlay-layers" / "layers.json").read_text())
+    entries = json.loads((store / "overlay-layers" / "layers.json").read_text())
     places = {
-        entry["diff-digest"]: store / "overlay" / entry["id"] / "diff" for entry in listed if "diff-digest" in entry
+        entry["diff-digest"]: store / "overlay" / entry["id"] / "diff" for entry in entries if "diff-digest" in entry
     }
     return {digest: place for digest, place in places.items() if place.is_dir()}
 
