@@ -28,8 +28,11 @@ Header = tuple[bytes, bytes]
 class Exchange(asyncio.Protocol):
     """A connection, and the one answer that is under way on it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, silence: float | None = _SILENCE_SECONDS) -> None:
         self._loop = loop
+        self._silence = silence
+        self._writable = asyncio.Event()
+        self._writable.set()
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -40,6 +43,8 @@ class Exchange(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._heard = 0.0
         self.idle_since = 0.0
+        self.go_on = asyncio.Event()
+        """Set once the other side wants the body (status 100), where it was asked whether it does."""
         self.status = 0
         self.headers: list[Header] = []
         self.started = False
@@ -69,7 +74,8 @@ class Exchange(asyncio.Protocol):
         self.status, self.headers, self.started, self.complete = 0, [], False, False
         self._body, self._waiting_bytes = [], 0
         self._heard = self._loop.time()
-        self._timer = self._loop.call_later(_SILENCE_SECONDS, self._check_silence)
+        if self._silence is not None:
+            self._timer = self._loop.call_later(self._silence, self._check_silence)
         if self._transport is None or self.lost is not None:
             raise EngineUnavailableError(f"the engine cannot be reached: {self.lost}")
         self._transport.writelines(list(parts))
@@ -77,6 +83,12 @@ class Exchange(asyncio.Protocol):
             if self.lost is not None:
                 raise EngineUnavailableError(f"the engine broke off: {self.lost}")
             await self._news()
+
+    async def send(self, data: bytes) -> None:
+        """Another piece of the request's body; waits while the other side takes none."""
+        if self._transport is not None and self.lost is None:
+            self._transport.write(data)
+            await self._writable.wait()
 
     async def read(self) -> bytes:
         """The next piece of the body as it came, or nothing at its end.
@@ -124,9 +136,10 @@ class Exchange(asyncio.Protocol):
             self._waiter.set_result(None)
 
     def _check_silence(self) -> None:
-        left = self._heard + _SILENCE_SECONDS - self._loop.time()
+        assert self._silence is not None  # noqa: S101 - else there is no timer
+        left = self._heard + self._silence - self._loop.time()
         if left <= 0:
-            self.abort(f"it said nothing for {_SILENCE_SECONDS:.0f} s")
+            self.abort(f"it said nothing for {self._silence:.0f} s")
         else:
             self._timer = self._loop.call_later(left, self._check_silence)
 
@@ -151,10 +164,19 @@ class Exchange(asyncio.Protocol):
         """Disconnected. An answer without a length ends so too."""
         if self.lost is None:
             self.lost = str(exc) if exc else "it closed the connection"
+        self._writable.set()
         unbounded = self.started and not self.complete
         if unbounded and not any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers):
             self.complete = True
         self._wake()
+
+    def pause_writing(self) -> None:
+        """More is written than was sent."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """It was sent."""
+        self._writable.set()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header line."""
@@ -169,6 +191,7 @@ class Exchange(asyncio.Protocol):
             self._wake()
         else:
             self.headers = []
+            self.go_on.set()
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
