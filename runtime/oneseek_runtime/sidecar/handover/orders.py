@@ -46,6 +46,8 @@ class Orders:
         self.order: Handover | None = None
         self.peers: tuple[Peer, ...] = ()
         self.changed = Signal()
+        self.waiting = 0
+        """Requests that wait until somebody takes them."""
         self._path = path
         self._writing = asyncio.Lock()
 

@@ -59,7 +59,6 @@ class PassingOn:
         self._log = log
         self._shunned: dict[Peer, float] = {}
         self._turn = 0
-        self._waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request here, or pass it on."""
@@ -127,13 +126,13 @@ class PassingOn:
                     raise NoSuccessorError(
                         f"{version} took over, and no pod of it could be reached within {_WAITING_SECONDS:.0f} s"
                     )
-                if not counted and self._waiting >= _WAITING:
+                if not counted and self._orders.waiting >= _WAITING:
                     raise NoSuccessorError(f"{version} takes over, and {_WAITING} requests wait for it already")
-                self._waiting += not counted
+                self._orders.waiting += not counted
                 counted = True
                 await self._orders.changed.wait(min(left, _AGAIN_SECONDS) if order.addresses else left)
         finally:
-            self._waiting -= counted
+            self._orders.waiting -= counted
         return None
 
     def _in_turn(self) -> Sequence[Peer]:
