@@ -305,3 +305,21 @@ async def test_a_question_of_the_analysis_holds_up_nothing_else(version: Service
         assert (await state(version)).ready
         await _handover(version)
     version.engine.hold.set()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("handover", {"later": 1, "handover": {"dna": OLD, "later": {}}}, 200),
+        ("analysis", {"dna": DNA, "probes": [{"question": "q", "later": []}], "later": None}, 202),
+        ("drain", {"draining": True, "later": 1}, 200),
+        ("previous", {"previous": {"dna": OLD, "addresses": ["10.0.0.1"], "later": 1}, "later": 1}, 200),
+        ("probe", {"question": "q", "later": 1}, 200),
+        ("swap", {"dna": DNA, "serial": 1, "later": 1}, 409),  # a pod for one version: the body was read
+    ],
+)
+async def test_an_operator_of_a_later_release_is_understood(
+    version: Service, path: str, body: dict[str, Any], status: int
+) -> None:
+    async with version.internal.post(f"/internal/{path}", json=body) as answer:
+        assert answer.status == status, await answer.text()

@@ -210,10 +210,13 @@ async def test_a_version_held_back_is_ready_answers_nobody_and_takes_over_when_t
 async def test_a_version_that_answers_a_probe_wrongly_is_not_let_in(pod: HotPod) -> None:
     one, two = pod.claim.versions["one"], pod.claim.versions["two"]
     probe = Probe(question="What is the capital of Sweden?", must_contain=["Stockholm"])
+    await pod.order(two, SERIALS.next(), hold=True)
+    await until_phase(pod, "Ready")
+    said = await pod.say(str(two.dna), tokens=160, question=probe.question)
     await pod.order(two, SERIALS.next(), probes=[probe])
     swap = await until_phase(pod, "Failed")
     assert (swap.dna, swap.reason, swap.refused) == (two.dna, names.PROBE_FAILED, False)
-    assert swap.message == "the answer to 'What is the capital of Sweden?' lacks 'Stockholm'"
+    assert swap.message == f"the answer to 'What is the capital of Sweden?' lacks 'Stockholm': {said[:120]!r}"
     assert (await pod.state()).dna == one.dna
 
     async def gone() -> bool:

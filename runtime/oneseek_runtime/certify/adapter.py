@@ -87,7 +87,7 @@ def parse_report(data: bytes) -> TrainReport:
         ArtifactError: it is no report, or its loss is no number.
     """
     try:
-        report = TrainReport.model_validate_json(data)
+        report = TrainReport.from_wire(data)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "its start"

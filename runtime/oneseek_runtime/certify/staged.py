@@ -50,7 +50,7 @@ def read_scores(staging: Path) -> tuple[ScoresFile, str] | None:
         return None
     data = read_small(path, _LARGEST_SCORES)
     try:
-        found = ScoresFile.model_validate(strict_object(data, path.name))
+        found = ScoresFile.model_validate(strict_object(data, path.name), extra="ignore")
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "its start"
