@@ -66,6 +66,7 @@ def test_what_a_later_operator_or_sidecar_sends_besides_is_passed_over(place: Pl
             "trainingId": "t",
             "timestamp": "2026-01-01T00:00:00.000Z",
             "question": "q",
+            "language": "sv",
             "rawResponses": [{"model": "m", "response": "r"}],
         } | later
         client.call("POST", "/v1/questions", lesson)
