@@ -16,13 +16,15 @@ import aiohttp
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.ledger_entries import Transition
+from oneseek_core.network import failure
 from oneseek_operator.build import records as build
 from oneseek_operator.errors import RecordsError, TransitionRefusedError
 from oneseek_operator.reconcile.ports import Appended
 
 __all__ = ["Records"]
 
-_TIMEOUT = aiohttp.ClientTimeout(total=5)
+_SECONDS = 5
+_TIMEOUT = aiohttp.ClientTimeout(total=_SECONDS)
 _REFUSED = (400, 409)  # the service's statuses for an entry that trying again cannot help
 
 
@@ -96,10 +98,12 @@ class Records:
                     kind = TransitionRefusedError if response.status in _REFUSED else RecordsError
                     raise kind(f"the records service answered {response.status}: {found.get('message', found)}")
                 return found
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise RecordsError(
-                f"the records service does not answer: {type(error).__name__} {error}".rstrip()
-            ) from error
+        except TimeoutError as error:
+            raise RecordsError(f"the records service did not answer {path} within {_SECONDS} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise RecordsError(f"the records service does not answer: {failure(error)}") from error
+        except ValueError as error:
+            raise RecordsError("the records service does not answer: its body is no JSON") from error
 
 
 def _head(found: dict[str, Any]) -> LedgerHead:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from oneseek_core import names
 from oneseek_core.jobs.verify import VerifyReport
+from oneseek_core.network import failure
 from oneseek_core.serving.sidecar import (
     DrainRequest,
     PreviousRequest,
@@ -115,5 +116,7 @@ class Sidecars:
                 if response.status not in (200, also):
                     raise SidecarError(f"{path} answered {response.status}: {data[:300].decode(errors='replace')}")
                 return data
-        except (aiohttp.ClientError, TimeoutError, OSError, ValidationError) as error:
-            raise SidecarError(f"{path} at {ip} failed: {type(error).__name__} {error}".rstrip()) from error
+        except TimeoutError as error:
+            raise SidecarError(f"{path} at {ip} did not answer within {timeout.total} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise SidecarError(f"{path} at {ip} cannot be reached: {failure(error)}") from error

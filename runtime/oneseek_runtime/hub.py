@@ -181,4 +181,5 @@ def _status_of(error: BaseException | None) -> int | None:
 def _innermost(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
-    return " ".join(str(error).split()) or type(error).__name__
+    said = " ".join(str(error).split()) or type(error).__name__
+    return f"{said}: nothing came for {_TIMEOUT:g} s" if "timed out" in said else said

@@ -199,11 +199,16 @@ async def test_where_no_model_answers_the_failure_names_each(version: Service) -
     assert BASE in body["message"]
 
 
-async def test_a_model_that_takes_too_long_is_left_out(version: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "_LOADED_SECONDS", 0.05)
-    version.engine.hold = asyncio.Event()
-    status, body, _ = await version.json("POST", PATH, json={"question": "hej"})
-    assert (status, body["message"].count("no answer within")) == (500, 2)
+async def test_pods_of_the_version_before_that_take_too_long_are_left_out(
+    version: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_OTHER_PODS_SECONDS", 0.05)
+    async with told(version, OpenAISimulator([OLD], hold=asyncio.Event())):
+        body = await ask(version)
+    slow = body["modelResponses"][1]
+    assert (slow["model"], slow["metadata"]["error"]) == (OLD, "its pods gave no answer within 0.05 s")
+    assert body["metadata"]["totalModels"] == 2
+    assert version.deps.previous.warm is not None, "a busy node is no reason to forget it"
 
 
 async def test_who_has_no_right_to_train_is_answered_all_the_same_and_told_why_nothing_is_learned(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from oneseek_runtime.sidecar.passthrough.exchange import Patience
 from support.asgi import free_port
 from support.legacy import BASE, DNA, Service, service
 from support.openai_simulator import broken, busy
@@ -143,9 +144,10 @@ async def test_a_busy_engines_own_refusal_is_passed_on(version: Service) -> None
 async def test_an_engine_that_is_away_is_said_in_openais_shape(version: Service) -> None:
     connections = version.deps.engine.connections
     connections.close()
-    connections._port = free_port()
+    connections._port, connections.patience = free_port(), Patience(silent=None, refused=0.1)
     status, body, headers = await post(version, "/v1/chat/completions", CHAT)
     assert (status, body["error"]["type"], body["error"]["code"]) == (503, "server_error", "engine_unavailable")
+    assert body["error"]["message"] == "the engine cannot be reached: it refused connections for 0.1 s"
     assert headers["Retry-After"] == "1"
 
 
@@ -169,13 +171,46 @@ async def test_without_a_usable_list_models_are_a_503(version: Service) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/v1/chat/completions", 405), ("POST", "/v1/embeddings", 404), ("GET", "/v1/", 404)],
+    [
+        ("GET", "/v1/chat/completions", 405),
+        ("POST", "/v1/embeddings", 404),
+        ("POST", "/v1/responses", 404),
+        ("GET", "/v1/models/some/one", 404),
+        ("DELETE", "/v1/models", 405),
+        ("GET", "/v1/", 404),
+        ("GET", "/v1", 404),
+    ],
 )
 async def test_other_paths_and_methods_are_refused_in_openais_shape(
     version: Service, method: str, path: str, status: int
 ) -> None:
     async with version.client.request(method, path) as response:
-        assert (response.status, (await response.json())["error"]["code"]) == (status, "unknown_url")
+        error = (await response.json())["error"]
+        assert (response.status, error["code"]) == (status, "unknown_url")
+        assert error.keys() == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        pytest.param({"response_format": {"type": "text"}}, 200, id="case-40"),
+        pytest.param({"best_of": 1, "top_p": 0, "tool_choice": "none", "tools": []}, 200, id="case-45"),
+        pytest.param(
+            {"messages": [*CHAT["messages"], {"role": "assistant", "content": None}, *CHAT["messages"]]},
+            200,
+            id="case-43",
+        ),
+        pytest.param({"response_format": {"type": "json_object"}}, 400, id="json"),
+        pytest.param({"top_logprobs": 21, "logprobs": True}, 400, id="too-many"),
+    ],
+)
+async def test_what_the_engine_takes_or_refuses_is_taken_or_refused_here(
+    version: Service, sent: dict[str, Any], status: int
+) -> None:
+    found, body, _ = await post(version, "/v1/chat/completions", CHAT | sent)
+    assert found == status
+    if status == 400:
+        assert body["error"]["param"] == next(iter(sent))
 
 
 async def test_nothing_is_limited(tmp_path: Any) -> None:

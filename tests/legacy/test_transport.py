@@ -188,3 +188,38 @@ async def test_a_body_that_is_no_chunk_is_a_400_too_and_nothing_is_asked(unlimit
     assert answer.startswith(b"HTTP/1.1 400")
     assert answer.count(b"HTTP/1.1") == 1
     assert unlimited.engine.requests == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/health", "/api/health", "/api/oqt/status", "/v1/models", "/", "/openapi.json"],
+)
+async def test_old_monitors_may_ask_by_head(unlimited: Service, path: str) -> None:
+    """Case 72."""
+    async with hasty(unlimited) as port:
+        head, _, body = (
+            await said(port, f"HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        ).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert b"content-length:" in head.lower()
+    assert body == b""
+
+
+async def test_old_clients_may_speak_http_1_0_and_wait_to_be_told_to_go_on(unlimited: Service) -> None:
+    """Case 72."""
+    question = json.dumps({"question": "q"}).encode()
+    head = b"POST /api/oqt/query HTTP/%s\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+    async with hasty(unlimited) as port:
+        plain = await said(port, b"GET /health HTTP/1.0\r\n\r\n")
+        old = await said(port, head % (b"1.0", len(question)) + b"\r\n" + question)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(10):
+            writer.write(head % (b"1.1", len(question)) + b"Connection: close\r\nExpect: 100-continue\r\n\r\n")
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            writer.write(question)
+            expecting = await reader.read()
+        writer.close()
+    for answer in (plain, old, expecting):
+        assert answer.startswith(b"HTTP/1.1 200")
+    for answer in (old, expecting):
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["response"] == "You asked: q"

@@ -21,6 +21,7 @@ from oneseek_core.names import ExitCode
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_core.serving.sidecar import ProbeAnswer, SidecarState
 from support.asgi import free_port, runtime, wait_for_port
+from support.silent import until_stopped
 from support.tiny_model import tiny_adapter, tiny_base
 
 pytestmark = [
@@ -74,6 +75,7 @@ class Place:
 
     files: Files
     port: int
+    engine: subprocess.Popen[bytes]
     folder: Path
     stack: ExitStack
     made: list[Sidecar] = field(default_factory=list)
@@ -119,12 +121,18 @@ def place(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pl
         log = folder / "engine.log"
         engine = stack.enter_context(runtime("engine", {names.SERVING_ENV: files.settings(port)}, log))
         wait_for_port(engine, port, log, within=START_SECONDS)
-        yield Place(files, port, folder, stack)
+        yield Place(files, port, engine, folder, stack)
 
 
 @pytest.fixture(scope="module")
 def sidecar(place: Place) -> Sidecar:
     return place.sidecar(ONESEEK_LOG="access")
+
+
+@pytest.fixture(scope="module")
+def front(place: Place) -> Sidecar:
+    """Another, whose access log nobody reads."""
+    return place.sidecar()
 
 
 @asynccontextmanager
@@ -219,8 +227,13 @@ async def test_a_plain_completion_takes_text_or_token_ids(place: Place) -> None:
         pytest.param(
             {"model": "gpt-9", "messages": [{"role": "user", "content": "x"}]}, 404, "model_not_found", id="model"
         ),
-        pytest.param({"model": BASE, "messages": []}, 400, None, id="messages"),
-        pytest.param({"model": BASE, "messages": [{"role": "user", "content": "x" * 5000}]}, 400, None, id="context"),
+        pytest.param({"model": BASE, "messages": []}, 400, "empty_array", id="messages"),
+        pytest.param(
+            {"model": BASE, "messages": [{"role": "user", "content": "x" * 5000}]},
+            400,
+            "context_length_exceeded",
+            id="case-48",
+        ),
     ],
 )
 async def test_what_cannot_be_answered_is_refused_in_openai_s_shape(
@@ -229,6 +242,139 @@ async def test_what_cannot_be_answered_is_refused_in_openai_s_shape(
     async with client(place.url) as session, session.post("/v1/chat/completions", json=body) as response:
         error = (await response.json())["error"]
     assert (response.status, error["code"], error["type"]) == (status, code, "invalid_request_error")
+
+
+async def answer_of(url: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    async with client(url) as session, session.post(f"/v1/{path}", json=body) as response:
+        return response.status, await response.json()
+
+
+ASKED: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 6, "temperature": 0}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"response_format": {"type": "text"}}, id="case-40"),
+        pytest.param({"presence_penalty": 0, "frequency_penalty": None, "logit_bias": {}}, id="case-42"),
+        pytest.param({"top_p": 0, "temperature": 2}, id="case-45-top-p"),
+        pytest.param({"best_of": 1, "n": 1, "tools": [], "tool_choice": "none"}, id="case-45"),
+    ],
+)
+async def test_what_asks_for_nothing_is_answered_through_the_sidecar_as_without_it(
+    front: Sidecar, fields: dict[str, Any]
+) -> None:
+    plain = await answer_of(front.public, "chat/completions", ASKED)
+    status, answer = await answer_of(front.public, "chat/completions", ASKED | fields)
+    assert (plain[0], status) == (200, 200)
+    assert answer["choices"] == plain[1]["choices"]
+
+
+async def test_a_turn_without_content_is_answered_like_one_with_an_empty_text(front: Sidecar) -> None:
+    """Case 43."""
+    answers = []
+    for content in (None, ""):
+        history = [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": content},
+            {"role": "user", "content": "b"},
+        ]
+        answers.append(await answer_of(front.public, "chat/completions", ASKED | {"messages": history}))
+    assert [status for status, _ in answers] == [200, 200]
+    assert answers[0][1]["choices"] == answers[1][1]["choices"]
+    assert answers[0][1]["usage"] == answers[1][1]["usage"]
+
+
+@pytest.mark.parametrize("temperature", [0, 2], ids=["greedy", "by-chance"])
+async def test_the_likeliest_tokens_stand_beside_each_token(front: Sidecar, temperature: float) -> None:
+    """Case 41, in a chat."""
+    body = ASKED | {"logprobs": True, "top_logprobs": 5, "temperature": temperature, "seed": 1}
+    _, answer = await answer_of(front.public, "chat/completions", body)
+    rows = answer["choices"][0]["logprobs"]["content"]
+    assert len(rows) == answer["usage"]["completion_tokens"] > 1
+    for row in rows:
+        told = [(one["token"], one["logprob"]) for one in row["top_logprobs"]]
+        assert len(told) == 5
+        assert [logprob for _, logprob in told] == sorted((logprob for _, logprob in told), reverse=True)
+        assert sum(math.exp(logprob) for _, logprob in told) <= 1 + 1e-6
+        assert row["logprob"] <= told[0][1]
+        if temperature == 0:
+            assert told[0] == (row["token"], row["logprob"])
+        if row["logprob"] > told[-1][1]:
+            assert (row["token"], row["logprob"]) in told
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_a_completion_tells_the_likeliest_tokens_in_the_older_form(front: Sidecar, stream: bool) -> None:
+    """Case 41, in a plain completion."""
+    body = {"prompt": "x", "logprobs": 5, "max_tokens": 6, "temperature": 0, "stream": stream}
+    async with client(front.public) as session, session.post("/v1/completions", json=body) as response:
+        events = (await response.text()).removesuffix("data: [DONE]\n\n").split("\n\n") if stream else []
+        answers = [json.loads(event.removeprefix("data: ")) for event in events if event] or [await response.json()]
+    found = [answer["choices"][0]["logprobs"] for answer in answers]
+    tokens, drawn, tops, offsets = (
+        [one for part in found for one in part[key] or []]
+        for key in ("tokens", "token_logprobs", "top_logprobs", "text_offset")
+    )
+    assert len(tokens) == len(drawn) == len(tops) == len(offsets) == 6
+    assert offsets == [len("".join(tokens[:index])) for index in range(6)]
+    for token, logprob, top in zip(tokens, drawn, tops, strict=True):
+        assert 1 <= len(top) <= 5  # fewer where two tokens have one text
+        assert top[token] == logprob == max(top.values())
+
+
+async def test_penalties_drive_the_model_away_from_what_it_has_said(front: Sidecar) -> None:
+    """Case 42. Biases make one token win for ever, two more come next; the formula itself is tested on logits."""
+    bias = {"70": 100, "71": 96, "72": 92}
+    body = {"prompt": "x", "logprobs": 0, "max_tokens": 30, "temperature": 0, "logit_bias": bias}
+
+    async def drawn(**penalties: float | None) -> list[str]:
+        status, answer = await answer_of(front.public, "completions", body | penalties)
+        assert status == 200
+        tokens: list[str] = answer["choices"][0]["logprobs"]["tokens"]
+        return tokens
+
+    free = await drawn(frequency_penalty=0, presence_penalty=None)
+    assert len(free) == 30
+    assert len(set(free)) == 1
+    for penalties in ({"frequency_penalty": 1.0}, {"frequency_penalty": 0.6, "presence_penalty": 2.0}):
+        held = await drawn(**penalties)
+        assert held[0] == free[0]
+        assert len(set(held)) == 3
+
+
+async def test_a_bias_decides_what_is_drawn_and_what_is_never_drawn(front: Sidecar) -> None:
+    body = {"prompt": "x", "max_tokens": 5, "temperature": 1, "seed": 3, "logprobs": 0}
+    _, only = await answer_of(front.public, "completions", body | {"logit_bias": {"70": 100}})
+    drawn = set(only["choices"][0]["logprobs"]["tokens"])
+    assert len(drawn) == 1
+    _, never = await answer_of(front.public, "completions", body | {"logit_bias": {"70": -100}, "max_tokens": 40})
+    assert not drawn & set(never["choices"][0]["logprobs"]["tokens"])
+    status, refused = await answer_of(front.public, "completions", body | {"logit_bias": {"999999": 1}})
+    assert (status, refused["error"]["param"]) == (400, "logit_bias")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("chat/completions", {"messages": [{"role": "user", "content": "x" * 5000}]}, "messages"),
+        ("completions", {"prompt": "x" * 5000}, "prompt"),
+        ("completions", {"prompt": [5] * 512}, "prompt"),
+    ],
+    ids=["case-48", "text", "exactly-full"],
+)
+async def test_a_prompt_that_does_not_fit_is_told_in_the_words_that_clients_look_for(
+    front: Sidecar, path: str, body: dict[str, Any], param: str
+) -> None:
+    status, answer = await answer_of(front.public, path, body)
+    assert (status, answer["error"]["code"], answer["error"]["param"]) == (400, "context_length_exceeded", param)
+    assert answer["error"]["message"].startswith("This model's maximum context length is 512 tokens. However, your ")
+
+
+async def test_unknown_routes_of_the_engine_are_refused_in_openai_s_shape(place: Place) -> None:
+    for method, path, status in (("POST", "/v1/embeddings", 404), ("GET", "/v1/completions", 405)):
+        async with client(place.url) as session, session.request(method, path) as response:
+            assert (response.status, (await response.json())["error"]["code"]) == (status, "unknown_url")
 
 
 async def test_generation_stops_when_its_client_leaves(place: Place) -> None:
@@ -328,13 +474,41 @@ async def test_a_sidecar_that_wants_another_version_is_not_ready_and_says_what_i
             assert response.status == 503
 
 
+async def test_requests_wait_for_an_engine_that_stands_still(place: Place, front: Sidecar) -> None:
+    """As on a machine so busy that the engine is not run for a while: nobody is told of a failure."""
+    legacy = {"question": "Vem är du?", "options": {"maxTokens": 2}}
+    posts = (
+        ("/api/oqt/query", legacy),
+        ("/api/oqt/multi-model-query", legacy),
+        ("/v1/chat/completions", ASKED),
+        ("/v1/completions", {"prompt": "x", "max_tokens": 2, "stream": True}),
+    )
+    async with client(front.public) as session, client(front.internal) as internal:
+        async with internal.get("/internal/ready") as response:
+            assert response.status == 200
+        place.engine.send_signal(signal.SIGSTOP)
+        try:
+            await until_stopped(place.engine)
+            asking = [asyncio.create_task(session.post(path, json=body)) for path, body in posts]
+            asking.append(asyncio.create_task(session.get("/v1/models")))
+            for _ in range(2):  # three seconds each: longer than any time-out of a connection was
+                async with internal.get("/internal/ready") as response:
+                    assert response.status == 200, "it has not lost what it serves"
+            assert not any(task.done() for task in asking)
+        finally:
+            place.engine.send_signal(signal.SIGCONT)
+        for response in await asyncio.gather(*asking):
+            assert response.status == 200, await response.text()
+            await response.read()
+
+
 async def test_without_an_engine_the_sidecar_says_so(place: Place) -> None:
-    sidecar = place.sidecar(settings=place.files.settings(free_port()))
+    sidecar = place.sidecar(settings=place.files.settings(free_port()), ONESEEK_ENGINE_RESTART_SECONDS="1")
     async with client(sidecar.public) as session:
         async with session.post("/api/oqt/query", json={"question": "x"}) as response:
             body = await response.json()
         assert (response.status, body["success"], body["error"]) == (500, False, "Failed to process query")
-        assert body["message"].startswith("the engine cannot be reached")
+        assert body["message"] == "the engine cannot be reached: it refused connections for 1 s"
         async with session.get("/health") as response:
             assert response.status == 200
     async with client(sidecar.internal) as session, session.get("/internal/state") as response:

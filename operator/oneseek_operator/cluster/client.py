@@ -15,6 +15,7 @@ import aiohttp
 from kubernetes.aio import client, config
 
 from oneseek_core import names
+from oneseek_core.network import failure
 from oneseek_operator.errors import ClusterError, ConflictError
 
 __all__ = ["Cluster"]
@@ -214,8 +215,10 @@ class Cluster:
         try:
             response = await self._api.call_api(*request, _request_timeout=_TIMEOUT)
             data: bytes = await response.read()  # type: ignore[no-untyped-call]
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ClusterError(f"the API server did not answer {method} {path}: {error!r}") from error
+        except TimeoutError as error:
+            raise ClusterError(f"the API server did not answer {method} {path} within {_TIMEOUT:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise ClusterError(f"the API server did not answer {method} {path}: {failure(error)}") from error
         if response.status < 400:
             return data
         message = _message(data) or f"{method} {path}: HTTP {response.status}"

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -18,7 +19,16 @@ from starlette.types import ExceptionHandler
 from oneseek_runtime.engine.errors import AdapterError, InvalidRequestError, RequestError
 from oneseek_runtime.engine.model import LoadedModel
 from oneseek_runtime.engine.slots import Slots
-from oneseek_runtime.engine.wire import Answer, Asked, adapter_error_body, chunk, error_body, model_list, usage, whole
+from oneseek_runtime.engine.wire import (
+    Answer,
+    Asked,
+    adapter_error_body,
+    chunk,
+    error_body,
+    model_list,
+    usage,
+    whole_answer,
+)
 from oneseek_runtime.engine.worker import Job, Worker
 
 __all__ = ["create_app"]
@@ -43,6 +53,7 @@ def create_app(model: LoadedModel, worker: Worker, slots: Slots | None = None) -
     handlers: dict[int | type[Exception], ExceptionHandler] = {
         RequestError: _refused,
         AdapterError: _adapter_refused,
+        HTTPException: _no_route,
         Exception: _defect,
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
@@ -104,7 +115,7 @@ async def _whole(request: Request, answer: Answer, job: Job) -> Response:
         if not collecting.done():
             return Response(status_code=499)  # nobody reads it
         collecting.result()
-        return _json(whole(answer))
+        return _json(whole_answer(answer))
     finally:
         job.cancelled.set()
         collecting.cancel()
@@ -164,9 +175,17 @@ async def _adapter_refused(_request: Request, error: Exception) -> Response:
     return _json(adapter_error_body(error), error.status)
 
 
+async def _no_route(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    sentence = f"there is no {request.method} {request.url.path}"
+    return _json(error_body(InvalidRequestError(sentence, code="unknown_url")), error.status_code)
+
+
 async def _defect(_request: Request, _error: Exception) -> Response:
     """A defect of ours: the traceback is in the log, the client gets the API's shape."""
-    return _json({"error": {"message": "generation failed; see the engine's log", "type": "server_error"}}, 500)
+    body = {"message": "generation failed; see the engine's log", "type": "server_error", "param": None, "code": None}
+    return _json({"error": body}, 500)
 
 
 def _event(body: Mapping[str, Any]) -> bytes:

@@ -24,15 +24,20 @@ class EngineStartError(OneSeekError):
 
 
 class RequestError(OneSeekError):
-    """One request cannot be answered. `status` and `code` are the OpenAI API's words for it."""
+    """One request cannot be answered. `status`, `code` and `param` are the OpenAI API's words for it."""
 
     status = 400
     kind = "invalid_request_error"
     code: str | None = None
+    param: str | None = None
 
 
 class InvalidRequestError(RequestError):
     """The body is not what the API describes, or asks for more than the model's context holds."""
+
+    def __init__(self, sentence: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(sentence)
+        self.param, self.code = param, code
 
 
 class ModelNotFoundError(RequestError):
@@ -40,6 +45,7 @@ class ModelNotFoundError(RequestError):
 
     status = 404
     code = "model_not_found"
+    param = "model"
 
 
 class AdapterError(OneSeekError):

@@ -10,7 +10,7 @@ go in other threads: they make new tensors and replace a table; a request keeps 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from transformers import DynamicCache
 from oneseek_runtime.engine.adapters import Skeleton, Weights, put_into
 from oneseek_runtime.engine.errors import InvalidRequestError, ModelNotFoundError
 from oneseek_runtime.engine.loading import context_of, end_tokens, load_parts
-from oneseek_runtime.engine.sampling import choose
+from oneseek_runtime.engine.sampling import LogitShift, choose, likeliest
 from oneseek_runtime.engine.wire import Asked, Sampling
 from oneseek_runtime.prompt import prompt_ids
 
@@ -30,11 +30,15 @@ __all__ = ["Adapter", "Generated", "LoadedModel", "load"]
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """One token as it leaves the model. `end` marks the end-of-turn token, which has no text to show."""
+    """One token as it leaves the model. `end` marks the end-of-turn token, which has no text to show.
+
+    `likeliest` are as many of the likeliest at its place as were asked for, with their log-probabilities.
+    """
 
     token: int
     logprob: float
     end: bool
+    likeliest: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,24 +102,40 @@ class LoadedModel:
         """The token ids of a request's prompt.
 
         Raises:
-            InvalidRequestError: it cannot be put in the model's format or leaves no room for an answer.
+            InvalidRequestError: it cannot be put in the model's format or leaves no room for an answer; or the request
+                names a token that the model does not have.
         """
+        self._check_vocabulary((token for token, _ in asked.sampling.logit_bias), "logit_bias")
         if asked.chat:
             try:
                 ids = prompt_ids(self._tokenizer, asked.messages)
             except Exception as error:  # jinja's errors have no common base in transformers' API
-                raise InvalidRequestError(f"the model's chat template refuses these messages: {error}") from error
+                raise InvalidRequestError(
+                    f"the model's chat template refuses these messages: {error}", param="messages"
+                ) from error
         elif isinstance(asked.prompt, str):
             ids = [int(token) for token in self._tokenizer(asked.prompt)["input_ids"]]
         else:
             ids = list(asked.prompt)
-            if not all(0 <= token < self._model.config.get_text_config().vocab_size for token in ids):
-                raise InvalidRequestError("a token id of the prompt is not in the vocabulary")
+            self._check_vocabulary(ids, "prompt")
+        param = "messages" if asked.chat else "prompt"
         if not ids:
-            raise InvalidRequestError("the prompt is empty")
+            raise InvalidRequestError("the prompt is empty", param=param, code="invalid_value")
         if len(ids) >= self._context:
-            raise InvalidRequestError(f"the prompt has {len(ids)} tokens; the model's context is {self._context}")
+            # OpenAI's words: clients that shorten a history by themselves look for them or for the code.
+            raise InvalidRequestError(
+                f"This model's maximum context length is {self._context} tokens. However, your {param} resulted in"
+                f" {len(ids)} tokens, which leaves no room for an answer. Please reduce the length of the {param}.",
+                param=param,
+                code="context_length_exceeded",
+            )
         return ids
+
+    def _check_vocabulary(self, tokens: Iterable[int], param: str) -> None:
+        size = self._model.config.get_text_config().vocab_size
+        if unknown := [token for token in tokens if not 0 <= token < size]:
+            sentence = f"{param}: the token id {unknown[0]} is not in the vocabulary, which ends at {size - 1}"
+            raise InvalidRequestError(sentence, param=param, code="invalid_value")
 
     def decode(self, ids: Sequence[int]) -> str:
         """Token ids as text, without special tokens."""
@@ -133,6 +153,9 @@ class LoadedModel:
         if sampling.temperature > 0:
             generator = torch.Generator(self._model.device)
             generator.seed() if sampling.seed is None else generator.manual_seed(sampling.seed)
+        shift = LogitShift(
+            sampling.logit_bias, frequency=sampling.frequency_penalty, presence=sampling.presence_penalty
+        )
         room = min(sampling.max_tokens, self._context - len(prompt))
         ids = torch.tensor([list(prompt)], device=self._model.device)
         cache = DynamicCache(config=self._model.config)
@@ -142,11 +165,18 @@ class LoadedModel:
                 return
             with torch.inference_mode():
                 seen = self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+                logits = seen.logits[0, -1]
                 token, logprob = choose(
-                    seen.logits[0, -1], temperature=sampling.temperature, top_p=sampling.top_p, generator=generator
+                    logits,
+                    temperature=sampling.temperature,
+                    top_p=sampling.top_p,
+                    generator=generator,
+                    shift=shift.of(logits),
                 )
+                top = likeliest(logits, sampling.top_logprobs)
+                shift.count(token)
                 ids = torch.tensor([[token]], device=self._model.device)
-            yield Generated(token, logprob, end=token in self._ends)
+            yield Generated(token, logprob, token in self._ends, top)
             if token in self._ends:
                 return
 

@@ -1,16 +1,14 @@
-"""The OpenAI API's bodies: requests parsed, answers as plain data. Pure.
-
-Unknown fields are ignored, as OpenAI's clients expect; what would change the answer and is not built is refused.
-"""
+"""The OpenAI API's bodies: requests parsed, answers as plain data. Pure."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from oneseek_runtime.engine.errors import AdapterError, InvalidRequestError, RequestError
+from oneseek_runtime.engine.fields import flag, logit_bias, number, refuse_unbuilt, whole
+from oneseek_runtime.engine.messages import read_messages
 
 __all__ = [
     "Answer",
@@ -22,22 +20,26 @@ __all__ = [
     "error_body",
     "model_list",
     "usage",
-    "whole",
+    "whole_answer",
 ]
 
 DEFAULT_MAX_TOKENS = 256  # where a request names no limit; a small model without one may never end
-_NOT_BUILT = ("tools", "functions", "response_format", "logit_bias", "suffix", "echo", "best_of")
+_MAXIMUM_TOP = {True: 20, False: 5}  # likeliest tokens a position: of chats, of plain completions
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn and when that ends."""
+    """How tokens are drawn and when that ends; `top_logprobs` of the likeliest are told beside each."""
 
     max_tokens: int = DEFAULT_MAX_TOKENS
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    top_logprobs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,47 +65,45 @@ class Asked:
         if not isinstance(body, dict):
             raise InvalidRequestError("the body must be a JSON object")
         if not isinstance(model := body.get("model"), str):
-            raise InvalidRequestError("model must be a string")
-        if body.get("n") not in (None, 1):
-            raise InvalidRequestError("n must be 1")
-        if unsupported := [name for name in _NOT_BUILT if body.get(name)]:
-            raise InvalidRequestError(f"{unsupported[0]} is not supported by this engine")
-        if not isinstance(stream := body.get("stream", False), bool | None):
-            raise InvalidRequestError("stream must be true or false")
-        options = body.get("stream_options")
-        logprobs = body.get("logprobs")
+            code = "missing_required_parameter" if model is None else "invalid_type"
+            raise InvalidRequestError("model must be a string", param="model", code=code)
+        refuse_unbuilt(body)
+        logprobs, top = _logprobs_asked(body, chat=chat)
         return cls(
             model=model,
             chat=chat,
-            messages=_messages(body.get("messages")) if chat else (),
+            messages=read_messages(body.get("messages")) if chat else (),
             prompt="" if chat else _prompt(body.get("prompt")),
-            sampling=_sampling(body),
-            logprobs=logprobs is True if chat else logprobs is not None and logprobs is not False,
-            stream=stream is True,
-            include_usage=isinstance(options, dict) and options.get("include_usage") is True,
+            sampling=_sampling(body, top),
+            logprobs=logprobs,
+            stream=flag(body.get("stream"), "stream"),
+            include_usage=_includes_usage(body.get("stream_options")),
         )
 
 
-def _messages(value: object) -> tuple[Mapping[str, str], ...]:
-    if not isinstance(value, list) or not value:
-        raise InvalidRequestError("messages must be a list with at least one message")
-    return tuple(_message(item) for item in value)
+def _includes_usage(options: object) -> bool:
+    if options is None:
+        return False
+    if not isinstance(options, dict):
+        raise InvalidRequestError("stream_options must be an object", param="stream_options", code="invalid_type")
+    name = "stream_options.include_obfuscation"
+    if flag(options.get("include_obfuscation"), name):
+        raise InvalidRequestError(f"{name} must be false", param=name, code="unsupported_value")
+    return flag(options.get("include_usage"), "stream_options.include_usage")
 
 
-def _message(item: object) -> Mapping[str, str]:
-    if not isinstance(item, dict) or not isinstance(role := item.get("role"), str):
-        raise InvalidRequestError("each message needs a role")
-    content = item.get("content")
-    if isinstance(content, list):
-        parts = [
-            part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in content
-        ]
-        if any(not isinstance(part, str) for part in parts):
-            raise InvalidRequestError("a message's content may hold text parts only")
-        content = "".join(str(part) for part in parts)
-    if not isinstance(content, str):
-        raise InvalidRequestError("each message needs a content that is text")
-    return {"role": role, "content": content}
+def _logprobs_asked(body: Mapping[str, Any], *, chat: bool) -> tuple[bool, int]:
+    """Whether log-probabilities are asked for, and of how many of the likeliest tokens beside each."""
+    asked = body.get("logprobs")
+    if not chat:
+        if asked is None or isinstance(asked, bool):
+            return asked is True, int(asked is True)
+        return True, whole(asked, "logprobs", low=0, high=_MAXIMUM_TOP[chat])
+    top = body.get("top_logprobs")
+    top = 0 if top is None else whole(top, "top_logprobs", low=0, high=_MAXIMUM_TOP[chat])
+    if top and asked is not True:
+        raise InvalidRequestError("top_logprobs needs logprobs to be true", param="top_logprobs", code="invalid_value")
+    return flag(asked, "logprobs"), top
 
 
 def _prompt(value: object) -> str | tuple[int, ...]:
@@ -112,62 +112,53 @@ def _prompt(value: object) -> str | tuple[int, ...]:
     if isinstance(value, str) and value:
         return value
     if not isinstance(value, list) or not value or isinstance(value[0], str | list):
-        raise InvalidRequestError("prompt must be one text or one list of token ids, and not empty")
-    return tuple(_whole(token, "each token id of the prompt") for token in value)
-
-
-def _sampling(body: Mapping[str, Any]) -> Sampling:
-    maximum = body.get("max_completion_tokens")
-    maximum = body.get("max_tokens") if maximum is None else maximum
-    maximum = None if maximum is None else _whole(maximum, "max_tokens")
-    if maximum is not None and maximum < 1:
-        raise InvalidRequestError("max_tokens must be a whole number of at least 1")
-    seed = None if body.get("seed") is None else _whole(body["seed"], "seed")
-    top_p = _number(body, "top_p", 1.0, 1.0)
-    if top_p <= 0:
-        raise InvalidRequestError("top_p must be above 0")
-    return Sampling(
-        max_tokens=DEFAULT_MAX_TOKENS if maximum is None else maximum,
-        temperature=_number(body, "temperature", 1.0, 2.0),
-        top_p=top_p,
-        seed=None if seed is None else seed % 2**63,
-        stop=_stop(body.get("stop")),
+        code = "missing_required_parameter" if value is None else "invalid_value"
+        raise InvalidRequestError(
+            "prompt must be one text or one list of token ids, and not empty", param="prompt", code=code
+        )
+    return tuple(
+        token if type(token) is int and token >= 0 else whole(token, f"prompt[{index}]", low=0)
+        for index, token in enumerate(value)
     )
 
 
-def _whole(value: object, name: str) -> int:
-    """JSON does not tell 45 from 45.0, so a whole number is one however it is written."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidRequestError(f"{name} must be a whole number")
-    return value
-
-
-def _number(body: Mapping[str, Any], name: str, default: float, high: float) -> float:
-    value = body.get(name)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InvalidRequestError(f"{name} must be a number")
-    if not 0 <= value <= high:
-        raise InvalidRequestError(f"{name} must be between 0 and {high:g}")
-    return float(value)
+def _sampling(body: Mapping[str, Any], top_logprobs: int) -> Sampling:
+    limit = "max_tokens" if body.get("max_completion_tokens") is None else "max_completion_tokens"
+    maximum = None if body.get(limit) is None else whole(body[limit], limit, low=1)
+    seed = None if body.get("seed") is None else whole(body["seed"], "seed")
+    return Sampling(
+        max_tokens=DEFAULT_MAX_TOKENS if maximum is None else maximum,
+        temperature=number(body, "temperature", 1.0, 0, 2),
+        top_p=number(body, "top_p", 1.0, 0, 1),
+        seed=None if seed is None else seed % 2**63,
+        stop=_stop(body.get("stop")),
+        frequency_penalty=number(body, "frequency_penalty", 0.0, -2, 2),
+        presence_penalty=number(body, "presence_penalty", 0.0, -2, 2),
+        logit_bias=logit_bias(body.get("logit_bias")),
+        top_logprobs=top_logprobs,
+    )
 
 
 def _stop(value: object) -> tuple[str, ...]:
     stops = [value] if isinstance(value, str) else [] if value is None else value
     if not isinstance(stops, list) or len(stops) > 16 or any(not isinstance(stop, str) for stop in stops):
-        raise InvalidRequestError("stop must be a text or a list of at most 16 texts")
+        raise InvalidRequestError(
+            "stop must be a text or a list of at most 16 texts", param="stop", code="invalid_value"
+        )
     return tuple(stop for stop in stops if stop)
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One generated token: its own text and its log-probability in nats."""
+    """One generated token: its own text and its log-probability in nats.
+
+    `top` are the likeliest at its place, likeliest first; `offset` is where it begins in the texts of all tokens joined.
+    """
 
     text: str
     logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+    offset: int = 0
 
 
 @dataclass(slots=True)
@@ -195,7 +186,7 @@ def usage(answer: Answer) -> dict[str, int]:
     }
 
 
-def whole(answer: Answer) -> dict[str, Any]:
+def whole_answer(answer: Answer) -> dict[str, Any]:
     """The body of an answer that is not streamed."""
     kind = "chat.completion" if answer.chat else "text_completion"
     said = {"message": {"role": "assistant", "content": answer.text}} if answer.chat else {"text": answer.text}
@@ -224,8 +215,30 @@ def _logprobs(answer: Answer, tokens: Sequence[Token]) -> dict[str, Any] | None:
     if not answer.logprobs:
         return None
     if answer.chat:
-        return {"content": [{"token": t.text, "logprob": t.logprob, "top_logprobs": []} for t in tokens]}
-    return {"tokens": [t.text for t in tokens], "token_logprobs": [t.logprob for t in tokens]}
+        rows = [
+            _likely(t.text, t.logprob) | {"top_logprobs": [_likely(text, logprob) for text, logprob in t.top]}
+            for t in tokens
+        ]
+        return {"content": rows, "refusal": None}
+    return {
+        "tokens": [t.text for t in tokens],
+        "token_logprobs": [t.logprob for t in tokens],
+        "top_logprobs": [_by_text(t) for t in tokens] if any(t.top for t in tokens) else None,
+        "text_offset": [t.offset for t in tokens],
+    }
+
+
+def _likely(text: str, logprob: float) -> dict[str, Any]:
+    """A token in a chat's list. One that is a part of a character has no text of its own, so its bytes are not known."""
+    return {"token": text, "logprob": logprob, "bytes": None if "\ufffd" in text else list(text.encode())}
+
+
+def _by_text(token: Token) -> dict[str, float]:
+    """The likeliest tokens and the one that was drawn; of two with one text, the likelier."""
+    found: dict[str, float] = {}
+    for text, logprob in (*token.top, (token.text, token.logprob)):
+        found.setdefault(text, logprob)
+    return found
 
 
 def model_list(ids: Sequence[str], created: int) -> dict[str, Any]:
@@ -236,7 +249,7 @@ def model_list(ids: Sequence[str], created: int) -> dict[str, Any]:
 
 def error_body(error: RequestError) -> dict[str, Any]:
     """The OpenAI API's error object."""
-    return {"error": {"message": str(error), "type": error.kind, "param": None, "code": error.code}}
+    return {"error": {"message": str(error), "type": error.kind, "param": error.param, "code": error.code}}
 
 
 def adapter_error_body(error: AdapterError) -> dict[str, Any]:

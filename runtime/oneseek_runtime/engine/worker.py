@@ -96,9 +96,11 @@ class Worker:
 
     def _generate(self, job: Job) -> None:
         stream, scanner = TextStream(self._model.decode), StopScanner(job.sampling.stop)
-        reason = "length"
+        reason, offset = "length", 0
         for made in self._model.generate(job.prompt, job.sampling, job.adapter, job.cancelled.is_set):
-            token = Token(self._model.token_text(made.token), made.logprob)
+            top = tuple((self._model.token_text(other), logprob) for other, logprob in made.likeliest)
+            token = Token(self._model.token_text(made.token), made.logprob, top, offset)
+            offset += len(token.text)
             text = "" if made.end else scanner.feed(stream.feed(made.token))
             job.emit(Piece(text, (token,)))
             if made.end or scanner.stopped:

@@ -22,6 +22,7 @@ from oneseek_core.digest import digest_bytes
 from oneseek_core.errors import JobError
 from oneseek_core.files import write_synced
 from oneseek_core.names import ExitCode
+from oneseek_core.network import failure
 from oneseek_runtime.prepare.rows import Row
 
 __all__ = ["Lesson", "analysed_answer", "fetch_window", "lesson_of", "rows_of", "steps_of"]
@@ -65,7 +66,9 @@ def fetch_window(dataset: Dataset, number: int, environment: Mapping[str, str], 
             raise JobError(names.DATASET_NOT_FOUND, sentence, ExitCode.BAD_INPUT) from error
         raise JobError(names.DATASET_UNAVAILABLE, sentence, ExitCode.UNAVAILABLE) from error
     except (OSError, http.client.HTTPException) as error:
-        sentence = f"dataset {name}: the records service does not answer: {error}"
+        cause = getattr(error, "reason", error)  # urllib wraps what happens before the answer
+        why = f"nothing within {_SECONDS} s" if isinstance(cause, TimeoutError) else failure(cause)
+        sentence = f"dataset {name}: the records service does not answer: {why}"
         raise JobError(names.DATASET_UNAVAILABLE, sentence, ExitCode.UNAVAILABLE) from error
     if len(data) > _LARGEST:
         sentence = f"dataset {name}: window {number} holds more than {_LARGEST // 1024**2} MiB"

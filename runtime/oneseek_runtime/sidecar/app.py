@@ -28,7 +28,7 @@ async def _no_route(request: Request, error: Exception) -> Response:
     """Unknown paths are a 404 with a page, as the old service had it; known ones with another method a 405."""
     allowed = getattr(error, "headers", None) or {}
     status = 405 if "Allow" in allowed else 404
-    if request.url.path.startswith("/v1/"):
+    if f"{request.url.path}/".startswith("/v1/"):
         message = f"there is no {request.method} {request.url.path}"
         return json_response(error_object(message, code="unknown_url"), status=status, headers=allowed)
     return no_such_page(request, status=status, headers=allowed)

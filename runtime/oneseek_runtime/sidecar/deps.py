@@ -103,7 +103,7 @@ class Deps:
         """Ask the engine what it serves; an engine that does not answer is a result, not an error."""
         base = self.settings.serving.base_name
         try:
-            models = await self.engine.models()
+            models = await self.engine.last_models()
         except UpstreamError as error:
             return Loaded(None, None, ready=False, message=str(error))
         others = [model for model in models if model != base]

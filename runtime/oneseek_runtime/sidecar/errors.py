@@ -12,6 +12,7 @@ __all__ = [
     "ClientGoneError",
     "EngineAnswerError",
     "EngineBusyError",
+    "EngineSlowError",
     "EngineUnavailableError",
     "ExternalModelError",
     "KubeConflictError",
@@ -59,6 +60,10 @@ class UpstreamError(OneSeekError):
 
 class EngineUnavailableError(UpstreamError):
     """The engine cannot be reached or broke the connection off."""
+
+
+class EngineSlowError(EngineUnavailableError):
+    """A limit of our own ran out, which the sentence names; the engine may well be there."""
 
 
 class EngineBusyError(UpstreamError):

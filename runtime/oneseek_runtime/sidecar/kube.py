@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 import aiohttp
 
 from oneseek_core import names
+from oneseek_core.network import failure
 from oneseek_runtime.sidecar.errors import (
     KubeConflictError,
     KubeError,
@@ -33,6 +34,7 @@ Plural = Literal["oneseekmodels", "trainingruns"]
 
 _SECONDS = 10.0
 _WATCH_SECONDS = 290  # then the API server ends a watch, and another goes on where it stood
+_SILENT_SECONDS = _WATCH_SECONDS + 30
 _ERRORS = {401: KubeForbiddenError, 403: KubeForbiddenError, 404: KubeNotFoundError, 409: KubeConflictError}
 _UNAVAILABLE = (429, 500, 502, 503, 504)
 
@@ -192,7 +194,7 @@ class KubeClient(OwnsSession):
         """See `Kube`."""
         path = f"{self._path(plural)}?watch=1&allowWatchBookmarks=true&timeoutSeconds={_WATCH_SECONDS}"
         path += f"&resourceVersion={resource_version}" + self._only(plural, "&")
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_SECONDS, sock_read=_WATCH_SECONDS + 30)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_SECONDS, sock_read=_SILENT_SECONDS)
         try:
             async with self._open("GET", path, timeout=timeout) as response:
                 if response.status != 200:
@@ -202,8 +204,14 @@ class KubeClient(OwnsSession):
                     if event["type"] == "ERROR":
                         raise _refusal("GET", path, event["object"].get("code", 500), json.dumps(event["object"]))
                     yield event["type"], event["object"]
-        except (TimeoutError, OSError, aiohttp.ClientError, ValueError) as error:
-            raise KubeUnavailableError(f"the watch on {plural} broke off: {error!r}") from error
+        except aiohttp.ConnectionTimeoutError as error:
+            raise KubeUnavailableError(f"the Kubernetes API accepted no connection within {_SECONDS:g} s") from error
+        except TimeoutError as error:
+            raise KubeUnavailableError(f"the watch on {plural} said nothing for {_SILENT_SECONDS} s") from error
+        except (OSError, aiohttp.ClientError) as error:
+            raise KubeUnavailableError(f"the watch on {plural} broke off: {failure(error)}") from error
+        except ValueError as error:
+            raise KubeUnavailableError(f"the watch on {plural} broke off: an event is no JSON") from error
 
     def _path(self, plural: Plural) -> str:
         return f"/apis/{names.API_VERSION}/namespaces/{self._namespace}/{plural}"
@@ -221,8 +229,10 @@ class KubeClient(OwnsSession):
             async with self._open(method, path, timeout=timeout, data=data, content_type=content_type) as response:
                 answer = await response.read()
                 status = response.status
-        except (TimeoutError, OSError, aiohttp.ClientError) as error:
-            raise KubeUnavailableError(f"the Kubernetes API cannot be reached: {error!r}") from error
+        except TimeoutError as error:
+            raise KubeUnavailableError(f"the Kubernetes API did not answer within {_SECONDS:g} s") from error
+        except (OSError, aiohttp.ClientError) as error:
+            raise KubeUnavailableError(f"the Kubernetes API cannot be reached: {failure(error)}") from error
         if status >= 400:
             raise _refusal(method, path, status, answer)
         value: Object = json.loads(answer)

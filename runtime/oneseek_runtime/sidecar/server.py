@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 
 import uvicorn
 import uvloop
@@ -36,6 +37,7 @@ from oneseek_runtime.sidecar.lifecycle import Lifecycle, until_drained
 from oneseek_runtime.sidecar.memory import give_back_what_is_freed
 from oneseek_runtime.sidecar.micro_news import MicroNews
 from oneseek_runtime.sidecar.multi.external import ExternalModels
+from oneseek_runtime.sidecar.passthrough.exchange import OWN_ENGINE
 from oneseek_runtime.sidecar.recording.recorder import Recorder
 from oneseek_runtime.sidecar.recording.work import recording
 from oneseek_runtime.sidecar.settings import SidecarSettings
@@ -74,7 +76,7 @@ async def _serve(settings: SidecarSettings, wanted: WantedVersion | None, enviro
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with (
-        OpenAIEngine(settings.serving.engine_url) as engine,
+        OpenAIEngine(settings.serving.engine_url, replace(OWN_ENGINE, refused=settings.engine_restart)) as engine,
         Verifier(f"http://127.0.0.1:{settings.verify_port}") as verifier,
         _cluster(settings, environment) as cluster,
         recording(settings.records) as recorder,

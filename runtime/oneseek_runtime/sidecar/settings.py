@@ -12,6 +12,7 @@ from oneseek_core import names
 from oneseek_core.serving.settings import ExternalEndpoint, ServingSettings
 from oneseek_runtime.sidecar.clients import Networks, parse_networks
 from oneseek_runtime.sidecar.errors import SettingsError
+from oneseek_runtime.sidecar.passthrough.exchange import OWN_ENGINE
 
 __all__ = ["RecordsAccess", "SidecarSettings"]
 
@@ -48,6 +49,8 @@ class SidecarSettings:
     """Accepting for so long after SIGTERM: every node must first learn that the pod is no endpoint any more."""
     drain_maximum: float = 20.0
     """After so long idle connections are closed; requests in flight still finish."""
+    engine_restart: float = OWN_ENGINE.refused
+    """So long a request waits for an engine where nobody listens: it may be starting again."""
     external: tuple[ExternalEndpoint, ...] = ()
     """Models elsewhere that multi-model queries may ask."""
     records: RecordsAccess | None = None
@@ -81,6 +84,7 @@ class SidecarSettings:
             access_log=environment.get("ONESEEK_LOG", "access") != "off",
             drain_minimum=_number(environment, "ONESEEK_DRAIN_MINIMUM_SECONDS", 3),
             drain_maximum=_number(environment, "ONESEEK_DRAIN_MAXIMUM_SECONDS", 20),
+            engine_restart=_number(environment, "ONESEEK_ENGINE_RESTART_SECONDS", int(OWN_ENGINE.refused)),
             external=_external(environment),
             records=_records(environment),
             order_path=Path(spool).with_suffix(".handover") if (spool := environment.get(names.SPOOL_ENV)) else None,

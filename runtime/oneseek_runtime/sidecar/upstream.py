@@ -1,33 +1,33 @@
 """[I/O] The engine as an OpenAI client; it never learns which engine answers.
 
-One pooled session: connections are kept alive for less time than any engine of ours keeps them, so that a request never
-meets a connection that the other side is just closing.
+A question waits for its answer as long as the engine lives or the client stays. What has a limit of its own says so in
+its sentence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
-
-import aiohttp
 
 from oneseek_runtime.sidecar.errors import (
     AdapterRefusedError,
     EngineAnswerError,
     EngineBusyError,
+    EngineSlowError,
     EngineUnavailableError,
 )
-from oneseek_runtime.sidecar.passthrough.exchange import EngineConnections
+from oneseek_runtime.sidecar.passthrough.exchange import OWN_ENGINE, EngineConnections, Patience
 from oneseek_runtime.sidecar.translate import Completion, completion_of, listed_models, loaded_models
 
 __all__ = ["Engine", "OpenAIEngine"]
 
-_GENERATION_SECONDS = 600.0
-_MODELS_SECONDS = 3.0
+_MODELS_SECONDS = 3
+_REMEMBERED_SECONDS = 30.0  # an engine that is too busy to list its models has not lost them
 _LOAD_SECONDS = 900.0
-_CONNECT_SECONDS = 2.0
-_KEEP_ALIVE_SECONDS = 4.0  # below uvicorn's and vLLM's default of 5
 _BUSY = (429, 503)
 _MISSING = 404
 
@@ -40,35 +40,33 @@ class Engine(Protocol):
     async def complete(self, body: Mapping[str, Any]) -> Completion:
         """Generate one answer; raises UpstreamError."""
 
-    async def models(self) -> tuple[str, ...]:
+    async def models(self, *, within: float | None = _MODELS_SECONDS) -> tuple[str, ...]:
         """Names of the loaded models; raises UpstreamError."""
+
+    async def last_models(self) -> tuple[str, ...]:
+        """The same, or what they were a moment ago where the engine is too busy to say; raises UpstreamError."""
 
     async def model_rows(self) -> tuple[Mapping[str, Any], ...]:
         """The loaded models as the engine describes them; raises UpstreamError."""
 
 
 class OpenAIEngine:
-    """The engine at `url`; an async context manager that owns the connections.
+    """The engine at `url`; an async context manager that owns the connections."""
 
-    `connections` are for what is passed through as bytes; what we ask ourselves goes through a client library.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
-        self.connections = EngineConnections(url)
-        self._session: aiohttp.ClientSession | None = None
+    def __init__(
+        self, url: str, patience: Patience = OWN_ENGINE, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.connections = EngineConnections(url, patience)
+        self._monotonic = monotonic
+        self._listed: tuple[float, tuple[str, ...]] | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS)
-        self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False, trust_env=False)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.connections.close()
-        if self._session is not None:
-            await self._session.close()
 
     async def complete(self, body: Mapping[str, Any]) -> Completion:
         """One chat completion, whole.
@@ -76,23 +74,46 @@ class OpenAIEngine:
         Raises:
             UpstreamError: see its kinds. Cancelling the call closes the connection, which stops the generation.
         """
-        return completion_of(await self._call("POST", "/v1/chat/completions", _GENERATION_SECONDS, body))
+        return completion_of(await self._call("POST", "/v1/chat/completions", body))
 
-    async def models(self) -> tuple[str, ...]:
-        """The ids that the engine lists as loaded.
+    async def models(self, *, within: float | None = _MODELS_SECONDS) -> tuple[str, ...]:
+        """The ids that the engine lists as loaded; `within` seconds, or however long it takes.
 
         Raises:
             UpstreamError: see its kinds.
         """
-        return loaded_models(await self._call("GET", "/v1/models", _MODELS_SECONDS))
+        refused = None if within is None else 0.0
+        try:
+            async with asyncio.timeout(within):
+                found = loaded_models(await self._call("GET", "/v1/models", refused=refused))
+        except TimeoutError as error:
+            raise EngineSlowError(f"the engine did not list its models within {within} s") from error
+        except EngineUnavailableError:
+            self._listed = None  # another process may listen there next
+            raise
+        self._listed = (self._monotonic(), found)
+        return found
+
+    async def last_models(self) -> tuple[str, ...]:
+        """What `models` says; where the engine is too slow for that, what it said last, unless that is long ago.
+
+        Raises:
+            UpstreamError: see its kinds.
+        """
+        try:
+            return await self.models()
+        except EngineSlowError:
+            if self._listed is None or self._monotonic() - self._listed[0] > _REMEMBERED_SECONDS:
+                raise
+            return self._listed[1]
 
     async def model_rows(self) -> tuple[Mapping[str, Any], ...]:
-        """What the engine lists as loaded, entry by entry.
+        """What the engine lists as loaded, entry by entry, however long it takes.
 
         Raises:
             UpstreamError: see its kinds.
         """
-        return listed_models(await self._call("GET", "/v1/models", _MODELS_SECONDS))
+        return listed_models(await self._call("GET", "/v1/models"))
 
     async def load(self, name: str, path: str) -> None:
         """Load an adapter under a name; answers go on meanwhile.
@@ -101,9 +122,7 @@ class OpenAIEngine:
             AdapterRefusedError: it cannot be loaded.
             UpstreamError: there is no answer; see its kinds.
         """
-        status, value = await self._exchange(
-            "POST", "/v1/load_lora_adapter", _LOAD_SECONDS, {"lora_name": name, "lora_path": path}
-        )
+        status, value = await self._change("load", {"lora_name": name, "lora_path": path})
         if status != 200:
             raise AdapterRefusedError(f"the engine does not load {name}: {_sentence(value)}")
 
@@ -113,36 +132,41 @@ class OpenAIEngine:
         Raises:
             UpstreamError: see its kinds.
         """
-        path = "/v1/unload_lora_adapter"
-        status, value = await self._exchange("POST", path, _LOAD_SECONDS, {"lora_name": name})
+        status, value = await self._change("unload", {"lora_name": name})
         if status not in (200, _MISSING):
-            raise EngineAnswerError(f"the engine refused POST {path} with status {status}: {_sentence(value)}")
+            raise EngineAnswerError(f"the engine does not unload {name}: status {status}, {_sentence(value)}")
 
-    async def _call(self, method: str, path: str, seconds: float, body: Mapping[str, Any] | None = None) -> object:
-        status, value = await self._exchange(method, path, seconds, body)
+    async def _change(self, verb: str, body: Mapping[str, Any]) -> tuple[int, object]:
+        self._listed = None
+        try:
+            async with asyncio.timeout(_LOAD_SECONDS):
+                return await self._exchange("POST", f"/v1/{verb}_lora_adapter", body)
+        except TimeoutError as error:
+            sentence = f"the engine did not {verb} {body['lora_name']} within {_LOAD_SECONDS:.0f} s"
+            raise EngineSlowError(sentence) from error
+
+    async def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, refused: float | None = None
+    ) -> object:
+        status, value = await self._exchange(method, path, body, refused=refused)
         if status != 200:
             raise EngineAnswerError(f"the engine refused {method} {path} with status {status}: {_sentence(value)}")
+        if value is None:
+            raise EngineAnswerError(f"the engine answered {method} {path} with something that is no JSON")
         return value
 
     async def _exchange(
-        self, method: str, path: str, seconds: float, body: Mapping[str, Any] | None
+        self, method: str, path: str, body: Mapping[str, Any] | None, *, refused: float | None = None
     ) -> tuple[int, object]:
-        """Status and body; vLLM's calls for adapters answer with a plain text where all is well."""
-        if self._session is None:
-            raise EngineUnavailableError("the connection to the engine is not open")
-        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
+        """Status and body, None where it is no JSON: vLLM's calls for adapters answer with a plain text."""
+        data = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
+        headers = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(data))) if data else ()
+        head = self.connections.head(method.encode(), path.encode(), headers)
+        status, answer = await self.connections.fetch((head, data), refused=refused)
         try:
-            async with self._session.request(method, self._url + path, json=body, timeout=timeout) as response:
-                status = response.status
-                value: object = None
-                if not (status == 200 and path.endswith("_lora_adapter")):
-                    value = await response.json(content_type=None)
-        except TimeoutError as error:
-            raise EngineUnavailableError(f"the engine did not answer within {seconds:.0f} s") from error
-        except aiohttp.ClientError as error:
-            raise EngineUnavailableError(f"the engine cannot be reached: {error}") from error
-        except ValueError as error:
-            raise EngineAnswerError(f"the engine answered {method} {path} with something that is no JSON") from error
+            value = json.loads(answer)
+        except (ValueError, RecursionError):
+            value = None
         if status in _BUSY:
             raise EngineBusyError(f"the engine is busy: {_sentence(value)}")
         return status, value

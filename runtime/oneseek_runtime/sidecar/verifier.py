@@ -9,6 +9,7 @@ import aiohttp
 from pydantic import ValidationError
 
 from oneseek_core.jobs.verify import VerifyReport
+from oneseek_core.network import failure
 from oneseek_core.serving.swap import WantedVersion
 from oneseek_runtime.sidecar.errors import VerifierError
 from oneseek_runtime.sidecar.sessions import OwnsSession
@@ -17,7 +18,6 @@ __all__ = ["Verdicts", "Verifier"]
 
 _COPY_SECONDS = 1800.0  # every byte of a version is read, perhaps from a slow volume
 _NOTE_SECONDS = 10.0
-_CONNECT_SECONDS = 2.0
 _NOTHING = 404
 _VERDICT_SECONDS = 2.0
 _LOOK_SECONDS = 1.0
@@ -83,13 +83,15 @@ class Verifier(OwnsSession):
     async def _call(self, method: str, path: str, body: WantedVersion | None, seconds: float) -> tuple[int, bytes]:
         if self._session is None:
             raise VerifierError("the connection to the verifier is not open")
-        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=seconds)
         data = body.model_dump_json(by_alias=True) if body else None
         try:
             async with self._session.request(method, self._url + path, data=data, timeout=timeout) as response:
                 return response.status, await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise VerifierError(f"the verifier cannot be reached: {type(error).__name__} {error}".rstrip()) from error
+        except TimeoutError as error:
+            raise VerifierError(f"the verifier did not answer {method} {path} within {seconds:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise VerifierError(f"the verifier cannot be reached: {failure(error)}") from error
 
 
 class Verdicts:

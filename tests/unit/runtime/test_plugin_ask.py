@@ -14,6 +14,7 @@ from oneseek_runtime.plugin.inpod import ask, metadata
 from oneseek_runtime.plugin.views import VersionView
 from support.certified import certify, shared_keys
 from support.plugin_objects import DIGESTS, ONE, THREE, TWO, Cluster, colour, model, pod, run
+from support.silent import full_queue
 
 SERVICE = "/api/v1/namespaces/team/services/demo:http/proxy/api/oqt/query"
 POD = "/api/v1/namespaces/team/pods/new:8080/proxy/api/oqt/query"
@@ -133,7 +134,16 @@ def test_within_a_pod_the_query_is_passed_on(capsys: pytest.CaptureFixture[str])
         thread.join()
         server.server_close()
     assert ask.main(["5"], io.BytesIO(b"{}"), io.BytesIO(), port=server.server_port) == 2
-    assert "the sidecar does not answer: ConnectionRefusedError" in capsys.readouterr().err
+    assert capsys.readouterr().err == "the sidecar does not answer: connection refused\n"
+
+
+def test_within_a_pod_a_sidecar_that_is_silent_is_told_from_one_that_is_away(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with full_queue() as listener:
+        port = listener.getsockname()[1]
+        assert ask.main(["0.1"], io.BytesIO(b"{}"), io.BytesIO(), port=port) == 2
+    assert capsys.readouterr().err == "the sidecar did not answer within 0.1 s\n"
 
 
 # ---- diff

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from oneseek_core import names
+from oneseek_core.network import failure
 
 __all__ = ["main"]
 
@@ -24,8 +25,11 @@ def main(arguments: Sequence[str], source: BinaryIO, out: BinaryIO, *, port: int
         connection.request("POST", _PATH, body=source.read(), headers={"Content-Type": "application/json"})
         answer = connection.getresponse()
         body = answer.read()
+    except TimeoutError:
+        sys.stderr.write(f"the sidecar did not answer within {arguments[0]} s\n")
+        return 2
     except (OSError, http.client.HTTPException) as error:
-        sys.stderr.write(f"the sidecar does not answer: {type(error).__name__}: {error}\n")
+        sys.stderr.write(f"the sidecar does not answer: {failure(error)}\n")
         return 2
     finally:
         connection.close()

@@ -9,7 +9,6 @@ processed, and the next pod may be tried.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,13 +39,6 @@ _HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding upgrade"
     b" expect".split()
 )
-_OPTIONS = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-)
-"""A generation may say nothing for minutes, but a node that is gone must be noticed."""
 
 
 class PassingOn:
@@ -147,15 +139,11 @@ class PassingOn:
         for peer in peers:
             try:
                 async with asyncio.timeout(_CONNECT_SECONDS):
-                    transport, exchange = await loop.create_connection(
-                        lambda: Exchange(loop, silence=None), peer.host, peer.port
-                    )
+                    _, exchange = await loop.create_connection(lambda: Exchange(loop), peer.host, peer.port)
             except (OSError, TimeoutError):
                 self._shun(peer)
-                continue
-            for option in _OPTIONS:
-                transport.get_extra_info("socket").setsockopt(*option)
-            return peer, exchange
+            else:
+                return peer, exchange
         return None
 
     def _shun(self, peer: Peer) -> None:

@@ -27,7 +27,7 @@ Role = Literal["current", "previous", "base", "external"]
 
 Complete = Callable[[Mapping[str, Any]], Awaitable[Completion]]
 
-_LOADED_SECONDS = 120.0
+_OTHER_PODS_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,15 @@ async def ask_all(deps: Deps, question: Question, *, external: bool) -> list[Rep
     Raises:
         UpstreamError: no model answered.
     """
-    listed = await deps.engine.models()
+    listed = await deps.engine.models(within=None)
     kept = deps.swapper.kept if deps.swapper is not None else None
     with deps.asked() as target:
         roles = loaded_roles(target=target, base=deps.settings.serving.base_name, listed=listed, kept=kept)
         asking: list[Awaitable[Reply]] = [_ask_loaded(deps.engine.complete, question, *role) for role in roles]
         warm = deps.previous.warm
         if warm is not None and warm.dna not in [name for name, _ in roles]:
-            asking.insert(1, _ask_loaded(partial(deps.previous.complete, warm), question, warm.dna, "previous"))
+            complete = partial(deps.previous.complete, warm)
+            asking.insert(1, _ask_loaded(complete, question, warm.dna, "previous", within=_OTHER_PODS_SECONDS))
         if external and deps.external is not None:
             elsewhere = deps.external
             asking += [_ask_external(elsewhere, endpoint, question) for endpoint in elsewhere.endpoints]
@@ -87,10 +88,13 @@ def _nobody(replies: Sequence[Reply]) -> UpstreamError:
     return kind(f"no model answered: {why}")
 
 
-async def _ask_loaded(complete: Complete, question: Question, name: str, role: Role) -> Reply:
+async def _ask_loaded(
+    complete: Complete, question: Question, name: str, role: Role, *, within: float | None = None
+) -> Reply:
+    """One model's reply. Our own engine is waited for, as for any question; other pods must not hold up its answer."""
     started = time.monotonic()
     try:
-        async with asyncio.timeout(_LOADED_SECONDS):
+        async with asyncio.timeout(within):
             completion = await complete(question.body(name))
         if completion.model != name:
             raise EngineAnswerError(f"the engine answered as {completion.model!r}")
@@ -98,8 +102,7 @@ async def _ask_loaded(complete: Complete, question: Question, name: str, role: R
         busy = isinstance(error, EngineBusyError)
         return Reply(name, role, time.monotonic() - started, error=str(error), busy=busy)
     except TimeoutError:
-        error_text = f"no answer within {_LOADED_SECONDS:.0f} s"
-        return Reply(name, role, time.monotonic() - started, error=error_text)
+        return Reply(name, role, time.monotonic() - started, error=f"its pods gave no answer within {within:g} s")
     seconds = time.monotonic() - started
     return Reply(name, role, seconds, completion.text, completion.tokens, completion.confidence)
 

@@ -22,7 +22,6 @@ from oneseek_runtime.sidecar.sessions import OwnsSession
 
 __all__ = ["ExternalAnswer", "ExternalModels"]
 
-_CONNECT_SECONDS = 5.0
 _ANSWER_BYTES = 1024 * 1024
 _KEY_BYTES = 8192
 _OK = 200
@@ -71,7 +70,7 @@ class ExternalModels(OwnsSession):
             json=body,
             headers=headers,
             allow_redirects=False,  # the key is for this address only
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=None),  # the endpoint's own, in `complete`, is the only one
         ) as response:
             if response.status != _OK:
                 raise ExternalModelError(f"it answered with status {response.status}")

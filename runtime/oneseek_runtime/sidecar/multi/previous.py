@@ -13,7 +13,8 @@ from typing import Any
 
 from oneseek_core import names
 from oneseek_core.serving.sidecar import PreviousRequest, WarmVersion
-from oneseek_runtime.sidecar.errors import EngineUnavailableError
+from oneseek_runtime.sidecar.errors import EngineSlowError, EngineUnavailableError
+from oneseek_runtime.sidecar.passthrough.exchange import OTHER_POD
 from oneseek_runtime.sidecar.translate import Completion
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
 
@@ -38,19 +39,22 @@ class PreviousVersion:
         self.warm = request.previous
 
     async def complete(self, warm: WarmVersion, body: Mapping[str, Any]) -> Completion:
-        """One answer of the version, by the first of its engines that is there.
+        """One answer of the version, by the first of its engines that can be reached.
 
         Raises:
             UpstreamError: there is none.
         """
+        slow: EngineSlowError | None = None
         for address in warm.addresses:
             host = f"[{address}]" if ":" in address else address
-            async with OpenAIEngine(f"http://{host}:{self.engine_port}") as engine:
+            async with OpenAIEngine(f"http://{host}:{self.engine_port}", OTHER_POD) as engine:
                 try:
                     return await engine.complete(body)
+                except EngineSlowError as error:  # a busy node: it may answer the next question
+                    slow = error
                 except EngineUnavailableError:
                     self._forget(address)
-        raise EngineUnavailableError("its pods are gone")
+        raise slow or EngineUnavailableError("its pods are gone")
 
     def _forget(self, address: str) -> None:
         if self.warm is None:

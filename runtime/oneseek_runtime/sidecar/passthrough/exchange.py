@@ -8,29 +8,54 @@ The protocol itself is llhttp's business (httptools, the parser that also reads 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import httptools
 
-from oneseek_runtime.sidecar.errors import EngineUnavailableError
+from oneseek_core.network import failure
+from oneseek_runtime.sidecar.errors import EngineSlowError, EngineUnavailableError
 
-__all__ = ["EngineConnections", "Exchange"]
+__all__ = ["OTHER_POD", "OWN_ENGINE", "EngineConnections", "Exchange", "Patience"]
 
-_CONNECT_SECONDS = 2.0
-_SILENCE_SECONDS = 600.0  # an engine that says nothing for so long is not generating
+_FIRST_PAUSE, _LAST_PAUSE = 0.05, 1.0  # between tries to connect
+# An answer may take as long as it takes: queues are long, machines busy. What ends the waiting is the end of the other
+# process, which resets the connection, or of its machine, which the kernel finds by asking it once in a while.
+_ALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+)
 _IDLE_SECONDS = 4.0  # below uvicorn's and vLLM's default of 5: the other side must not close just as we ask
 _HIGH_WATER = 256 * 1024  # bytes that wait for a slow client before the engine is made to wait too
 
 Header = tuple[bytes, bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """For how many seconds a connection is tried.
+
+    `silent`: while nothing answers; None is as long as it takes. `refused`: while the other side says that nobody
+    listens there, as an engine that is just starting again.
+    """
+
+    silent: float | None
+    refused: float
+
+
+OWN_ENGINE = Patience(silent=None, refused=30.0)  # over loopback only a busy machine is silent
+OTHER_POD = Patience(silent=5.0, refused=0.0)
+
+
 class Exchange(asyncio.Protocol):
     """A connection, and the one answer that is under way on it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, silence: float | None = _SILENCE_SECONDS) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._silence = silence
         self._writable = asyncio.Event()
         self._writable.set()
         self._transport: asyncio.Transport | None = None
@@ -40,8 +65,6 @@ class Exchange(asyncio.Protocol):
         self._waiting_bytes = 0
         self._paused = False
         self._keep_alive = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._heard = 0.0
         self.idle_since = 0.0
         self.go_on = asyncio.Event()
         """Set once the other side wants the body (status 100), where it was asked whether it does."""
@@ -73,9 +96,6 @@ class Exchange(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self.status, self.headers, self.started, self.complete = 0, [], False, False
         self._body, self._waiting_bytes = [], 0
-        self._heard = self._loop.time()
-        if self._silence is not None:
-            self._timer = self._loop.call_later(self._silence, self._check_silence)
         if self._transport is None or self.lost is not None:
             raise EngineUnavailableError(f"the engine cannot be reached: {self.lost}")
         self._transport.writelines(list(parts))
@@ -110,9 +130,6 @@ class Exchange(asyncio.Protocol):
 
     def finish(self) -> None:
         """Nothing more is wanted of this exchange."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         self.idle_since = self._loop.time()
 
     def abort(self, why: str = "given up") -> None:
@@ -135,35 +152,28 @@ class Exchange(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _check_silence(self) -> None:
-        assert self._silence is not None  # noqa: S101 - else there is no timer
-        left = self._heard + self._silence - self._loop.time()
-        if left <= 0:
-            self.abort(f"it said nothing for {self._silence:.0f} s")
-        else:
-            self._timer = self._loop.call_later(left, self._check_silence)
-
     # What asyncio and the parser call.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
         self._transport = transport  # type: ignore[assignment]  # asyncio's own type is the base of all transports
+        for option in _ALIVE:
+            transport.get_extra_info("socket").setsockopt(*option)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of an answer; without a question they are none."""
         if self._parser is None or self.complete:
             self.abort("it spoke without being asked")
             return
-        self._heard = self._loop.time()
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self.abort(f"its answer is no HTTP: {error}")
+        except httptools.HttpParserError:
+            self.abort("its answer is no HTTP")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Disconnected. An answer without a length ends so too."""
         if self.lost is None:
-            self.lost = str(exc) if exc else "it closed the connection"
+            self.lost = failure(exc) if exc else "it closed the connection"
         self._writable.set()
         unbounded = self.started and not self.complete
         if unbounded and not any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers):
@@ -212,7 +222,8 @@ class Exchange(asyncio.Protocol):
 class EngineConnections:
     """Connections to the engine at `url`, kept alive between exchanges."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: Patience = OWN_ENGINE) -> None:
+        self.patience = patience
         parts = urlsplit(url)
         self._host = parts.hostname or "127.0.0.1"
         self._port = parts.port or 80
@@ -227,8 +238,21 @@ class EngineConnections:
         lines.append(b"\r\n")
         return b"".join(lines)
 
-    async def ask(self, parts: Sequence[bytes | bytearray]) -> Exchange:
+    async def fetch(self, parts: Sequence[bytes | bytearray], *, refused: float | None = None) -> tuple[int, bytes]:
+        """Send a request; its answer's status and whole body. Raises and takes what `ask` does."""
+        exchange = await self.ask(parts, refused=refused)
+        try:
+            body = bytearray()
+            while piece := await exchange.read():
+                body += piece
+            return exchange.status, bytes(body)
+        finally:
+            self.release(exchange)
+
+    async def ask(self, parts: Sequence[bytes | bytearray], *, refused: float | None = None) -> Exchange:
         """Send a request; returns with the head of the answer. Cancelling closes the connection.
+
+        `refused`: how many seconds of refused connections to sit out, where not as many as ever.
 
         Raises:
             EngineUnavailableError: the engine cannot be reached, or broke off before the head of its answer.
@@ -238,7 +262,7 @@ class EngineConnections:
                 return await self._asked(exchange, parts)
             except EngineUnavailableError:
                 pass  # most likely closed just as we asked; nothing of an answer had come, so it is asked once more
-        return await self._asked(await self._connect(), parts)
+        return await self._asked(await self._connect(self.patience.refused if refused is None else refused), parts)
 
     def release(self, exchange: Exchange) -> None:
         """Give a connection back, or end it where its answer is not over."""
@@ -271,12 +295,26 @@ class EngineConnections:
             exchange.abort()
         return None
 
-    async def _connect(self) -> Exchange:
+    async def _connect(self, refused: float) -> Exchange:
         loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
-                _, exchange = await loop.create_connection(lambda: Exchange(loop), self._host, self._port)
-        except (OSError, TimeoutError) as error:
-            reason = str(error) or f"no connection within {_CONNECT_SECONDS:.0f} s"
-            raise EngineUnavailableError(f"the engine cannot be reached: {reason}") from error
-        return exchange
+        pause, started = _FIRST_PAUSE, loop.time()
+        while True:
+            try:
+                async with asyncio.timeout(self.patience.silent):
+                    _, exchange = await loop.create_connection(lambda: Exchange(loop), self._host, self._port)
+                    return exchange
+            except ConnectionRefusedError as error:
+                if loop.time() - started >= refused:
+                    for_long = f" for {refused:g} s" if refused else ""
+                    raise EngineUnavailableError(
+                        f"the engine cannot be reached: it refused connections{for_long}"
+                    ) from error
+            except TimeoutError as error:
+                if self.patience.silent is not None:
+                    sentence = f"the engine accepted no connection within {self.patience.silent:g} s"
+                    raise EngineSlowError(sentence) from error
+                # The kernel's own limit: so many wait for the engine to accept them that it answers no more.
+            except OSError as error:
+                raise EngineUnavailableError(f"the engine cannot be reached: {failure(error)}") from error
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LAST_PAUSE)

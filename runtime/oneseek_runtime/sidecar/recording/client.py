@@ -11,11 +11,11 @@ from typing import Any
 import aiohttp
 
 from oneseek_core.errors import OneSeekError
+from oneseek_core.network import failure
 from oneseek_runtime.sidecar.sessions import OwnsSession
 
 __all__ = ["EntryRefusedError", "RecordsAwayError", "RecordsClient", "RecordsGoneError"]
 
-_CONNECT_SECONDS = 2.0
 _POST_SECONDS = 30.0
 _GET_SECONDS = 10.0
 _VERIFY_SECONDS = 300.0  # a ledger of many millions of entries is read from the volume
@@ -160,24 +160,31 @@ class RecordsClient(OwnsSession):
     async def _read(self, method: str, path: str, seconds: float, body: bytes | None = None) -> bytes:
         if self._session is None:
             raise RecordsAwayError("the connection to the records service is not open")
-        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
         try:
-            token = await asyncio.to_thread(self._token_file.read_text, encoding="utf-8")
-            headers = {"Authorization": f"Bearer {token.strip()}", "Content-Type": "application/json"}
+            token = await asyncio.to_thread(self._token_file.read_text, encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            why = failure(error) if isinstance(error, OSError) else "it is no plain text"
+            raise RecordsAwayError(f"the token for the records service cannot be read: {why}") from error
+        headers = {"Authorization": f"Bearer {token.strip()}", "Content-Type": "application/json"}
+        timeout = aiohttp.ClientTimeout(total=seconds)
+        about = path.partition("?")[0]
+        try:
             async with self._session.request(
                 method, self._url + path, data=body, headers=headers, timeout=timeout
             ) as response:
                 if (response.content_length or 0) > _LARGEST:
-                    sentence = f"the records service's answer to {path} is larger than {_LARGEST // 1024**2} MiB"
+                    sentence = f"the records service's answer to {about} is larger than {_LARGEST // 1024**2} MiB"
                     raise RecordsAwayError(sentence)
                 found = await response.read()
                 status = response.status
         except aiohttp.ClientConnectorDNSError as error:
-            kind = RecordsGoneError if _unknown(error) else RecordsAwayError
-            raise kind(f"the records service's name is not known: {error}") from error
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            sentence = f"the records service does not answer: {type(error).__name__} {error}"
-            raise RecordsAwayError(sentence.rstrip()) from error
+            if _unknown(error):
+                raise RecordsGoneError("the cluster's name server knows no records service of this model") from error
+            raise RecordsAwayError("the cluster's name server was asked for the records service in vain") from error
+        except TimeoutError as error:
+            raise RecordsAwayError(f"the records service did not answer {about} within {seconds:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise RecordsAwayError(f"the records service does not answer: {failure(error)}") from error
         if status == 200:
             return found
         said = _object(found)
@@ -192,7 +199,7 @@ def _object(body: bytes) -> dict[str, Any]:
     try:
         found = json.loads(body)
     except ValueError as error:
-        raise RecordsAwayError(f"the records service does not answer: {type(error).__name__} {error}") from error
+        raise RecordsAwayError("the records service does not answer: its body is no JSON") from error
     if not isinstance(found, dict):
         raise RecordsAwayError("the records service does not answer: its body is no object")
     return found

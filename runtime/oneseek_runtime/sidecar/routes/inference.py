@@ -101,7 +101,8 @@ async def models_status(request: Request) -> Response:
 
 async def _loaded(deps: Deps) -> dict[str, dict[str, Any]]:
     try:
-        return {name: {"loaded": True, "active": name == deps.target} for name in await deps.engine.models()}
+        models = await deps.engine.models(within=None)
+        return {name: {"loaded": True, "active": name == deps.target} for name in models}
     except UpstreamError:
         return {}
 

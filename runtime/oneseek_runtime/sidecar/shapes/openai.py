@@ -16,7 +16,9 @@ _MODEL = (
 
 
 _Text = Annotated[str, Field(min_length=1)]
-_Tokens = Annotated[list[int], Field(min_length=1)]
+_Tokens = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+_TokenId = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
+_Bias = Annotated[float, Field(ge=-100, le=100)]
 
 
 class TextPart(Asked):
@@ -33,11 +35,29 @@ class Message(Asked):
     content: str | list[TextPart]
 
 
+class AssistantMessage(Asked):
+    """What the model said before; without a content, an empty text."""
+
+    role: Literal["assistant"]
+    content: str | list[TextPart] | None = None
+
+
+class TextFormat(Asked):
+    """The only form of answers."""
+
+    type: Literal["text"]
+
+
 class _Generation(Asked):
     model: str | None = Field(default=None, description=_MODEL)
     max_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_p: float | None = Field(default=None, ge=0, le=1, description="0: the likeliest token, as with temperature 0.")
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    logit_bias: dict[_TokenId, _Bias] | None = Field(
+        default=None, description="What is added to the logits of tokens, by their ids in the model's own vocabulary."
+    )
     seed: int | None = None
     stop: str | Annotated[list[str], Field(max_length=16)] | None = None
     stream: bool | None = None
@@ -46,12 +66,20 @@ class _Generation(Asked):
 class ChatAsked(_Generation):
     """A conversation to go on with."""
 
-    messages: list[Message] = Field(min_length=1)
+    messages: list[Message | AssistantMessage] = Field(min_length=1)
+    logprobs: bool | None = Field(
+        default=None,
+        description="With `top_logprobs` (0 to 20) beside it, so many of the likeliest tokens at each place.",
+    )
+    response_format: TextFormat | None = None
 
 
 class CompletionAsked(_Generation):
     """A text to go on with."""
 
+    logprobs: Annotated[int, Field(ge=0, le=5)] | bool | None = Field(
+        default=None, description="So many of the likeliest tokens at each place, and the one that was drawn."
+    )
     prompt: _Text | _Tokens | Annotated[list[_Text | _Tokens], Field(min_length=1, max_length=1)]
 
 
