@@ -283,6 +283,21 @@ async def test_what_may_have_been_done_is_not_asked_for_twice(old: Service, new:
         assert len(heard) == 2
 
 
+async def test_an_answer_that_breaks_off_is_broken_off_and_never_looks_whole(old: Service) -> None:
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhalf \r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
+        await order(old, f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        async with old.client.get("/api/oqt/status") as response:
+            assert response.status == 200
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
+
+
 async def test_what_can_be_asked_for_twice_is(old: Service, new: Service) -> None:
     async with breaking_off() as (address, heard):
         await order(old, address, new.address)

@@ -390,6 +390,35 @@ async def test_only_the_pod_itself_may_tell_the_verifier_what_to_copy() -> None:
         assert (await client.put("/in-use", json={"serial": 1})).status_code == 403
 
 
+async def test_of_two_pods_the_one_that_swapped_answers_for_the_other_until_that_has_swapped_too(
+    claim: Claim, pod: HotPod, tmp_path: Path
+) -> None:
+    one, two = claim.versions["one"], claim.versions["two"]
+    first = HotPod(claim, tmp_path / "first", one)
+    try:
+        first.start()
+        await until_answering(first, one)
+        async with loaded(pod, clients=1) as load:
+            await more(load, 3)
+            await first.order(two, 1)
+            await until_answering(first, two)
+            await pod.hand_over(first, two)
+            handed_over = len(load.answers) + 1  # one may have been under way
+            await more(load, 5)
+            await pod.order(two, SERIALS.next())
+            await until_answering(pod, two)
+            await pod.hand_over(None)
+            await more(load, 5)
+        assert load.failures == []
+        assert {dna for dna, _ in load.answers[:3]} == {one.dna}
+        assert {dna for dna, _ in load.answers[handed_over:]} == {two.dna}
+        state = await pod.state()
+        assert (state.handover, state.draining) == (None, False)
+        assert 5 <= state.requests < len(load.answers)
+    finally:
+        first.kill()
+
+
 async def test_containers_that_restart_come_back_with_what_answered_whatever_the_file_says(
     claim: Claim, tmp_path: Path
 ) -> None:
