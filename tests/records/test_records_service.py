@@ -54,6 +54,25 @@ def test_a_transition_is_recorded_once_and_its_block_can_be_proved(place: Place)
         client.audited()
 
 
+def test_what_a_later_operator_or_sidecar_sends_besides_is_passed_over(place: Place) -> None:
+    later = {"fieldOfALaterRelease": {"a": 1}}
+    with place.service():
+        client = place.client()
+        sent = {"transitions": [transition("a").to_wire() | later]} | later
+        assert client.call("POST", "/v1/transitions", sent)["blocks"][0]["appended"] is True
+        assert client.append("a")[0]["appended"] is False, "it is the same transition"
+        client.call("POST", "/v1/queries", {"queries": [query("q") | later]} | later)
+        lesson = {
+            "trainingId": "t",
+            "timestamp": "2026-01-01T00:00:00.000Z",
+            "question": "q",
+            "language": "sv",
+            "rawResponses": [{"model": "m", "response": "r"}],
+        } | later
+        client.call("POST", "/v1/questions", lesson)
+        assert b"fieldOfALaterRelease" not in b"".join(client.copy())
+
+
 def test_a_batch_is_recorded_as_a_whole_or_not_at_all(place: Place) -> None:
     with place.service():
         client = place.client()

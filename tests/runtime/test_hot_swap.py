@@ -210,10 +210,13 @@ async def test_a_version_held_back_is_ready_answers_nobody_and_takes_over_when_t
 async def test_a_version_that_answers_a_probe_wrongly_is_not_let_in(pod: HotPod) -> None:
     one, two = pod.claim.versions["one"], pod.claim.versions["two"]
     probe = Probe(question="What is the capital of Sweden?", must_contain=["Stockholm"])
+    await pod.order(two, SERIALS.next(), hold=True)
+    await until_phase(pod, "Ready")
+    said = await pod.say(str(two.dna), tokens=160, question=probe.question)
     await pod.order(two, SERIALS.next(), probes=[probe])
     swap = await until_phase(pod, "Failed")
     assert (swap.dna, swap.reason, swap.refused) == (two.dna, names.PROBE_FAILED, False)
-    assert swap.message == "the answer to 'What is the capital of Sweden?' lacks 'Stockholm'"
+    assert swap.message == f"the answer to 'What is the capital of Sweden?' lacks 'Stockholm': {said[:120]!r}"
     assert (await pod.state()).dna == one.dna
 
     async def gone() -> bool:
@@ -385,6 +388,35 @@ async def test_only_the_pod_itself_may_tell_the_verifier_what_to_copy() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://verify") as client:
         assert (await client.post("/copies", json={"serial": 1})).status_code == 403
         assert (await client.put("/in-use", json={"serial": 1})).status_code == 403
+
+
+async def test_of_two_pods_the_one_that_swapped_answers_for_the_other_until_that_has_swapped_too(
+    claim: Claim, pod: HotPod, tmp_path: Path
+) -> None:
+    one, two = claim.versions["one"], claim.versions["two"]
+    first = HotPod(claim, tmp_path / "first", one)
+    try:
+        first.start()
+        await until_answering(first, one)
+        async with loaded(pod, clients=1) as load:
+            await more(load, 3)
+            await first.order(two, 1)
+            await until_answering(first, two)
+            await pod.hand_over(first, two)
+            handed_over = len(load.answers) + 1  # one may have been under way
+            await more(load, 5)
+            await pod.order(two, SERIALS.next())
+            await until_answering(pod, two)
+            await pod.hand_over(None)
+            await more(load, 5)
+        assert load.failures == []
+        assert {dna for dna, _ in load.answers[:3]} == {one.dna}
+        assert {dna for dna, _ in load.answers[handed_over:]} == {two.dna}
+        state = await pod.state()
+        assert (state.handover, state.draining) == (None, False)
+        assert 5 <= state.requests < len(load.answers)
+    finally:
+        first.kill()
 
 
 async def test_containers_that_restart_come_back_with_what_answered_whatever_the_file_says(

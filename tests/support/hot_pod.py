@@ -15,6 +15,7 @@ from safetensors.torch import save
 
 from oneseek_core import names
 from oneseek_core.jobs.verify import VerifyRequest
+from oneseek_core.serving.handover import Handover, HandoverRequest
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_core.serving.sidecar import SidecarState
 from oneseek_core.serving.swap import SwapRequest, WantedVersion
@@ -141,6 +142,15 @@ class HotPod:
             url = self.url("internal") + "/internal/swap"
             async with session.post(url, json=request.to_wire()) as response:
                 assert response.status == 202, await response.text()
+
+    async def hand_over(self, to: HotPod | None, version: WantedVersion | None = None) -> None:
+        """Have it pass new requests on to another pod, which answers with a version; None: answer again."""
+        addresses = [f"127.0.0.1:{to.ports['internal']}"] if to else []
+        handover = Handover(dna=version.dna, addresses=addresses) if version else None
+        async with aiohttp.ClientSession() as session:
+            url = self.url("internal") + "/internal/handover"
+            async with session.post(url, json=HandoverRequest(handover=handover).to_wire()) as response:
+                assert response.status == 200, await response.text()
 
     async def state(self) -> SidecarState:
         async with aiohttp.ClientSession() as session, session.get(self.url("internal") + "/internal/state") as answer:

@@ -16,7 +16,7 @@ import aiohttp
 
 from oneseek_core.serving.settings import ExternalEndpoint, ServingSettings
 from oneseek_runtime.sidecar.access import ClusterAccess
-from oneseek_runtime.sidecar.app import create_app
+from oneseek_runtime.sidecar.app import create_apps
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.due import DueWindows
 from oneseek_runtime.sidecar.errors import KubeConflictError
@@ -86,6 +86,8 @@ class Service:
     cluster: WatchedCluster
     lifecycle: Lifecycle
     certified: Path
+    internal: aiohttp.ClientSession
+    address: str  # of the internal port, as another pod is told it
 
     async def json(self, method: str, path: str, **options: Any) -> tuple[int, dict[str, Any], Any]:
         async with self.client.request(method, path, **options) as response:
@@ -167,9 +169,15 @@ async def service(
             news = MicroNews(access.mirror, recorder.records)
             deps = replace(deps, wake=due.wake, news=news)
             tasks += [due.run(), news.run()]
-        async with serving(create_app(deps)) as public, aiohttp.ClientSession(public) as client:
+        apps = create_apps(deps)
+        async with (
+            serving(apps[0]) as public,
+            serving(apps[1]) as private,
+            aiohttp.ClientSession(public) as client,
+            aiohttp.ClientSession(private) as internal,
+        ):
             watching = [asyncio.create_task(task) for task in tasks]
-            yield Service(client, deps, engine, cluster, lifecycle, root)
+            yield Service(client, deps, engine, cluster, lifecycle, root, internal, private.removeprefix("http://"))
             for task in watching:
                 task.cancel()
             await asyncio.gather(*watching, return_exceptions=True)

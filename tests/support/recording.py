@@ -33,6 +33,7 @@ class Pod:
     folder: Path
     engine_url: str
     records: Place
+    dna: str | None = None
     public: int = field(default_factory=free_port)
     internal: int = field(default_factory=free_port)
 
@@ -53,6 +54,7 @@ class Pod:
             base_path="/nowhere",
             certified_path=str(self.folder),
             engine_url=self.engine_url,
+            dna=self.dna,
         )
         return {
             "ONESEEK_SERVING": told.model_dump_json(by_alias=True, exclude_none=True),

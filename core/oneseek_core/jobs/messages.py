@@ -48,7 +48,7 @@ def parse_report(text: str, kind: type[Report]) -> Report | None:
     """The report in a termination message; None where there is none (a killed pod leaves nothing)."""
     try:
         value = json.loads(text)
-        return kind.model_validate(value["report"])
+        return kind.model_validate(value["report"], extra="ignore")
     except (ValueError, KeyError, TypeError, ValidationError):
         return None
 
@@ -56,7 +56,7 @@ def parse_report(text: str, kind: type[Report]) -> Report | None:
 def parse_failure(text: str) -> Failure | None:
     """The failure in a termination message, if it holds one."""
     try:
-        return Failure.model_validate_json(text)
+        return Failure.from_wire(text)
     except ValidationError:
         return None
 
@@ -74,7 +74,7 @@ def parse_request(text: str | None, kind: type[Report]) -> Report:
             ExitCode.BAD_REQUEST,
         )
     try:
-        return kind.model_validate_json(text)
+        return kind.from_wire(text)
     except ValidationError as error:
         raise JobError(
             names.BAD_REQUEST, f"{names.REQUEST_ENV} does not fit {kind.__name__}: {error}", ExitCode.BAD_REQUEST

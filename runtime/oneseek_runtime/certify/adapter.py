@@ -91,7 +91,7 @@ def parse_report(data: bytes, request: CertifyRequest) -> TrainReport:
             f"{REPORT} has the digest {there}, but the train Job reported {request.report_digest}: it was changed after"
         )
     try:
-        report = TrainReport.model_validate_json(data)
+        report = TrainReport.from_wire(data)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "its start"

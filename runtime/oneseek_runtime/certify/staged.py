@@ -56,7 +56,7 @@ def read_scores(staging: Path, digest: str | None) -> tuple[ScoresFile, str] | N
             f"{path.name} has the digest {there}, but the evaluate Job reported {digest}: it was changed after"
         )
     try:
-        found = ScoresFile.model_validate(strict_object(data, path.name))
+        found = ScoresFile.model_validate(strict_object(data, path.name), extra="ignore")
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "its start"

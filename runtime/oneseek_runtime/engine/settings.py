@@ -40,7 +40,7 @@ class EngineSettings:
         if not text:
             raise _bad(f"{names.SERVING_ENV} is not set; the engine is started by the operator")
         try:
-            serving = ServingSettings.model_validate_json(text)
+            serving = ServingSettings.from_wire(text)
             port = urlsplit(serving.engine_url).port or names.PORT_ENGINE
         except ValidationError as error:
             raise _bad(f"{names.SERVING_ENV} does not fit ServingSettings: {error}") from error

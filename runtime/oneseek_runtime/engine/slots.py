@@ -103,7 +103,7 @@ class Slots:
             raise AdapterError.bad(f"{path} is not {folder}: only what the verifier has copied there is loaded")
         try:
             mark = (self._verified / names.VERIFIED_MARKS / dna).read_bytes()[:_LARGEST_MARK]
-            verified = WantedVersion.model_validate_json(mark)
+            verified = WantedVersion.from_wire(mark)
             digest = digest_bytes((folder / names.MANIFEST).read_bytes())
         except (OSError, ValidationError) as error:
             raise AdapterError.missing(f"Loading lora {name} failed: the verifier has not passed {folder}") from error

@@ -71,7 +71,7 @@ class RecordsSettings(ApiModel):
         if not text:
             raise SettingsError(f"{RECORDS_ENV} is not set; the records service is started by the operator")
         try:
-            return cls.model_validate_json(text)
+            return cls.from_wire(text)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])

@@ -67,9 +67,7 @@ async def _parsed(request: Request, kind: type[Parsed]) -> Parsed:
     try:
         # Half a character (a lone surrogate) has no UTF-8 form.
         value = json.loads(await read_body(request) or b"{}")
-        return kind.model_validate_json(
-            json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
-        )
+        return kind.from_wire(json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace"))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the body"

@@ -58,7 +58,7 @@ def parse_transitions(body: bytes) -> list[Entry]:
         BadRequestError: it is none; the sentence names the field.
     """
     try:
-        asked = _Transitions.model_validate_json(body).transitions
+        asked = _Transitions.from_wire(body).transitions
     except ValidationError as error:
         raise _refused(error) from error
     return [Entry(f"t:{one.idempotency_key}", one.type, one.content(), one.timestamp) for one in asked]
@@ -71,7 +71,7 @@ def _parsed(body: bytes, kind: type[Parsed]) -> Parsed:
     """
     try:
         text = json.dumps(json.loads(body), ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
-        return kind.model_validate_json(text)
+        return kind.from_wire(text)
     except ValidationError as error:
         raise _refused(error) from error
     except (ValueError, RecursionError) as error:

@@ -25,8 +25,8 @@ class AccessLog:
         self._lines: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def write(self, scope: Scope, status: int, dna: str | None, seconds: float) -> None:
-        """Note one answer, as it starts."""
+    def write(self, scope: Scope, status: int, dna: str | None, seconds: float, *, passed_on: bool = False) -> None:
+        """Note one answer, as it starts; one that another pod gave is marked."""
         line = {
             "event": "access",
             "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -36,6 +36,8 @@ class AccessLog:
             "milliseconds": round(seconds * 1000, 1),
             "dna": dna,
         }
+        if passed_on:
+            line["passedOn"] = True
         self._lines.append(json.dumps(line))
         if len(self._lines) >= _LINES:
             self.flush()

@@ -15,13 +15,14 @@ from oneseek_runtime.sidecar import endpoints, internal
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.envelope import Envelope
 from oneseek_runtime.sidecar.errors import BadRequestError, ClientGoneError
+from oneseek_runtime.sidecar.handover.passing import PassingOn, PeerEntry
 from oneseek_runtime.sidecar.limits import RateLimits
 from oneseek_runtime.sidecar.passthrough.openai import error_object
 from oneseek_runtime.sidecar.paths import LenientPaths
 from oneseek_runtime.sidecar.responses import body_refused, json_response, no_such_page
 from oneseek_runtime.sidecar.routes import SOCKETS, operations
 
-__all__ = ["create_app", "create_internal_app"]
+__all__ = ["create_app", "create_apps", "create_internal_app"]
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
@@ -58,7 +59,24 @@ HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
 
 
 def create_app(deps: Deps) -> ASGIApp:
-    """The public app. The limiter stands before routing and validation, the envelope around both; paths first."""
+    """The public app."""
+    return create_apps(deps)[0]
+
+
+def create_internal_app(deps: Deps) -> ASGIApp:
+    """The operator's and the kubelet's app, and the way in for what other pods pass on."""
+    return create_apps(deps)[1]
+
+
+def create_apps(deps: Deps) -> tuple[ASGIApp, ASGIApp]:
+    """Both, over the same `deps` and limits: what another pod passes on counts as if its client had come here."""
+    answering = _answering(deps)
+    public = PassingOn(answering, deps.orders, deps.monotonic, deps.access_log)
+    return public, PeerEntry(answering, _internal(deps), deps.lifecycle.took)
+
+
+def _answering(deps: Deps) -> ASGIApp:
+    """What answers clients. The limiter stands before routing and validation, the envelope around both; paths first."""
     table = operations()
     routes = [Route(row.path, row.endpoint or _only_direct, methods=[row.method]) for row in table]
     sockets = [WebSocketRoute(row.path, row.endpoint) for row in SOCKETS]
@@ -93,13 +111,15 @@ async def _only_direct(request: Request) -> Response:
     raise HTTPException(405, headers={"Allow": "POST"})
 
 
-def create_internal_app(deps: Deps) -> ASGIApp:
-    """The operator's and the kubelet's app; the same `deps`, so that both ports see one life cycle."""
+def _internal(deps: Deps) -> ASGIApp:
     routes = [
         Route("/health", endpoints.health),  # the kubelet asks here whether the process lives
         Route("/internal/state", internal.state),
+        Route("/internal/changes", internal.changes),
         Route("/internal/ready", internal.ready),
         Route("/internal/probe", internal.probe, methods=["POST"]),
+        Route("/internal/analysis", internal.analysis, methods=["POST"]),
+        Route("/internal/handover", internal.handover, methods=["POST"]),
         Route("/internal/drain", internal.drain, methods=["POST"]),
         Route("/internal/swap", internal.swap, methods=["POST"]),
         Route("/internal/previous", internal.previous, methods=["POST"]),

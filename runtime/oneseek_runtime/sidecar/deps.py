@@ -12,8 +12,11 @@ from starlette.requests import Request
 
 from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.accesslog import AccessLog
+from oneseek_runtime.sidecar.analysis import Analysis
 from oneseek_runtime.sidecar.bodies import Bodies
+from oneseek_runtime.sidecar.changes import Changes
 from oneseek_runtime.sidecar.errors import EngineAnswerError, UpstreamError
+from oneseek_runtime.sidecar.handover.orders import Orders
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.micro_news import MicroNews
 from oneseek_runtime.sidecar.multi.external import ExternalModels
@@ -24,6 +27,7 @@ from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.swap import Swapper
 from oneseek_runtime.sidecar.translate import Completion
 from oneseek_runtime.sidecar.upstream import Engine
+from oneseek_runtime.sidecar.verifier import Verdicts
 from oneseek_runtime.sidecar.wire import Question
 
 __all__ = ["Deps", "Loaded", "deps_of"]
@@ -50,6 +54,10 @@ class Deps:
     recorder: Recorder | None = None  # without one nothing is recorded
     open_connections: Callable[[], int] = lambda: 0
     swapper: Swapper | None = None
+    orders: Orders = field(default_factory=Orders)  # to hand requests over
+    changes: Changes = field(default_factory=Changes)
+    analysis: Analysis = field(default_factory=Analysis)
+    verdicts: Verdicts | None = None
     external: ExternalModels | None = None
     previous: PreviousVersion = field(default_factory=PreviousVersion)
     wake: Callable[[], None] = lambda: None  # something was recorded to learn: a window may be due

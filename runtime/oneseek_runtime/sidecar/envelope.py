@@ -14,15 +14,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from oneseek_runtime.sidecar.accesslog import AccessLog
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 
-__all__ = ["DNA_HEADER", "Envelope"]
+__all__ = ["CLOSE", "CORS", "DNA_HEADER", "Envelope", "dna_of_answer"]
 
 DNA_HEADER = "X-OneSeek-DNA"
 _DNA = DNA_HEADER.lower().encode()
 _EXPOSED = ", ".join(
     (DNA_HEADER, "Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "RateLimit-Policy")
 )
-_CORS = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", _EXPOSED.encode())]
-_CLOSE = (b"connection", b"close")
+CORS = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", _EXPOSED.encode())]
+CLOSE = (b"connection", b"close")
 
 
 class Envelope:
@@ -43,13 +43,13 @@ class Envelope:
         async def send_wrapped(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._lifecycle.count(message["status"])
-                headers = [*message["headers"], *_CORS]
+                headers = [*message["headers"], *CORS]
                 if self._lifecycle.closing:  # asked when the answer starts, not when the request came
                     headers = [header for header in headers if header[0] != b"connection"]
-                    headers.append(_CLOSE)
+                    headers.append(CLOSE)
                 message["headers"] = headers
                 if self._log is not None:
-                    self._log.write(scope, message["status"], _dna(headers), time.monotonic() - started)
+                    self._log.write(scope, message["status"], dna_of_answer(headers), time.monotonic() - started)
             await send(message)
 
         app = _preflight(scope) if scope["method"] == "OPTIONS" else self._app
@@ -66,5 +66,6 @@ def _preflight(scope: Scope) -> Response:
     return Response(status_code=204, headers=allowed)
 
 
-def _dna(headers: list[tuple[bytes, bytes]]) -> str | None:
+def dna_of_answer(headers: list[tuple[bytes, bytes]]) -> str | None:
+    """The version that made an answer, as its head says."""
     return next((value.decode() for name, value in headers if name == _DNA), None)

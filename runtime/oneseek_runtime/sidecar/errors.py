@@ -21,6 +21,7 @@ __all__ = [
     "KubeForbiddenError",
     "KubeNotFoundError",
     "KubeUnavailableError",
+    "NoSuccessorError",
     "SettingsError",
     "TooManyBodiesError",
     "UnauthenticatedError",
@@ -47,6 +48,10 @@ class TooManyBodiesError(BadRequestError):
 
 class ClientGoneError(OneSeekError):
     """The client closed its connection before the answer was there; nobody reads what follows."""
+
+
+class NoSuccessorError(OneSeekError):
+    """The version that took over cannot be reached, or too many requests wait for it; the sentence names the limit."""
 
 
 class UpstreamError(OneSeekError):

@@ -24,6 +24,8 @@ class Lifecycle:
     draining: bool = False
     terminating: bool = False
     draining_since: float | None = None
+    passed_on_here: int = 0
+    """Requests under way that other pods passed on; their clients are connected there."""
     requests: int = 0
     """Public answers since the start, since draining last ended, or since another version took over (HotSwap)."""
     errors: int = 0
@@ -40,6 +42,10 @@ class Lifecycle:
             self.count_anew()
         self.draining = on
         self.draining_since = (now if self.draining_since is None else self.draining_since) if on else None
+
+    def took(self, change: int) -> None:
+        """A request that another pod passed on begins (1) or ends (-1)."""
+        self.passed_on_here += change
 
     def count_anew(self) -> None:
         """From now on another version answers, or clients are sent here again."""

@@ -24,11 +24,14 @@ from oneseek_core.serving.swap import WantedVersion
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.accesslog import AccessLog
-from oneseek_runtime.sidecar.app import create_app, create_internal_app
+from oneseek_runtime.sidecar.analysis import Analysis
+from oneseek_runtime.sidecar.app import create_apps
+from oneseek_runtime.sidecar.changes import Changes
 from oneseek_runtime.sidecar.connections import BoundedProtocol, end_overdue
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.due import DueWindows
 from oneseek_runtime.sidecar.errors import SettingsError
+from oneseek_runtime.sidecar.handover.orders import Orders
 from oneseek_runtime.sidecar.kube import KubeClient, NoKube
 from oneseek_runtime.sidecar.lifecycle import Lifecycle, until_drained
 from oneseek_runtime.sidecar.memory import give_back_what_is_freed
@@ -40,7 +43,7 @@ from oneseek_runtime.sidecar.recording.work import recording
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.swap import Swapper, read_wanted
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
-from oneseek_runtime.sidecar.verifier import Verifier
+from oneseek_runtime.sidecar.verifier import Verdicts, Verifier
 
 __all__ = ["Server", "run"]
 
@@ -65,7 +68,10 @@ def run(environment: Mapping[str, str]) -> None:
 
 async def _serve(settings: SidecarSettings, wanted: WantedVersion | None, environment: Mapping[str, str]) -> None:
     loop = asyncio.get_running_loop()
-    lifecycle = Lifecycle()
+    lifecycle, changes = Lifecycle(), Changes()
+    orders = Orders.kept(settings.order_path)
+    if orders.order is not None:
+        lifecycle.drain(loop.time())
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -80,8 +86,10 @@ async def _serve(settings: SidecarSettings, wanted: WantedVersion | None, enviro
         swapper = None
         if wanted is not None:
             swapper = Swapper(settings.serving, engine, verifier, wanted, flipped=lifecycle.count_anew)
+            swapper.changed = changes.ring
         # The app needs the server's connections and the server its app: the app asks when it is asked.
         servers: list[Server] = []
+        verdicts = Verdicts(verifier, changes.ring)
         log = AccessLog() if settings.access_log else None
         deps = Deps(
             settings,
@@ -89,21 +97,30 @@ async def _serve(settings: SidecarSettings, wanted: WantedVersion | None, enviro
             lifecycle,
             cluster=cluster,
             recorder=recorder,
-            open_connections=lambda: len(servers[0].server_state.connections),
+            open_connections=lambda: len(servers[0].server_state.connections) + lifecycle.passed_on_here,
             access_log=log,
             swapper=swapper,
+            orders=orders,
+            changes=changes,
+            analysis=Analysis(changes.ring),
+            verdicts=verdicts,
             external=external,
             wake=wake,
             news=news,
         )
-        public = Server(_config(create_app(deps), settings, settings.public_port))
-        internal = Server(_config(create_internal_app(deps), settings, settings.internal_port))
+        public, internal = (
+            Server(_config(app, settings, port))
+            for app, port in zip(create_apps(deps), (settings.public_port, settings.internal_port), strict=True)
+        )
         servers.append(public)
         serving = [asyncio.create_task(public.serve()), asyncio.create_task(internal.serve())]
         stopping = asyncio.create_task(stop.wait())
-        swapping = [asyncio.create_task(swapper.run())] if swapper is not None else []
-        await asyncio.wait((*serving, *swapping, stopping), return_when=asyncio.FIRST_COMPLETED)
+        working = [asyncio.create_task(verdicts.run())]
+        if swapper is not None:
+            working.append(asyncio.create_task(swapper.run()))
+        await asyncio.wait((*serving, *working, stopping), return_when=asyncio.FIRST_COMPLETED)
         lifecycle.terminating = True
+        changes.ring()
         say("draining", openConnections=deps.open_connections())
         alone = await until_drained(
             deps.open_connections,
@@ -122,7 +139,7 @@ async def _serve(settings: SidecarSettings, wanted: WantedVersion | None, enviro
             await recorder.finish(max(0.0, settings.spool_seconds - spent))
         internal.should_exit = True
         await serving[1]
-        for task in swapping:
+        for task in working:
             if task.done():
                 task.result()  # a defect of ours, which ends the process with its traceback
             task.cancel()

@@ -54,6 +54,8 @@ class SidecarSettings:
     external: tuple[ExternalEndpoint, ...] = ()
     """Models elsewhere that multi-model queries may ask."""
     records: RecordsAccess | None = None
+    order_path: Path | None = None
+    """Where the order to hand requests over outlives the process; on the spool's volume."""
     spool_seconds: float = names.SPOOL_SECONDS
     """So long after it was told to let its clients go, a stopping pod goes on sending what it has spooled."""
 
@@ -68,7 +70,7 @@ class SidecarSettings:
         if not text:
             raise SettingsError(f"{names.SERVING_ENV} is not set; the sidecar is started by the operator")
         try:
-            serving = ServingSettings.model_validate_json(text)
+            serving = ServingSettings.from_wire(text)
         except ValidationError as error:
             raise SettingsError(f"{names.SERVING_ENV} does not fit ServingSettings: {error}") from error
         return cls(
@@ -85,6 +87,7 @@ class SidecarSettings:
             engine_restart=_number(environment, "ONESEEK_ENGINE_RESTART_SECONDS", int(OWN_ENGINE.refused)),
             external=_external(environment),
             records=_records(environment),
+            order_path=Path(spool).with_suffix(".handover") if (spool := environment.get(names.SPOOL_ENV)) else None,
             spool_seconds=_number(environment, "ONESEEK_SPOOL_SECONDS", names.SPOOL_SECONDS),
         )
 
@@ -105,7 +108,7 @@ def _records(environment: Mapping[str, str]) -> RecordsAccess | None:
 
 def _external(environment: Mapping[str, str]) -> tuple[ExternalEndpoint, ...]:
     try:
-        return _ENDPOINTS.validate_json(environment.get(names.EXTERNAL_MODELS_ENV) or "[]")
+        return _ENDPOINTS.validate_json(environment.get(names.EXTERNAL_MODELS_ENV) or "[]", extra="ignore")
     except ValidationError as error:
         raise SettingsError(f"{names.EXTERNAL_MODELS_ENV} must be a JSON list of ExternalEndpoint: {error}") from error
 

@@ -18,12 +18,12 @@ from typing import Any, Literal, Protocol
 from pydantic import ValidationError
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.promotion import Probe
 from oneseek_core.jobs.verify import VerifyReport
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_core.serving.swap import SwapRequest, SwapState, WantedVersion
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.alias import Alias
+from oneseek_runtime.sidecar.analysis import judge, question_of
 from oneseek_runtime.sidecar.errors import AdapterRefusedError, EngineBusyError, SettingsError, UpstreamError
 from oneseek_runtime.sidecar.translate import Completion
 from oneseek_runtime.sidecar.wire import Question
@@ -33,7 +33,6 @@ __all__ = ["Copier", "Swapper", "SwappingEngine", "read_wanted"]
 _LOOK_SECONDS = 1.0
 _SOON_SECONDS = 0.05  # while the last answers of an old version are awaited
 _FIRST_QUESTION = Question("Who are you?", max_tokens=8)
-_PROBE_TOKENS = 160
 
 
 class SwappingEngine(Protocol):
@@ -80,7 +79,7 @@ def read_wanted(path: str) -> WantedVersion:
         SettingsError: there is no such file, or it names none.
     """
     try:
-        return WantedVersion.model_validate_json(Path(path).read_bytes())
+        return WantedVersion.from_wire(Path(path).read_bytes())
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
@@ -103,6 +102,8 @@ class Swapper:
         self._engine = engine
         self._copier = copier
         self._flipped = flipped
+        self.changed: Callable[[], None] = lambda: None
+        """Told when the state changes."""
         self._wanted = SwapRequest(dna=wanted.dna, digest=wanted.digest, serial=wanted.serial)
         self._answering: WantedVersion | None = None
         self._ready: WantedVersion | None = None  # loaded and probed, held back
@@ -243,18 +244,14 @@ class Swapper:
 
     async def _probe(self, wanted: SwapRequest) -> None:
         """One real answer under its own name, then the promotion's questions."""
-        asked = [(_FIRST_QUESTION, Probe(question=_FIRST_QUESTION.text))]
-        asked += [(Question(probe.question, max_tokens=_PROBE_TOKENS), probe) for probe in wanted.probes]
-        for number, (question, probe) in enumerate(asked):
-            name = self._name(wanted)
+        name = self._name(wanted)
+        for probe in (None, *wanted.probes):
+            question = question_of(probe) if probe else _FIRST_QUESTION
             answer = await self._engine.complete(question.body(name))
             if answer.model != name:
                 raise _SwapFailedError(names.PROBE_FAILED, f"{name} was asked, {answer.model} answered")
-            text = answer.text.casefold()
-            missing = [part for part in probe.must_contain if part.casefold() not in text]
-            if missing or (number and not text):
-                what = f"lacks {missing[0]!r}" if missing else "is empty"
-                raise _SwapFailedError(names.PROBE_FAILED, f"the answer to {question.text[:100]!r} {what}")
+            if probe and (wrong := judge(probe, answer.text)):
+                raise _SwapFailedError(names.PROBE_FAILED, wrong)
 
     async def _make_room(self, models: Sequence[str]) -> bool:
         """One adapter beside the one that answers is all an engine has a slot for."""
@@ -310,6 +307,7 @@ class Swapper:
         )
         if self._state != before:
             say("swap", **self._state.to_wire())
+            self.changed()
 
 
 def _same(one: WantedVersion, other: WantedVersion) -> bool:

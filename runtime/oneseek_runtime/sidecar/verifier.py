@@ -1,6 +1,9 @@
-"""[I/O] The pod's own verifier, which copies versions for the running engine (HotSwap)."""
+"""[I/O] The pod's own verifier, which watches what is served and copies versions for the running engine (HotSwap)."""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
 
 import aiohttp
 from pydantic import ValidationError
@@ -11,11 +14,14 @@ from oneseek_core.serving.swap import WantedVersion
 from oneseek_runtime.sidecar.errors import VerifierError
 from oneseek_runtime.sidecar.sessions import OwnsSession
 
-__all__ = ["Verifier"]
+__all__ = ["Verdicts", "Verifier"]
 
 _COPY_SECONDS = 1800.0  # every byte of a version is read, perhaps from a slow volume
 _NOTE_SECONDS = 10.0
 _NOTHING = 404
+_VERDICT_SECONDS = 2.0
+_LOOK_SECONDS = 1.0
+_STALE_LOOKS = 10
 _ANSWERS = (200, 503)  # 503: a refusal, whose body says why
 
 
@@ -31,11 +37,22 @@ class Verifier(OwnsSession):
         Raises:
             VerifierError: there is no answer.
         """
-        status, data = await self._call("POST", "/copies", wanted, _COPY_SECONDS)
+        return await self._report("POST", "/copies", wanted, _COPY_SECONDS)
+
+    async def verdict(self) -> VerifyReport:
+        """What the last round over what is served found.
+
+        Raises:
+            VerifierError: there is no answer.
+        """
+        return await self._report("GET", "/verdict", None, _VERDICT_SECONDS)
+
+    async def _report(self, method: str, path: str, body: WantedVersion | None, seconds: float) -> VerifyReport:
+        status, data = await self._call(method, path, body, seconds)
         if status not in _ANSWERS:
             raise VerifierError(f"the verifier answered with status {status}")
         try:
-            return VerifyReport.model_validate_json(data)
+            return VerifyReport.from_wire(data)
         except ValidationError as error:
             raise VerifierError("the verifier's answer is no report") from error
 
@@ -59,7 +76,7 @@ class Verifier(OwnsSession):
         if status == _NOTHING:
             return None
         try:
-            return WantedVersion.model_validate_json(data)
+            return WantedVersion.from_wire(data)
         except ValidationError as error:
             raise VerifierError("the verifier's note cannot be read") from error
 
@@ -75,3 +92,33 @@ class Verifier(OwnsSession):
             raise VerifierError(f"the verifier did not answer {method} {path} within {seconds:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise VerifierError(f"the verifier cannot be reached: {failure(error)}") from error
+
+
+class Verdicts:
+    """The watching verifier's last word, asked for once a second."""
+
+    def __init__(self, verifier: Verifier, changed: Callable[[], None]) -> None:
+        self._verifier = verifier
+        self._changed = changed
+        self.last: VerifyReport | None = None
+
+    async def run(self) -> None:
+        """Ask until cancelled. A verifier that is away for a while has said nothing."""
+        away = 0
+        while True:
+            before = self.last
+            try:
+                report = await self._verifier.verdict()
+            except VerifierError:
+                away += 1
+                self.last = self.last if away < _STALE_LOOKS else None
+            else:
+                away = 0
+                self.last = report if report.checked_at else None  # else its first round is under way
+            if _word(self.last) != _word(before):
+                self._changed()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _word(report: VerifyReport | None) -> tuple[bool, str, str | None] | None:
+    return (report.ok, report.reason, report.dna) if report else None

@@ -183,7 +183,7 @@ def _finished_report(output: Path, fingerprint: str) -> TrainReport | None:
     if finished is None or finished.get("request") != fingerprint:
         return None
     try:
-        report = TrainReport.model_validate_json((output / REPORT).read_bytes())
+        report = TrainReport.from_wire((output / REPORT).read_bytes())
         digest, _size = digest_file(output / weights.ADAPTER_WEIGHTS)
     except (OSError, ValidationError):
         return None

@@ -66,7 +66,7 @@ class Copies:
     def in_use(self) -> WantedVersion | None:
         """The note; None where nothing has answered yet."""
         try:
-            return WantedVersion.model_validate_json((self._verified / _NOTE).read_bytes())
+            return WantedVersion.from_wire((self._verified / _NOTE).read_bytes())
         except (OSError, ValidationError):
             return None
 

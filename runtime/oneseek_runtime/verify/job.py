@@ -79,7 +79,7 @@ def _wanted(request: VerifyRequest) -> WantedVersion | None:
     if request.wanted_path is None:
         return None
     try:
-        return WantedVersion.model_validate_json(Path(request.wanted_path).read_bytes())
+        return WantedVersion.from_wire(Path(request.wanted_path).read_bytes())
     except (OSError, ValidationError) as error:
         raise RefusedError(names.BAD_REQUEST, f"{request.wanted_path} names no version: {error}") from error
 

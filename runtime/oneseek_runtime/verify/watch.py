@@ -151,7 +151,7 @@ async def _wanted(request: Request) -> WantedVersion | Response:
     if request.client is None or request.client.host not in _LOOPBACK:
         return PlainTextResponse("only the pod itself may say what is copied and used here", 403)
     try:
-        return WantedVersion.model_validate_json(await request.body())
+        return WantedVersion.from_wire(await request.body())
     except ValidationError as error:
         return PlainTextResponse(f"the body is no WantedVersion: {error.errors()[0]['msg']}", 400)
 

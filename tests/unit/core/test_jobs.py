@@ -53,7 +53,7 @@ def test_the_largest_prepare_report_is_kept_whole_by_the_kubelet() -> None:
     [
         pytest.param(None, "ONESEEK_REQUEST is not set", id="missing"),
         pytest.param("{}", "does not fit TreeRequest", id="empty"),
-        pytest.param('{"family":"F","current":null,"newer":1}', "newer", id="of-a-later-operator"),
+        pytest.param('{"family":"F","remove":[1]}', "remove", id="another-type"),
     ],
 )
 def test_a_request_that_does_not_fit_is_refused(text: str | None, sentence: str) -> None:

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], out: BinaryIO
         return 2
     try:
         dna = str(Dna.parse(arguments[0]))
-        settings = ServingSettings.model_validate_json(environment.get(names.SERVING_ENV, ""))
+        settings = ServingSettings.from_wire(environment.get(names.SERVING_ENV, ""))
         folder = Path(settings.certified_path) / dna
         if folder.is_symlink() or not folder.is_dir():
             sys.stderr.write(f"the claim holds no certified version {dna}\n")

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], out: TextIO) 
     """Write the lines to `out`; the result is the process's exit code."""
     try:
         versions = [str(Dna.parse(argument)) for argument in arguments]
-        settings = ServingSettings.model_validate_json(environment.get(names.SERVING_ENV, ""))
+        settings = ServingSettings.from_wire(environment.get(names.SERVING_ENV, ""))
     except (OneSeekError, ValidationError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return 2

@@ -6,12 +6,10 @@ DIR is verified here, by the very code that verifies in pods. Of MODEL the watch
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -177,14 +175,9 @@ def _ask_pods(call: Call, model: ModelView) -> dict[str, VerifyReport]:
 
 def _parse(pod: str, data: bytes) -> VerifyReport:
     try:
-        found: dict[str, Any] = json.loads(data.splitlines()[-1])
-        known = {key: value for key, value in found.items() if key in _REPORT_KEYS}
-        return VerifyReport.model_validate(known)
-    except (ValueError, IndexError, TypeError, AttributeError, ValidationError) as error:
+        return VerifyReport.from_wire(data.splitlines()[-1])
+    except (IndexError, ValidationError) as error:
         raise CannotTellError(f"the verifier in {pod} gave no verdict: {error}") from error
-
-
-_REPORT_KEYS = {field.alias or name for name, field in VerifyReport.model_fields.items()}
 
 
 def judge_pods(model: ModelView, reports: Mapping[str, VerifyReport]) -> Answer:

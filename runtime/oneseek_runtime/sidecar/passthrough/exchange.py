@@ -56,6 +56,8 @@ class Exchange(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._writable = asyncio.Event()
+        self._writable.set()
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -64,6 +66,8 @@ class Exchange(asyncio.Protocol):
         self._paused = False
         self._keep_alive = False
         self.idle_since = 0.0
+        self.go_on = asyncio.Event()
+        """Set once the other side wants the body (status 100), where it was asked whether it does."""
         self.status = 0
         self.headers: list[Header] = []
         self.started = False
@@ -99,6 +103,12 @@ class Exchange(asyncio.Protocol):
             if self.lost is not None:
                 raise EngineUnavailableError(f"the engine broke off: {self.lost}")
             await self._news()
+
+    async def send(self, data: bytes) -> None:
+        """Another piece of the request's body; waits while the other side takes none."""
+        if self._transport is not None and self.lost is None:
+            self._transport.write(data)
+            await self._writable.wait()
 
     async def read(self) -> bytes:
         """The next piece of the body as it came, or nothing at its end.
@@ -164,10 +174,19 @@ class Exchange(asyncio.Protocol):
         """Disconnected. An answer without a length ends so too."""
         if self.lost is None:
             self.lost = failure(exc) if exc else "it closed the connection"
+        self._writable.set()
         unbounded = self.started and not self.complete
         if unbounded and not any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers):
             self.complete = True
         self._wake()
+
+    def pause_writing(self) -> None:
+        """More is written than was sent."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """It was sent."""
+        self._writable.set()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header line."""
@@ -182,6 +201,7 @@ class Exchange(asyncio.Protocol):
             self._wake()
         else:
             self.headers = []
+            self.go_on.set()
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""

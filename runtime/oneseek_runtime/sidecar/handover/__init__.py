@@ -1,0 +1,1 @@
+"""Requests that another pod answers: this one no longer may, and passes each on, whole."""
