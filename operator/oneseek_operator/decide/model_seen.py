@@ -10,7 +10,7 @@ from oneseek_core.api.v1alpha1.model_status import LedgerHead, Version
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.serving.swap import WantedVersion
 from oneseek_operator.decide import rollout, versions
-from oneseek_operator.decide.seen import Endpoint
+from oneseek_operator.decide.seen import Endpoint, ServiceAnswer
 from oneseek_operator.decide.views import (
     ClaimView,
     DeploymentView,
@@ -54,6 +54,7 @@ class Observed:
     identity: IdentityView
     endpoints: Mapping[str, Endpoint]
     wanted: Mapping[str, WantedVersion] = field(default_factory=dict)
+    service_answer: ServiceAnswer | None = None
 
 
 def known_versions(model: OneSeekModel, runs: tuple[TrainingRun, ...]) -> tuple[list[Version], dict[str, str]]:
@@ -76,6 +77,7 @@ def rollout_view(seen: Observed) -> rollout.Seen:
         service=seen.service,
         endpoints=seen.endpoints,
         wanted=seen.wanted,
+        service_answer=seen.service_answer,
     )
 
 

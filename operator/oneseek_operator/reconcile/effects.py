@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from oneseek_core import names
@@ -14,11 +15,12 @@ from oneseek_operator.build import records as build_records
 from oneseek_operator.conditions import find
 from oneseek_operator.decide.actions import (
     Action,
+    Analyse,
     Apply,
     Create,
     Decision,
     Delete,
-    Drain,
+    HandOver,
     MakeKeys,
     MakeRecordsSecret,
     Previous,
@@ -30,10 +32,13 @@ from oneseek_operator.decide.actions import (
 from oneseek_operator.errors import SidecarError
 from oneseek_operator.keys import Keys
 from oneseek_operator.reconcile.ports import ClusterPort, SidecarPort
+from oneseek_operator.reconcile.together import together
 
 __all__ = ["carry_out"]
 
 log = logging.getLogger(__name__)
+
+_TELLING = (HandOver, Analyse, Swap, Previous)
 
 
 async def carry_out(
@@ -43,9 +48,10 @@ async def carry_out(
 
     Raises:
         ConflictError: the object changed since it was read; nothing in `after` was done.
+        SidecarError: a pod could not be told what it must know before the status says so; no status was written.
     """
     namespace = current["metadata"]["namespace"]
-    await _perform(decision.before, current, cluster, sidecars)
+    await _perform(decision.before, current, cluster, sidecars, strict=True)
     old, new = current.get("status", {}), decision.status.to_wire()
     if old != new:
         await cluster.replace_status(current["kind"], current, new)
@@ -54,47 +60,58 @@ async def carry_out(
             await cluster.event(current, warning=warning, reason=reason, message=message)
     for warning, reason, message in decision.events:
         await cluster.event(current, warning=warning, reason=reason, message=message)
-    await _perform(decision.after, current, cluster, sidecars)
+    await _perform(decision.after, current, cluster, sidecars, strict=False)
 
 
 async def _perform(
-    actions: Iterable[Action], current: dict[str, Any], cluster: ClusterPort, sidecars: SidecarPort
+    actions: Sequence[Action], current: dict[str, Any], cluster: ClusterPort, sidecars: SidecarPort, *, strict: bool
 ) -> None:
+    """One action after the other; pods that are told something beside each other, side by side."""
     namespace = current["metadata"]["namespace"]
-    for action in actions:
-        match action:
-            case Create(manifest):
-                await cluster.create(manifest)
-            case Apply(manifest):
-                await cluster.apply(manifest)
-            case Replace(manifest):
-                await cluster.replace(manifest)
-            case Delete(kind, name, uid):
-                await cluster.delete(kind, namespace, name, uid=uid)
-            case MakeKeys(model, pending):
-                await _make_keys(model, cluster, pending=pending)
-            case MakeRecordsSecret(model, token):
-                key = Keys.generate().ledger_private
-                await cluster.create(build_records.secret(model, token=token, checkpoint_key=key))
-            case Scale(name, replicas):
-                await cluster.scale(namespace, name, replicas)
-            case RemoveAnnotations(keys):
-                await cluster.annotate(current, dict.fromkeys(keys))
-            case Drain() | Swap() | Previous():
-                await _tell(action, sidecars)
+    for telling, group in groupby(actions, key=lambda action: isinstance(action, _TELLING)):
+        if telling:
+            await together([_tell(item, sidecars, strict=strict) for item in group if isinstance(item, _TELLING)])
+            continue
+        for action in group:
+            await _do(action, namespace, current, cluster)
 
 
-async def _tell(action: Drain | Swap | Previous, sidecars: SidecarPort) -> None:
-    """Tell a pod's sidecar. One that cannot be told has no clients we could keep, or is told again at the next look."""
+async def _do(action: Action, namespace: str, current: dict[str, Any], cluster: ClusterPort) -> None:
+    match action:
+        case Create(manifest):
+            await cluster.create(manifest)
+        case Apply(manifest):
+            await cluster.apply(manifest)
+        case Replace(manifest):
+            await cluster.replace(manifest)
+        case Delete(kind, name, uid, grace):
+            await cluster.delete(kind, namespace, name, uid=uid, grace=grace)
+        case MakeKeys(model, pending):
+            await _make_keys(model, cluster, pending=pending)
+        case MakeRecordsSecret(model, token):
+            key = Keys.generate().ledger_private
+            await cluster.create(build_records.secret(model, token=token, checkpoint_key=key))
+        case Scale(name, replicas):
+            await cluster.scale(namespace, name, replicas)
+        case RemoveAnnotations(keys):
+            await cluster.annotate(current, dict.fromkeys(keys))
+
+
+async def _tell(action: HandOver | Analyse | Swap | Previous, sidecars: SidecarPort, *, strict: bool) -> None:
+    """Tell a pod's sidecar. Where that is not strict it is told again at the next look."""
     try:
         match action:
-            case Drain(ip, on):
-                await sidecars.drain(ip, on=on)
+            case HandOver(ip, handover):
+                await sidecars.hand_over(ip, handover)
+            case Analyse(ip, asked):
+                await sidecars.analyse(ip, asked)
             case Swap(ip, request):
                 await sidecars.swap(ip, request)
             case Previous(ip, warm):
                 await sidecars.previous(ip, warm)
     except SidecarError as error:
+        if strict:
+            raise
         log.warning("could not tell a sidecar: %s", error)
 
 
