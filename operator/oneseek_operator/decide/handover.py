@@ -93,8 +93,7 @@ def _wakes_with_another(seen: Seen, pod: PodView, to: Takeover) -> bool:
 
 
 def _is_barred(seen: Seen, pod: PodView, to: Takeover) -> bool:
-    state = seen.endpoint(pod).state
-    return bool({state.dna if state else None, dna_of_pod(seen, pod)} & to.barred)
+    return bool({seen.endpoint(pod).dna, dna_of_pod(seen, pod)} & to.barred)
 
 
 def dna_of_pod(seen: Seen, pod: PodView) -> str | None:
@@ -197,11 +196,19 @@ def _seconds_left(pod: PodView, now: datetime) -> float:
 
 
 def may_answer(seen: Seen, to: Takeover, dna: str, now: datetime) -> bool:
-    """Whether a pod that could not be asked may answer a client with this version."""
+    """Whether a pod that could not be asked, or takes no order, may answer a client with this version."""
     return any(
-        dna == dna_of_pod(seen, pod) and seen.endpoint(pod).state is None and _may_answer_unseen(seen, pod, to, now)
+        dna in (dna_of_pod(seen, pod), seen.endpoint(pod).dna) and _is_loose(seen, pod, to, now)
         for pod in _serving_pods(seen)
     )
+
+
+def _is_loose(seen: Seen, pod: PodView, to: Takeover, now: datetime) -> bool:
+    endpoint = seen.endpoint(pod)
+    if endpoint.state is None:
+        return _may_answer_unseen(seen, pod, to, now)
+    order = _order(seen, pod, to, to.successors(seen))
+    return cannot_be_told(endpoint) and not is_handed_over(endpoint, order, terminating=pod.terminating)
 
 
 def _serving_pods(seen: Seen) -> Collection[PodView]:

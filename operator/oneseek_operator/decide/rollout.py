@@ -106,7 +106,9 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
     target, preview, serving, candidate = move.target, move.preview, move.serving, move.candidate
     to = _takeover(seen, move)
     taking = takeovers.progress(seen, to, now, flips=serving != seen.serving or move.swapped, zero=zero)
-    told, lost = handover.orders(seen, to), [] if taking.done else handover.replaced(seen, to, now)
+    # Where the status changes who may answer, all must have been told first; else who was not told is told again.
+    strict = not taking.done or quarantine != model.status.quarantine
+    told, lost = handover.orders(seen, to), handover.replaced(seen, to, now) if strict else []
     current, previous = model.status.current, model.status.previous
     moved = taking.done and not zero and (current.dna if current else None) != to.dna
     if moved:
@@ -125,9 +127,10 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
     )
     if not taking.done:
         going, letting_go = [], True  # who was left behind is needed until it is certain who answers
-    before = [*told, *(item for item, _ in lost), *beside.withdrawn(seen, to.barred), *move.before]
+    before = [*(told if strict else []), *(item for item, _ in lost), *beside.withdrawn(seen, to.barred), *move.before]
     after = [
         *move.after,
+        *([] if strict else told),
         *analysis.orders(seen, settings, candidates=_untried(seen, move), watched=_watched(seen, move, now)),
     ]
     after += beside.told(seen, serving=serving, current=current, previous=previous, going=going)

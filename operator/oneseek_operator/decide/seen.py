@@ -29,6 +29,11 @@ class Endpoint:
     untold_seconds: float = 0.0
     verdict: VerifyReport | None = None
 
+    @property
+    def dna(self) -> str | None:
+        """What the sidecar reports; None also for the base model, and where it says nothing."""
+        return self.state.dna if self.state else None
+
     def serves(self, dna: str | None) -> bool:
         """Whether the sidecar itself reports `dna` (None: the base model) and is ready."""
         return self.state is not None and self.state.ready and self.state.dna == dna

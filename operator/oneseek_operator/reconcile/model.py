@@ -18,6 +18,7 @@ from oneseek_operator.build import common
 from oneseek_operator.build import identity as build_identity
 from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import records as build_records
+from oneseek_operator.decide.actions import HandOver
 from oneseek_operator.decide.model import decide
 from oneseek_operator.decide.model_seen import Observed, RecordsView
 from oneseek_operator.decide.seen import Endpoint, ServiceAnswer
@@ -67,9 +68,9 @@ class Untold:
         """The pod answers, and an order did not reach it."""
         self._deaf.setdefault(pod.uid, now)
 
-    def took_orders(self) -> None:
-        """All orders of a look reached their pods."""
-        self._deaf.clear()
+    def took_an_order(self, pod: PodView) -> None:
+        """An order reached it."""
+        self._deaf.pop(pod.uid, None)
 
     def forget_all_but(self, pods: Sequence[PodView]) -> None:
         """The others are gone."""
@@ -117,7 +118,10 @@ async def reconcile(
             if pod.ip == error.ip:
                 untold.took_no_order(pod, clock())
         raise
-    untold.took_orders()
+    reached = {action.ip for action in decision.before if isinstance(action, HandOver)}
+    for pod in seen.pods:
+        if pod.ip in reached:
+            untold.took_an_order(pod)
     return decision.again_after
 
 

@@ -248,6 +248,21 @@ async def test_a_pod_that_never_had_a_client_is_not_waited_for() -> None:
     assert ("Pod", "team", old) in world.objects
 
 
+async def test_a_pod_that_takes_no_order_once_all_is_done_holds_nothing_up() -> None:
+    world = await ready("BlueGreen", 1)
+    old = left(world)
+    del world.handovers[old]  # a pod in its place, which no client has a way to
+    world.reached.discard(old)
+    world.deaf.add(old)
+    world.apply_as_user(model_manifest(promotion={"strategy": "BlueGreen"}, serving={"replicas": 2}))
+    await settle(world)
+    assert len(world.behind()) == 2
+    assert status_of(world)["replicas"] == 2
+    world.deaf.clear()
+    await at_rest(world)
+    assert old in world.handovers
+
+
 async def test_pods_of_the_release_before_let_their_clients_go() -> None:
     world = await ready("BlueGreen", 1, versions=1)
     world.looking = False  # they can pass nothing on
