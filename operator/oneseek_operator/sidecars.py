@@ -6,6 +6,7 @@ What travels is read leniently: a pod may be of the release before or after.
 from __future__ import annotations
 
 import json
+import os
 from typing import Self, TypeVar
 
 import aiohttp
@@ -160,14 +161,20 @@ class Sidecars:
                 return data
         except aiohttp.ClientConnectorError as error:
             refused = isinstance(error.os_error, ConnectionRefusedError)
-            raise SidecarError(f"{what} at {ip} failed: {error.os_error}", ip=ip, refused=refused) from error
+            raise SidecarError(f"{what} at {ip}: {_why(error.os_error)}", ip=ip, refused=refused) from error
         except TimeoutError as error:
             raise SidecarError(f"{what} at {ip} did not answer within {timeout.total:g} s", ip=ip) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise SidecarError(f"{what} at {ip} failed: {type(error).__name__} {error}".rstrip(), ip=ip) from error
+            raise SidecarError(f"{what} at {ip}: {_why(error)}", ip=ip) from error
         finally:
             if close:
                 await session.close()
+
+
+def _why(error: Exception) -> str:
+    """What the system said of a connection; where it said nothing, it was broken off."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number).lower() if isinstance(number, int) and number > 0 else "the connection was broken off"
 
 
 def _parsed(kind: type[Parsed], ip: str, data: bytes) -> Parsed:
