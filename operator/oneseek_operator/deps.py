@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from oneseek_operator.cluster.client import Cluster
+from oneseek_operator.followers import Followers
+from oneseek_operator.reconcile.model import Untold, utc_now
 from oneseek_operator.records import Records
 from oneseek_operator.settings import Settings
 from oneseek_operator.sidecars import Sidecars
@@ -21,6 +25,7 @@ class Deps:
 
     `kept`: the models that a loop of this process holds.
     `runs_of_model`: names of the runs that events have shown, by (namespace, model); only for waking them.
+    `untold`: what the loops remember of pods that do not answer, by model.
     `turns`: one lock a model, so that two of its runs never decide to start at the same moment.
     """
 
@@ -29,6 +34,12 @@ class Deps:
     sidecars: Sidecars
     records: Records
     wakeups: Wakeups = field(default_factory=Wakeups)
+    now: Callable[[], datetime] = utc_now
+    followers: Followers = field(init=False)
+    untold: defaultdict[Key, Untold] = field(default_factory=lambda: defaultdict(Untold))
     kept: set[Key] = field(default_factory=set)
     runs_of_model: defaultdict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     turns: defaultdict[tuple[str, str], asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+    def __post_init__(self) -> None:
+        self.followers = Followers(self.sidecars, self.wakeups)

@@ -29,4 +29,13 @@ class TransitionRefusedError(RecordsError):
 
 
 class SidecarError(OneSeekError):
-    """A pod's sidecar did not answer as it must."""
+    """A pod's sidecar did not answer as it must; `status`: what it answered, 0 where it did not answer at all.
+
+    `refused`: nothing listens there.
+    """
+
+    def __init__(self, message: str, *, ip: str = "", status: int = 0, refused: bool = False) -> None:
+        super().__init__(message)
+        self.ip = ip
+        self.status = status
+        self.refused = refused

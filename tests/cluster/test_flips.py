@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 
 from support.cluster_objects import data, small_run, tiny_model
-from support.dev import ask, load, url_of
-from support.flips import reigns, wrong
+from support.dev import ask, frozen_proxy, load, url_of
+from support.flips import Names, watched, wrong
 from support.kube import Kube, condition, wait_until
 
 # The load and the seconds that are asserted need the machine to themselves.
 pytestmark = pytest.mark.serial
 
-CYCLES = 100 if os.environ.get("ONESEEK_PROVE_COUNT") else 3  # each is a rollback, a release and a promotion
+PROVE = bool(os.environ.get("ONESEEK_PROVE_COUNT"))
+CYCLES = 34 if PROVE else 1  # each is six flips
+FROZEN_FLIPS = 20 if PROVE else 2
+FROZEN_SECONDS = 30.0 if PROVE else 8.0
 PACE = 4.0  # seconds between flips, so that most of the time only one version is the right one
 WARM_SECONDS, COLD_SECONDS = 2.0, 15.0
 # While a version is watched the one before stays warm. Errors are the load's to count here: with none allowed to it, the
@@ -33,80 +36,141 @@ def current(item: dict[str, Any]) -> str:
     return found
 
 
-def asked(kube: Kube, within: float = 60, **request: str) -> dict[str, Any]:
+def asked(kube: Kube, model: str = "zero", within: float = 60, **request: str) -> dict[str, Any]:
     """Annotate as a person would, and wait for the outcome."""
     ((verb, value),) = request.items()
-    before = kube.get("oneseekmodel", "zero")
+    before = kube.get("oneseekmodel", model)
     assert before is not None
     old = before["status"].get("request", {}).get("id")
-    kube.kubectl("annotate", "--overwrite", "oneseekmodel", "zero", f"oneseek.io/{verb}={value}")
+    kube.kubectl("annotate", "--overwrite", "oneseekmodel", model, f"oneseek.io/{verb}={value}")
 
     def ended(item: dict[str, Any]) -> bool:
         told = item["status"].get("request", {})
         return told.get("id") != old and told.get("outcome", "Pending") != "Pending"
 
-    found: dict[str, Any] = kube.wait("oneseekmodel", "zero", ended, within=within)["status"]["request"]
+    found: dict[str, Any] = kube.wait("oneseekmodel", model, ended, within=within)["status"]["request"]
     assert found["outcome"] == "Succeeded", found
     return found
 
 
-@pytest.fixture(scope="module")
-def versions(kube: Kube) -> tuple[str, str]:
-    """Two certified versions; the second answers, by hand."""
-    kube.apply(data(kube.namespace, rows=60), tiny_model(kube.namespace, promotion=MANUAL))
+def certified(kube: Kube, model: str, promotion: dict[str, Any]) -> tuple[str, str]:
+    """Two certified versions of a model; the second answers, by hand."""
+    kube.apply(data(kube.namespace, rows=60), tiny_model(kube.namespace, model, promotion=promotion))
     dnas = []
     for name in ("first", "second"):
-        kube.apply(small_run(kube.namespace, name))
-        run = kube.wait("trainingrun", name, lambda item: "dna" in item["status"], within=240)
+        kube.apply(small_run(kube.namespace, f"{model}-{name}", model))
+        run = kube.wait("trainingrun", f"{model}-{name}", lambda item: "dna" in item["status"], within=240)
         dnas.append(run["status"]["dna"])
         kube.wait(
             "oneseekmodel",
-            "zero",
+            model,
             lambda item: (
                 condition(item, "CandidateReady").get("reason") == "WaitingForPromotion"
                 and item["status"]["candidate"]["dna"] == dnas[-1]
             ),
             within=120,
         )
-        asked(kube, promote="candidate", within=120)
+        asked(kube, model, promote="candidate", within=120)
     return dnas[0], dnas[1]
 
 
-def test_flips_under_load_fail_no_request_and_every_answer_is_from_the_right_version(
-    kube: Kube, versions: tuple[str, str], tmp_path: Path
+@pytest.fixture(scope="module")
+def versions(kube: Kube) -> tuple[str, str]:
+    """Two versions whose colours stay warm."""
+    return certified(kube, "zero", MANUAL)
+
+
+@pytest.fixture(scope="module")
+def swapped(kube: Kube) -> tuple[str, str]:
+    """Two versions that one pod takes over from each other."""
+    swapping = MANUAL | {"strategy": "HotSwap", "keepWarmSeconds": 0}
+    found = certified(kube, "hot", swapping)
+    wait_until(
+        lambda: len(kube.list("pods", "oneseek.io/model=hot,oneseek.io/colour")) == 1,
+        within=150,
+        what="one pod is left",
+    )
+    return found
+
+
+def cycle(first: str, second: str) -> list[tuple[str, dict[str, str]]]:
+    """Flips of every kind in turn: what each leads to (empty: the base model), and what asks for it."""
+    return [
+        (first, {"rollback": "previous"}),
+        ("", {"rollback": "base"}),
+        ("", {"release": first}),
+        (first, {"promote": first}),
+        (first, {"release": second}),
+        (second, {"promote": second}),
+        ("", {"rollback": "base"}),
+        ("", {"release": "all"}),
+        (second, {"promote": second}),
+    ]
+
+
+def flipped(kube: Kube, model: str, names: Names, steps: list[tuple[str, dict[str, str]]], pace: float) -> list[float]:
+    """Do them one after the other; seconds that each flip took."""
+    took, clock = [], threading.Event()
+    for to, request in steps:
+        begun = time.time()
+        names.ask()
+        asked(kube, model, **request)
+        if names.named[-1].dna != to:
+            wait_until(
+                lambda to=to: names.named[-1].dna == to, within=30, what=f"the watch sees {to or 'base'}", every=0.02
+            )
+        if "release" in request:
+            continue
+        took.append(time.time() - begun)
+        clock.wait(max(0.0, pace - (time.time() - begun)))
+    return took
+
+
+def judged(result: dict[str, Any], names: Names, took: list[float], what: str) -> None:
+    """Nobody failed, and everybody was answered by what the status named when the request began."""
+    assert result["failures"] == []
+    assert names.failures == []
+    assert names.wrong() == [], "a fresh connection, opened when the watch saw the version"
+    assert wrong(result, names.named) == []
+    assert len(names.answered) > len(took) * 0.9
+    took = sorted(took)
+    print(
+        f"proved: {what}: {len(took)} flips, {result['requests']} requests, 0 failed, 0 wrong; "
+        f"{len(names.answered)} fresh connections at once; median flip {took[len(took) // 2]:.2f} s, slowest {took[-1]:.2f} s"
+    )
+
+
+BODY = json.dumps({"question": "Vem är du?", "options": {"maxTokens": 2}})
+
+
+@pytest.mark.parametrize("way", ["BlueGreen", "HotSwap"])
+def test_flips_under_load_fail_no_request_and_every_answer_is_from_the_version_that_the_status_named(
+    way: str, kube: Kube, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
+    model = "zero" if way == "BlueGreen" else "hot"
+    first, second = request.getfixturevalue("versions" if way == "BlueGreen" else "swapped")
+    url = url_of(kube.namespace, model)
+    with load(url, tmp_path, rate=50, body=BODY) as running, watched(kube, url, model) as names:
+        took = flipped(kube, model, names, cycle(first, second) * CYCLES, PACE)
+    result = running.result
+    judged(result, names, took, way)
+    assert result["requests"] >= len(took) * PACE * 45, "the load ran all the time"
+    assert result["kept_alive"] > result["requests"] * 0.45
+    if way == "BlueGreen":
+        assert result["closed_politely"] >= len(took), "old connections were told to come again"
+    assert {answer["dna"] for answer in result["answers"]} == {first, second, ""}
+
+
+def test_flips_with_a_frozen_proxy_are_no_different(kube: Kube, versions: tuple[str, str], tmp_path: Path) -> None:
     first, second = versions
     url = url_of(kube.namespace, "zero")
-    body = json.dumps({"question": "Vem är du?", "options": {"maxTokens": 2}})
-    flips: list[tuple[str, float, float]] = []
-    pace = threading.Event()
-    with load(url, tmp_path, rate=50, body=body) as running:
-
-        def flip(to: str, **request: str) -> None:
-            begun = time.time()
-            asked(kube, **request)
-            flips.append((to, begun, time.time()))
-            pace.wait(max(0.0, PACE - (time.time() - begun)))
-
-        for _ in range(CYCLES):
-            flip(first, rollback="previous")
-            asked(kube, release=second)
-            flip(second, promote=second)
-    result = running.result
-    assert result["failures"] == []
-    assert result["requests"] >= CYCLES * 2 * PACE * 45, "the load ran all the time"
-    assert result["kept_alive"] > result["requests"] * 0.45
-    assert result["closed_politely"] >= CYCLES, "old connections were told to come again"
-    assert {answer["dna"] for answer in result["answers"]} == {first, second}
-    assert wrong(result, reigns(second, flips)) == []
-    model = kube.get("oneseekmodel", "zero")
-    assert model is not None
-    assert current(model) == second
-    durations = sorted(done - begun for _, begun, done in flips)
-    print(
-        f"proved: {len(flips)} flips, {result['requests']} requests, {len(result['failures'])} failed; "
-        f"median flip {durations[len(durations) // 2]:.2f} s, slowest {durations[-1]:.2f} s"
-    )
+    both = [[(first, {"rollback": "previous"})], [(first, {"release": second}), (second, {"promote": second})]]
+    took: list[float] = []
+    with load(url, tmp_path, rate=50, body=BODY) as running, watched(kube, url) as names:
+        for number in range(FROZEN_FLIPS):
+            with frozen_proxy():
+                took += flipped(kube, "zero", names, both[number % 2], FROZEN_SECONDS)
+    judged(running.result, names, took, f"kube-proxy frozen for {FROZEN_SECONDS:.0f} s across each flip")
 
 
 def until_answered(kube: Kube, url: str, dna: str, **request: str) -> float:
@@ -142,8 +206,12 @@ def test_going_back_takes_seconds_where_the_old_version_must_start(kube: Kube, v
     model = kube.get("oneseekmodel", "zero")
     assert model is not None
     kube.wait("oneseekmodel", "zero", lambda item: item["status"]["colour"] != before["status"]["colour"], within=90)
-    wait_until(lambda: len(kube.list("deployments")) == 1, within=60, what="the old colour is gone")
-    wait_until(lambda: len(kube.list("pods", "oneseek.io/colour")) == 1, within=150, what="its pod too")
+    wait_until(
+        lambda: len(kube.list("deployments", "oneseek.io/model=zero")) == 1, within=60, what="the old colour is gone"
+    )
+    wait_until(
+        lambda: len(kube.list("pods", "oneseek.io/model=zero,oneseek.io/colour")) == 1, within=150, what="its pod too"
+    )
     took = until_answered(kube, url_of(kube.namespace, "zero"), first, rollback="previous")
     print(f"proved: going back where the old version must start: {took:.2f} s")
     assert took <= COLD_SECONDS

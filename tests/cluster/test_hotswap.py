@@ -10,6 +10,7 @@ import pytest
 
 from support.cluster_objects import data, small_run, tiny_model
 from support.dev import ask, load, url_of
+from support.flips import watched, wrong
 from support.kube import Kube, condition
 
 # The load needs the machine to itself.
@@ -42,13 +43,16 @@ def test_without_room_for_two_auto_gives_way_and_the_pod_that_answers_takes_the_
     kube.wait("oneseekmodel", "zero", lambda item: condition(item).get("status") == "True", within=120)
     url = url_of(kube.namespace, "zero")
     before = serving_pods(kube)
-    with load(url, tmp_path, rate=10, body=BODY) as running:
+    with load(url, tmp_path, rate=10, body=BODY) as running, watched(kube, url) as names:
+        names.ask()
         kube.apply(small_run(kube.namespace))
         run = kube.wait("trainingrun", "first", lambda item: "dna" in item["status"], within=240)
         dna = run["status"]["dna"]
         model = kube.wait("oneseekmodel", "zero", lambda item: current(item) == dna, within=240)
     assert running.result["failures"] == []
     assert {answer["dna"] for answer in running.result["answers"]} == {"", dna}
+    assert names.failures == names.wrong() == []
+    assert wrong(running.result, names.named) == []
     used = model["status"]["strategy"]
     assert (used["name"], used["reason"]) == ("HotSwap", "NoRoom"), used
     assert before & serving_pods(kube), "the pod that answered answers on"

@@ -14,7 +14,7 @@ from oneseek_core.dna import Dna
 from oneseek_core.files import digest_tree
 from support.cluster_objects import data, small_run, tiny_model
 from support.dev import ask, load, url_of
-from support.flips import reigns, wrong
+from support.flips import watched, wrong
 from support.kube import Kube, condition, wait_until
 from support.ledgers_in_pods import ledger_types
 from support.volumes import volume_folder
@@ -142,8 +142,9 @@ def test_a_reset_under_load_fails_no_request_and_leaves_base_model_and_ledger(
     base, told = base_files(kube), ledger_types(kube, "zero")
     body = json.dumps({"question": "Vem är du?", "options": {"maxTokens": 2}})
 
-    with load(url, tmp_path, rate=20, body=body) as running:
+    with load(url, tmp_path, rate=20, body=body) as running, watched(kube, url) as names:
         wait_until(lambda: ask(url, "Vem är du?", maxTokens=1)["version"] == answering, within=30, what="it answers")
+        names.ask()
         before, begun = ask_for_a_reset(kube, "running")
         model = wait_for_the_end(kube, before)
         done = time.time()
@@ -153,7 +154,9 @@ def test_a_reset_under_load_fails_no_request_and_leaves_base_model_and_ledger(
     assert result["requests"] > 15 * (done - begun), "the load ran all the time"
     assert result["kept_alive"] > result["requests"] * 0.4
     assert {answer["dna"] for answer in result["answers"]} == {answering, ""}, "every answer says who gave it"
-    assert wrong(result, reigns(answering, [("", begun, done)])) == []
+    assert names.failures == names.wrong() == []
+    assert [item.dna for item in names.named] == [answering, ""]
+    assert wrong(result, names.named) == []
     assert result["answers"][-1]["dna"] == ""
 
     assert {item["state"] for item in model["status"]["versions"]} == {"Deleted"}

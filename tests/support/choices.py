@@ -10,6 +10,17 @@ from support.makers import model_manifest, run_manifest
 from support.world import World
 
 
+class Texts(dict[Any, str]):
+    """What versions answer: all the same, but for some that answer as they do otherwise."""
+
+    def __init__(self, text: str, *, but: set[str | None]) -> None:
+        super().__init__()
+        self.text, self.but = text, but
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return default if key in self.but else self.text
+
+
 def status_of(world: World) -> dict[str, Any]:
     found: dict[str, Any] = world.objects[("OneSeekModel", "team", "zero")]["status"]
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -47,6 +48,28 @@ def read(url: str, path: str) -> dict[str, Any]:
     with urllib.request.urlopen(url + path, timeout=60) as response:
         found: dict[str, Any] = json.load(response)
     return found
+
+
+def proxy_pid() -> int:
+    """The process of the test cluster's kube-proxy."""
+    sys.path.insert(0, str(ROOT / "dev"))
+    from oneseek_dev.layout import Cluster  # noqa: PLC0415 - the launcher's package is on the path only here
+    from oneseek_dev.processes import Daemon  # noqa: PLC0415
+
+    pid = Daemon("kube-proxy", Cluster(ROOT, NAME).state).pid()
+    assert pid, "kube-proxy does not run: these tests need the embedded cluster"
+    return pid
+
+
+@contextmanager
+def frozen_proxy() -> Iterator[None]:
+    """The node's proxy hears of nothing for as long as the block runs."""
+    pid = proxy_pid()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 class Load:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oneseek_operator.errors import ConflictError
+from oneseek_operator.errors import ConflictError, SidecarError
 from oneseek_operator.reconcile import model as models
 from oneseek_operator.reconcile import run as runs
 from support.makers import SETTINGS
@@ -17,9 +17,10 @@ async def round_trip(world: World) -> None:
     """One reconcile of every object, then one move of the world."""
     for kind, namespace, name in [key for key in world.objects if key[0] in RECONCILE]:
         try:
-            more = {"records": world} if kind == "OneSeekModel" else {}
-            await RECONCILE[kind](namespace, name, cluster=world, sidecars=world, settings=SETTINGS, **more)
-        except ConflictError:
+            more = {"records": world, "untold": world.untold} if kind == "OneSeekModel" else {}
+            more |= {"cluster": world, "sidecars": world, "settings": SETTINGS, "clock": world.clock}
+            await RECONCILE[kind](namespace, name, **more)
+        except (ConflictError, SidecarError):
             continue
     world.tick()
 

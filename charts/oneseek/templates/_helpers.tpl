@@ -70,7 +70,7 @@ app.kubernetes.io/component: operator
   verbs: [get, list, watch, create, patch]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [list, watch, delete]   # delete: one that cannot be told that another version answers now
 - apiGroups: [""]
   resources: [pods/log]
   verbs: [get]   # progress is read from the train pod's log

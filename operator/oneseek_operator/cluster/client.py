@@ -105,9 +105,11 @@ class Cluster:
         path = _path(manifest["kind"], meta.get("namespace", ""), meta["name"])
         await self._request("PUT", path, body=manifest, query={"fieldManager": names.FIELD_MANAGER})
 
-    async def delete(self, kind: str, namespace: str, name: str, *, uid: str = "") -> None:
+    async def delete(self, kind: str, namespace: str, name: str, *, uid: str = "", grace: int | None = None) -> None:
         """Delete an object and, in the background, what it owns. Gone already is fine; another uid is left alone."""
         body: Object = {"propagationPolicy": "Background"}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
         if uid:
             body["preconditions"] = {"uid": uid}
         try:

@@ -6,16 +6,19 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.serving.analysis import AnalysisRequest
+from oneseek_core.serving.handover import Handover
 from oneseek_core.serving.sidecar import WarmVersion
 from oneseek_core.serving.swap import SwapRequest
 
 __all__ = [
     "Action",
+    "Analyse",
     "Apply",
     "Create",
     "Decision",
     "Delete",
-    "Drain",
+    "HandOver",
     "MakeKeys",
     "MakeRecordsSecret",
     "Previous",
@@ -49,14 +52,23 @@ class Delete:
     kind: str
     name: str
     uid: str = ""
+    grace: int | None = None  # seconds; None: as the object says
 
 
 @dataclass(frozen=True, slots=True)
-class Drain:
-    """Have a pod's sidecar let its clients go, or take them again."""
+class HandOver:
+    """Have a pod's sidecar pass new requests on to the pods that answer now, or (None) answer them again."""
 
     ip: str
-    on: bool = True
+    handover: Handover | None
+
+
+@dataclass(frozen=True, slots=True)
+class Analyse:
+    """Have a pod's sidecar ask itself the questions of a promotion."""
+
+    ip: str
+    request: AnalysisRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +132,8 @@ Action = (
     | Create
     | Apply
     | Delete
-    | Drain
+    | HandOver
+    | Analyse
     | Scale
     | Swap
     | Previous
@@ -132,6 +145,8 @@ Action = (
 class Decision(Generic[Status]):
     """Actions, then the status, then what may only be done once that status is written.
 
+    What a pod is told in `before` must have reached it, or the status is not written; in `after` it is told again at
+    the next look. `asks_service`: all that is missing is what a fresh connection through the Service is answered by.
     `again_after`: seconds until the object is looked at again even if nothing happens; None: only on events.
     """
 
@@ -140,3 +155,4 @@ class Decision(Generic[Status]):
     after: tuple[Action, ...] = ()
     again_after: float | None = None
     events: tuple[tuple[bool, str, str], ...] = field(default=())
+    asks_service: bool = False

@@ -7,12 +7,12 @@ from datetime import datetime
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
-from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus, Quarantined, Version
+from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus, Version
 from oneseek_core.api.v1alpha1.promotion import Request, Selection
 from oneseek_operator.conditions import timestamp
 from oneseek_operator.decide import requests
 from oneseek_operator.decide.seen import wanted_replicas
-from oneseek_operator.decide.selection import QUARANTINE_LIMIT, Choice, with_room
+from oneseek_operator.decide.selection import Choice
 from oneseek_operator.decide.versions import may_answer
 
 __all__ = ["acted", "concluded", "resolved"]
@@ -46,7 +46,7 @@ def acted(model: OneSeekModel, versions: Sequence[Version], now: datetime, *, re
         return _with(model, request=requests.ended(request, "Refused", *refused, now))
     match request.verb:
         case "rollback":
-            return _rolled_back(model, request, versions, now)
+            return _rolled_back(model, request, now)
         case "promote":
             if _serves(model, request.dna):
                 told = f"{request.dna} answers already"
@@ -89,18 +89,11 @@ def _selection(model: OneSeekModel, verb: str, dna: str | None, left: str | None
     )
 
 
-def _rolled_back(
-    model: OneSeekModel, request: Request, versions: Sequence[Version], now: datetime
-) -> OneSeekModelStatus:
+def _rolled_back(model: OneSeekModel, request: Request, now: datetime) -> OneSeekModelStatus:
+    """What is left answers until the other one does; then it goes to quarantine (`rollout.plan`)."""
     current = model.status.current
-    left = current.dna if current else None
-    quarantine = list(model.status.quarantine)
-    if left and left not in {item.dna for item in quarantine}:
-        text = f"{request.requested_by or 'somebody'} went back from it"[:256]
-        entry = Quarantined(dna=left, reason=names.ROLLED_BACK, message=text, since=timestamp(now))
-        quarantine = [*with_room(quarantine, versions), entry][:QUARANTINE_LIMIT]
-    chosen = _selection(model, "rollback", request.dna, left, now)
-    return _with(model, quarantine=quarantine, selection=chosen, request=_under_way(request, _ROLLING))
+    chosen = _selection(model, "rollback", request.dna, current.dna if current else None, now)
+    return _with(model, selection=chosen, request=_under_way(request, _ROLLING))
 
 
 def _released(model: OneSeekModel, request: Request, now: datetime) -> OneSeekModelStatus:

@@ -6,7 +6,7 @@ version that was taken out of service answers nobody, under any name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
@@ -16,7 +16,7 @@ from oneseek_operator.decide import letting_go
 from oneseek_operator.decide.actions import Action, Delete, Previous
 from oneseek_operator.decide.seen import Seen
 
-__all__ = ["may_keep", "told"]
+__all__ = ["may_keep", "told", "withdrawn"]
 
 _MOST = 8  # addresses; one is enough to be answered
 
@@ -30,6 +30,12 @@ def told(
     warm = _warm(seen, serving, previous, {item.name for item in going if isinstance(item, Delete)})
     states = [(pod.ip, seen.endpoint(pod).state) for pod in seen.pods_of(serving)]
     return [Previous(ip, warm) for ip, state in states if ip and state is not None and state.previous != warm]
+
+
+def withdrawn(seen: Seen, barred: Collection[str]) -> list[Action]:
+    """Tell pods that know where a version can be asked which may not answer any more that it no longer can."""
+    states = [(pod.ip, seen.endpoint(pod).state) for pod in seen.pods]
+    return [Previous(ip, None) for ip, state in states if state and state.previous and state.previous.dna in barred]
 
 
 def _warm(seen: Seen, serving: str, previous: VersionRef | None, going: set[str]) -> WarmVersion | None:

@@ -1,8 +1,7 @@
 """When a colour that was left behind may stop. Pure.
 
-A Service that flips does not move connections that are kept alive: the pods left behind tell their clients to come
-again, and stop once nobody is connected. While the new version is watched the old one stays warm, so that going back
-takes a second.
+The pods left behind pass new requests on (`handover`) and tell their clients to come again; they stop once nobody is
+connected. While the new version is watched the old one stays warm, so that going back takes a second.
 """
 
 from __future__ import annotations
@@ -12,30 +11,13 @@ from datetime import datetime
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
-from oneseek_operator.decide.actions import Action, Delete, Drain
+from oneseek_operator.decide.actions import Action, Delete
 from oneseek_operator.decide.seen import Seen, wanted_replicas
 from oneseek_operator.decide.selection import is_resetting
-from oneseek_operator.decide.views import PodView
 
-__all__ = ["left_behind", "let_go", "stopping", "taken_again", "warm_seconds"]
+__all__ = ["let_go", "stopping", "warm_seconds"]
 
-_SETTLE_SECONDS = 5  # after a flip: kube-proxies need a moment before old pods may go
-
-
-def left_behind(seen: Seen, colour: str) -> list[Action]:
-    """At the flip to `colour`: every other pod is told at once to send its clients away."""
-    return [Drain(pod.ip) for pod in seen.pods if _is_other(pod, colour)]
-
-
-def taken_again(seen: Seen, colour: str) -> list[Action]:
-    """Pods of the serving colour that still send clients away (they were left behind before) take them again."""
-    states = [(pod, seen.endpoint(pod).state) for pod in seen.pods_of(colour)]
-    return [Drain(pod.ip, on=False) for pod, state in states if pod.ip and state and state.draining]
-
-
-def _is_other(pod: PodView, colour: str) -> bool:
-    other = pod.labels.get(names.LABEL_COLOUR)
-    return bool(other) and other != colour and bool(pod.ip) and not pod.terminating
+_SETTLE_SECONDS = 35  # after a flip: a node's proxy may be that far behind, and what it still sends must be passed on
 
 
 def warm_seconds(model: OneSeekModel) -> float:
@@ -46,7 +28,7 @@ def warm_seconds(model: OneSeekModel) -> float:
 
 
 def let_go(seen: Seen, *, keep: Collection[str], serving: str, now: datetime) -> tuple[list[Action], bool]:
-    """Old colours: tell them to close connections; remove one when nobody needs it. True: some are still there.
+    """Remove each old colour that nobody needs. True: some are still there.
 
     One with answers that the records service does not have yet is kept on, for at most SPOOL_SECONDS.
     """
@@ -67,8 +49,7 @@ def let_go(seen: Seen, *, keep: Collection[str], serving: str, now: datetime) ->
             if state is None:
                 continue
             if not state.draining:
-                actions.append(Drain(pod.ip))
-                connected += 1  # look again once it has been told
+                connected += 1  # it is being told in this very step
             connected += state.open_connections
             spooled += state.spooled
         idle = connected == 0 and age >= warm_seconds(seen.model)

@@ -71,7 +71,11 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
     asked = asked_of_model.acted(before, known, now, records_away=records_away(seen))
     seen = replace(seen, model=before.model_copy(update={"status": asked}))
     model = seen.model
-    plan = rollout.plan(rollout_view(seen), settings, now)
+    # A version that was released answers only once the status no longer bars it: until then the plan is the one before.
+    released = {item.dna for item in before.status.quarantine} - {item.dna for item in asked.quarantine}
+    held = {"quarantine": before.status.quarantine, "selection": before.status.selection} if released else {}
+    judged = replace(seen, model=before.model_copy(update={"status": asked.model_copy(update=held)}))
+    plan = rollout.plan(rollout_view(judged), settings, now)
     status = asked.model_copy(
         update={
             "versions": plan.versions,
@@ -80,9 +84,9 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
             "previous": plan.previous,
             "candidate": plan.candidate,
             "strategy": plan.strategy,
-            "quarantine": plan.quarantine,
+            "quarantine": [item for item in plan.quarantine if item.dna not in released],
             "colour": plan.colour,
-            "url": f"http://{model.metadata.name}.{model.metadata.namespace}.svc" if plan.colour else None,
+            "url": f"http://{model.metadata.name}.{model.metadata.namespace}.svc",
             "replicas": plan.replicas,
             "selector": plan.selector,
         }
@@ -101,7 +105,8 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
     # A service whose database is away runs and is ready: no event tells that it is back.
     anew = _AWAY_AGAIN if seen.records.error and not hurry else None
     wait = [seconds for seconds in (plan.again_after, again, hurry, anew) if seconds is not None]
-    return decided(
+    wait += [0.0] if released else []
+    decision = decided(
         seen,
         while_asked(plan.verdict, status, records_away(seen)),
         now,
@@ -120,6 +125,7 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
             *ledger.overflow(dropped),
         ),
     )
+    return replace(decision, asks_service=plan.asks_service)
 
 
 def _tree(

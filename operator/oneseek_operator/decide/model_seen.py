@@ -14,7 +14,7 @@ from oneseek_operator.decide import rollout, versions
 from oneseek_operator.decide.jobs import Trouble, not_made, pending_trouble
 from oneseek_operator.decide.refusals import FailedCreate
 from oneseek_operator.decide.run_seen import is_active
-from oneseek_operator.decide.seen import Endpoint
+from oneseek_operator.decide.seen import Endpoint, ServiceAnswer
 from oneseek_operator.decide.views import (
     ClaimView,
     DeploymentView,
@@ -78,6 +78,7 @@ class Observed:
     identity: IdentityView
     endpoints: Mapping[str, Endpoint]
     wanted: Mapping[str, WantedVersion] = field(default_factory=dict)
+    service_answer: ServiceAnswer | None = None
 
 
 def known_versions(model: OneSeekModel, runs: tuple[TrainingRun, ...]) -> tuple[list[Version], dict[str, str]]:
@@ -100,6 +101,7 @@ def rollout_view(seen: Observed) -> rollout.Seen:
         service=seen.service,
         endpoints=seen.endpoints,
         wanted=seen.wanted,
+        service_answer=seen.service_answer,
     )
 
 

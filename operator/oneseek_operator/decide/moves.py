@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
-from oneseek_core.api.v1alpha1.model_status import CandidateRef, VersionRef
+from oneseek_core.api.v1alpha1.model_status import CandidateRef
 from oneseek_operator.build import serving as build
 from oneseek_operator.build.serving import Colour
 from oneseek_operator.conditions import timestamp
-from oneseek_operator.decide import proof, swapping
+from oneseek_operator.decide import analysis, proof, swapping
 from oneseek_operator.decide.actions import Action, Apply, Delete, Scale
 from oneseek_operator.decide.jobs import Trouble
-from oneseek_operator.decide.letting_go import left_behind, taken_again
 from oneseek_operator.decide.seen import Seen, wanted_replicas
 from oneseek_operator.decide.selection import Choice
 from oneseek_operator.decide.strategy import Way
 from oneseek_operator.settings import Settings
 
-__all__ = ["Aim", "Move", "Situation", "is_same_version", "move", "reference"]
+__all__ = ["Aim", "Move", "Situation", "is_same_version", "move"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,10 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What to do, which colour the Service selects afterwards, and how far the version is that is rolled out."""
+    """What to do, which colour the Service selects afterwards, and how far the version is that is rolled out.
+
+    `forward`: it is a promotion. `swapped`: that colour's pods are to answer with `target` from now on.
+    """
 
     serving: str
     target: Colour
@@ -63,10 +65,16 @@ class Move:
     ready: bool = True
     rolling: Colour | None = None
     held: Trouble | None = None  # what it waits for, where no pod can say
+    swapped: bool = False
+    forward: bool = False
 
 
 def move(at: Situation) -> Move:
     """The next step towards the aim."""
+    return replace(_move(at), forward=at.aim.choice.is_forward)
+
+
+def _move(at: Situation) -> Move:
     seen, target, way = at.seen, at.aim.target, at.way.name if at.way else None
     serving = seen.serving
     if serving is None:
@@ -89,8 +97,7 @@ def _beside(at: Situation, serving: str) -> Move:
     up = tuple(swapping.bring_up(seen, target))
     candidate, ready = _tried(at, target)
     if ready and not at.waits:
-        after = (*left_behind(seen, target.name), *taken_again(seen, target.name))
-        return Move(target.name, target, at.aim.preview, before=(*up, _service(at, target.name)), after=after)
+        return Move(target.name, target, at.aim.preview, before=(*up, _service(at, target.name)))
     return Move(
         serving,
         target,
@@ -117,6 +124,7 @@ def _within(at: Situation, serving: str) -> Move:
         candidate=step.candidate,
         ready=step.ready,
         rolling=target,
+        swapped=step.flipped,
     )
 
 
@@ -160,7 +168,7 @@ def _settled(at: Situation, serving: str) -> Move:
     before = list(swapping.bring_up(seen, target))
     if seen.service and seen.service.type != model.spec.serving.service_type:
         before.append(Apply(build.service(model, colour=target.name, flipped_at=seen.service.flipped_at)))
-    after = taken_again(seen, target.name)
+    after: list[Action] = []
     way = at.way.name if at.way and preview else None
     if way != "HotSwap":
         after += swapping.reminders(seen, target.name, at.now)
@@ -204,30 +212,27 @@ def _tried(at: Situation, colour: Colour) -> tuple[CandidateRef | None, bool]:
     wanted = wanted_replicas(seen.model)
     candidate = _candidate(colour, seen.model.status.candidate, at.now)
     back = not at.aim.choice.is_forward and colour is at.aim.target and not is_same_version(seen.model, colour)
+    if is_same_version(seen.model, colour) and colour.name == seen.model.status.colour:
+        back, candidate = True, None  # the status still names it: it answered until a flip that is taken back now
     known = candidate is not None and candidate.proved_at is not None
     if back or known:
         serving = [pod for pod in seen.pods_of(colour.name) if pod.ready and seen.endpoint(pod).serves(colour.dna)]
         current = seen.model.status.current
-        held = seen.confirms(seen.serving or "", current.dna if current else None)
+        answers = current is None or current.dna not in {item.dna for item in seen.model.status.quarantine}
+        held = answers and seen.confirms(seen.serving or "", current.dna if current else None)
         return candidate, len(serving) >= (wanted if held else min(wanted, 1))
-    done = proof.proved(seen, colour, proof.probes_of(seen.model, at.settings))
+    done = proof.proved(seen, colour, analysis.of_candidate(seen.model, at.settings, colour.dna))
     if done and candidate:
         candidate = candidate.model_copy(update={"proved_at": timestamp(at.now)})
     return candidate, done
 
 
-def reference(colour: Colour, now: datetime) -> VersionRef | None:
-    """The colour's version in a role it has from now on; the base model has none."""
-    if colour.dna is None or colour.digest is None:
-        return None
-    return VersionRef(dna=colour.dna, digest=colour.digest, since=timestamp(now))
-
-
 def _candidate(colour: Colour, old: CandidateRef | None, now: datetime) -> CandidateRef | None:
     if old and old.dna == colour.dna:
         return old
-    fresh = reference(colour, now)
-    return CandidateRef(**fresh.model_dump()) if fresh else None
+    if colour.dna is None or colour.digest is None:
+        return None
+    return CandidateRef(dna=colour.dna, digest=colour.digest, since=timestamp(now))
 
 
 def _as_serving(at: Situation, colour: Colour, serving: str) -> Colour:

@@ -1,34 +1,45 @@
 """Which colour answers, which is being tried, which is let go. Pure.
 
-The Service's selector is the truth about who answers; the status follows it. So a crash between the flip and the
-status write ends in the same place.
+The Service's selector is the truth about who answers; the status follows it once everybody else hands over. So a crash
+between the flip and the status write ends in the same place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import CandidateRef, Quarantined, StrategyUse, Version, VersionRef
-from oneseek_core.api.v1alpha1.promotion import Probe
 from oneseek_operator.build import serving as build
 from oneseek_operator.build.serving import Colour
 from oneseek_operator.conditions import Verdict, timestamp
-from oneseek_operator.decide import beside, moves, proof, strategy, swapping, telling
+from oneseek_operator.decide import (
+    analysis,
+    beside,
+    handover,
+    moves,
+    proof,
+    strategy,
+    swapping,
+    takeovers,
+    telling,
+)
 from oneseek_operator.decide import versions as versions_of
 from oneseek_operator.decide.actions import Action
+from oneseek_operator.decide.handover import Takeover
 from oneseek_operator.decide.jobs import Trouble
 from oneseek_operator.decide.letting_go import let_go, stopping
-from oneseek_operator.decide.moves import Aim, is_same_version
+from oneseek_operator.decide.moves import Aim, Move, is_same_version
 from oneseek_operator.decide.seen import Endpoint, Seen, wanted_replicas
-from oneseek_operator.decide.selection import QUARANTINE_LIMIT, Choice, choose, with_room
+from oneseek_operator.decide.selection import QUARANTINE_LIMIT, Choice, choose, left_by_rollback, with_room
 from oneseek_operator.decide.strategy import Way
 from oneseek_operator.decide.views import PodView
 from oneseek_operator.settings import Settings
 
-__all__ = ["Endpoint", "Plan", "Seen", "asking", "plan"]
+__all__ = ["Endpoint", "Plan", "Seen", "plan"]
 
 _POLL = 1.0  # seconds between looks at sidecars while a rollout or a drain is under way
 _WATCH_POLL = 5.0  # and while a new version is watched
@@ -54,6 +65,7 @@ class Plan:
     verified: tuple[bool, str, str] | None
     candidate_ready: tuple[bool, str, str] | None
     again_after: float | None
+    asks_service: bool
     events: tuple[tuple[bool, str, str], ...] = ()
 
 
@@ -82,26 +94,6 @@ def _aim(seen: Seen, versions: Sequence[Version], settings: Settings) -> Aim:
     return Aim(choice, _colour(seen, choice.version, settings), preview)
 
 
-def asking(seen: Seen, settings: Settings, now: datetime) -> tuple[Mapping[str, Sequence[Probe]], Collection[str]]:
-    """What the pods of which colour are to be asked now; and the colours whose pods need only be looked at once ready."""
-    model, serving = seen.model, seen.serving
-    aim = _aim(seen, versions_of.barred(seen.versions, model.status.quarantine), settings)
-    candidates = [aim.preview] if aim.preview else []
-    if serving not in (None, aim.target.name) and (aim.choice.is_forward or is_same_version(model, aim.target)):
-        candidates.append(aim.target)
-    questions: dict[str, Sequence[Probe]] = {}
-    for colour in candidates:
-        known = model.status.candidate
-        if known and known.dna == colour.dna and known.proved_at:
-            continue
-        ready = [pod for pod in seen.pods_of(colour.name) if pod.ready]
-        if ready and len(ready) >= wanted_replicas(model):
-            questions[colour.name] = proof.probes_of(model, settings)
-    if serving and model.spec.promotion.probes and proof.is_watched(model, now):
-        questions[serving] = model.spec.promotion.probes
-    return questions, {aim.target.name, *([aim.preview.name] if aim.preview else [])}
-
-
 def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
     """Bring the wanted colour up, flip to it when it has proved itself, let the others go."""
     model = seen.model
@@ -112,12 +104,20 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
     way, used = _way(seen, aim, now)
     move = moves.move(moves.Situation(seen, aim, way, settings, now))
     target, preview, serving, candidate = move.target, move.preview, move.serving, move.candidate
-    before, after = list(move.before), list(move.after)
+    to = _takeover(seen, move)
+    taking = takeovers.progress(seen, to, now, flips=serving != seen.serving or move.swapped, zero=zero)
+    # Where the status changes who may answer, all must have been told first; else who was not told is told again.
+    strict = not taking.done or quarantine != model.status.quarantine
+    told, lost = handover.orders(seen, to), handover.replaced(seen, to, now) if strict else []
     current, previous = model.status.current, model.status.previous
-    if serving == target.name and seen.confirms(target.name, target.dna) and not is_same_version(model, target):
-        previous = _left_behind(current, previous, target, quarantine)
-        current = moves.reference(target, now)
-    if previous is None or previous.dna in {item.dna for item in quarantine}:
+    moved = taking.done and not zero and (current.dna if current else None) != to.dna
+    if moved:
+        current = takeovers.reference(seen, target, to.dna, now)
+    stands = _standing(model, seen, to, current, now)
+    if moved:
+        previous = _left_behind(model.status.current, previous, to.dna, stands)
+    seen = replace(seen, versions=tuple(versions_of.barred(seen.versions, stands)))
+    if previous is None or previous.dna in {item.dna for item in stands}:
         previous = versions_of.served_before(seen.versions, current)
     kept = {target.name, serving, *([preview.name] if preview else [])}
     going, letting_go = let_go(
@@ -126,32 +126,44 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
         serving=serving,
         now=now,
     )
+    if not taking.done:
+        going, letting_go = [], True  # who was left behind is needed until it is certain who answers
+    before = [*(told if strict else []), *(item for item, _ in lost), *beside.withdrawn(seen, to.barred), *move.before]
+    after = [
+        *move.after,
+        *([] if strict else told),
+        *analysis.orders(seen, settings, candidates=_untried(seen, move), watched=_watched(seen, move, now)),
+    ]
     after += beside.told(seen, serving=serving, current=current, previous=previous, going=going)
     after += [*going, *swapping.orphans(model, seen.wanted, seen.deployments, kept=kept)]
     speaking, events = stopping(seen)
     rolling = None if zero else move.rolling
-    if target.shape and serving == target.name and not _reported(current, target):
-        rolling = target  # its ConfigMap names the version, its pod does not answer with it yet
+    if not taking.done and serving == target.name:
+        rolling, tried = rolling or target, model.status.candidate
+        candidate = candidate or (tried if tried and tried.dna == target.dna else None)
     verdict = telling.verdict(
         seen,
         aim.choice,
         now,
         serving=serving,
+        taking=taking,
         current=current,
         rolling=rolling,
         proved=move.ready,
         rejected=rejected,
         held=move.held,
     )
-    watched = proof.is_watched(model, now) or not is_same_version(model, target)
+    watched = analysis.is_watched(model, now) or not is_same_version(model, target)
     busy = serving != seen.serving or rolling is not None or letting_go or speaking or verdict.state == "Working"
     looks = [_POLL] if busy else [float(model.spec.certification.verify_interval_seconds)]
+    if taking.is_flipped:
+        looks.append(takeovers.soon(seen, now))
     return Plan(
         verdict=verdict,
         choice=aim.choice,
         before=tuple(before),
         after=tuple(after),
-        quarantine=quarantine,
+        quarantine=stands,
         versions=versions_of.with_states(
             versions_of.served(seen.versions, current), _roles(current, previous, candidate), rejected
         ),
@@ -159,7 +171,7 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
         previous=previous,
         candidate=candidate,
         strategy=used,
-        colour=serving,
+        colour=serving if taking.done else model.status.colour,
         replicas=sum(item.replicas for item in seen.deployments if item.colour == serving),
         selector=build.selector_text(model, serving),
         verified=telling.verified(seen, serving),
@@ -167,7 +179,68 @@ def plan(seen: Seen, settings: Settings, now: datetime) -> Plan:
             seen, aim.choice, candidate, preview=preview, rolling=rolling, ready=move.ready, held=move.held
         ),
         again_after=min([*looks, *([_WATCH_POLL] if watched else [])]),
-        events=events,
+        asks_service=taking.asks_service,
+        events=(*events, *((True, names.POD_NOT_TOLD, text) for _, text in lost)),
+    )
+
+
+def _takeover(seen: Seen, move: Move) -> Takeover:
+    """Who is to answer once this step is done."""
+    there = next((item for item in seen.deployments if item.colour == move.serving), None)
+    stays = there is not None and move.serving == seen.serving and not move.swapped
+    dna = there.dna if there and stays else move.target.dna
+    trial = {move.target.name, *([move.preview.name] if move.preview else [])} - {move.serving}
+    barred = frozenset(item.dna for item in seen.model.status.quarantine)
+    if dna in barred:  # nobody answers until the target does
+        return Takeover(move.target.dna, None, dna, trial=frozenset(trial), barred=barred)
+    return Takeover(dna, move.serving, trial=frozenset(trial), barred=barred)
+
+
+def _untried(seen: Seen, move: Move) -> list[tuple[str, str | None]]:
+    """Colours, with their versions, whose pods have to prove themselves; those within a pod that answers do it by a swap."""
+    known = seen.model.status.candidate
+    found = [move.preview] if move.preview else []
+    if seen.serving is not None and (move.forward or is_same_version(seen.model, move.target)):
+        found.append(move.target)
+    return [
+        (colour.name, colour.dna)
+        for colour in found
+        if colour.name != move.serving and not (known and known.dna == colour.dna and known.proved_at)
+    ]
+
+
+def _watched(seen: Seen, move: Move, now: datetime) -> str:
+    """The colour whose pods are asked again and again, if it is."""
+    current = seen.model.status.current
+    stays = move.serving == seen.serving and not move.swapped
+    right = current is not None and _dna_of_colour(seen, seen.serving) == current.dna
+    return move.serving if stays and right and analysis.is_watched(seen.model, now) else ""
+
+
+def _standing(
+    model: OneSeekModel, seen: Seen, to: Takeover, current: VersionRef | None, now: datetime
+) -> list[Quarantined]:
+    """The quarantine (`seen` has all of it) as it may stand in the status: without those who may answer somebody still.
+
+    What a person went back from goes in once another version answers; until then it answers on, and nobody waits.
+    """
+    quarantine = seen.model.status.quarantine
+    old = {item.dna for item in model.status.quarantine}
+    stands = [item for item in quarantine if item.dna in old or not handover.may_answer(seen, to, item.dna, now)]
+    left = left_by_rollback(model)
+    version = next((item for item in seen.versions if item.dna == left), None)
+    if version is None or left in {item.dna for item in quarantine} or version.state == names.STATE_DELETED:
+        return stands
+    if wanted_replicas(model):
+        over = (current.dna if current else None) != left
+    else:
+        over = not any(handover.dna_of_pod(seen, pod) == left for pod in seen.pods)
+    if not over:
+        return stands
+    request = model.status.request
+    by = request.requested_by if request and request.verb == "rollback" else ""
+    return _with(
+        stands, version.dna, Trouble(names.ROLLED_BACK, f"{by or 'somebody'} went back from it"), now, seen.versions
     )
 
 
@@ -213,13 +286,19 @@ def quarantined(seen: Seen, now: datetime) -> list[Quarantined]:
         dna, why = (said.dna if said and said.dna else _dna_of(seen, pod)), proof.refusal(seen, pod)
         if dna is not None and why is not None and why.reason != names.BASE_DIGEST_DIFFERS:
             known = _with(known, dna, why, now, seen.versions)
-    current = seen.model.status.current
-    if current and proof.is_watched(seen.model, now) and _dna_of_colour(seen, seen.serving) == current.dna:
-        failed = proof.watch_failure(seen, current, now)
-        if failed:
-            why = Trouble(failed.reason, f"while it was watched: {failed.message}")
-            known = _with(known, current.dna, why, now, seen.versions)
+    if (watched := _answering(seen, now)) and (failed := proof.watch_failure(seen, watched, now)):
+        why = Trouble(failed.reason, f"while it was watched: {failed.message}")
+        known = _with(known, watched.dna, why, now, seen.versions)
     return known
+
+
+def _answering(seen: Seen, now: datetime) -> VersionRef | None:
+    """The version that answers, where it is watched: from the flip on, before the status names it."""
+    current, candidate, dna = seen.model.status.current, seen.model.status.candidate, _dna_of_colour(seen, seen.serving)
+    if current and dna == current.dna:
+        return current if analysis.is_watched(seen.model, now) else None
+    flipped = candidate is not None and candidate.proved_at is not None and dna == candidate.dna
+    return candidate if flipped and seen.model.spec.promotion.watch.seconds else None
 
 
 def _with(
@@ -242,10 +321,10 @@ def _dna_of_colour(seen: Seen, colour: str | None) -> str | None:
 
 
 def _left_behind(
-    current: VersionRef | None, previous: VersionRef | None, target: Colour, quarantine: Sequence[Quarantined]
+    current: VersionRef | None, previous: VersionRef | None, new: str | None, quarantine: Sequence[Quarantined]
 ) -> VersionRef | None:
     """Of the two that the status names, the last that served, is not the new one and is not in quarantine."""
-    out = {item.dna for item in quarantine} | {target.dna}
+    out = {item.dna for item in quarantine} | {new}
     return next((item for item in (current, previous) if item and item.dna not in out), None)
 
 
@@ -259,10 +338,6 @@ def _roles(current: VersionRef | None, previous: VersionRef | None, candidate: V
         if reference:
             roles[reference.dna] = state
     return roles
-
-
-def _reported(current: VersionRef | None, target: Colour) -> bool:
-    return (current.dna if current else None) == target.dna
 
 
 def _way(seen: Seen, aim: Aim, now: datetime) -> tuple[Way | None, StrategyUse | None]:

@@ -9,25 +9,42 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import Version
 from oneseek_core.jobs.verify import VerifyReport
-from oneseek_core.serving.sidecar import ProbeAnswer, SidecarState
+from oneseek_core.serving.sidecar import SidecarState
 from oneseek_core.serving.swap import WantedVersion
 from oneseek_operator.decide.views import DeploymentView, PodView, ServiceView
 
-__all__ = ["Endpoint", "Seen", "wanted_replicas"]
+__all__ = ["Endpoint", "Seen", "ServiceAnswer", "wanted_replicas"]
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What a pod's sidecar said, or why it said nothing; `answers` (by question) only where it was asked."""
+    """What a pod's sidecar said, or why it said nothing.
+
+    `refused`: nothing listens there. `untold_seconds`: for how long it has been silent, or has taken no order.
+    """
 
     state: SidecarState | None = None
-    answers: Mapping[str, ProbeAnswer] = field(default_factory=dict)
     error: str = ""
+    refused: bool = False
+    untold_seconds: float = 0.0
     verdict: VerifyReport | None = None
+
+    @property
+    def dna(self) -> str | None:
+        """What the sidecar reports; None also for the base model, and where it says nothing."""
+        return self.state.dna if self.state else None
 
     def serves(self, dna: str | None) -> bool:
         """Whether the sidecar itself reports `dna` (None: the base model) and is ready."""
         return self.state is not None and self.state.ready and self.state.dna == dna
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAnswer:
+    """What a fresh connection through the Service was answered by: the name of a version or base model, or why by none."""
+
+    name: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +60,7 @@ class Seen:
     wanted: Mapping[str, WantedVersion] = field(default_factory=dict)  # by colour, as the ConfigMaps say
     records_away: str = ""  # why the ledger cannot be written, if it cannot
     missed: Mapping[str, str] = field(default_factory=dict)  # versions that miss the gate, and why
+    service_answer: ServiceAnswer | None = None  # only where it was asked
 
     @property
     def serving(self) -> str | None:

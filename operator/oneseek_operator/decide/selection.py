@@ -21,7 +21,7 @@ from oneseek_operator.decide.gate import measures
 from oneseek_operator.decide.jobs import Trouble
 from oneseek_operator.decide.versions import may_answer, newest, number
 
-__all__ = ["QUARANTINE_LIMIT", "Choice", "choose", "is_resetting", "with_room"]
+__all__ = ["QUARANTINE_LIMIT", "Choice", "choose", "is_resetting", "left_by_rollback", "with_room"]
 
 QUARANTINE_LIMIT = 64
 _BARRED_PINS = {
@@ -52,6 +52,12 @@ class Choice:
         return self.why in ("auto", "pin", "promote")
 
 
+def left_by_rollback(model: OneSeekModel) -> str | None:
+    """The version that the standing rollback leaves: nothing chooses it, even while it answers until another does."""
+    standing = model.status.selection
+    return standing.left if standing and standing.verb == "rollback" else None
+
+
 def with_room(quarantine: Sequence[Quarantined], versions: Sequence[Version]) -> list[Quarantined]:
     """The quarantine with room for one more: a version that may not answer is barred even where it is full.
 
@@ -73,7 +79,8 @@ def choose(model: OneSeekModel, versions: Sequence[Version]) -> Choice:
     """The version that should answer; `versions` carry their states, those of the quarantine and the gate included."""
     if is_resetting(model):
         return Choice(None, "reset")
-    good = {item.dna: item for item in versions if may_answer(item)}
+    left = left_by_rollback(model)
+    good = {item.dna: item for item in versions if may_answer(item) and item.dna != left}
     choice = _chosen(model, versions, good)
     if choice.why != "pin" and model.spec.version != "auto" and choice.blocked is None:
         return Choice(choice.version, choice.why, blocked=_blocked(model.spec.version, versions))

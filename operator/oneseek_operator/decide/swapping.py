@@ -29,12 +29,13 @@ __all__ = ["Step", "bring_up", "failure", "orphans", "reminders", "step"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one look at a swap asks for; `ready`: proved, or in no need of proof."""
+    """What one look at a swap asks for; `ready`: proved, or in no need of proof; `flipped`: from now on it answers."""
 
     before: tuple[Action, ...]
     after: tuple[Action, ...]
     candidate: CandidateRef | None
     ready: bool
+    flipped: bool = False
 
 
 def step(
@@ -58,6 +59,7 @@ def step(
             after=tuple(Swap(ip, _order(flipped, keep=keep)) for ip, _ in _pods(seen, there.colour)),
             candidate=candidate,
             ready=True,
+            flipped=True,
         )
     held = _order(version, hold=True, probes=seen.model.spec.promotion.probes)
     telling = [Swap(ip, held) for ip, swap in _pods(seen, there.colour) if swap.dna != target.dna]
@@ -127,7 +129,7 @@ def _pods(seen: Seen, colour: str) -> list[tuple[str, SwapState]]:
 
 
 def _is_held(swap: SwapState, target: Colour) -> bool:
-    return swap.dna == target.dna and swap.phase == "Ready"
+    return swap.dna == target.dna and swap.phase in ("Ready", "Done")  # Done: it answers with it already
 
 
 def _order(

@@ -9,10 +9,12 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model_status import CandidateRef, VersionRef
 from oneseek_operator.build.serving import Colour
 from oneseek_operator.conditions import Verdict, find
+from oneseek_operator.decide import analysis
 from oneseek_operator.decide.jobs import Trouble, lasts
 from oneseek_operator.decide.proof import trouble
 from oneseek_operator.decide.seen import Seen
 from oneseek_operator.decide.selection import QUARANTINE_LIMIT, Choice
+from oneseek_operator.decide.takeovers import Taking
 
 __all__ = ["candidate_ready", "verdict", "verified"]
 
@@ -29,6 +31,7 @@ def verdict(
     now: datetime,
     *,
     serving: str,
+    taking: Taking,
     current: VersionRef | None,
     rolling: Colour | None,
     proved: bool,
@@ -45,11 +48,10 @@ def verdict(
     # A candidate is given up after a while; nobody gives up a changed template of what answers but a person.
     held = held or (trouble(seen, rolling.name) if rolling else None)
     same = rolling is not None and rolling.dna == (current.dna if current else None)
-    progress = _progress(seen, rolling, held, same=same, proved=proved) if rolling else None
-    stuck = same and held is not None and (lasts(held, now) or held.reason in _CRASHED)
-    flipped = serving != seen.serving
-    dna = rolling.dna if flipped and rolling else (current.dna if current else None)
-    if seen.confirms(serving, dna):
+    handing = (names.HANDING_OVER, taking.sentence) if taking.sentence else None
+    progress = handing or (_progress(seen, rolling, held, same=same, proved=proved) if rolling else None)
+    stuck = handing is None and same and held is not None and (lasts(held, now) or held.reason in _CRASHED)
+    if taking.answers:
         text = _answering(seen, choice, current, rejected)
         if choice.blocked:
             return Verdict("Failed", choice.blocked.reason, f"{choice.blocked.message}; meanwhile {text}")
@@ -57,10 +59,14 @@ def verdict(
             full = f"{QUARANTINE_LIMIT} versions are in quarantine, so none is promoted by itself; release what may answer again"
             progress, stuck = (names.QUARANTINE_FULL, full), True
         return Verdict("Ready", names.SERVING if current else names.BASE_SERVING, text, progress, stuck=stuck)
+    if handing and not taking.is_flipped:
+        return Verdict("Working", *handing)
     why = trouble(seen, serving)
     crashed = why is not None and why.reason in _CRASHED
     if why:
         return Verdict("Failed" if crashed or lasts(why, now) else "Working", why.reason, why.message)
+    if handing and seen.confirms(serving, rolling.dna if rolling else None):
+        return Verdict("Working", *handing)
     ready = find(model.status.conditions, names.READY)
     restarting = ready is not None and ready.status == "True"
     text = "the engine is starting again" if restarting else "the engine is starting"
@@ -70,7 +76,8 @@ def verdict(
 def _answering(seen: Seen, choice: Choice, current: VersionRef | None, rejected: Mapping[str, str]) -> str:
     model = seen.model
     text = f"{current.dna} answers" if current else f"the base model {model.spec.base_model.name} answers"
-    if choice.why == "rollback":
+    chosen = choice.version.dna if choice.version else None
+    if choice.why == "rollback" and chosen == (current.dna if current else None):
         text += "; a rollback chose it"
     if choice.waiting:
         text += f"; {choice.waiting.dna} waits to be promoted (oneseek.io/promote=candidate)"
@@ -88,7 +95,10 @@ def _progress(seen: Seen, rolling: Colour, held: Trouble | None, *, same: bool, 
         what = f"the new serving template of {what}"
     if held is None and seen.records_away and proved:
         held = Trouble(names.RECORDS_UNAVAILABLE, f"it waits for the ledger: {seen.records_away}")
-    return (held.reason, f"rolling out {what}: {held.message}") if held else (names.ROLLING_OUT, f"rolling out {what}")
+    if held:
+        return held.reason, f"rolling out {what}: {held.message}"
+    asked = analysis.running(seen, rolling.name)
+    return names.ROLLING_OUT, f"rolling out {what}" + (f": {asked}" if asked else "")
 
 
 def verified(seen: Seen, colour: str) -> tuple[bool, str, str] | None:

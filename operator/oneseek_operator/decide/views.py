@@ -59,6 +59,7 @@ class PodView:
     unschedulable: str
     unschedulable_since: str
     created: str
+    ends_at: str = ""  # of one that is terminating: when its containers are killed
     unattached_since: str = ""  # it has its node, and no sandbox: its volumes do not come
 
     @classmethod
@@ -89,6 +90,7 @@ class PodView:
             unschedulable=scheduled.get("message", "") if stuck else "",
             unschedulable_since=scheduled.get("lastTransitionTime", "") if stuck else "",
             created=meta.get("creationTimestamp", ""),
+            ends_at=meta.get("deletionTimestamp", ""),
             unattached_since=held.get("lastTransitionTime", "") if unattached else "",
         )
 
@@ -246,7 +248,7 @@ def wanted_by_colour(config_maps: Sequence[Object], owner: str) -> dict[str, Wan
         text = item.get("data", {}).get(names.WANTED_FILE)
         if colour and text and _owner(item["metadata"]) == owner:
             with suppress(ValidationError):
-                found[colour] = WantedVersion.model_validate_json(text)
+                found[colour] = WantedVersion.from_wire(text)
     return found
 
 
@@ -258,6 +260,7 @@ class ServiceView:
     colour: str
     flipped_at: str
     type: str
+    ip: str = ""
 
     @classmethod
     def parse(cls, service: Object) -> ServiceView:
@@ -268,6 +271,7 @@ class ServiceView:
             colour=service["spec"].get("selector", {}).get(names.LABEL_COLOUR, ""),
             flipped_at=meta.get("annotations", {}).get(names.ANNOTATION_FLIPPED_AT, ""),
             type=service["spec"].get("type", "ClusterIP"),
+            ip=service["spec"].get("clusterIP", ""),
         )
 
 

@@ -70,6 +70,9 @@ async def _keep_model(key: Key, body: Mapping[str, Any], stopped: kopf.DaemonSto
             sidecars=deps.sidecars,
             records=deps.records,
             settings=deps.settings,
+            clock=deps.now,
+            untold=deps.untold[key],
+            follow=lambda pods: deps.followers.follow(key, pods),
         )
 
     try:
@@ -79,6 +82,9 @@ async def _keep_model(key: Key, body: Mapping[str, Any], stopped: kopf.DaemonSto
         # do is done all the same, and Kopf waits for that.
         if not _is_deleted(body):
             raise
+    finally:
+        deps.followers.forget(key)
+        deps.untold.pop(key, None)
     deps.wakeups.forget(key)
     if _is_deleted(body):
         await _end(namespace, name, body, deps)
@@ -127,7 +133,7 @@ async def _keep_run(key: Key, body: Mapping[str, Any], stopped: kopf.DaemonStopp
     async def once() -> float | None:
         async with deps.turns[(namespace, model)]:
             return await runs.reconcile(
-                namespace, name, cluster=deps.cluster, sidecars=deps.sidecars, settings=deps.settings
+                namespace, name, cluster=deps.cluster, sidecars=deps.sidecars, settings=deps.settings, clock=deps.now
             )
 
     try:

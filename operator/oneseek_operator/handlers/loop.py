@@ -10,7 +10,7 @@ import kopf
 from pydantic import ValidationError
 
 from oneseek_operator.deps import Deps
-from oneseek_operator.errors import ClusterError, ConflictError
+from oneseek_operator.errors import ClusterError, ConflictError, SidecarError
 from oneseek_operator.wakeups import Key
 
 __all__ = ["hold"]
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _LONGEST = 3600.0  # seconds: an hourly look, of reads only, in case an event was lost
 _BACKOFF_FIRST, _BACKOFF_LAST = 0.5, 30.0
+_TELL_AGAIN, _TELL_AGAIN_LAST = 0.05, 1.0
 
 
 async def hold(
@@ -32,6 +33,10 @@ async def hold(
             failures = 0
         except ConflictError:
             wait = 0.0  # somebody else wrote meanwhile: read again
+        except SidecarError as error:
+            failures += 1  # a pod that has to know first was not told: its model's status waits for it
+            wait = min(_TELL_AGAIN * 2 ** min(failures, 10), _TELL_AGAIN_LAST)
+            log.warning("%s %s/%s: %s; again in %.1f s", *key, error, wait)
         except (ClusterError, OSError) as error:
             failures += 1
             wait = _backoff(failures, error)

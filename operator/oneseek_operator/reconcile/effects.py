@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from oneseek_core import names
@@ -17,11 +18,12 @@ from oneseek_operator.build import records as build_records
 from oneseek_operator.conditions import find
 from oneseek_operator.decide.actions import (
     Action,
+    Analyse,
     Apply,
     Create,
     Decision,
     Delete,
-    Drain,
+    HandOver,
     MakeKeys,
     MakeRecordsSecret,
     Previous,
@@ -34,6 +36,7 @@ from oneseek_operator.decide.refusals import Refusal, again_after, refusal_of, s
 from oneseek_operator.errors import ClusterError, SidecarError
 from oneseek_operator.keys import Keys
 from oneseek_operator.reconcile.ports import ClusterPort, SidecarPort
+from oneseek_operator.reconcile.together import together
 
 __all__ = ["carry_out"]
 
@@ -44,6 +47,8 @@ _STATUS: dict[str, type[OneSeekModelStatus | TrainingRunStatus]] = {
 
 log = logging.getLogger(__name__)
 
+_TELLING = (HandOver, Analyse, Swap, Previous)
+
 
 async def carry_out(
     decisions: Iterable[Decision[Any]],
@@ -52,17 +57,20 @@ async def carry_out(
     *,
     cluster: ClusterPort,
     sidecars: SidecarPort,
+    reached: Callable[[str], None] = lambda _: None,
 ) -> float | None:
     """Carry out the first decision that the API server takes; seconds until the object is looked at again.
 
     Actions, then the status if it changed, then what had to wait for the status. Where an action of `before` is
     refused, nothing of its decision has come about, and the next one has its turn; the status says so. Where one of
-    `after` is refused, the others are carried out all the same.
+    `after` is refused, the others are carried out all the same. `reached` is told the address of each pod that took
+    the order to hand over.
 
     Raises:
         ConflictError: the object changed since it was read; nothing in `after` was done.
+        SidecarError: a pod could not be told what it must know before the status says so; no status was written.
     """
-    hands = _Hands(current, cluster, sidecars)
+    hands = _Hands(current, cluster, sidecars, reached)
     old = _STATUS[current["kind"]].model_validate(current.get("status", {}))
     generation, refusal, last = current["metadata"].get("generation", 1), None, None
     for decision in decisions:
@@ -108,8 +116,10 @@ async def _finish(
 class _Hands:
     """What carries a decision out, for one object as it was read."""
 
-    def __init__(self, current: dict[str, Any], cluster: ClusterPort, sidecars: SidecarPort) -> None:
-        self.current, self._cluster, self._sidecars = current, cluster, sidecars
+    def __init__(
+        self, current: dict[str, Any], cluster: ClusterPort, sidecars: SidecarPort, reached: Callable[[str], None]
+    ) -> None:
+        self.current, self._cluster, self._sidecars, self._reached = current, cluster, sidecars, reached
 
     async def write(self, status: ApiModel) -> None:
         """Write the status if it changed, with an Event for each condition whose reason is new."""
@@ -140,17 +150,40 @@ class _Hands:
     async def perform(self, actions: Iterable[Action], *, all_of_them: bool = False) -> Refusal | None:
         """Do what is asked for, up to the first action that the API server refuses; or all, with the first refusal told."""
         refusal = None
-        for action in actions:
-            try:
-                await self._do(action)
-            except ClusterError as error:
-                refused = refusal_of(_what(action), error.status, str(error))
-                if refused is None:
-                    raise
-                refusal = refusal or refused
-                if not all_of_them:
-                    break
+        for telling, group in groupby(actions, key=lambda action: isinstance(action, _TELLING)):
+            if telling:
+                orders = [item for item in group if isinstance(item, _TELLING)]
+                await together([self._tell(order, strict=not all_of_them) for order in orders])
+                continue
+            for action in group:
+                try:
+                    await self._do(action)
+                except ClusterError as error:
+                    refused = refusal_of(_what(action), error.status, str(error))
+                    if refused is None:
+                        raise
+                    refusal = refusal or refused
+                    if not all_of_them:
+                        return refusal
         return refusal
+
+    async def _tell(self, order: HandOver | Analyse | Swap | Previous, *, strict: bool) -> None:
+        """Tell a pod's sidecar. Where that is not strict it is told again at the next look."""
+        try:
+            match order:
+                case HandOver(ip, handover):
+                    await self._sidecars.hand_over(ip, handover)
+                    self._reached(ip)
+                case Analyse(ip, asked):
+                    await self._sidecars.analyse(ip, asked)
+                case Swap(ip, request):
+                    await self._sidecars.swap(ip, request)
+                case Previous(ip, warm):
+                    await self._sidecars.previous(ip, warm)
+        except SidecarError as error:
+            if strict:
+                raise
+            log.warning("could not tell a sidecar: %s", error)
 
     async def _do(self, action: Action) -> None:
         cluster, namespace = self._cluster, self.current["metadata"]["namespace"]
@@ -161,8 +194,8 @@ class _Hands:
                 await cluster.apply(manifest)
             case Replace(manifest):
                 await cluster.replace(manifest)
-            case Delete(kind, name, uid):
-                await cluster.delete(kind, namespace, name, uid=uid)
+            case Delete(kind, name, uid, grace):
+                await cluster.delete(kind, namespace, name, uid=uid, grace=grace)
             case MakeKeys(model, pending):
                 await _make_keys(model, cluster, pending=pending)
             case MakeRecordsSecret(model, token):
@@ -172,8 +205,6 @@ class _Hands:
                 await cluster.scale(namespace, name, replicas)
             case RemoveAnnotations(keys):
                 await cluster.annotate(self.current, dict.fromkeys(keys))
-            case Drain() | Swap() | Previous():
-                await _tell(action, self._sidecars)
 
 
 def _what(action: Action) -> str:
@@ -193,17 +224,42 @@ def _what(action: Action) -> str:
             return "a change of annotations"
 
 
-async def _tell(action: Drain | Swap | Previous, sidecars: SidecarPort) -> None:
-    """Tell a pod's sidecar. One that cannot be told has no clients we could keep, or is told again at the next look."""
+async def _do(action: Action, namespace: str, current: dict[str, Any], cluster: ClusterPort) -> None:
+    match action:
+        case Create(manifest):
+            await cluster.create(manifest)
+        case Apply(manifest):
+            await cluster.apply(manifest)
+        case Replace(manifest):
+            await cluster.replace(manifest)
+        case Delete(kind, name, uid, grace):
+            await cluster.delete(kind, namespace, name, uid=uid, grace=grace)
+        case MakeKeys(model, pending):
+            await _make_keys(model, cluster, pending=pending)
+        case MakeRecordsSecret(model, token):
+            key = Keys.generate().ledger_private
+            await cluster.create(build_records.secret(model, token=token, checkpoint_key=key))
+        case Scale(name, replicas):
+            await cluster.scale(namespace, name, replicas)
+        case RemoveAnnotations(keys):
+            await cluster.annotate(current, dict.fromkeys(keys))
+
+
+async def _tell(action: HandOver | Analyse | Swap | Previous, sidecars: SidecarPort, *, strict: bool) -> None:
+    """Tell a pod's sidecar. Where that is not strict it is told again at the next look."""
     try:
         match action:
-            case Drain(ip, on):
-                await sidecars.drain(ip, on=on)
+            case HandOver(ip, handover):
+                await sidecars.hand_over(ip, handover)
+            case Analyse(ip, asked):
+                await sidecars.analyse(ip, asked)
             case Swap(ip, request):
                 await sidecars.swap(ip, request)
             case Previous(ip, warm):
                 await sidecars.previous(ip, warm)
     except SidecarError as error:
+        if strict:
+            raise
         log.warning("could not tell a sidecar: %s", error)
 
 

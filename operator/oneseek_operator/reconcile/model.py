@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,16 +12,15 @@ from pydantic import ValidationError
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
-from oneseek_core.api.v1alpha1.promotion import Probe
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
+from oneseek_core.jobs.verify import VerifyReport
 from oneseek_operator.build import common
 from oneseek_operator.build import identity as build_identity
 from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import records as build_records
-from oneseek_operator.decide import proof, rollout
 from oneseek_operator.decide.model import decide
-from oneseek_operator.decide.model_seen import Observed, RecordsView, rollout_view
-from oneseek_operator.decide.seen import Endpoint
+from oneseek_operator.decide.model_seen import Observed, RecordsView
+from oneseek_operator.decide.seen import Endpoint, ServiceAnswer
 from oneseek_operator.decide.views import (
     ClaimView,
     DeploymentView,
@@ -37,28 +36,99 @@ from oneseek_operator.errors import ConflictError, RecordsError, SidecarError
 from oneseek_operator.reconcile import pods
 from oneseek_operator.reconcile.effects import carry_out
 from oneseek_operator.reconcile.ports import ClusterPort, RecordsPort, SidecarPort
+from oneseek_operator.reconcile.together import side_by_side, together
 from oneseek_operator.settings import Settings
 
-__all__ = ["finish_deletion", "reconcile", "runs_of"]
+__all__ = ["Untold", "finish_deletion", "reconcile", "runs_of", "utc_now"]
 
 _LEAVING_SECONDS = 1.0
-_SHORTEST_PROBE = 5.0  # seconds; a candidate that is almost too late gets this much
+
+
+def utc_now() -> datetime:
+    """The time, where nobody gives another one."""
+    return datetime.now(UTC)
+
+
+class Untold:
+    """Since when a model's pods have been silent, or have taken no order: what no object tells. A process begins anew."""
+
+    def __init__(self) -> None:
+        self._silent: dict[str, datetime] = {}
+        self._deaf: dict[str, datetime] = {}
+
+    def seconds(self, pod: PodView, now: datetime, *, silent: bool) -> float:
+        """For how long the pod could not be told anything; `silent`: nor can it now."""
+        if silent:
+            self._silent.setdefault(pod.uid, now)
+        else:
+            self._silent.pop(pod.uid, None)
+        since = [found[pod.uid] for found in (self._silent, self._deaf) if pod.uid in found]
+        return (now - min(since)).total_seconds() if since else 0.0
+
+    def took_no_order(self, pod: PodView, now: datetime) -> None:
+        """The pod answers, and an order did not reach it."""
+        self._deaf.setdefault(pod.uid, now)
+
+    def took_an_order(self, pod: PodView) -> None:
+        """An order reached it."""
+        self._deaf.pop(pod.uid, None)
+
+    def forget_all_but(self, pods: Sequence[PodView]) -> None:
+        """The others are gone."""
+        there = {pod.uid for pod in pods}
+        for found in (self._silent, self._deaf):
+            for uid in found.keys() - there:
+                del found[uid]
 
 
 async def reconcile(
-    namespace: str, name: str, *, cluster: ClusterPort, sidecars: SidecarPort, records: RecordsPort, settings: Settings
+    namespace: str,
+    name: str,
+    *,
+    cluster: ClusterPort,
+    sidecars: SidecarPort,
+    records: RecordsPort,
+    settings: Settings,
+    clock: Callable[[], datetime] = utc_now,
+    untold: Untold | None = None,
+    follow: Callable[[Mapping[str, int]], None] = lambda _: None,
 ) -> float | None:
-    """Bring a model one step nearer to its spec; seconds until it must be looked at again, None: on events only."""
+    """Bring a model one step nearer to its spec; seconds until it must be looked at again, None: on events only.
+
+    `follow` is told the addresses of the pods that were seen, each with the revision of its state.
+
+    Raises:
+        SidecarError: a pod could not be told what it must know before the status is written.
+    """
     current = await cluster.get("OneSeekModel", namespace, name)
     if current is None or "deletionTimestamp" in current["metadata"]:
         return None
-    seen = await _observe(current, cluster)
-    seen = replace(seen, identity=await _identity(seen.model, cluster, settings))
-    seen = replace(seen, records=await _ask_records(seen.model, cluster, records))
+    untold = untold or Untold()
+    seen = await _observe(current, cluster, settings, records)
     seen = await _with_failed_creates(seen, cluster)
-    seen = await _ask_sidecars(seen, sidecars, settings)
-    now = datetime.now(UTC)
-    wait = await carry_out(decide(seen, settings, now), current, now, cluster=cluster, sidecars=sidecars)
+    seen = replace(seen, endpoints=await _ask_sidecars(seen, sidecars, untold, clock()))
+    states = [(pod.ip, seen.endpoints[pod.name].state) for pod in seen.pods if pod.name in seen.endpoints]
+    follow({ip: state.revision for ip, state in states if state})
+    now = clock()
+    decisions = list(decide(seen, settings, now))
+    if any(decision.asks_service for decision in decisions):
+        seen = replace(seen, service_answer=await _ask_service(seen, sidecars))
+        now = clock()
+        decisions = list(decide(seen, settings, now))
+    by_address = {pod.ip: pod for pod in seen.pods}
+    try:
+        wait = await carry_out(
+            decisions,
+            current,
+            now,
+            cluster=cluster,
+            sidecars=sidecars,
+            reached=lambda ip: untold.took_an_order(by_address[ip]),
+        )
+    except SidecarError as error:
+        if pod := by_address.get(error.ip):
+            untold.took_no_order(pod, clock())
+        raise
     return pods.sooner(wait, seen.jobs, seen.pods, now)
 
 
@@ -94,27 +164,35 @@ async def runs_of(model: str, namespace: str, cluster: ClusterPort) -> list[Trai
     return runs
 
 
-async def _observe(current: dict[str, Any], cluster: ClusterPort) -> Observed:
+async def _observe(current: dict[str, Any], cluster: ClusterPort, settings: Settings, records: RecordsPort) -> Observed:
     model = OneSeekModel.model_validate(current)
     namespace, name = model.metadata.namespace, model.metadata.name
     labels = {names.LABEL_MODEL: name}
-    claim = await cluster.get("PersistentVolumeClaim", namespace, common.claim_name(model))
-    trusted = await cluster.get("ConfigMap", namespace, build_keys.trusted_name(model))
-    service = await cluster.get("Service", namespace, name)
-    mine = service is not None and ServiceView.parse(service).owner == model.metadata.uid
-    wanted = wanted_by_colour(await cluster.list("ConfigMap", namespace, labels), model.metadata.uid)
-    deployments = [DeploymentView.parse(item, wanted) for item in await cluster.list("Deployment", namespace, labels)]
+    async with side_by_side() as group:
+        claim = group.create_task(cluster.get("PersistentVolumeClaim", namespace, common.claim_name(model)))
+        trusted = group.create_task(cluster.get("ConfigMap", namespace, build_keys.trusted_name(model)))
+        service = group.create_task(cluster.get("Service", namespace, name))
+        maps, deployments, jobs, pods = (
+            group.create_task(cluster.list(kind, namespace, labels))
+            for kind in ("ConfigMap", "Deployment", "Job", "Pod")
+        )
+        runs = group.create_task(runs_of(name, namespace, cluster))
+        identity = group.create_task(_identity(model, cluster, settings))
+        recorded = group.create_task(_ask_records(model, cluster, records))
+    there = ServiceView.parse(found) if (found := service.result()) else None
+    wanted = wanted_by_colour(maps.result(), model.metadata.uid)
+    colours = [DeploymentView.parse(item, wanted) for item in deployments.result()]
     return Observed(
         model=model,
-        claim=ClaimView.parse(claim) if claim else None,
-        trusted=TrustedKeysView.parse(trusted) if trusted else None,
-        jobs=tuple(JobView.parse(item) for item in await cluster.list("Job", namespace, labels)),
-        pods=tuple(PodView.parse(item) for item in await cluster.list("Pod", namespace, labels)),
-        deployments=tuple(item for item in deployments if item.owner == model.metadata.uid),
-        service=ServiceView.parse(service) if service and mine else None,
-        runs=tuple(await runs_of(name, namespace, cluster)),
-        records=RecordsView(),
-        identity=IdentityView(),
+        claim=ClaimView.parse(found) if (found := claim.result()) else None,
+        trusted=TrustedKeysView.parse(found) if (found := trusted.result()) else None,
+        jobs=tuple(JobView.parse(item) for item in jobs.result()),
+        pods=tuple(PodView.parse(item) for item in pods.result()),
+        deployments=tuple(item for item in colours if item.owner == model.metadata.uid),
+        service=there if there and there.owner == model.metadata.uid else None,
+        runs=tuple(runs.result()),
+        records=recorded.result(),
+        identity=identity.result(),
         endpoints={},
         wanted=wanted,
     )
@@ -178,48 +256,50 @@ async def _with_failed_creates(seen: Observed, cluster: ClusterPort) -> Observed
     return replace(seen, jobs=pods.with_failed_creates(seen.jobs, found), records=records)
 
 
-async def _ask_sidecars(seen: Observed, sidecars: SidecarPort, settings: Settings) -> Observed:
-    """What each serving pod's sidecar says of itself; a colour about to take over must also answer questions."""
-    now = datetime.now(UTC)
-    questions, fresh = rollout.asking(rollout_view(seen), settings, now)
-    left = max(_SHORTEST_PROBE, proof.time_left(seen.model, settings, now))
-    endpoints = {}
-    for pod in seen.pods:
-        colour = pod.labels.get(names.LABEL_COLOUR)
-        if not colour or not pod.ip or pod.phase != "Running":
-            continue
-        if pod.terminating:
-            endpoints[pod.name] = await _ask_leaving(pod, sidecars)
-            continue
-        if colour in fresh and not pod.ready and not pod.sidecar_runs:
-            continue
-        endpoints[pod.name] = await _ask(pod, sidecars, questions.get(colour, ()), within=left)
-    return replace(seen, endpoints=endpoints)
+async def _ask_sidecars(seen: Observed, sidecars: SidecarPort, untold: Untold, now: datetime) -> dict[str, Endpoint]:
+    """What each serving pod's sidecar says of itself, all asked at once; one that does not run yet is not asked."""
+    asked = [
+        pod
+        for pod in seen.pods
+        if pod.labels.get(names.LABEL_COLOUR)
+        and pod.ip
+        and pod.phase == "Running"
+        and (pod.ready or pod.sidecar_runs or pod.terminating)
+    ]
+    answers = await together([_ask(pod, sidecars) for pod in asked])
+    untold.forget_all_but(asked)
+    return {
+        pod.name: replace(said, untold_seconds=untold.seconds(pod, now, silent=said.state is None and not said.refused))
+        for pod, said in zip(asked, answers, strict=True)
+    }
 
 
-async def _ask_leaving(pod: PodView, sidecars: SidecarPort) -> Endpoint:
-    """Whether a pod on its way out still has answers to record; one that is gone must not be waited for."""
+async def _ask(pod: PodView, sidecars: SidecarPort) -> Endpoint:
+    """What the pod says; one on its way out, which may be gone, is not waited for."""
+    try:
+        async with asyncio.timeout(_LEAVING_SECONDS if pod.terminating else None):
+            state = await sidecars.state(pod.ip)
+    except (SidecarError, TimeoutError) as error:
+        text = str(error) or f"it did not answer within {_LEAVING_SECONDS:g} s"
+        refused = isinstance(error, SidecarError) and error.refused
+        return Endpoint(error=text, refused=refused, verdict=await _verdict(pod, sidecars))
+    of_before = state.verdict is None and not state.revision and not pod.terminating
+    return Endpoint(state=state, verdict=await _verdict(pod, sidecars) if of_before else state.verdict)
+
+
+async def _verdict(pod: PodView, sidecars: SidecarPort) -> VerifyReport | None:
+    """What the verifier itself says; silence is not a refusal: it has not looked yet, or talks to its own pod only."""
     try:
         async with asyncio.timeout(_LEAVING_SECONDS):
-            return Endpoint(state=await sidecars.state(pod.ip))
-    except (SidecarError, TimeoutError) as error:
-        return Endpoint(error=str(error))
+            return await sidecars.verdict(pod.ip)
+    except (SidecarError, TimeoutError):
+        return None
 
 
-async def _ask(pod: PodView, sidecars: SidecarPort, probes: Sequence[Probe], *, within: float) -> Endpoint:
+async def _ask_service(seen: Observed, sidecars: SidecarPort) -> ServiceAnswer:
+    """Who answers a fresh connection through the Service, as clients make them."""
+    meta, address = seen.model.metadata, seen.service.ip if seen.service else ""
     try:
-        verdict = await sidecars.verdict(pod.ip)
-    except SidecarError:
-        verdict = None  # not looked yet; silence is not a refusal
-    answers = {}
-    try:
-        state = await sidecars.state(pod.ip)
-        if state.ready:
-            async with asyncio.timeout(within):
-                for probe in probes:
-                    answers[probe.question] = await sidecars.probe(pod.ip, probe.question)
-    except TimeoutError:
-        return Endpoint(error=f"its questions were not answered within {within:.0f} s", verdict=verdict)
+        return ServiceAnswer(await sidecars.served(address or f"{meta.name}.{meta.namespace}.svc"))
     except SidecarError as error:
-        return Endpoint(error=str(error), verdict=verdict)
-    return Endpoint(state=state, answers=answers, verdict=verdict)
+        return ServiceAnswer(error=str(error))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from pydantic import ValidationError
 
@@ -17,9 +17,10 @@ from oneseek_operator.decide.run_seen import Observed, is_asked, is_finished, ma
 from oneseek_operator.decide.versions import certified_by, number
 from oneseek_operator.decide.views import JobView, PodView, lacks_pod
 from oneseek_operator.reconcile.effects import carry_out
-from oneseek_operator.reconcile.model import runs_of
+from oneseek_operator.reconcile.model import runs_of, utc_now
 from oneseek_operator.reconcile.pods import failed_creates_of, sooner, with_failed_creates
 from oneseek_operator.reconcile.ports import ClusterPort, SidecarPort
+from oneseek_operator.reconcile.together import side_by_side
 from oneseek_operator.settings import Settings
 
 __all__ = ["is_taken_in", "reconcile"]
@@ -28,7 +29,13 @@ _LOG_LINES = 20  # the newest progress line says everything; others may stand ar
 
 
 async def reconcile(
-    namespace: str, name: str, *, cluster: ClusterPort, sidecars: SidecarPort, settings: Settings
+    namespace: str,
+    name: str,
+    *,
+    cluster: ClusterPort,
+    sidecars: SidecarPort,
+    settings: Settings,
+    clock: Callable[[], datetime] = utc_now,
 ) -> float | None:
     """Bring a run one step further; seconds until it must be looked at again, None: on events only."""
     current = await cluster.get("TrainingRun", namespace, name)
@@ -37,22 +44,25 @@ async def reconcile(
     run = TrainingRun.model_validate(current)
     if is_finished(run) and not (is_asked(run) or may_leave_jobs(run)):
         return None
-    model = await cluster.get("OneSeekModel", namespace, run.spec.model_ref.name)
     labels = {names.LABEL_RUN: name}
-    jobs = [JobView.parse(item) for item in await cluster.list("Job", namespace, labels)]
-    pods = [PodView.parse(item) for item in await cluster.list("Pod", namespace, labels)]
+    async with side_by_side() as group:
+        asked = group.create_task(cluster.get("OneSeekModel", namespace, run.spec.model_ref.name))
+        listed = [group.create_task(cluster.list(kind, namespace, labels)) for kind in ("Job", "Pod")]
+        siblings = group.create_task(runs_of(run.spec.model_ref.name, namespace, cluster))
+    model = asked.result()
+    jobs = [JobView.parse(item) for item in listed[0].result()]
+    pods = [PodView.parse(item) for item in listed[1].result()]
     if any(lacks_pod(job, pods) for job in jobs):
         jobs = list(with_failed_creates(jobs, await failed_creates_of(namespace, cluster)))
-    siblings = await runs_of(run.spec.model_ref.name, namespace, cluster)
     seen = Observed(
         run=run,
         model=OneSeekModel.model_validate(model) if model else None,
-        siblings=tuple(item for item in siblings if item.metadata.uid != run.metadata.uid),
+        siblings=tuple(item for item in siblings.result() if item.metadata.uid != run.metadata.uid),
         jobs=tuple(jobs),
         pods=tuple(pods),
         progress=await _progress(run, pods, cluster),
     )
-    now = datetime.now(UTC)
+    now = clock()
     decision = decide(seen, settings, now)
     if decision is None:
         return None
@@ -87,7 +97,7 @@ async def _progress(run: TrainingRun, pods: Sequence[PodView], cluster: ClusterP
     text = await cluster.log_tail(run.metadata.namespace, newest.name, container="main", lines=_LOG_LINES)
     for line in reversed(text.splitlines()):
         try:
-            return TrainProgress.model_validate_json(line)
+            return TrainProgress.from_wire(line)
         except ValidationError:
             continue
     return None

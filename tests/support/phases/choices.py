@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from oneseek_core import names
-from oneseek_core.serving.sidecar import ProbeAnswer
-from support.choices import dna_of
+from support.choices import Texts, dna_of
 from support.driver import settle
 from support.makers import HELDOUT, model_manifest, run_manifest
 from support.phases.phase import Means, Phases
@@ -51,13 +50,7 @@ async def _() -> World:
 async def _() -> World:
     promotion = {"probes": [{"question": "Vem är du?", "mustContain": ["OneSeek"]}]}
     world = await world_of(model_manifest(promotion=promotion), run_manifest("first"))
-    first, probe = dna_of(world, "first"), world.probe
-
-    async def wrong(ip: str, question: str) -> ProbeAnswer:
-        answer = await probe(ip, question)
-        return answer if answer.dna in (None, first) else answer.model_copy(update={"text": "Jag är ChatGPT."})
-
-    world.probe = wrong  # type: ignore[method-assign]
+    world.texts = Texts("Jag är ChatGPT.", but={None, dna_of(world, "first")})
     world.apply_as_user(run_manifest("second"))
     await settle(world)
     return world

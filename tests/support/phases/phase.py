@@ -78,7 +78,7 @@ async def record(phase: Phase) -> Object:
     if "request" in status:
         status["request"]["id"] = "0123456789abcdef"
     text = json.dumps(found)
-    if colour := status.get("colour"):
+    if colour := status.get("selector", "").partition("colour=")[2].partition(",")[0]:
         text = text.replace(colour, _COLOUR)
     steady: Object = json.loads(_POD.sub(rf"\g<1>{_COLOUR}", _MOMENT.sub("2026-01-01T00:00:00Z", text)))
     return steady

@@ -7,18 +7,20 @@ mutating call raise, before or after it took effect: a crash of the operator at 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.ledger_entries import Transition
 from oneseek_operator.errors import RecordsError
+from oneseek_operator.reconcile.model import Untold
 from oneseek_operator.reconcile.ports import Appended
-from support.world.sidecars import Sidecars
+from support.world.clients import Clients
 
 __all__ = ["World"]
 
 
-class World(Sidecars):
+class World(Clients):
     """Implements all ports of reconcile."""
 
     def __init__(self) -> None:
@@ -26,6 +28,12 @@ class World(Sidecars):
         self.ledger: dict[str, Transition] = {}
         self.records_away = False
         self.refused_transitions: set[str] = set()
+        self.untold = Untold()
+        self.ahead = timedelta()
+
+    def clock(self) -> datetime:
+        """The operator's clock."""
+        return datetime.now(UTC) + self.ahead
 
     def token(self, model: OneSeekModel) -> str:
         return "token"

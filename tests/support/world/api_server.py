@@ -137,7 +137,7 @@ class ApiServer:
         if crash:
             raise Crash
 
-    async def delete(self, kind: str, namespace: str, name: str, *, uid: str = "") -> None:
+    async def delete(self, kind: str, namespace: str, name: str, *, uid: str = "", grace: int | None = None) -> None:
         crash = self._mutate("delete", kind)
         item = self.objects.get((kind, namespace, name))
         if item and (not uid or item["metadata"]["uid"] == uid):

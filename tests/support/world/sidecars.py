@@ -8,10 +8,12 @@ from typing import Literal
 
 from oneseek_core import names
 from oneseek_core.jobs.verify import VerifyReport
-from oneseek_core.serving.sidecar import ProbeAnswer, SidecarState, WarmVersion
+from oneseek_core.serving.analysis import AnalysisRequest, AnalysisState
+from oneseek_core.serving.handover import Handover
+from oneseek_core.serving.sidecar import SidecarState, WarmVersion
 from oneseek_core.serving.swap import SwapRequest, SwapState
 from oneseek_operator.errors import SidecarError
-from support.world.api_server import Object
+from support.world.api_server import Crash, Object
 from support.world.nodes import Nodes
 
 
@@ -22,14 +24,20 @@ class Sidecars(Nodes):
         super().__init__()
         self.sidecar_overrides: dict[str, SidecarState | None] = {}
         self.open_connections: dict[str, int] = {}
-        self.draining: set[str] = set()
+        self.handovers: dict[str, Handover] = {}  # pod -> whom it passes new requests on to
+        self.of_before: set[str] = set()  # pods of the release before: they know of no handover, only of draining
+        self.draining: set[str] = set()  # of these, those that let their clients go
+        self.deaf: set[str] = set()  # pods that take no order
+        self.quiet: dict[str, bool] = {}  # pods whose sidecar says nothing; True: nothing listens there
         self.spooled: dict[str, int] = {}
         self.abandoned: dict[str, int] = {}
         self.counts: dict[str | None, tuple[int, int]] = {}  # DNA -> answers, server errors
         self.texts: dict[str | None, str] = {}  # DNA -> what it answers a probe
-        self.unanswered: dict[str | None, str] = {}  # DNA -> why its pods answer no probe
-        self.silent: set[str | None] = set()  # DNAs whose pods take a probe and never answer it
-        self.probes: Counter[str] = Counter()
+        self.unanswered: dict[str | None, str] = {}  # DNA -> why its engines answer no question
+        self.analyses: dict[str, AnalysisRequest] = {}  # pod -> what it asks itself
+        self.analysed: Counter[str] = Counter()
+        self.changed = asyncio.Event()
+        self.revisions: Counter[str] = Counter()
         self.tampered: set[str | None] = set()
         self.orders: list[tuple[str, SwapRequest]] = []
         self.swaps: dict[str, SwapRequest] = {}  # pod -> the newest order
@@ -44,6 +52,14 @@ class Sidecars(Nodes):
         self.swaps.pop(pod, None)
         self.kept.pop(pod, None)
         self.previous_told.pop(pod, None)
+        self.handovers.pop(pod, None)
+        self.analyses.pop(pod, None)
+
+    def _change(self, ip: str) -> None:
+        """Wake those who wait for the pod's changes."""
+        self.revisions[ip] += 1
+        self.changed.set()
+        self.changed = asyncio.Event()
 
     def _pod(self, ip: str) -> Object:
         for (kind, _, name), item in self.objects.items():
@@ -73,6 +89,65 @@ class Sidecars(Nodes):
         phase: Literal["Ready", "Done"] = "Ready" if order.hold and order.dna != self._dna(ip) else "Done"
         return SwapState(dna=order.dna, serial=order.serial, phase=phase, kept=self.kept.get(ip))
 
+    def _order(self, ip: str) -> None:
+        """Whether an order can reach the pod."""
+        self._pod(ip)
+        if ip in self.quiet:
+            raise SidecarError("connection refused" if self.quiet[ip] else "timeout", ip=ip, refused=self.quiet[ip])
+        if ip in self.deaf:
+            raise SidecarError("no space left on device", ip=ip, status=500)
+
+    async def hand_over(self, ip: str, handover: Handover | None) -> None:
+        self._order(ip)
+        crash = self._mutate("handover", "Pod")
+        if ip in self.of_before:
+            (self.draining.discard if handover is None else self.draining.add)(ip)
+        elif handover is None:
+            self.handovers.pop(ip, None)
+        else:
+            self.handovers[ip] = handover
+        self._change(ip)
+        self.noticed(handover.dna if handover else None, over=handover is not None)
+        if crash:
+            raise Crash
+
+    async def analyse(self, ip: str, request: AnalysisRequest) -> None:
+        self._order(ip)
+        crash = self._mutate("analyse", "Pod")
+        self.analyses[ip] = request
+        self.analysed[ip] += 1
+        self._change(ip)
+        if crash:
+            raise Crash
+
+    def noticed(self, dna: str | None, *, over: bool) -> None:
+        """Called when a pod was told who takes over."""
+
+    def _analysis(self, ip: str, dna: str | None) -> AnalysisState | None:
+        """What came of the questions; they take no time here, but where nobody answers them."""
+        request = self.analyses.get(ip)
+        if request is None:
+            return None
+        about = {"digest": request.digest, "dna": request.dna}
+        if request.probes and (why := self.unanswered.get(dna)):
+            told = f"{request.probes[0].question!r} has no answer yet: {why}"
+            return AnalysisState.model_validate(about | {"phase": "Running", "message": told})
+        text = self.texts.get(dna, "Jag är OneSeek-7B-Zero.")
+        for probe in request.probes:
+            lacking = [item for item in probe.must_contain if item.casefold() not in text.casefold()]
+            wrong = ""
+            if dna != request.dna:
+                wrong = f"{probe.question!r} was answered by {dna or 'the base model'}"
+            elif not text.strip():
+                wrong = f"{probe.question!r} got an empty answer"
+            elif lacking:
+                wrong = f"the answer to {probe.question!r} lacks {lacking[0]!r}: {text!r}"
+            if wrong:
+                return AnalysisState.model_validate(
+                    about | {"phase": "Failed", "reason": "ProbeFailed", "message": wrong}
+                )
+        return AnalysisState.model_validate(about | {"phase": "Passed", "rounds": 1})
+
     async def swap(self, ip: str, request: SwapRequest) -> None:
         self._pod(ip)
         self.orders.append((ip, request))
@@ -84,14 +159,28 @@ class Sidecars(Nodes):
         if not request.hold and request.keep is not None and request.keep in there:
             self.kept[ip] = request.keep
         if not request.hold and request.dna not in self.failing_swaps:
+            if self._dna(ip) != request.dna:
+                self.noticed(request.dna, over=True)
             self.serves[ip] = request.dna
+            self._change(ip)
 
     async def previous(self, ip: str, warm: WarmVersion | None) -> None:
         self._pod(ip)
         self.previous_told[ip] = warm
 
+    async def changes(self, ip: str, after: int, *, wait: float) -> SidecarState:
+        changed = self.changed
+        state = await self.state(ip)
+        while state.revision == after:
+            await changed.wait()
+            changed = self.changed
+            state = await self.state(ip)
+        return state
+
     async def state(self, ip: str) -> SidecarState:
         dna = self._dna(ip)
+        if ip in self.quiet:
+            raise SidecarError("connection refused" if self.quiet[ip] else "timeout", ip=ip, refused=self.quiet[ip])
         if dna in self.sidecar_overrides:
             override = self.sidecar_overrides[dna]
             if override is None:
@@ -101,7 +190,11 @@ class Sidecars(Nodes):
             dna=dna,
             base_name="tiny",
             ready=True,
-            draining=ip in self.draining,
+            draining=ip in self.draining or ip in self.handovers,
+            revision=0 if ip in self.of_before else 1 + self.revisions[ip],
+            handover=self.handovers.get(ip),
+            analysis=self._analysis(ip, dna),
+            verdict=None if ip in self.of_before else self._verdict(dna),
             open_connections=self.open_connections.get(ip, 0),
             spooled=self.spooled.get(ip, 0),
             abandoned=self.abandoned.pop(ip, 0),
@@ -111,24 +204,12 @@ class Sidecars(Nodes):
             errors=self.counts.get(dna, (0, 0))[1],
         )
 
-    async def probe(self, ip: str, question: str) -> ProbeAnswer:
-        state = await self.state(ip)
-        self.probes[ip] += 1
-        if state.dna in self.silent:
-            await asyncio.Event().wait()
-        if why := self.unanswered.get(state.dna):
-            raise SidecarError(why)
-        text = self.texts.get(state.dna, "Jag är OneSeek-7B-Zero.")
-        return ProbeAnswer(dna=state.dna, text=text, tokens=7, latency_ms=5)
-
-    async def verdict(self, ip: str) -> VerifyReport:
-        dna = self._dna(ip)
+    def _verdict(self, dna: str | None) -> VerifyReport:
         ok = dna not in self.tampered
         reason = "Verified" if ok else names.FILE_CHANGED
         return VerifyReport(
             ok=ok, reason=reason, message="adapter_model.safetensors", checked_at="2026-01-01T00:00:00Z"
         )
 
-    async def drain(self, ip: str, *, on: bool = True) -> None:
-        self._pod(ip)
-        (self.draining.add if on else self.draining.discard)(ip)
+    async def verdict(self, ip: str) -> VerifyReport:
+        return self._verdict(self._dna(ip))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from oneseek_core import names
-from support.choices import answers, dna_of, status_of, trained
+from support.choices import Texts, answers, dna_of, status_of, trained
 from support.driver import condition, round_trip, settle
 from support.makers import model_manifest, run_manifest
 
@@ -51,10 +50,10 @@ async def test_in_manual_mode_a_proved_candidate_waits_until_it_is_promoted() ->
     told = condition(world, "OneSeekModel", "zero", "CandidateReady")
     assert (told["status"], told["reason"]) == ("True", names.WAITING_FOR_PROMOTION)
     assert condition(world, "OneSeekModel", "zero", "Reconciling") == {}, "it waits for a person, nothing is under way"
-    probes = sum(world.probes.values())
+    asked = sum(world.analysed.values())
     for _ in range(10):
         await round_trip(world)
-    assert sum(world.probes.values()) == probes, "what has proved itself is not asked again"
+    assert sum(world.analysed.values()) == asked, "what has proved itself is not asked again"
     world.annotate_as_user("OneSeekModel", "zero", promote="candidate", requested_by="ada")
     await settle(world)
     assert answers(world) == dna
@@ -124,11 +123,7 @@ async def test_a_wrong_answer_to_a_probe_rejects_the_candidate_at_once() -> None
     world = await trained(1, promotion={"probes": [probe]})
     first = dna_of(world, "first")
 
-    class Texts(dict[Any, str]):
-        def get(self, key: Any, default: Any = None) -> Any:
-            return default if key in (None, first) else "Jag är ChatGPT."
-
-    world.texts = Texts()
+    world.texts = Texts("Jag är ChatGPT.", but={None, first})
     world.apply_as_user(run_manifest("second"))
     await settle(world)
     status = status_of(world)

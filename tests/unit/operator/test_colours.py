@@ -23,8 +23,10 @@ async def test_a_candidate_whose_sidecar_reports_another_dna_never_takes_over() 
     await settle(world)
     world.hold_jobs.clear()
 
+    real = world.state
+
     async def lying(ip: str) -> SidecarState:
-        return SidecarState(dna=None, base_name="tiny", ready=True, open_connections=0)
+        return (await real(ip)).model_copy(update={"dna": None})
 
     world.state = lying  # type: ignore[method-assign]
     await settle(world)
@@ -32,7 +34,7 @@ async def test_a_candidate_whose_sidecar_reports_another_dna_never_takes_over() 
     assert "current" not in status
     assert status["versions"][0]["state"] == "Rejected"
     assert status["quarantine"][0]["reason"] == names.PROBE_FAILED
-    assert "was answered by the base model" in status["quarantine"][0]["message"]
+    assert "reports the base model" in status["quarantine"][0]["message"]
     assert condition(world, "OneSeekModel", "zero")["status"] == "True", "the base model still answers"
 
 
@@ -45,7 +47,7 @@ async def test_an_old_colour_waits_for_its_open_connections() -> None:
     world.apply_as_user(run_manifest())
     await settle(world)
     assert ("Deployment", "team", old) in world.objects
-    assert f"{old}-0" in world.draining
+    assert world.handovers[f"{old}-0"].addresses, "it passes on what still comes"
     world.open_connections.clear()
     await settle(world)
     assert ("Deployment", "team", old) not in world.objects

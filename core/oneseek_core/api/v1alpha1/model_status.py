@@ -145,6 +145,8 @@ class OneSeekModelStatus(ApiModel):
     ]
     ledger: LedgerHead | None = None
     url: str | None = Field(default=None, max_length=512, description="Base URL within the cluster.")
-    colour: LabelText | None = Field(default=None, description="The colour the Service selects.")
+    colour: LabelText | None = Field(
+        default=None, description="The colour that answers: the one that the Service selects, once no other does."
+    )
     replicas: int = Field(default=0, ge=0)
     selector: str | None = Field(default=None, max_length=512)

@@ -1,0 +1,37 @@
+"""Calls side by side. The first that fails ends the others, and its error is raised as it is, not in a group."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+__all__ = ["side_by_side", "together"]
+
+_MOST = 16  # calls at once
+
+Result = TypeVar("Result")
+
+
+@asynccontextmanager
+async def side_by_side() -> AsyncIterator[asyncio.TaskGroup]:
+    """A group of tasks; all have ended once the block is left."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+
+
+async def together(calls: Sequence[Awaitable[Result]]) -> list[Result]:
+    """The results of the calls, in order."""
+    turns = asyncio.Semaphore(_MOST)
+
+    async def one(call: Awaitable[Result]) -> Result:
+        async with turns:
+            return await call
+
+    async with side_by_side() as group:
+        tasks = [group.create_task(one(call)) for call in calls]
+    return [task.result() for task in tasks]
