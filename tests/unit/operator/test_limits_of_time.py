@@ -12,7 +12,7 @@ from kubernetes.aio import client
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.errors import OneSeekError
-from oneseek_operator import records, sidecars
+from oneseek_operator import records
 from oneseek_operator.build import records as build
 from oneseek_operator.cluster import client as cluster
 from oneseek_operator.cluster.client import Cluster
@@ -37,15 +37,14 @@ class Clients:
 
     def turn_to(self, port: int) -> None:
         self.patch.setattr(names, "PORT_INTERNAL", port)
-        self.patch.setattr(Sidecars._call, "__kwdefaults__", {"port": port, "also": 200})
+        self.patch.setitem(Sidecars._call.__kwdefaults__, "port", port)
         self.patch.setattr(build, "url", lambda _: f"http://127.0.0.1:{port}")
         self.cluster._api.configuration.host = f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture
 async def clients(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Clients]:
-    monkeypatch.setattr(sidecars, "_STATE_TIMEOUT", SHORT)
-    monkeypatch.setattr(sidecars, "_PROBE_TIMEOUT", aiohttp.ClientTimeout(total=0.3))
+    monkeypatch.setitem(Sidecars._call.__kwdefaults__, "timeout", SHORT)
     monkeypatch.setattr(records, "_TIMEOUT", SHORT)
     monkeypatch.setattr(cluster, "_TIMEOUT", 0.2)
     manifest = model_manifest()
@@ -67,8 +66,8 @@ async def state(of: Clients) -> object:
     return await of.sidecars.state("127.0.0.1")
 
 
-async def probe(of: Clients) -> object:
-    return await of.sidecars.probe("127.0.0.1", "Vem är du?")
+async def hand_over(of: Clients) -> object:
+    return await of.sidecars.hand_over("127.0.0.1", None)
 
 
 async def head(of: Clients) -> object:
@@ -83,12 +82,12 @@ ASKED: list[tuple[Callable[[Clients], Awaitable[object]], str, str]] = [
     (
         state,
         "/internal/state at 127.0.0.1 did not answer within 0.2 s",
-        "/internal/state at 127.0.0.1 cannot be reached",
+        "/internal/state at 127.0.0.1",
     ),
     (
-        probe,
-        "/internal/probe at 127.0.0.1 did not answer within 0.3 s",
-        "/internal/probe at 127.0.0.1 cannot be reached",
+        hand_over,
+        "/internal/handover at 127.0.0.1 did not answer within 0.2 s",
+        "/internal/handover at 127.0.0.1",
     ),
     (head, "the records service did not answer /v1/head within 5 s", "the records service does not answer"),
     (
