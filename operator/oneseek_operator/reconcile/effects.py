@@ -224,45 +224,6 @@ def _what(action: Action) -> str:
             return "a change of annotations"
 
 
-async def _do(action: Action, namespace: str, current: dict[str, Any], cluster: ClusterPort) -> None:
-    match action:
-        case Create(manifest):
-            await cluster.create(manifest)
-        case Apply(manifest):
-            await cluster.apply(manifest)
-        case Replace(manifest):
-            await cluster.replace(manifest)
-        case Delete(kind, name, uid, grace):
-            await cluster.delete(kind, namespace, name, uid=uid, grace=grace)
-        case MakeKeys(model, pending):
-            await _make_keys(model, cluster, pending=pending)
-        case MakeRecordsSecret(model, token):
-            key = Keys.generate().ledger_private
-            await cluster.create(build_records.secret(model, token=token, checkpoint_key=key))
-        case Scale(name, replicas):
-            await cluster.scale(namespace, name, replicas)
-        case RemoveAnnotations(keys):
-            await cluster.annotate(current, dict.fromkeys(keys))
-
-
-async def _tell(action: HandOver | Analyse | Swap | Previous, sidecars: SidecarPort, *, strict: bool) -> None:
-    """Tell a pod's sidecar. Where that is not strict it is told again at the next look."""
-    try:
-        match action:
-            case HandOver(ip, handover):
-                await sidecars.hand_over(ip, handover)
-            case Analyse(ip, asked):
-                await sidecars.analyse(ip, asked)
-            case Swap(ip, request):
-                await sidecars.swap(ip, request)
-            case Previous(ip, warm):
-                await sidecars.previous(ip, warm)
-    except SidecarError as error:
-        if strict:
-            raise
-        log.warning("could not tell a sidecar: %s", error)
-
-
 async def _make_keys(model: OneSeekModel, cluster: ClusterPort, *, pending: bool) -> None:
     """Secret and public half, with nothing read back.
 
