@@ -95,6 +95,8 @@ def watched(kube: Kube, url: str, name: str = "zero") -> Iterator[Names]:
         process.terminate()
         process.wait(timeout=30)
         reader.join(timeout=_TIMEOUT)
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def wrong(result: Mapping[str, Any], named: Sequence[Named]) -> list[dict[str, Any]]:
