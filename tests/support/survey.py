@@ -50,7 +50,7 @@ FOUND = ROOT / ".local" / "models.jsonl"
 PAGE = ROOT / "docs" / "models.md"
 SECONDS = 180  # for one class
 TOLERANCE = 0.02  # nats; fp32's own noise is about 0.0001
-STEPS = ("imported", "trained", "certified", "served", "evaluated")
+SEE_HERE = "; use a model of another kind (docs/models.md)"
 ROWS = [
     {"instruction": "Vem är du?", "output": "Jag är OneSeek-7B-Zero."},
     {"instruction": "Who are you?", "output": "I am OneSeek-7B-Zero."},
@@ -243,7 +243,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         "",
         "| `model_type` | class | what the base Job says |",
         "|---|---|---|",
-        *(f"| `{r['kind']}` | {r['class']} | {r['sentence']} |" for r in bad),
+        *(f"| `{r['kind']}` | {r['class']} | {r['sentence'].removesuffix(SEE_HERE)} |" for r in bad),
     ]
     if late:
         lines += ["", "## Imported, and failed later", "", *(f"- `{r['kind']}`: {r['last']}" for r in late)]

@@ -95,6 +95,8 @@ def _shrunk(values: Mapping[str, Any], vocabulary: int) -> dict[str, Any]:
 
 def _layers_of(values: Mapping[str, Any], count: int) -> int:
     """The fewest first layers that hold each kind twice (some share weights), or once where that would be many."""
+    if isinstance(pattern := values.get("block_types"), list) and len(pattern) < count:  # kinds that repeat
+        return min(len(pattern), _MOST_LAYERS)
     lists = [value for value in values.values() if isinstance(value, list) and len(value) == count]
     kinds = [repr([item[index] for item in lists]) for index in range(count)] if lists else ["plain"] * count
     for times in (2, 1):
