@@ -68,17 +68,17 @@ class OpenAISimulator:
         if body["model"] in self.failing:
             return JSONResponse({"error": {"message": "out of memory", "type": "server_error"}}, 500)
         try:
-            Asked.parse(body, chat="chat" in request.url.path)
+            asked = Asked.parse(body, chat="chat" in request.url.path)
         except RequestError as error:
             return JSONResponse(error_body(error), error.status)
         if body.get("stream"):
             return StreamingResponse(self._events(), media_type="text/event-stream")
-        if "prompt" in body:
-            choice = {"index": 0, "text": self.answer(str(body["prompt"])), "logprobs": None, "finish_reason": "stop"}
+        if not asked.chat:
+            choice = {"index": 0, "text": self.answer(str(asked.prompt)), "logprobs": None, "finish_reason": "stop"}
             usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
             head = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": body["model"]}
             return JSONResponse({**head, "choices": [choice], "usage": usage})
-        text = self.by_model.get(body["model"]) or self.answer(body["messages"][-1]["content"])
+        text = self.by_model.get(body["model"]) or self.answer(asked.messages[-1]["content"])
         words = (text.split() or [""])[: int(body.get("max_tokens") or 160)]
         logprob = math.log(self.probability)
         return JSONResponse(

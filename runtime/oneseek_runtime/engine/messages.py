@@ -56,10 +56,9 @@ def _content(item: Mapping[str, object], role: str, place: str) -> str:
 
 
 def _part(part: object, place: str) -> str:
-    kind = part.get("type") if isinstance(part, dict) else None
-    text = part.get(_TEXTS[kind]) if isinstance(part, dict) and kind in _TEXTS else None
-    if not isinstance(text, str):
-        raise InvalidRequestError(
-            f"{place}: a message's content may hold text parts only", param=place, code="invalid_value"
-        )
-    return text
+    for kind, name in _TEXTS.items():
+        if isinstance(part, dict) and part.get("type") == kind and isinstance(text := part.get(name), str):
+            return text
+    raise InvalidRequestError(
+        f"{place}: a message's content may hold text parts only", param=place, code="invalid_value"
+    )

@@ -125,6 +125,13 @@ def test_what_would_change_the_answer_and_is_not_built_is_refused_by_name(
             id="image",
         ),
         pytest.param(
+            {"messages": [{"role": "user", "content": [{"type": {"x": 1}, "text": "a"}]}]},
+            "text parts only",
+            "messages[0].content[0]",
+            "invalid_value",
+            id="no-kind",
+        ),
+        pytest.param(
             {"temperature": 3},
             "temperature must be between 0 and 2",
             "temperature",
