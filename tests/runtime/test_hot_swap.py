@@ -210,9 +210,11 @@ async def test_a_version_held_back_is_ready_answers_nobody_and_takes_over_when_t
 async def test_a_version_that_answers_a_probe_wrongly_is_not_let_in(pod: HotPod) -> None:
     one, two = pod.claim.versions["one"], pod.claim.versions["two"]
     probe = Probe(question="What is the capital of Sweden?", must_contain=["Stockholm"])
-    await pod.order(two, SERIALS.next(), hold=True)
-    await until_phase(pod, "Ready")
+    await pod.order(two, SERIALS.next())
+    await until_answering(pod, two)
     said = await pod.say(str(two.dna), tokens=160, question=probe.question)
+    await pod.order(one, SERIALS.next())
+    await until_answering(pod, one)
     await pod.order(two, SERIALS.next(), probes=[probe])
     swap = await until_phase(pod, "Failed")
     assert (swap.dna, swap.reason, swap.refused) == (two.dna, names.PROBE_FAILED, False)
