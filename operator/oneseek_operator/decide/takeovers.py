@@ -19,11 +19,8 @@ from oneseek_operator.decide.seen import Seen
 
 __all__ = ["Taking", "progress", "reference", "soon"]
 
-_SOON, _LATER, _SWAP_LATER = (
-    0.1,
-    5.0,
-    0.5,
-)  # seconds between looks during a takeover, which is over in a moment or stuck
+# Seconds between looks during a takeover, which is over in a moment or stuck.
+_SOON, _LATER, _SWAP_LATER = 0.1, 5.0, 0.5
 
 
 @dataclass(frozen=True, slots=True)
