@@ -449,7 +449,9 @@ async def test_state_probe_and_readiness_tell_what_the_engine_serves(place: Plac
             await response.read()
         async with session.get("/internal/state") as response:
             state = SidecarState.model_validate(await response.json())
-        counted = {"requests": state.requests, "errors": 0}  # the questions that tests before this one asked
+        assert state.revision > 0
+        # Whatever number this state has; and the questions that tests before this one asked.
+        counted = {"revision": state.revision, "requests": state.requests, "errors": 0}
         assert state == SidecarState(dna=place.files.dna, base_name=BASE, ready=True, open_connections=1, **counted)
         async with session.get("/internal/ready") as response:
             assert response.status == 200
