@@ -88,9 +88,11 @@ def test_a_kubectl_that_fails_is_told_with_its_words(demo: Demo, tmp_path: Path)
 
 
 def test_to_tell_it_anew_all_of_the_demos_namespace_goes(demo: Demo, tmp_path: Path) -> None:
-    rounds(tmp_path, "", "")
+    rounds(tmp_path, *[""] * 6)
     demo.forget()
-    assert (tmp_path / "calls").read_text().startswith("delete namespace oneseek-demo --ignore-not-found --timeout=")
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[0].startswith("-n oneseek-demo delete trainingruns,oneseekmodels --all --timeout=")
+    assert calls[-1].startswith("delete namespace oneseek-demo --ignore-not-found --timeout=")
 
 
 def test_scores_are_told_by_language_as_they_were_certified() -> None:
