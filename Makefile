@@ -40,7 +40,6 @@ preflight-%:
 check: lint unit ## Formatting, lint, types, import contracts and unit tests
 
 test: preflight-test venv emulator-check lint unit chart-test readers-test dev-test runtime-test dashboard-test cluster-test ## All tests, on real pods
-	@PYTHONPATH=dev:tests $(PY) -m support.firestore summary
 
 emulator-check: venv
 	@PYTHONPATH=dev:tests $(PY) -m support.firestore
@@ -87,6 +86,7 @@ test-cluster: venv
 
 cluster-test: test-cluster ## Stories on a real API server and real pods
 	$(PY) -m pytest tests/cluster -q -n 6 --dist loadfile --no-loadscope-reorder -m 'not prove and not serial'
+	@PYTHONPATH=dev:tests $(PY) -m support.firestore summary
 	$(PY) -m pytest tests/cluster -q -m serial
 
 models: venv ## Try every class of base models that transformers has, and write docs/models.md (resumes from .local/models.jsonl)

@@ -1,4 +1,4 @@
-"""For all tests: what was skipped for want of the Firestore emulator is counted, for the last line of `make test`."""
+"""For all tests: what was skipped for want of the Firestore emulator is counted, for what `make test` says before its last stage."""
 
 from __future__ import annotations
 
