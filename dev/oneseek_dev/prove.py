@@ -51,9 +51,13 @@ PROOFS = {
     ],
     "Hostile clients: the sidecar stays up and small": ["tests/runtime/test_sidecar_hostile.py"],
     "Good artifacts are accepted": ["tests/hostile/test_good.py"],
-    "200 flips under 50 requests a second; going back, warm and cold; a manifest applied 100 times": [
+    "200 flips under 50 requests a second, BlueGreen and HotSwap; 20 with kube-proxy frozen; a manifest applied 100 times": [
         "tests/cluster/test_flips.py"
     ],
+    "A rollback and a changed byte beside a candidate whose probe takes a minute": [
+        "tests/cluster/test_slow_candidate.py"
+    ],
+    "The demo 20 times, the model made anew, beside two busy loops": ["tests/cluster/test_demo_again.py"],
     "Ten ways for a new version to be bad: the old one answers, and the reason is told": [
         "tests/cluster/test_bad_versions.py"
     ],
