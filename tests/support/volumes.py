@@ -15,7 +15,6 @@ from typing import Any
 from oneseek_core.digest import manifest_digest
 from oneseek_core.files import digest_file
 from oneseek_runtime.basemodel.fetch import files_of
-from support.artifacts import model_folder
 from support.certified import certify, shared_keys
 from support.images import built
 from support.kube import Kube
@@ -49,7 +48,10 @@ def volume_folder(kube: Kube, claim: str) -> Path:
 
 def fill(folder: Path, *, second_on_another_base: bool = False) -> tuple[str, str]:
     """Write a base model and two certified versions of it; the result is their DNAs, the older one first."""
-    base = model_folder(folder / BASE_PATH)
+    from support.tiny_model import tiny_base  # noqa: PLC0415 - torch, which few of those who import this need
+
+    base = folder / BASE_PATH
+    tiny_base(base)
     digest = manifest_digest({name: digest_file(base / name) for name in files_of(base)})
     dnas = []
     for major in (1, 2):
