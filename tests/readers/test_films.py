@@ -40,8 +40,8 @@ class Filmed(World):
         await super().replace_status(kind, current, status)
         self._keep((kind, current["metadata"]["namespace"], current["metadata"]["name"]))
 
-    def cut(self, key: Key) -> list[Object]:
-        """What was filmed of an object since the last cut."""
+    def reel(self, key: Key) -> list[Object]:
+        """What was filmed of an object since it was asked for last."""
         frames, self.frames[key] = self.frames[key], []
         return frames
 
@@ -60,7 +60,7 @@ async def test_a_model_is_done_once_when_its_base_answers() -> None:
     world = Filmed()
     world.apply_as_user(model_manifest())
     await settle(world)
-    frames = world.cut(MODEL)
+    frames = world.reel(MODEL)
     assert len(frames) > 3
     assert verdicts(frames) == [UNDER_WAY, DONE]
 
@@ -70,7 +70,7 @@ async def test_a_run_is_done_once_when_it_is_certified() -> None:
     world.apply_as_user(model_manifest())
     world.apply_as_user(run_manifest())
     await settle(world)
-    frames = world.cut(RUN)
+    frames = world.reel(RUN)
     assert len(frames) > 5
     assert verdicts(frames) == [UNDER_WAY, DONE]
 
@@ -83,10 +83,10 @@ async def test_a_changed_spec_is_done_once_when_it_is_carried_out(change: Object
     world.apply_as_user(model_manifest())
     world.apply_as_user(run_manifest())
     await settle(world)
-    world.cut(MODEL)
+    world.reel(MODEL)
     world.apply_as_user(model_manifest(**change))
     await settle(world)
-    assert verdicts(world.cut(MODEL)) == [UNDER_WAY, DONE]
+    assert verdicts(world.reel(MODEL)) == [UNDER_WAY, DONE]
 
 
 async def test_an_import_is_done_once_when_its_version_answers() -> None:
@@ -99,10 +99,10 @@ async def test_an_import_is_done_once_when_its_version_answers() -> None:
     }
     world.apply_as_user(model_manifest())
     await settle(world)
-    world.cut(MODEL)
+    world.reel(MODEL)
     world.apply_as_user(model_manifest(imports=[{"path": "imports/three"}]))
     await settle(world)
-    frames = world.cut(MODEL)
+    frames = world.reel(MODEL)
     assert frames[-1]["status"]["current"]["dna"] == dna
     assert verdicts(frames) == [UNDER_WAY, DONE]
 
@@ -114,7 +114,7 @@ async def two_versions() -> tuple[Filmed, str, str]:
     for name in ("first", "second"):
         world.apply_as_user(run_manifest(name))
         await settle(world)
-    world.cut(MODEL)
+    world.reel(MODEL)
     first, second = (world.objects[("TrainingRun", "team", name)]["status"]["dna"] for name in ("first", "second"))
     return world, first, second
 
@@ -123,7 +123,7 @@ async def test_a_promotion_by_commit_is_done_once_when_the_pinned_version_answer
     world, first, _ = await two_versions()
     world.apply_as_user(model_manifest(version=first))
     await settle(world)
-    frames = world.cut(MODEL)
+    frames = world.reel(MODEL)
     assert frames[-1]["status"]["current"]["dna"] == first
     assert verdicts(frames) == [UNDER_WAY, DONE]
 
@@ -138,7 +138,7 @@ async def test_import_and_promotion_in_one_commit_are_done_once_and_nobody_is_ca
     }
     world.apply_as_user(model_manifest(version=dna, imports=[{"path": "imports/three"}]))
     await settle(world)
-    frames = world.cut(MODEL)
+    frames = world.reel(MODEL)
     assert frames[-1]["status"]["current"]["dna"] == dna
     assert verdicts(frames) == [UNDER_WAY, DONE]
 
@@ -147,13 +147,13 @@ async def test_a_rollback_against_git_calls_a_person_and_a_release_lets_git_win(
     world, _, second = await two_versions()
     world.apply_as_user(model_manifest(version=second))
     await settle(world)
-    world.cut(MODEL)
+    world.reel(MODEL)
     world.annotate_as_user("OneSeekModel", "zero", rollback="previous")
     await settle(world)
-    assert verdicts(world.cut(MODEL)) == [UNDER_WAY, NEEDS_A_PERSON]
+    assert verdicts(world.reel(MODEL)) == [UNDER_WAY, NEEDS_A_PERSON]
     world.annotate_as_user("OneSeekModel", "zero", release=second)
     await settle(world)
-    frames = world.cut(MODEL)
+    frames = world.reel(MODEL)
     assert frames[-1]["status"]["current"]["dna"] == second
     assert verdicts(frames) == [UNDER_WAY, DONE]
 
@@ -164,16 +164,16 @@ async def test_a_retried_run_is_under_way_from_the_moment_it_is_taken_in() -> No
     world.apply_as_user(model_manifest())
     world.apply_as_user(run_manifest())
     await settle(world)
-    assert verdicts(world.cut(RUN)) == [UNDER_WAY, NEEDS_A_PERSON]
+    assert verdicts(world.reel(RUN)) == [UNDER_WAY, NEEDS_A_PERSON]
     world.annotate_as_user("TrainingRun", "first", retry="true")
     await settle(world)
-    assert verdicts(world.cut(RUN)) == [UNDER_WAY, DONE]
+    assert verdicts(world.reel(RUN)) == [UNDER_WAY, DONE]
 
 
 async def test_a_reset_is_done_once_when_everything_is_gone() -> None:
     world, _, _ = await two_versions()
     world.annotate_as_user("OneSeekModel", "zero", reset="RESET")
     await settle(world)
-    frames = world.cut(MODEL)
+    frames = world.reel(MODEL)
     assert frames[-1]["status"]["request"]["outcome"] == "Succeeded"
     assert verdicts(frames) == [UNDER_WAY, DONE]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from oneseek_core import names
 from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_operator.build import records as build_records
@@ -105,10 +106,15 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
     # A service whose database is away runs and is ready: no event tells that it is back.
     anew = _AWAY_AGAIN if seen.records.error and not hurry else None
     wait = [seconds for seconds in (plan.again_after, again, hurry, anew) if seconds is not None]
-    wait += [0.0] if released else []
+    verdict = while_asked(plan.verdict, status, records_away(seen))
+    if released:  # the next look chooses again: until then nobody need be called for what the quarantine blocked
+        wait.append(0.0)
+        if verdict.state != "Working" and verdict.progress is None:
+            text = f"{', '.join(sorted(released)[:4])} may answer again; choosing the version that does"
+            verdict = replace(verdict, progress=(names.ROLLING_OUT, text))
     decision = decided(
         seen,
-        while_asked(plan.verdict, status, records_away(seen)),
+        verdict,
         now,
         status=status,
         before=plan.before,
