@@ -64,5 +64,6 @@ def test_the_quickstart_teaches_the_model_its_name_and_no_request_fails(kube: Ku
     status = run["status"]
     overhead = seconds(run["metadata"]["creationTimestamp"], status["firstStepAt"])
     overhead += seconds(status["resolved"]["createdAt"], seen["status"]["current"]["since"])
-    assert overhead <= 60, f"everything but training took {overhead} s"
+    # The held-out questions are in it: an engine of 135M parameters answers them in half a minute on two cores.
+    assert overhead <= 120, f"everything but training took {overhead} s"
     assert json.dumps(status["losses"])
