@@ -85,7 +85,7 @@ test-cluster: venv
 	@$(DEV).install --name $(TEST_CLUSTER) --set huggingFace.endpoint=http://hub.oneseek-hub.svc.cluster.local:8000
 
 cluster-test: test-cluster ## Stories on a real API server and real pods
-	$(PY) -m pytest tests/cluster -q -n 6 --dist loadfile --no-loadscope-reorder -m 'not prove and not serial'
+	$(PY) -m pytest tests/cluster -q -n 4 --dist loadfile --no-loadscope-reorder -m 'not prove and not serial'
 	@PYTHONPATH=dev:tests $(PY) -m support.firestore summary
 	$(PY) -m pytest tests/cluster -q -m serial
 
