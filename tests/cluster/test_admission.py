@@ -225,6 +225,17 @@ def test_a_manifest_that_asks_needs_the_verb_too(team: Kube) -> None:
         team.kubectl("create", "-f", "-", "--as=has-edit", "--dry-run=server", stdin=json.dumps(manifest))
 
 
+def test_nobody_takes_over_a_request_that_stands_there_without_its_verb(team: Kube) -> None:
+    patch(
+        team, "", notes(promote="x"), kind="trainingrun", model="ended", dry=False
+    )  # means nothing to a run, so it stays
+    try:
+        with pytest.raises(KubectlError, match="has-edit may not promote"):
+            patch(team, "has-edit", notes(requested_by="has-edit"), kind="trainingrun", model="ended")
+    finally:
+        patch(team, "", notes(promote=None), kind="trainingrun", model="ended", dry=False)
+
+
 def test_what_stands_there_already_is_asked_of_nobody_again(team: Kube) -> None:
     patch(team, "", notes(promote="means-nothing-to-a-run"), kind="trainingrun", model="ended", dry=False)
     patch(team, "has-edit", {"metadata": {"labels": {"a": "b"}}}, kind="trainingrun", model="ended")

@@ -19,6 +19,7 @@ ROLES = ("view", "edit", "promoter", "admin")
 DEEDS = {
     ("oneseekmodels", "get"): "read models and runs",
     ("oneseekmodels", "update"): "write models, runs (that is training, too), and what is in their specs",
+    ("oneseekmodels/scale", "update"): "change how many pods serve",
     ("oneseekmodels", "patch"): "patch models: of who has not `update`, annotations `oneseek.io/*` alone",
     ("oneseekmodels", "delete"): "delete models and runs",
     ("oneseekmodels", "train"): "train over HTTP, or by a window's annotation",
