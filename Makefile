@@ -9,7 +9,7 @@ PY := .venv/bin/python
 TEST_CLUSTER := test
 
 .NOTPARALLEL: # what is made first is looked at first: the preflight
-.PHONY: help demo test check clean-cache emulator-check unit lint dashboard dashboard-test screenshots chart-test readers readers-test test-cluster cluster-test runtime-test models dev-test manifests manifests-check cluster images url down openapi prove bench venv requirements
+.PHONY: help demo test check clean-cache emulator-check unit lint dashboard dashboard-test screenshots chart-test readers readers-test test-cluster cluster-test runtime-test models dev-test rbac manifests manifests-check cluster images url down openapi prove bench venv requirements
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -91,6 +91,9 @@ cluster-test: test-cluster ## Stories on a real API server and real pods
 
 models: venv ## Try every class of base models that transformers has, and write docs/models.md (resumes from .local/models.jsonl)
 	PYTHONPATH=tests $(PY) -m support.survey
+
+rbac: venv ## After the cluster suite: what our accounts are granted and never used, and tests/golden/rbac_used.txt
+	@PYTHONPATH=tests $(PY) -m support.rbac
 
 manifests: venv ## Generate crds/ and the chart's copy from the types
 	$(PY) -m oneseek_core.api crds charts/oneseek/templates

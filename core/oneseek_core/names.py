@@ -28,9 +28,11 @@ ANNOTATION_TEMPLATE = "oneseek.io/template"  # hash of what was applied, so that
 ANNOTATION_KEYS = "oneseek.io/keys"  # on the trusted keys: `pending` until the Secret with their private halves exists
 ANNOTATION_FLIPPED_AT = "oneseek.io/flipped-at"  # on the Service: when its selector last moved
 
-# Requests: annotations that ask for one thing to be done once. What became of it stands in status.request.
+# Requests: annotations that ask for one thing to be done once. What became of it stands in status.request. Each is an
+# RBAC verb too, which the admission policy wants of whoever sets the annotation.
 REQUEST_VERBS = ("rollback", "promote", "release", "reset")  # on a OneSeekModel
 RETRY_VERB = "retry"  # on a TrainingRun
+TRAIN_VERB = "train"  # RBAC verb on a OneSeekModel: to have a run made over HTTP, or by an annotation of a window below
 # A window of the records service is closed and asks for its run: the annotation's value is its number, and the
 # operator takes it off once the run is there. No request: what becomes of it is told by the run.
 WINDOW_MICRO = "oneseek.io/micro-window"
@@ -107,6 +109,7 @@ BASE_MODEL_IMPORTED = "BaseModelImported"
 VERIFIED = "Verified"  # condition: what serves is what was certified, looked at on an interval
 RECORDS_AVAILABLE = "RecordsAvailable"  # condition: transitions reach the ledger
 TOKENS_ACCEPTED = "TokensAccepted"  # condition: the routes that change things can tell who asks
+AUTHORS_CHECKED = "AuthorsChecked"  # False while nobody holds those who write objects to what they may do; else absent
 IMPORTED = "Imported"  # condition: every entry of spec.imports lies on the claim as a version; also its reason
 CANDIDATE_READY = "CandidateReady"  # there is a candidate, and whether it has proved itself
 APPLIED = "Applied"  # False while the API server refuses something that the operator applies; else absent
@@ -195,6 +198,7 @@ MODEL_RESET = "ModelReset"  # a reset stopped the run
 
 REVIEW_ALLOWED = "TokenReviewAllowed"  # the sidecars may ask the API server whose a token is
 REVIEW_FORBIDDEN = "TokenReviewForbidden"  # the operator has no cluster-scoped rights, so no sidecar may ask
+NO_ADMISSION_POLICY = "NoAdmissionPolicy"  # the chart was installed without its admission policies
 RECORDS_UNAVAILABLE = "RecordsUnavailable"  # the ledger cannot be written; promotions wait, serving does not
 TRANSITION_REFUSED = "TransitionRefused"  # the ledger will not take one; it stays in status.outbox
 OUTBOX_FULL = "OutboxFull"  # more happened while the ledger was away than status.outbox holds

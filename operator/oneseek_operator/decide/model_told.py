@@ -56,6 +56,8 @@ def decided(
         extra.append((names.CANDIDATE_READY, *candidate_ready))
     if tokens := _tokens(seen):
         extra.append((names.TOKENS_ACCEPTED, *tokens))
+    if not seen.identity.policy:
+        extra.append((names.AUTHORS_CHECKED, False, names.NO_ADMISSION_POLICY, _UNCHECKED))
     if recorded:
         extra.append((names.RECORDS_AVAILABLE, *recorded))
     if published:
@@ -100,6 +102,13 @@ def _tokens(seen: Observed) -> tuple[bool, str, str] | None:
         return False, names.REVIEW_FORBIDDEN, message
     message = f"train, reset and set-current over HTTP need a Kubernetes token of audience {names.TOKEN_AUDIENCE!r}"
     return True, names.REVIEW_ALLOWED, message
+
+
+_UNCHECKED = (
+    "the chart's admission policies are not installed (admissionPolicy: never): whoever may patch this object asks for anything"
+    " in any name, without the verbs promote, rollback, release, reset and train, and has any Secret of the namespace used;"
+    " its sidecars may change its spec. Names are marked unverified"
+)
 
 
 def while_asked(verdict: Verdict, status: OneSeekModelStatus, away: str) -> Verdict:

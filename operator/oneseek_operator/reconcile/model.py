@@ -202,7 +202,7 @@ async def _identity(model: OneSeekModel, cluster: ClusterPort, settings: Setting
     namespace = model.metadata.namespace
     kinds = [(item["kind"], item["metadata"]["name"]) for item in build_identity.objects(model)]
     found = [item for kind, name in kinds if (item := await cluster.get(kind, namespace, name))]
-    return IdentityView.parse(found, await _reviewers(cluster, settings))
+    return IdentityView.parse(found, await _reviewers(cluster, settings), policy=settings.admission_policy)
 
 
 async def _reviewers(cluster: ClusterPort, settings: Settings) -> dict[str, Any] | None:

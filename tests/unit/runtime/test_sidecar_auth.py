@@ -32,6 +32,7 @@ MERGED = f"{FAMILY}.v1.5.sv.dsIdentity.11111111.22222222"
 RIGHT = "right"
 NO_ENGINE = OpenAIEngine("http://127.0.0.1:1")  # nothing here asks it anything
 SET_CURRENT, RESET = "/api/models/set-current", "/api/models/reset"
+DEEDS = {SET_CURRENT: "promote", RESET: "reset"}  # the RBAC verb that a route wants
 
 
 @dataclass
@@ -77,12 +78,12 @@ async def sidecar(
     kube = KubeSimulator(
         tokens={
             "right": ("anna", ["oneseek"]),
-            "reader": ("bo", ["oneseek"]),
+            "editor": ("bo", ["oneseek"]),
             "stranger": ("system:serviceaccount:other:cesar", ["oneseek"]),
             "expired": "service account token has expired",
             "unaware": ("dag", []),
         },
-        rights={"anna": {"patch oneseekmodels zero"}, "bo": {"get oneseekmodels zero"}},
+        rights={"anna": {f"{verb} oneseekmodels zero" for verb in DEEDS.values()}, "bo": {"patch oneseekmodels zero"}},
     )
     told = ServingSettings.model_validate(
         {
@@ -119,8 +120,8 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
         ("nonsense", 401, "the token is refused: invalid bearer token; make one with `kubectl create token"),
         ("expired", 401, "has expired"),
         ("unaware", 401, "was not made for the audience 'oneseek'"),
-        ("stranger", 403, "other:cesar may not patch oneseekmodels.oneseek.io/zero in namespace team"),
-        ("reader", 403, "bo may not patch oneseekmodels.oneseek.io/zero in namespace team"),
+        ("stranger", 403, "other:cesar may not {verb} oneseekmodels.oneseek.io/zero in namespace team"),
+        ("editor", 403, "bo may not {verb} oneseekmodels.oneseek.io/zero in namespace team"),
         ("right", 200, ""),
     ],
 )
@@ -130,8 +131,14 @@ async def test_who_may_change_the_model(
     found, body, headers = await cluster.post(path, {"modelId": NEW}, token)
     assert found == status, body
     assert ("WWW-Authenticate" in headers) == (status == 401)
-    assert sentence in body.get("error", "")
+    assert sentence.replace("{verb}", DEEDS[path]) in body.get("error", "")
     assert (cluster.asked("PATCH") == 1) == (status == 200), "who may not, changes nothing"
+
+
+async def test_who_may_do_one_deed_may_not_do_another(cluster: Cluster) -> None:
+    cluster.kube.rights["bo"] = {"promote oneseekmodels zero"}
+    assert (await cluster.post(SET_CURRENT, {"modelId": NEW}, "editor"))[0] == 200
+    assert (await cluster.post(RESET, token="editor"))[0] == 403
 
 
 async def test_the_challenge_tells_a_bad_token_from_none(cluster: Cluster) -> None:
@@ -156,13 +163,13 @@ async def test_a_token_is_asked_about_once_a_minute(cluster: Cluster) -> None:
 
 
 async def test_a_refusal_is_not_remembered(cluster: Cluster) -> None:
-    assert (await cluster.post(RESET, token="reader"))[0] == 403
-    cluster.kube.rights["bo"].add("patch oneseekmodels zero")
-    assert (await cluster.post(RESET, token="reader"))[0] == 200
+    assert (await cluster.post(RESET, token="editor"))[0] == 403
+    cluster.kube.rights["bo"].add("reset oneseekmodels zero")
+    assert (await cluster.post(RESET, token="editor"))[0] == 200
 
 
 async def test_no_token_is_ever_printed(cluster: Cluster, capfd: pytest.CaptureFixture[str]) -> None:
-    for token in ("right", "reader", "expired"):
+    for token in ("right", "editor", "expired"):
         _, body, _ = await cluster.post(RESET, token=token)
         assert token not in str(body).split() or token == "right"
     captured = capfd.readouterr()
