@@ -34,8 +34,8 @@ _HOUR = build.DEADLINE_SECONDS // 3600
 
 def at_work(model: OneSeekModel, jobs: Sequence[JobView], pods: Sequence[PodView]) -> bool:
     """Whether an import is changing the tree just now (one that waits for its image is not)."""
-    running = {job.name for job in _jobs(model, jobs) if job.state == "Running"}
-    return any(pod.job in running and pod.phase == "Running" for pod in pods)
+    running = {job.uid for job in _jobs(model, jobs) if job.state == "Running"}
+    return any(pod.owner in running and pod.phase == "Running" for pod in pods)
 
 
 def step(

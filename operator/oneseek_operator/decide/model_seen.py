@@ -48,19 +48,15 @@ class RecordsView:
 
     def lacks_pod(self, pods: Sequence[PodView]) -> bool:
         """Whether there is a StatefulSet, and no pod of it that starts or runs."""
-        alive = any(_is_records(pod) and pod.phase in ("Pending", "Running") for pod in pods)
+        alive = any(pod.owner == self.uid and pod.phase in ("Pending", "Running") for pod in pods)
         return self.template is not None and self.replicas > 0 and not self.ready and not alive
 
     def trouble(self, pods: Sequence[PodView]) -> Trouble | None:
         """What keeps the service from starting, if its pod or the pod's controller says so."""
         if self.ready or self.template is None:
             return None
-        own = [pod for pod in pods if _is_records(pod)]
+        own = [pod for pod in pods if pod.owner == self.uid]
         return pending_trouble(own) or not_made(self.failed_create, own, "the records service", made=self.created)
-
-
-def _is_records(pod: PodView) -> bool:
-    return pod.labels.get(names.LABEL_COMPONENT) == "records"
 
 
 @dataclass(frozen=True, slots=True)

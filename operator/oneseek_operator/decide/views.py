@@ -63,6 +63,7 @@ class PodView:
     created: str
     ends_at: str = ""  # of one that is terminating: when its containers are killed
     unattached_since: str = ""  # it has its node, and no sandbox: its volumes do not come
+    owner: str = ""  # uid of its controller: whose it is, whatever its labels say
 
     @classmethod
     def parse(cls, pod: Object) -> PodView:
@@ -94,6 +95,7 @@ class PodView:
             created=meta.get("creationTimestamp", ""),
             ends_at=meta.get("deletionTimestamp", ""),
             unattached_since=held.get("lastTransitionTime", "") if unattached else "",
+            owner=owner_of(pod),
         )
 
     @property
@@ -103,7 +105,7 @@ class PodView:
 
     @property
     def job(self) -> str:
-        """Name of the Job it belongs to, if any."""
+        """Name of the Job that it says it belongs to, if any."""
         return self.labels.get("batch.kubernetes.io/job-name", "")
 
 
@@ -185,7 +187,7 @@ def failed_creates(events: Sequence[Object]) -> dict[str, FailedCreate]:
 
 def lacks_pod(job: JobView, pods: Sequence[PodView]) -> bool:
     """Whether a Job that has not ended has no pod that starts or runs."""
-    alive = any(pod.job == job.name and pod.phase in ("Pending", "Running") for pod in pods)
+    alive = any(pod.owner == job.uid and pod.phase in ("Pending", "Running") for pod in pods)
     return job.state == "Running" and not job.terminating and not alive
 
 

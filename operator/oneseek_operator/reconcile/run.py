@@ -16,7 +16,7 @@ from oneseek_operator.decide.run import decide
 from oneseek_operator.decide.run_jobs import refused_for_good
 from oneseek_operator.decide.run_seen import Observed, is_asked, is_finished, may_leave_jobs
 from oneseek_operator.decide.versions import certified_by, number
-from oneseek_operator.decide.views import JobView, PodView, lacks_pod
+from oneseek_operator.decide.views import JobView, PodView, lacks_pod, mine
 from oneseek_operator.ownership import owner_of
 from oneseek_operator.reconcile.effects import carry_out
 from oneseek_operator.reconcile.model import runs_of, utc_now
@@ -62,7 +62,7 @@ async def reconcile(
         siblings=tuple(item for item in siblings.result() if item.metadata.uid != run.metadata.uid),
         jobs=tuple(jobs),
         pods=tuple(pods),
-        progress=await _progress(run, pods, cluster),
+        progress=await _progress(run, jobs, pods, cluster),
     )
     now = clock()
     decision = decide(seen, settings, now)
@@ -94,13 +94,16 @@ async def is_taken_in(namespace: str, name: str, *, cluster: ClusterPort) -> boo
     return model.status.base_model is None or number(made[0].dna) <= (counters.major, counters.micro)
 
 
-async def _progress(run: TrainingRun, pods: Sequence[PodView], cluster: ClusterPort) -> TrainProgress | None:
+async def _progress(
+    run: TrainingRun, jobs: Sequence[JobView], pods: Sequence[PodView], cluster: ClusterPort
+) -> TrainProgress | None:
     """The newest progress line of the train pod's log; nothing where no training is under way."""
     resolved = run.status.resolved
     if resolved is None or resolved.data_digest is None or resolved.created_at is not None:
         return None
-    job = build.train_job_name(run, run.status.attempts)
-    newest = max((pod for pod in pods if pod.job == job), key=lambda pod: pod.created, default=None)
+    job = mine(jobs, build.train_job_name(run, run.status.attempts))
+    own = [pod for pod in pods if job is not None and pod.owner == job.uid]
+    newest = max(own, key=lambda pod: pod.created, default=None)
     if newest is None or newest.phase == "Pending":
         return None
     text = await cluster.log_tail(run.metadata.namespace, newest.name, container="main", lines=_LOG_LINES)

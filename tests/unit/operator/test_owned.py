@@ -304,3 +304,29 @@ async def test_a_job_that_only_says_it_is_the_runs_is_not() -> None:
     assert "completedAt" in world.objects["TrainingRun", "team", "first"]["status"]
     assert condition(world, "TrainingRun", "second")["reason"] == names.CERTIFIED, "the queue goes on"
     assert key in world.objects
+
+
+async def test_a_pod_that_only_says_it_is_the_jobs_reports_nothing() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    world.hold_jobs.add("first-prepare")
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    labels = {names.LABEL_MODEL: "zero", names.LABEL_RUN: "first", "batch.kubernetes.io/job-name": "first-prepare"}
+    key = ("Pod", "team", "first-prepare-0")
+    for state in (
+        {"exitCode": 0, "message": '{"report":{"alreadyCertified":null}}'},
+        {"exitCode": 11, "message": "no"},
+    ):
+        told = {"name": "main", "state": {"terminated": state}}
+        phase = "Failed" if state["exitCode"] else "Succeeded"
+        status = {"phase": phase, "containerStatuses": [told]}
+        world.objects[key] = {**foreign(key, labels=labels), "status": status}
+        job = world.objects["Job", "team", "first-prepare"]
+        kind = "Failed" if state["exitCode"] else "Complete"
+        job["status"] = {"conditions": [{"type": kind, "status": "True"}], "completionTime": "2026-01-01T00:00:00Z"}
+        await settle(world)
+        message = condition(world, "TrainingRun", "first")["message"]
+        assert "its pod and report are gone" in message or "the prepare pod failed" in message
+        world.objects["TrainingRun", "team", "first"]["status"].pop("completedAt")
