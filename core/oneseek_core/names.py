@@ -204,6 +204,7 @@ MODEL_RESET = "ModelReset"  # a reset stopped the run
 
 REVIEW_ALLOWED = "TokenReviewAllowed"  # the sidecars may ask the API server whose a token is
 REVIEW_FORBIDDEN = "TokenReviewForbidden"  # the operator has no cluster-scoped rights, so no sidecar may ask
+NO_ADMISSION_POLICY = "NoAdmissionPolicy"  # the chart was installed without its admission policies
 RECORDS_UNAVAILABLE = "RecordsUnavailable"  # the ledger cannot be written; promotions wait, serving does not
 TRANSITION_REFUSED = "TransitionRefused"  # the ledger will not take one; it stays in status.outbox
 OUTBOX_FULL = "OutboxFull"  # more happened while the ledger was away than status.outbox holds

@@ -106,9 +106,9 @@ def _lost(seen: Observed, now: datetime) -> Decision[OneSeekModelStatus]:
 
 def identity(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
     """The sidecars' account and its rights, before a pod needs them."""
-    del settings, now
+    del now
     model, found = seen.model, seen.identity
-    wanted = build_identity.objects(model)
+    wanted = build_identity.objects(model, policy=settings.admission_policy)
     actions: list[Action] = [
         Apply(item)
         for item in wanted

@@ -89,6 +89,8 @@ def _hindered(verdict: Verdict, seen: Observed, now: datetime) -> Verdict:
 
 def _tokens(seen: Observed) -> tuple[bool, str, str] | None:
     """Whether the routes that change things can tell who asks; nothing where nobody is asked (auth.mode Legacy)."""
+    if not seen.identity.policy:
+        return False, names.NO_ADMISSION_POLICY, _NO_POLICY
     if not wants_tokens(seen.model):
         return None
     if seen.identity.reviewers is None:
@@ -100,6 +102,13 @@ def _tokens(seen: Observed) -> tuple[bool, str, str] | None:
         return False, names.REVIEW_FORBIDDEN, message
     message = f"train, reset and set-current over HTTP need a Kubernetes token of audience {names.TOKEN_AUDIENCE!r}"
     return True, names.REVIEW_ALLOWED, message
+
+
+_NO_POLICY = (
+    "the chart's admission policies are not installed, so the sidecars' account may not patch the OneSeekModel (it could change"
+    " the whole spec), and train, reset and set-current over HTTP are refused; use kubectl, or install the chart with"
+    " admissionPolicy: always"
+)
 
 
 def while_asked(verdict: Verdict, status: OneSeekModelStatus, away: str) -> Verdict:

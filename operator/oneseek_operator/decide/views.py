@@ -330,13 +330,14 @@ class IdentityView:
 
     templates: frozenset[tuple[str, str]] = frozenset()  # kind, hash of what was applied
     reviewers: Object | None = None
+    policy: bool = True  # the API server holds writers to the admission policies
 
     @classmethod
-    def parse(cls, found: Sequence[Object], reviewers: Object | None) -> IdentityView:
+    def parse(cls, found: Sequence[Object], reviewers: Object | None, *, policy: bool) -> IdentityView:
         """Read the objects as the API server returns them."""
         said = [(item["kind"], item["metadata"].get("annotations", {})) for item in found]
         hashes = frozenset((kind, notes.get(names.ANNOTATION_TEMPLATE, "")) for kind, notes in said)
-        return cls(hashes, reviewers)
+        return cls(hashes, reviewers, policy)
 
 
 def mine(jobs: Sequence[JobView], name: str) -> JobView | None:

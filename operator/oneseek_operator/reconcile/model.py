@@ -212,13 +212,13 @@ async def _observe(current: dict[str, Any], cluster: ClusterPort, settings: Sett
 
 async def _identity(model: OneSeekModel, cluster: ClusterPort, settings: Settings) -> IdentityView:
     namespace = model.metadata.namespace
-    wanted = [(item["kind"], item["metadata"]["name"], item) for item in build_identity.objects(model)]
+    wanted = [(item["kind"], item["metadata"]["name"], item) for item in build_identity.objects(model, policy=True)]
     found = [
         there
         for kind, name, item in wanted
         if (there := await cluster.get(kind, namespace, name)) and is_ours(there, item)
     ]
-    return IdentityView.parse(found, await _reviewers(cluster, settings))
+    return IdentityView.parse(found, await _reviewers(cluster, settings), policy=settings.admission_policy)
 
 
 async def _reviewers(cluster: ClusterPort, settings: Settings) -> dict[str, Any] | None:
