@@ -154,7 +154,7 @@ def base_model(seen: Observed, settings: Settings, now: datetime) -> Decision[On
     model = seen.model
     if model.status.base_model is not None:
         return None
-    job = mine(seen.jobs, build.base_job_name(model))
+    job = mine(seen.jobs, build.base_job_name(model), model.metadata.uid)
     name = model.spec.base_model.name
     if job is None:
         verdict = Verdict("Working", names.BASE_IMPORTING, f"importing the base model {name!r}")

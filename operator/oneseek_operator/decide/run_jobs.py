@@ -41,7 +41,7 @@ class Step:
 
 def job_of(seen: Observed, name: str, known_uid: str | None) -> Step:
     """One Job of the run; it must be the one of `known_uid`, where that was written down."""
-    job = mine(seen.jobs, name)
+    job = mine(seen.jobs, name, seen.run.metadata.uid)
     if known_uid and (job is None or job.uid != known_uid):
         message = f"the Job {name!r} was deleted from outside before its outcome was known"
         return Step(None, Trouble(names.JOB_VANISHED, message))

@@ -340,6 +340,6 @@ class IdentityView:
         return cls(hashes, reviewers, policy)
 
 
-def mine(jobs: Sequence[JobView], name: str) -> JobView | None:
-    """The Job of that name."""
-    return next((job for job in jobs if job.name == name), None)
+def mine(jobs: Sequence[JobView], name: str, owner: str) -> JobView | None:
+    """The Job of that name, if its controller is `owner`, by uid."""
+    return next((job for job in jobs if (job.name, job.owner) == (name, owner)), None)

@@ -191,14 +191,13 @@ async def _observe(current: dict[str, Any], cluster: ClusterPort, settings: Sett
     wanted = wanted_by_colour(maps.result(), uid)
     colours = [DeploymentView.parse(item, wanted) for item in deployments.result()]
     keys = build_keys.trusted(model, made=None, pending=False)
-    owners = {uid, *(run.metadata.uid for run in runs.result())}
     return Observed(
         model=model,
         claim=ClaimView.parse(found, is_ours=is_ours(found, build_model.claim(model)))
         if (found := claim.result())
         else None,
         trusted=TrustedKeysView.parse(found) if (found := trusted.result()) and is_ours(found, keys) else None,
-        jobs=tuple(JobView.parse(item) for item in jobs.result() if owner_of(item) in owners),
+        jobs=tuple(JobView.parse(item) for item in jobs.result()),
         pods=tuple(PodView.parse(item) for item in pods.result()),
         deployments=tuple(item for item in colours if item.owner == uid),
         service=there if there and there.owner == uid else None,

@@ -101,7 +101,7 @@ async def _progress(
     resolved = run.status.resolved
     if resolved is None or resolved.data_digest is None or resolved.created_at is not None:
         return None
-    job = mine(jobs, build.train_job_name(run, run.status.attempts))
+    job = mine(jobs, build.train_job_name(run, run.status.attempts), run.metadata.uid)
     own = [pod for pod in pods if job is not None and pod.owner == job.uid]
     newest = max(own, key=lambda pod: pod.created, default=None)
     if newest is None or newest.phase == "Pending":

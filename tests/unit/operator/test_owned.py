@@ -62,7 +62,8 @@ def foreign(key: Key, **meta: Any) -> Object:
     if key[0] == "TrainingRun":
         manifest = {**run_manifest(key[2]), "status": {"observedGeneration": -1}}
     labels = {names.LABEL_MANAGED_BY: "Helm"}
-    manifest["metadata"] = {"name": key[2], "namespace": key[1], "uid": "somebody's", "labels": labels, **meta}
+    told = {"uid": "somebody's", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": labels, **meta}
+    manifest["metadata"] = {"name": key[2], "namespace": key[1], **told}
     return manifest
 
 
