@@ -26,6 +26,7 @@ LABEL_CLAIM = "oneseek.io/claim"
 ANNOTATION_DNA = "oneseek.io/dna"
 ANNOTATION_TEMPLATE = "oneseek.io/template"  # hash of what was applied, so that nothing is applied twice
 ANNOTATION_KEYS = "oneseek.io/keys"  # on the trusted keys: `pending` until the Secret with their private halves exists
+ANNOTATION_RECORDS = "oneseek.io/records-secret"  # on the trusted keys: `made`: the records' Secret is this model's own
 ANNOTATION_FLIPPED_AT = "oneseek.io/flipped-at"  # on the Service: when its selector last moved
 
 # Requests: annotations that ask for one thing to be done once. What became of it stands in status.request. Each is an
@@ -123,6 +124,8 @@ WEBHOOK_FAILED = "AdmissionWebhookFailed"  # an admission webhook that does not 
 FORBIDDEN = "Forbidden"  # RBAC, a LimitRange, a namespace that is being deleted; the message says which
 INVALID = "Invalid"  # the API server does not take the object as it is
 FAILED_CREATE = "FailedCreate"  # a controller cannot make a pod, for a reason of none of these kinds
+NAME_TAKEN = "NameTaken"  # what stands under a name that is needed is somebody else's, and was not touched
+BEING_REMOVED = "BeingRemoved"  # what stands there is a deleted namesake's and has not gone yet
 REFUSED_REASONS = (
     QUOTA_EXCEEDED,
     POD_SECURITY_VIOLATION,
@@ -131,7 +134,13 @@ REFUSED_REASONS = (
     FORBIDDEN,
     INVALID,
     FAILED_CREATE,
+    NAME_TAKEN,
+    BEING_REMOVED,
 )
+
+# Those that no waiting mends; they end a run, which holds its model's place, after a while. A quota frees itself and a webhook
+# comes back, and the model's next run would meet the same. INVALID ends it at once: the same object is never taken.
+LASTING_REASONS = (POD_SECURITY_VIOLATION, POLICY_DENIED, FORBIDDEN, INVALID, NAME_TAKEN)
 
 # Reasons of a model.
 BASE_IMPORTING = "BaseModelImporting"  # the base Job is at work

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-__all__ = ["ApiModel", "Condition", "DigestText", "DnaText", "ObjectMeta", "cel", "list_map"]
+__all__ = ["SUBDOMAIN", "ApiModel", "Condition", "DigestText", "DnaText", "ObjectMeta", "cel", "list_map"]
 
 
 class ApiModel(BaseModel):
@@ -41,7 +41,17 @@ def list_map(*keys: str) -> dict[str, Any]:
 
 DigestText = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
 DnaText = Annotated[str, Field(max_length=253)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", min_length=1, max_length=253)]
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+SUBDOMAIN = f"{_LABEL}([.]{_LABEL})*"
+Name = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",  # of the release before: what is stored stays readable
+        min_length=1,
+        max_length=253,
+        json_schema_extra={"pattern": f"^{SUBDOMAIN}$"},
+    ),
+]
 RelativePath = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*$", max_length=512)
 ]

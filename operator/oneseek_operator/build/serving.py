@@ -149,6 +149,7 @@ def _template(
         verified_path=_VERIFIED_PATH if swaps else None,
         wanted_path=f"{_WANTED_PATH}/{names.WANTED_FILE}" if swaps else None,
         auth=model.spec.serving.auth.mode,
+        requests=None if settings.admission_policy else "Refused",
     )
     env = [{"name": names.SERVING_ENV, "value": serving.model_dump_json(by_alias=True, exclude_none=True)}]
     request = _swapping_request(model) if swaps else _verify_request(model, dna, digest)

@@ -91,6 +91,8 @@ def _hindered(verdict: Verdict, seen: Observed, now: datetime) -> Verdict:
 
 def _tokens(seen: Observed) -> tuple[bool, str, str] | None:
     """Whether the routes that change things can tell who asks; nothing where nobody is asked (auth.mode Legacy)."""
+    if not seen.identity.policy:
+        return False, names.NO_ADMISSION_POLICY, _NO_POLICY
     if not wants_tokens(seen.model):
         return None
     if seen.identity.reviewers is None:
@@ -106,8 +108,13 @@ def _tokens(seen: Observed) -> tuple[bool, str, str] | None:
 
 _UNCHECKED = (
     "the chart's admission policies are not installed (admissionPolicy: never): whoever may patch this object asks for anything"
-    " in any name, without the verbs promote, rollback, release, reset and train, and has any Secret of the namespace used;"
-    " its sidecars may change its spec. Names are marked unverified"
+    " in any name, without the verbs promote, rollback, release, reset and train, and has any Secret of the namespace used."
+    " Names are marked unverified"
+)
+_NO_POLICY = (
+    "the chart's admission policies are not installed, so the sidecars' account may not patch the OneSeekModel (it could change"
+    " the whole spec), and train, reset and set-current over HTTP are refused; use kubectl, or install the chart with"
+    " admissionPolicy: auto"
 )
 
 

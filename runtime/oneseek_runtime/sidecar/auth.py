@@ -64,6 +64,8 @@ async def admitted(request: Request, right: Right) -> Caller | Refusal:
     """Who sent a request, if they have the right."""
     deps = deps_of(request)
     serving = deps.settings.serving
+    if serving.requests == "Refused":
+        return Refusal(503, _NO_POLICY)
     if serving.auth == "Legacy":
         return Caller(LEGACY_CLIENT)
     header = request.headers.get("authorization")
@@ -98,6 +100,10 @@ def needs(right: Right) -> Callable[[Guarded], Endpoint]:
     return wrap
 
 
+_NO_POLICY = (
+    "this sidecar may ask the operator for nothing: without the chart's admission policies its account could change the whole"
+    " OneSeekModel, so it may not patch it; use kubectl, or install the chart with admissionPolicy: always"
+)
 _NO_REVIEWS = (
     "this sidecar may not review tokens: the operator is installed without cluster-scoped rights; use kubectl, or set"
     " spec.serving.auth.mode: Legacy on the OneSeekModel"

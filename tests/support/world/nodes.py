@@ -49,6 +49,9 @@ class Nodes(ApiServer):
     def tick(self) -> None:
         """Jobs that may end do; Deployments get their pods; claims are bound."""
         for item in list(self.objects.values()):
+            owners = {owner.get("kind") for owner in item["metadata"].get("ownerReferences", [])}
+            if item["kind"] in ("Job", "Deployment", "StatefulSet") and not owners & {"OneSeekModel", "TrainingRun"}:
+                continue  # not the operator's: nobody looks what becomes of it
             if item["kind"] == "Job" and "status" not in item and item["metadata"]["name"] not in self.hold_jobs:
                 self._refuse(item) if self.pods_refused else self._end_job(item)
             if item["kind"] == "Deployment":

@@ -204,7 +204,7 @@ def test_only_the_sidecar_container_has_a_token_and_only_for_the_api_server(name
 
 
 def test_a_sidecar_may_patch_its_own_model_and_read_runs_and_no_more() -> None:
-    account, role, binding = identity.objects(model())
+    account, role, binding = identity.objects(model(), policy=True)
     assert account["metadata"]["ownerReferences"][0]["uid"] == "u-1"
     writing = [rule for rule in role["rules"] if set(rule["verbs"]) - {"get", "list", "watch"}]
     assert [(rule["resources"], rule.get("resourceNames"), rule["verbs"]) for rule in writing] == [
@@ -212,6 +212,18 @@ def test_a_sidecar_may_patch_its_own_model_and_read_runs_and_no_more() -> None:
         (["localsubjectaccessreviews"], None, ["create"]),
     ]
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "oneseek-sidecar-zero", "namespace": "team"}]
+
+
+def test_without_the_admission_policy_a_sidecar_may_write_nothing_and_is_told() -> None:
+    _, role, _ = identity.objects(model(), policy=False)
+    writing = [rule for rule in role["rules"] if set(rule["verbs"]) - {"get", "list", "watch"}]
+    assert [rule["resources"] for rule in writing] == [["localsubjectaccessreviews"]]
+    for policy, told in ((True, None), (False, "Refused")):
+        settings = SETTINGS.model_copy(update={"admission_policy": policy})
+        colour = serving.colour_of(model(), settings, dna=None, digest=None)
+        sidecar = colour.template["spec"]["containers"][0]
+        env = {item["name"]: item.get("value") for item in sidecar["env"]}
+        assert json.loads(env[names.SERVING_ENV]).get("requests") == told
 
 
 def test_accounts_enter_and_leave_a_binding_and_others_stay() -> None:

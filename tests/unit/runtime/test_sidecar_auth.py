@@ -17,9 +17,11 @@ from oneseek_core import names
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.app import create_app
+from oneseek_runtime.sidecar.auth import right_of
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.kube import KubeClient
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
+from oneseek_runtime.sidecar.routes import operations
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
 from support.asgi import serving
@@ -65,9 +67,7 @@ def asking(deps: Deps) -> httpx.AsyncClient:
 
 
 @asynccontextmanager
-async def sidecar(
-    tmp_path: Path, *, auth: str = "Token", settings: dict[str, Any] | None = None
-) -> AsyncIterator[Cluster]:
+async def sidecar(tmp_path: Path, *, settings: dict[str, Any] | None = None, **told: str) -> AsyncIterator[Cluster]:
     """A sidecar in a simulated cluster."""
     certified = tmp_path / "certified"
     for folder in (certified / NEW, certified / OLD, certified / "merged" / MERGED):
@@ -85,13 +85,13 @@ async def sidecar(
         },
         rights={"anna": {f"{verb} oneseekmodels zero" for verb in DEEDS.values()}, "bo": {"patch oneseekmodels zero"}},
     )
-    told = ServingSettings.model_validate(
+    serving_settings = ServingSettings.model_validate(
         {
             "model": "zero", "namespace": "team", "family": FAMILY, "base_name": "tiny", "base_path": "/b",
-            "certified_path": str(certified), "auth": auth,
+            "certified_path": str(certified), **told,
         }
     )  # fmt: skip
-    own = replace(SidecarSettings(told, rate_limits=False, request_seconds=0.3), **(settings or {}))
+    own = replace(SidecarSettings(serving_settings, rate_limits=False, request_seconds=0.3), **(settings or {}))
     async with serving(kube.app()) as api, KubeClient(api, namespace="team", model="zero", access=access) as client:
         has = ClusterAccess.through(client, "zero", clock=lambda: cluster.now)
         cluster = Cluster(kube, access / "token", asking(Deps(own, NO_ENGINE, Lifecycle(), cluster=has)))
@@ -207,6 +207,18 @@ async def test_legacy_mode_is_open_and_names_nobody(tmp_path: Path) -> None:
         assert (await cluster.post(RESET, token=None))[0] == 200
         assert cluster.asked("tokenreviews") == 0
         assert cluster.requested_by == "legacy-client (unverified) via oneseek-sidecar-zero"
+
+
+@pytest.mark.parametrize("auth", ["Token", "Legacy"])
+async def test_where_the_account_may_not_patch_every_route_that_asks_says_so(tmp_path: Path, auth: str) -> None:
+    asking = [row.path for row in operations() if row.endpoint is not None and right_of(row.endpoint)]
+    assert len(asking) > 3
+    async with sidecar(tmp_path, auth=auth, requests="Refused") as cluster:
+        for path in asking:
+            status, body, _ = await cluster.post(path, {})
+            assert (path, status) == (path, 503)
+            assert "install the chart with admissionPolicy: always" in body["error"]
+        assert cluster.asked("tokenreviews") == cluster.asked("PATCH") == 0
 
 
 async def test_a_sidecar_outside_a_cluster_says_so() -> None:

@@ -11,7 +11,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from oneseek_core.api.base import ApiModel, Condition, DigestText, DnaText, Name, ObjectMeta, Timestamp, cel, list_map
-from oneseek_core.api.v1alpha1.common import Dataset, EnvVar, Resources, Scores, StringMap, Toleration
+from oneseek_core.api.v1alpha1.common import (
+    KEY_RULE,
+    VALUE_RULE,
+    Dataset,
+    EnvVar,
+    Resources,
+    Scores,
+    StringMap,
+    Toleration,
+)
 from oneseek_core.api.v1alpha1.promotion import Request
 
 __all__ = ["TrainingRun", "TrainingRunSpec", "TrainingRunStatus"]
@@ -80,11 +89,17 @@ class PodSettings(ApiModel):
             (
                 "self.all(key, !key.startsWith('oneseek.io/') && !key.startsWith('app.kubernetes.io/'))",
                 "labels under oneseek.io/ and app.kubernetes.io/ are the operator's; use another prefix",
-            )
+            ),
+            (
+                "self.all(key, !key.startsWith('batch.kubernetes.io/') && !(key in ['job-name', 'controller-uid']))",
+                "batch.kubernetes.io/, job-name and controller-uid are set by Kubernetes itself; use another name",
+            ),
+            KEY_RULE,
+            VALUE_RULE,
         ),
     )
     annotations: dict[Annotated[str, Field(max_length=316)], Annotated[str, Field(max_length=1024)]] = Field(
-        default={}, max_length=16
+        default={}, max_length=16, json_schema_extra=cel(KEY_RULE)
     )
     env: list[EnvVar] = Field(
         default=[],
