@@ -21,6 +21,7 @@ from oneseek_operator.decide.views import (
     IdentityView,
     JobView,
     PodView,
+    PolicyView,
     ServiceView,
     TrustedKeysView,
 )
@@ -79,6 +80,7 @@ class Observed:
     endpoints: Mapping[str, Endpoint]
     wanted: Mapping[str, WantedVersion] = field(default_factory=dict)
     service_answer: ServiceAnswer | None = None
+    policies: tuple[PolicyView, ...] = ()
 
 
 def known_versions(model: OneSeekModel, runs: tuple[TrainingRun, ...]) -> tuple[list[Version], dict[str, str]]:
