@@ -95,12 +95,12 @@ def the_policy(*arguments: str) -> dict[str, Any]:
     return spec
 
 
-def test_the_operators_own_pod_is_asked_for_its_health_alone_and_goes_to_the_api_server_and_to_models_pods() -> None:
+def test_to_the_operators_own_pod_nobody_comes_and_it_goes_to_the_api_server_and_to_models_pods() -> None:
     spec = the_policy()
     pod = of_kind(render(), "Deployment")[0]["spec"]["template"]["metadata"]["labels"]
     assert spec["podSelector"]["matchLabels"] == pod
     assert spec["policyTypes"] == ["Ingress", "Egress"]
-    assert spec["ingress"] == [{"ports": [{"port": 8080, "protocol": "TCP"}]}]
+    assert "ingress" not in spec
     names, server, pods = spec["egress"]
     assert names == {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
     assert server == {"ports": [{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "TCP"}]}

@@ -25,6 +25,7 @@ __all__ = ["allows", "policies"]
 Manifest = dict[str, Any]
 
 _DENIED = "denied"
+_RECORDS = (names.PORT_RECORDS,)
 _SERVICE_HOST = re.compile(r"(?:^|\.)([a-z0-9-]+)\.svc(?:\.|$)")
 _PORTS = {"http": 80, "https": 443}
 _GOOGLE = Destinations(ports=(443,))  # Firestore and the tokens for it; neither has fixed addresses
@@ -63,7 +64,7 @@ def _allowed(model: OneSeekModel, settings: Settings, told: NetworkPolicies) -> 
         go=(
             dns,
             _to(told.api_server),
-            _rule("to", records, names.PORT_RECORDS),
+            _rule("to", records, *_RECORDS),
             _rule("to", [_own(model, "serving")], names.PORT_INTERNAL),
             *(_at(external.url) for external in model.spec.serving.external_models),
         ),
@@ -74,8 +75,8 @@ def _allowed(model: OneSeekModel, settings: Settings, told: NetworkPolicies) -> 
     writers = [operator, _own(model, "serving"), _own(model, "prepare")]
     table = {
         "serving": serving,
-        "records": _Rules(come=(_rule("from", writers, names.PORT_RECORDS),), go=(dns, database) if firestore else ()),
-        "prepare": _Rules(go=(dns, _rule("to", records, names.PORT_RECORDS), *_hub(settings, told))),
+        "records": _Rules(come=(_rule("from", writers, *_RECORDS),), go=(dns, database) if firestore else ()),
+        "prepare": _Rules(go=(dns, _rule("to", records, *_RECORDS), *_hub(settings, told))),
     }
     if model.spec.base_model.source.hugging_face:
         table["base"] = _Rules(go=(dns, *_hub(settings, told)))
