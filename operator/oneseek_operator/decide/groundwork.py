@@ -1,4 +1,4 @@
-"""What a model needs before a version can answer: claim, keys, account, records service, base model. Pure.
+"""What a model needs before a version can answer: claim, policies, keys, account, records service, base model. Pure.
 
 Each step is None once there is nothing to do for it.
 """
@@ -15,6 +15,7 @@ from oneseek_operator.build import common
 from oneseek_operator.build import identity as build_identity
 from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import model as build
+from oneseek_operator.build import network as build_network
 from oneseek_operator.build import records as build_records
 from oneseek_operator.build import serving as build_serving
 from oneseek_operator.conditions import Verdict
@@ -24,6 +25,7 @@ from oneseek_operator.decide.actions import (
     Apply,
     Create,
     Decision,
+    Delete,
     MakeKeys,
     MakeRecordsSecret,
     MarkRecords,
@@ -36,7 +38,7 @@ from oneseek_operator.decide.model_told import decided
 from oneseek_operator.decide.views import mine
 from oneseek_operator.settings import Settings
 
-__all__ = ["base_model", "claim", "identity", "keys", "records", "suspended"]
+__all__ = ["base_model", "claim", "identity", "keys", "policies", "records", "suspended"]
 
 _LOOK_AGAIN = 10.0  # seconds; for what no event tells us of (a claim without our labels)
 
@@ -70,6 +72,24 @@ def claim(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeek
     # Of one that is somebody else's the API client says so.
     verdict = Verdict("Working", names.BASE_IMPORTING, f"making the claim {name!r}")
     return decided(seen, verdict, now, before=(Create(build.claim(seen.model)),), again_after=0.0)
+
+
+def policies(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+    """Who may talk to the model's pods, before there are any; nothing of ours where the chart switches it off.
+
+    The policy that allows nothing is made last and goes first: what has to talk is never cut off in between.
+    """
+    del now
+    wanted = build_network.policies(seen.model, settings)
+    kept = {item["metadata"]["name"] for item in wanted}
+    own = {item.name: item for item in seen.policies if item.owner == seen.model.metadata.uid}
+    there = {name: item.spec for name, item in own.items()}
+    actions: list[Action] = [Apply(item) for item in wanted if there.get(item["metadata"]["name"]) != item["spec"]]
+    left = sorted(
+        (item for name, item in own.items() if name not in kept), key=lambda item: build_network.allows(item.spec)
+    )
+    actions += [Delete("NetworkPolicy", item.name, item.uid) for item in left]
+    return Decision(seen.model.status, tuple(actions), again_after=0.0) if actions else None
 
 
 def keys(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:

@@ -20,6 +20,7 @@ from oneseek_operator.decide.views import (
     IdentityView,
     JobView,
     PodView,
+    PolicyView,
     ServiceView,
     TrustedKeysView,
     WantedView,
@@ -76,6 +77,7 @@ class Observed:
     endpoints: Mapping[str, Endpoint]
     wanted: Mapping[str, WantedView] = field(default_factory=dict)
     service_answer: ServiceAnswer | None = None
+    policies: tuple[PolicyView, ...] = ()
 
 
 def known_versions(model: OneSeekModel, runs: tuple[TrainingRun, ...]) -> tuple[list[Version], dict[str, str]]:

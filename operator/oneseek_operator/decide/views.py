@@ -20,6 +20,7 @@ __all__ = [
     "DeploymentView",
     "JobView",
     "PodView",
+    "PolicyView",
     "ServiceView",
     "TrustedKeysView",
     "WantedView",
@@ -284,6 +285,22 @@ class ServiceView:
             type=service["spec"].get("type", "ClusterIP"),
             ip=service["spec"].get("clusterIP", ""),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyView:
+    """A NetworkPolicy that names the model."""
+
+    name: str
+    uid: str
+    owner: str
+    spec: Object
+
+    @classmethod
+    def parse(cls, policy: Object) -> PolicyView:
+        """Read a NetworkPolicy as the API server returns it."""
+        meta = policy["metadata"]
+        return cls(name=meta["name"], uid=meta["uid"], owner=_owner(meta), spec=policy["spec"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from oneseek_operator.decide.views import (
     IdentityView,
     JobView,
     PodView,
+    PolicyView,
     ServiceView,
     TrustedKeysView,
     lacks_pod,
@@ -179,9 +180,9 @@ async def _observe(current: dict[str, Any], cluster: ClusterPort, settings: Sett
         claim = group.create_task(cluster.get("PersistentVolumeClaim", namespace, common.claim_name(model)))
         trusted = group.create_task(cluster.get("ConfigMap", namespace, build_keys.trusted_name(model)))
         service = group.create_task(cluster.get("Service", namespace, name))
-        maps, deployments, jobs, pods = (
+        maps, deployments, jobs, pods, policies = (
             group.create_task(cluster.list(kind, namespace, labels))
-            for kind in ("ConfigMap", "Deployment", "Job", "Pod")
+            for kind in ("ConfigMap", "Deployment", "Job", "Pod", "NetworkPolicy")
         )
         runs = group.create_task(runs_of(name, namespace, cluster))
         identity = group.create_task(_identity(model, cluster, settings))
@@ -206,6 +207,7 @@ async def _observe(current: dict[str, Any], cluster: ClusterPort, settings: Sett
         identity=identity.result(),
         endpoints={},
         wanted=wanted,
+        policies=tuple(PolicyView.parse(item) for item in policies.result()),
     )
 
 
