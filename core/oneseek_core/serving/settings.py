@@ -38,3 +38,4 @@ class ExternalEndpoint(ApiModel):
     model: str
     key_path: str | None = None
     timeout_seconds: int
+    maximum_per_hour: int = 100
