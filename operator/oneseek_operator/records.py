@@ -94,7 +94,7 @@ class Records:
         """
         if witness.root is not None and found.root is not None:
             path = f"/v1/proof/consistency?from={witness.height}&to={found.height}"
-            given = (await self._call("GET", model, path, None)).get("path")
+            given = (await self._call("GET", model, path, None)).get("path", [])
             return Proof(path=tuple(bytes.fromhex(item) for item in given) if _are_hashes(given) else ())
         blocks = (await self._call("GET", model, f"/v1/blocks?from={witness.height - 1}&limit=1", None)).get("blocks")
         # In the order in which the service sends the keys these are the very bytes that were hashed.

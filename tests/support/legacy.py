@@ -23,6 +23,7 @@ from oneseek_runtime.sidecar.errors import KubeConflictError
 from oneseek_runtime.sidecar.kube import Listing, NoKube, Plural
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.micro_news import MicroNews
+from oneseek_runtime.sidecar.modelview import ledger_held
 from oneseek_runtime.sidecar.multi.external import ExternalModels
 from oneseek_runtime.sidecar.pages import Pages
 from oneseek_runtime.sidecar.recording.work import recording
@@ -142,11 +143,13 @@ async def service(
     **settings: Any,
 ) -> AsyncIterator[Service]:
     engine = OpenAISimulator([BASE, dna] if dna else [BASE])
+    cluster = WatchedCluster()
+    access = ClusterAccess.through(cluster, "demo")
     root = certified_folder(tmp_path / "oneseek-certified")
     async with (
         serving(engine.app()) as url,
         OpenAIEngine(url) as upstream,
-        recording(records) as recorder,
+        recording(records, lambda: ledger_held(access.mirror.model)) as recorder,
         ExternalModels(external) as elsewhere,
     ):
         told = ServingSettings.model_validate(
@@ -162,8 +165,7 @@ async def service(
                 "auth": auth,
             }
         )
-        lifecycle, cluster = Lifecycle(), WatchedCluster()
-        access = ClusterAccess.through(cluster, told.model)
+        lifecycle = Lifecycle()
         sidecar = SidecarSettings(told, **settings)
         pages = Pages.read(page_folder(tmp_path / "static"))
         deps = Deps(sidecar, upstream, lifecycle, cluster=access, recorder=recorder, external=elsewhere, pages=pages)

@@ -19,6 +19,7 @@ from oneseek_operator.build import common
 from oneseek_operator.build import identity as build_identity
 from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import records as build_records
+from oneseek_operator.conditions import find
 from oneseek_operator.decide.model import decide
 from oneseek_operator.decide.model_seen import Observed, RecordsView
 from oneseek_operator.decide.seen import Endpoint, ServiceAnswer
@@ -237,24 +238,28 @@ async def _ask_records(model: OneSeekModel, cluster: ClusterPort, records: Recor
         model.status.request is not None and model.status.request.outcome == "Pending"
     )  # a reset waits for the ledger
     view = replace(view, witness=records.witness(model))
-    needed = bool(waiting or rolling or asked or view.witness is None)
+    told = find(model.status.conditions, names.RECORDS_AVAILABLE)
+    other = told.message if told and told.reason == names.LEDGER_ROLLED_BACK else ""
+    needed = bool(waiting or rolling or asked or other or view.witness is None)
     if not (needed or view.ready):
         return view
     try:
         # An older copy is found as soon as its pod runs, not only when there is something to enter.
         async with asyncio.timeout(None if needed else _GLANCE_SECONDS):
-            found = await _judged(view, await records.head(model), model, records)
-        if waiting and not found.rolled_back:
+            judged = await _judged(view, await records.head(model), model, records)
+        if waiting and not judged.rolled_back:
             done = await records.append(model, waiting)
-            found = await _judged(view, done.head, model, records)
-            if not found.rolled_back:
-                found = replace(found, acknowledged=done.acknowledged, refused=done.refused)
+            judged = await _judged(view, done.head, model, records)
+            if not judged.rolled_back:
+                judged = replace(judged, acknowledged=done.acknowledged, refused=done.refused)
     except (RecordsError, TimeoutError) as error:
         if not needed:
             return view
+        if other:  # it may come back as it went: sidecars go by what the condition says
+            return replace(view, rolled_back=True, error=other)
         # A service that has never answered is still starting; that is no news worth an error.
         return replace(view, error=str(error) if view.ready or view.witness else "")
-    return replace(found, ready=True)
+    return replace(judged, ready=True)
 
 
 async def _judged(view: RecordsView, head: LedgerHead, model: OneSeekModel, records: RecordsPort) -> RecordsView:
