@@ -42,7 +42,7 @@ class Turns:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on in its turn, or refuse it."""
-        path = scope["path"] if scope["type"] == "http" else ""
+        path = scope["path"] if scope["type"] == "http" and scope["method"] == "POST" else ""
         if not path.startswith(_OPENAI) and path not in _ASKING:
             await self._app(scope, receive, send)
             return

@@ -112,9 +112,10 @@ async def test_what_asks_no_engine_waits_for_nobody() -> None:
     turns = Turns(engine, 1)
     tasks = starting(turns, ["a", "a"])
     await settled()
-    others = starting(turns, ["a"] * 5, path="/health")
+    others = starting(turns, ["a"] * 5, path="/api/models/set-current")
+    others += starting(turns, ["a"] * 5, path="/v1/models", method="GET")
     await settled()
-    assert engine.busy == {"a": 6}
+    assert engine.busy == {"a": 11}
     engine.go_on.set()
     await asyncio.gather(*tasks, *others)
 
