@@ -31,7 +31,8 @@ ANNOTATION_FLIPPED_AT = "oneseek.io/flipped-at"  # on the Service: when its sele
 
 # Requests: annotations that ask for one thing to be done once. What became of it stands in status.request. Each is an
 # RBAC verb too, which the admission policy wants of whoever sets the annotation.
-REQUEST_VERBS = ("rollback", "promote", "release", "reset")  # on a OneSeekModel
+ACKNOWLEDGE_VERB = "acknowledge-ledger"  # value: the head of the ledger that is to go on in place of the witnessed one
+REQUEST_VERBS = ("rollback", "promote", "release", "reset", ACKNOWLEDGE_VERB)  # on a OneSeekModel
 RETRY_VERB = "retry"  # on a TrainingRun
 TRAIN_VERB = "train"  # RBAC verb on a OneSeekModel: to have a run made over HTTP, or by an annotation of a window below
 # A window of the records service is closed and asks for its run: the annotation's value is its number, and the
@@ -87,6 +88,8 @@ API_ACCESS_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # token and c
 SERVING_ENV = "ONESEEK_SERVING"  # the sidecar's and engine's settings: one JSON object
 # Where a sidecar hands its answered questions over: the service, its token, the folder that keeps them until then.
 TRUSTED_PROXIES_ENV = "ONESEEK_TRUSTED_PROXIES"  # networks, separated by commas
+ALLOWED_ORIGINS_ENV = "ONESEEK_ALLOWED_ORIGINS"  # origins, separated by commas
+CONCURRENT_ENV = "ONESEEK_CONCURRENT_PER_CLIENT"
 EXTERNAL_MODELS_ENV = "ONESEEK_EXTERNAL_MODELS"  # a JSON list of `serving.settings.ExternalEndpoint`
 RECORDS_URL_ENV = "ONESEEK_RECORDS_URL"
 RECORDS_TOKEN_ENV = "ONESEEK_RECORDS_TOKEN_FILE"  # noqa: S105 - the name of a variable
@@ -200,6 +203,8 @@ NOT_QUARANTINED = "NotQuarantined"
 PINNED_BY_GIT = "PinnedByGit"  # spec.version names a version: change it there
 NOT_CONFIRMED = "NotConfirmed"  # reset without the word RESET
 REQUEST_PENDING = "RequestPending"  # another request is under way
+LEDGER_NOT_ROLLED_BACK = "LedgerNotRolledBack"  # acknowledge-ledger where the ledger goes on from what was witnessed
+NO_SUCH_HEAD = "NoSuchHead"  # acknowledge-ledger of another head than the one that was found
 NOT_FINISHED = "NotFinished"  # retry of a run that has not failed
 WINDOW_TAKEN = "WindowTaken"  # Event: a run was made for a window that clients filled
 WINDOW_REFUSED = "WindowRefused"  # Event: an annotation that asks for no window's run
@@ -209,6 +214,7 @@ REVIEW_ALLOWED = "TokenReviewAllowed"  # the sidecars may ask the API server who
 REVIEW_FORBIDDEN = "TokenReviewForbidden"  # the operator has no cluster-scoped rights, so no sidecar may ask
 NO_ADMISSION_POLICY = "NoAdmissionPolicy"  # the chart was installed without its admission policies
 RECORDS_UNAVAILABLE = "RecordsUnavailable"  # the ledger cannot be written; promotions wait, serving does not
+LEDGER_ROLLED_BACK = "LedgerRolledBack"  # the ledger is not the one that was witnessed, nor goes on from it
 TRANSITION_REFUSED = "TransitionRefused"  # the ledger will not take one; it stays in status.outbox
 OUTBOX_FULL = "OutboxFull"  # more happened while the ledger was away than status.outbox holds
 ANSWERS_NOT_RECORDED = "AnswersNotRecorded"  # a pod ended before the records service took all it had answered

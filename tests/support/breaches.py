@@ -125,6 +125,14 @@ MODEL_BREACHES = [
         ("spec.certification", {"signingKeySecret": value, "trustedKeys": ["x"]}, "signingKeySecret")
         for value in NO_NAMES
     ),
+    ("spec.serving.rateLimits.concurrentPerClient", 0, "spec.serving.rateLimits.concurrentPerClient"),
+    ("spec.serving.rateLimits.concurrentPerClient", 1025, "spec.serving.rateLimits.concurrentPerClient"),
+    ("spec.serving.cors.allowedOrigins", ["front.example.org"], "spec.serving.cors.allowedOrigins[0]"),
+    ("spec.serving.cors.allowedOrigins", ["null"], "spec.serving.cors.allowedOrigins[0]"),
+    ("spec.serving.cors.allowedOrigins", ["https://front.example.org/app"], "spec.serving.cors.allowedOrigins[0]"),
+    ("spec.serving.cors.allowedOrigins", ["https://a,https://b"], "spec.serving.cors.allowedOrigins[0]"),
+    ("spec.serving.cors.allowedOrigins", ["*"] * 17, "spec.serving.cors.allowedOrigins"),
+    ("spec.serving.externalModels", [{**ELSEWHERE, "maximumPerHour": 0}], "externalModels[0].maximumPerHour"),
     (
         "spec.serving.externalModels",
         [{**ELSEWHERE, "url": "api.example.org"}],

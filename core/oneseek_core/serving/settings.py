@@ -41,3 +41,4 @@ class ExternalEndpoint(ApiModel):
     model: str
     key_path: str | None = None
     timeout_seconds: int
+    maximum_per_hour: int = 100

@@ -13,6 +13,7 @@ from typing import Any
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.serving import RateLimits
 from oneseek_core.digest import canonical_json
 from oneseek_core.jobs.verify import VerifyRequest
 from oneseek_core.serving.settings import ServingSettings
@@ -284,6 +285,11 @@ def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]],
         env = [*env, {"name": "ONESEEK_RATE_LIMITS", "value": "off"}]
     if proxies := model.spec.serving.rate_limits.trusted_proxies:
         env = [*env, {"name": names.TRUSTED_PROXIES_ENV, "value": ",".join(proxies)}]
+    # Only what differs from a sidecar's own default: a model that says nothing keeps its colour over an upgrade.
+    if (most := model.spec.serving.rate_limits.concurrent_per_client) != RateLimits().concurrent_per_client:
+        env = [*env, {"name": names.CONCURRENT_ENV, "value": str(most)}]
+    if origins := model.spec.serving.cors.allowed_origins:
+        env = [*env, {"name": names.ALLOWED_ORIGINS_ENV, "value": ",".join(origins)}]
     env = [*env, *elsewhere.env(model)]
     mount = {
         "name": "models",

@@ -39,13 +39,20 @@ class RecordsView:
     has_service: bool = False
     acknowledged: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()  # a sentence for each transition in the outbox that the ledger will not take
-    head: LedgerHead | None = None
+    witness: LedgerHead | None = None  # the ledger that must go on
+    head: LedgerHead | None = None  # the ledger as it was found
+    rolled_back: bool = False  # what was found does not go on from the witness; `error` says how
     error: str = ""
     uid: str = ""
     created: str = ""
     replicas: int = 1
     failed_create: FailedCreate | None = None
     left_claim: bool = False  # without a StatefulSet: the claim of one of this name, from a model that was deleted
+
+    @property
+    def reason(self) -> str:
+        """In one word, why nothing is entered into the ledger just now."""
+        return names.LEDGER_ROLLED_BACK if self.rolled_back else names.RECORDS_UNAVAILABLE
 
     def lacks_pod(self, pods: Sequence[PodView]) -> bool:
         """Whether there is a StatefulSet, and no pod of it that starts or runs."""

@@ -300,7 +300,7 @@ class PolicyView:
     def parse(cls, policy: Object) -> PolicyView:
         """Read a NetworkPolicy as the API server returns it."""
         meta = policy["metadata"]
-        return cls(name=meta["name"], uid=meta["uid"], owner=_owner(meta), spec=policy["spec"])
+        return cls(name=meta["name"], uid=meta["uid"], owner=owner_of(policy), spec=policy["spec"])
 
 
 @dataclass(frozen=True, slots=True)

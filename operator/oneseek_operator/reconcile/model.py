@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.jobs.verify import VerifyReport
 from oneseek_operator.build import common
@@ -19,6 +20,7 @@ from oneseek_operator.build import identity as build_identity
 from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import model as build_model
 from oneseek_operator.build import records as build_records
+from oneseek_operator.conditions import find
 from oneseek_operator.decide.model import decide
 from oneseek_operator.decide.model_seen import Observed, RecordsView
 from oneseek_operator.decide.seen import Endpoint, ServiceAnswer
@@ -34,6 +36,7 @@ from oneseek_operator.decide.views import (
     lacks_pod,
     wanted_by_colour,
 )
+from oneseek_operator.decide.witness import Proof, difference, sentence
 from oneseek_operator.errors import ConflictError, RecordsError, SidecarError
 from oneseek_operator.ownership import claims_of, is_ours, owner_of
 from oneseek_operator.reconcile import pods
@@ -45,6 +48,7 @@ from oneseek_operator.settings import Settings
 __all__ = ["Untold", "finish_deletion", "reconcile", "runs_of", "utc_now"]
 
 _LEAVING_SECONDS = 1.0
+_GLANCE_SECONDS = 1.0  # at the ledger's head, where nothing waits for it
 
 
 def utc_now() -> datetime:
@@ -255,18 +259,39 @@ async def _ask_records(
     asked = (
         model.status.request is not None and model.status.request.outcome == "Pending"
     )  # a reset waits for the ledger
-    if not (waiting or rolling or asked or model.status.ledger is None):
+    view = replace(view, witness=records.witness(model))
+    told = find(model.status.conditions, names.RECORDS_AVAILABLE)
+    other = told.message if told and told.reason == names.LEDGER_ROLLED_BACK else ""
+    needed = bool(waiting or rolling or asked or other or view.witness is None)
+    if not (needed or view.ready):
         return view
     try:
-        if waiting:
+        # An older copy is found as soon as its pod runs, not only when there is something to enter.
+        async with asyncio.timeout(None if needed else _GLANCE_SECONDS):
+            judged = await _judged(view, await records.head(model), model, records)
+        if waiting and not judged.rolled_back:
             done = await records.append(model, waiting)
-            view = replace(view, acknowledged=done.acknowledged, refused=done.refused, head=done.head)
-        else:
-            view = replace(view, head=await records.head(model))
-    except RecordsError as error:
+            judged = await _judged(view, done.head, model, records)
+            if not judged.rolled_back:
+                judged = replace(judged, acknowledged=done.acknowledged, refused=done.refused)
+    except (RecordsError, TimeoutError) as error:
+        if not needed:
+            return view
+        if other:  # it may come back as it went: sidecars go by what the condition says
+            return replace(view, rolled_back=True, error=other)
         # A service that has never answered is still starting; that is no news worth an error.
-        return replace(view, error=str(error) if view.ready or model.status.ledger else "")
-    return replace(view, ready=True)
+        return replace(view, error=str(error) if view.ready or view.witness else "")
+    return replace(judged, ready=True)
+
+
+async def _judged(view: RecordsView, head: LedgerHead, model: OneSeekModel, records: RecordsPort) -> RecordsView:
+    """The view with the ledger that was found, and whether that is the one witnessed or goes on from it."""
+    if (witness := view.witness) is None:
+        return replace(view, head=head)
+    proof = await records.proof(model, witness, head) if head.height > witness.height else Proof()
+    how = difference(witness, head, proof)
+    error = sentence(model, witness, head, how) if how else ""
+    return replace(view, head=head, rolled_back=bool(how), error=error)
 
 
 async def _has_left_claim(model: OneSeekModel, cluster: ClusterPort, settings: Settings) -> bool:

@@ -14,6 +14,7 @@ from oneseek_core.serving.analysis import AnalysisRequest
 from oneseek_core.serving.handover import Handover
 from oneseek_core.serving.sidecar import SidecarState, WarmVersion
 from oneseek_core.serving.swap import SwapRequest
+from oneseek_operator.decide.witness import Proof
 
 __all__ = ["Appended", "ClusterPort", "RecordsPort", "SidecarPort"]
 
@@ -53,6 +54,8 @@ class RecordsPort(Protocol):
     def token(self, model: OneSeekModel) -> str: ...
     async def append(self, model: OneSeekModel, entries: Sequence[Transition]) -> Appended: ...
     async def head(self, model: OneSeekModel) -> LedgerHead: ...
+    async def proof(self, model: OneSeekModel, witness: LedgerHead, found: LedgerHead) -> Proof: ...
+    def witness(self, model: OneSeekModel) -> LedgerHead | None: ...
 
 
 class SidecarPort(Protocol):

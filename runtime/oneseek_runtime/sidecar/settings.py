@@ -43,6 +43,10 @@ class SidecarSettings:
     access_log: bool = True
     trusted_proxies: Networks = ()
     """Whose X-Forwarded-For is believed when requests are counted per client."""
+    concurrent: int = 64
+    """Questions of one client that the engine has at the same time."""
+    allowed_origins: frozenset[str] = frozenset()
+    """Whose pages may change something, and read what other people asked; `*`: everybody's may read."""
     request_seconds: float = 20.0
     """How long an answer waits for what the operator makes of a request; then it is 202."""
     drain_minimum: float = 3.0
@@ -81,6 +85,8 @@ class SidecarSettings:
             verify_port=_number(environment, "ONESEEK_PORT_VERIFY", names.PORT_VERIFY),
             rate_limits=environment.get("ONESEEK_RATE_LIMITS", "on") != "off",
             trusted_proxies=_networks(environment, names.TRUSTED_PROXIES_ENV),
+            concurrent=max(1, _number(environment, names.CONCURRENT_ENV, cls.concurrent)),
+            allowed_origins=frozenset(environment.get(names.ALLOWED_ORIGINS_ENV, "").split(",")) - {""},
             access_log=environment.get("ONESEEK_LOG", "access") != "off",
             drain_minimum=_number(environment, "ONESEEK_DRAIN_MINIMUM_SECONDS", 3),
             drain_maximum=_number(environment, "ONESEEK_DRAIN_MAXIMUM_SECONDS", 20),

@@ -10,6 +10,7 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.serving import RateLimits
 from oneseek_core.api.v1alpha1.training_run import Resolved, TrainingRun
 from oneseek_core.jobs.certify import CertifyRequest
 from oneseek_core.serving.settings import ExternalEndpoint
@@ -18,6 +19,7 @@ from oneseek_operator.build import model as build_model
 from oneseek_operator.build import records as build_records
 from oneseek_operator.build import run as build_run
 from oneseek_runtime.records.settings import FirestoreSettings, RecordsSettings
+from oneseek_runtime.sidecar.settings import SidecarSettings
 from support.makers import DIGEST, SETTINGS, model_manifest, run_manifest
 
 META = {"uid": "u-1", "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 1}
@@ -267,6 +269,20 @@ def test_a_colour_changes_with_the_version_and_with_the_template_only() -> None:
     assert colour() != colour(serving={"engine": {"resources": {"limits": {"memory": "1Gi"}}}})
     assert colour() != colour(serving={"rateLimits": {"enabled": False}})
     assert colour() != colour(serving={"externalModels": [ELSEWHERE]})
+    assert colour() == colour(serving={"rateLimits": {"concurrentPerClient": 64}, "cors": {"allowedOrigins": []}})
+    assert colour() != colour(serving={"rateLimits": {"concurrentPerClient": 65}})
+    assert colour() != colour(serving={"cors": {"allowedOrigins": ["https://front.example.org"]}})
+
+
+def test_the_sidecar_is_told_whose_pages_may_change_something_and_how_much_one_client_may_have() -> None:
+    origins = ["https://front.example.org", "*"]
+    given = model(serving={"rateLimits": {"concurrentPerClient": 8}, "cors": {"allowedOrigins": origins}})
+    spec = serving.colour_of(given, SETTINGS, dna=DNA, digest=DIGEST).template["spec"]
+    env = {item["name"]: item.get("value", "") for item in spec["containers"][0]["env"]}
+    told = SidecarSettings.from_environment({name: env[name] for name in env if name.startswith("ONESEEK_")})
+    assert (told.concurrent, told.allowed_origins) == (8, set(origins))
+    plain = SidecarSettings.from_environment({names.SERVING_ENV: env[names.SERVING_ENV]})
+    assert (plain.concurrent, plain.allowed_origins) == (RateLimits().concurrent_per_client, set())
 
 
 def test_the_spec_digest_leaves_suspend_out() -> None:
@@ -300,6 +316,7 @@ ELSEWHERE = {"name": "GPT-X", "url": "https://api.example.org/v1", "model": "gpt
 @pytest.mark.parametrize("strategy", ["BlueGreen", "HotSwap"])
 def test_only_the_sidecar_is_told_of_models_elsewhere_and_their_keys_are_files_in_it_alone(strategy: str) -> None:
     asked = [ELSEWHERE, ELSEWHERE | {"name": "Own", "keySecret": {"name": "keys", "key": "own"}, "timeoutSeconds": 5}]
+    asked[1] |= {"maximumPerHour": 7}
     given = model(serving={"externalModels": asked}, promotion={"strategy": strategy})
     spec = serving.colour_of(given, SETTINGS, dna=DNA, digest=DIGEST).template["spec"]
     (sidecar,) = spec["containers"]
@@ -312,9 +329,9 @@ def test_only_the_sidecar_is_told_of_models_elsewhere_and_their_keys_are_files_i
     assert volume["projected"]["sources"] == [{"secret": secret}], "without the Secret the pod answers all the same"
     env = {item["name"]: item.get("value") for item in sidecar["env"]}
     told = [ExternalEndpoint.model_validate(one) for one in json.loads(env[names.EXTERNAL_MODELS_ENV])]
-    assert [(one.name, one.key_path, one.timeout_seconds) for one in told] == [
-        ("GPT-X", None, 30),
-        ("Own", "/external-keys/1", 5),
+    assert [(one.name, one.key_path, one.timeout_seconds, one.maximum_per_hour) for one in told] == [
+        ("GPT-X", None, 30, 100),
+        ("Own", "/external-keys/1", 5, 7),
     ]
 
 

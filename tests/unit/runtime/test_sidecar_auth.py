@@ -25,7 +25,7 @@ from oneseek_runtime.sidecar.routes import operations
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
 from support.asgi import serving
-from support.kube_simulator import KubeSimulator
+from support.kube_simulator import KubeSimulator, jwt
 
 FAMILY = "OneSeek-7B-Zero"
 NEW = f"{FAMILY}.v2.0.sv.dsIdentity.0a1b2c3d.4e5f6a7b"
@@ -47,7 +47,7 @@ class Cluster:
     now: float = 0.0
 
     async def post(self, path: str, body: Any = None, token: str | None = RIGHT) -> tuple[int, dict[str, Any], Any]:
-        headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+        headers = {"Authorization": f"Bearer {jwt(token) if token else ''}"} if token is not None else {}
         response = await self.client.post(path, content=b"" if body is None else json.dumps(body), headers=headers)
         return response.status_code, response.json(), response.headers
 
@@ -158,7 +158,7 @@ async def test_a_token_is_asked_about_once_a_minute(cluster: Cluster) -> None:
         assert (await cluster.post(RESET))[0] == 200
     assert (cluster.asked("tokenreviews"), cluster.asked("localsubjectaccessreviews")) == (1, 1)
     cluster.now = 61.0
-    cluster.kube.tokens["right"] = "revoked"
+    cluster.kube.tokens[RIGHT] = "revoked"
     assert (await cluster.post(RESET))[0] == 401
 
 
@@ -204,7 +204,7 @@ async def test_the_request_names_the_person_and_who_vouches(cluster: Cluster) ->
 
 async def test_legacy_mode_is_open_and_names_nobody(tmp_path: Path) -> None:
     async with sidecar(tmp_path, auth="Legacy") as cluster:
-        assert (await cluster.post(RESET, token=None))[0] == 200
+        assert (await cluster.post(RESET, {"confirm": "RESET"}, token=None))[0] == 200
         assert cluster.asked("tokenreviews") == 0
         assert cluster.requested_by == "legacy-client (unverified) via oneseek-sidecar-zero"
 
@@ -224,7 +224,7 @@ async def test_where_the_account_may_not_patch_every_route_that_asks_says_so(tmp
 async def test_a_sidecar_outside_a_cluster_says_so() -> None:
     told = ServingSettings(model="z", namespace="t", family=FAMILY, base_name="b", base_path="/b")
     response = await asking(Deps(SidecarSettings(told), NO_ENGINE, Lifecycle())).post(
-        RESET, headers={"Authorization": "Bearer x"}
+        RESET, headers={"Authorization": f"Bearer {jwt('x')}"}
     )
     assert response.status_code == 503
     assert "no access to a Kubernetes API" in response.json()["error"]

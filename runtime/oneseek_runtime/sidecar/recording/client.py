@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ class RecordsClient(OwnsSession):
     def __init__(self, url: str, token_file: Path) -> None:
         self._url = url.rstrip("/")
         self._token_file = token_file
+        self.held: Callable[[], str] = lambda: ""
+        """Why nothing may be entered just now, though the service is there."""
 
     async def post(self, path: str, body: bytes) -> None:
         """Record; returns once it is durable there.
@@ -160,6 +163,8 @@ class RecordsClient(OwnsSession):
     async def _read(self, method: str, path: str, seconds: float, body: bytes | None = None) -> bytes:
         if self._session is None:
             raise RecordsAwayError("the connection to the records service is not open")
+        if method != "GET" and (why := self.held()):
+            raise RecordsAwayError(why)
         try:
             token = await asyncio.to_thread(self._token_file.read_text, encoding="ascii")
         except (OSError, UnicodeDecodeError) as error:
