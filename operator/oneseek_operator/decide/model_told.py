@@ -106,8 +106,8 @@ def _tokens(seen: Observed) -> tuple[bool, str, str] | None:
 
 _UNCHECKED = (
     "the chart's admission policies are not installed (admissionPolicy: never): whoever may patch this object asks for anything"
-    " in any name, without the verbs promote, rollback, release, reset and train, and has any Secret of the namespace used;"
-    " its sidecars may change its spec. Names are marked unverified"
+    " in any name, without the verbs promote, rollback, release, reset and train, and has any Secret of the namespace used."
+    " Names are marked unverified"
 )
 
 
