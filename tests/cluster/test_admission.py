@@ -191,6 +191,7 @@ MAY = {
     "rollback": {"promoter", "admin"},
     "release": {"promoter", "admin"},
     "reset": {"admin"},
+    "acknowledge-ledger": {"admin"},
     "micro-window": {"edit", "admin"},
     "major-window": {"edit", "admin"},
 }

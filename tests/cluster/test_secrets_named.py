@@ -55,6 +55,7 @@ ELSEWHERE = "OneSeekModel.serving.externalModels[].keySecret"
 def test_a_key_that_is_named_is_sent_nowhere_else(team: Kube) -> None:
     manifest = naming(ELSEWHERE, "mine", team.namespace)
     write(team, "reader", manifest, dry=False)
+    team.wait_reason("oneseekmodel", "names-a-secret", "ClaimNotFound", within=30)  # then the operator leaves it alone
     manifest["spec"]["suspend"] = True
     write(team, "editor", manifest, verb="replace")  # what is named already is nobody's business here
     manifest["spec"]["serving"]["externalModels"][0]["url"] = "https://thief.example.org/v1"

@@ -28,7 +28,7 @@ DEEDS = {
     ("oneseekmodels", "rollback"): "go back, and put what is left into quarantine",
     ("oneseekmodels", "release"): "take a version out of quarantine",
     ("oneseekmodels", "reset"): "delete every version",
-    ("oneseekmodels", "acknowledge-ledger"): "let an older copy of the ledger go on in place of the witnessed one",
+    ("oneseekmodels", "acknowledge-ledger"): "let another ledger go on in place of the one that was witnessed",
 }
 _IMAGES = [word for name in ("operator", "slim", "runtime") for word in ("--set", f"images.{name}=any:1")]
 
