@@ -49,6 +49,9 @@ __all__ = ["Untold", "finish_deletion", "reconcile", "runs_of", "utc_now"]
 
 _LEAVING_SECONDS = 1.0
 _GLANCE_SECONDS = 1.0  # at the ledger's head, where nothing waits for it
+_UNKNOWN_SECONDS = (
+    8.0  # the longest that a network needs to hear of the operator's own new pod; less than a silent pod is given
+)
 
 
 def utc_now() -> datetime:
@@ -62,6 +65,15 @@ class Untold:
     def __init__(self) -> None:
         self._silent: dict[str, datetime] = {}
         self._deaf: dict[str, datetime] = {}
+        self._began: datetime | None = None
+
+    def believes_refusals(self, now: datetime) -> bool:
+        """Whether a refused connection means that nobody listens there.
+
+        Not in the first seconds: a network that enforces policies refuses an operator of which it has not heard yet.
+        """
+        self._began = self._began or now
+        return (now - self._began).total_seconds() >= _UNKNOWN_SECONDS
 
     def seconds(self, pod: PodView, now: datetime, *, silent: bool) -> float:
         """For how long the pod could not be told anything; `silent`: nor can it now."""
@@ -323,6 +335,8 @@ async def _ask_sidecars(seen: Observed, sidecars: SidecarPort, untold: Untold, n
         and (pod.ready or pod.sidecar_runs or pod.terminating)
     ]
     answers = await together([_ask(pod, sidecars) for pod in asked])
+    if not untold.believes_refusals(now):
+        answers = [replace(said, refused=False) for said in answers]
     untold.forget_all_but(asked)
     return {
         pod.name: replace(said, untold_seconds=untold.seconds(pod, now, silent=said.state is None and not said.refused))

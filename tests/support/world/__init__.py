@@ -34,6 +34,7 @@ class World(Clients):
         self.roots = True  # False: a records service that tells none
         self.refused_transitions: set[str] = set()
         self.untold = Untold()
+        self.untold.believes_refusals(datetime.fromtimestamp(0, UTC))  # an operator that the network knows
         self.ahead = timedelta()
 
     def clock(self) -> datetime:
