@@ -128,6 +128,9 @@ class RateLimits:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
         path = scope["path"] if scope["type"] == "http" else ""
+        if path.startswith("/v1/"):  # no router's, and where microseconds count
+            await self._app(scope, receive, send)
+            return
         for router, window in self._windows:
             if not router.covers(path):
                 continue

@@ -7,7 +7,8 @@ contract's limits; who a client is, `clients` says.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,6 +20,7 @@ from oneseek_runtime.sidecar.responses import json_response
 __all__ = ["WAITING", "Turns"]
 
 WAITING = 512  # of one client
+_REMEMBERED = 1024  # clients that ask nothing just now
 _OPENAI = "/v1/"
 _ASKING = frozenset(
     {"/api/oqt/query", "/api/oqt/multi-model-query", "/api/inference/infer", "/infer", "/inference/oneseek"}
@@ -27,8 +29,8 @@ _ASKING = frozenset(
 
 @dataclass(slots=True)
 class _Client:
-    free: asyncio.Semaphore
-    here: int = 0
+    busy: int = 0
+    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
 
 class Turns:
@@ -50,18 +52,49 @@ class Turns:
         key = client_key(peer, scope["headers"], self._trusted)
         client = self._clients.get(key)
         if client is None:
-            client = self._clients[key] = _Client(asyncio.Semaphore(self._at_once))
-        if client.here >= self._at_once + WAITING:
+            client = self._clients[key] = self._new()
+        if client.busy < self._at_once:
+            client.busy += 1
+        elif len(client.waiting) < WAITING:
+            await _turn(client)
+        else:
             await json_response(_refusal(path), status=429, headers={"Retry-After": "1"})(scope, receive, send)
             return
-        client.here += 1
         try:
-            async with client.free:
-                await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
         finally:
-            client.here -= 1
-            if not client.here:
-                del self._clients[key]
+            if client.waiting:
+                _give_on(client)
+            else:
+                client.busy -= 1
+
+    def _new(self) -> _Client:
+        """Clients that ask nothing are forgotten, all at once and seldom."""
+        if len(self._clients) >= _REMEMBERED:
+            self._clients = {key: client for key, client in self._clients.items() if client.busy}
+        return _Client()
+
+
+async def _turn(client: _Client) -> None:
+    """Wait until another of the client's questions is done, which gives its turn on."""
+    turn = asyncio.get_running_loop().create_future()
+    client.waiting.append(turn)
+    try:
+        await turn
+    except asyncio.CancelledError:
+        if turn.done() and not turn.cancelled():  # it was ours already
+            _give_on(client)
+        raise
+
+
+def _give_on(client: _Client) -> None:
+    """A question is done: the next that still waits has its turn."""
+    while client.waiting:
+        turn = client.waiting.popleft()
+        if not turn.done():
+            turn.set_result(None)
+            return
+    client.busy -= 1
 
 
 def _refusal(path: str) -> dict[str, object]:

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from oneseek_runtime.sidecar.limits import ROUTERS
 from oneseek_runtime.sidecar.routes import operations
-from oneseek_runtime.sidecar.turns import WAITING, Turns
+from oneseek_runtime.sidecar.turns import WAITING, Turns, _Client, _give_on, _turn
 from support.legacy import DNA, service
 
 CHAT = "/v1/chat/completions"
@@ -76,7 +76,7 @@ async def test_one_client_has_so_many_at_once_and_others_need_not_wait_for_it() 
     engine.go_on.set()
     assert {status for status, _, _ in await asyncio.gather(*tasks)} == {200}
     assert engine.most["greedy"] == 3
-    assert turns._clients == {}
+    assert not any(client.busy or client.waiting for client in turns._clients.values())
 
 
 async def test_beyond_those_that_wait_a_client_is_refused_in_openais_words() -> None:
@@ -104,7 +104,34 @@ async def test_what_fails_and_what_is_cancelled_gives_its_turn_back() -> None:
     engine.go_on.set()
     found = await asyncio.gather(failing, *waiting, return_exceptions=True)
     assert [type(one) for one in found] == [OSError, asyncio.CancelledError, OSError]
-    assert turns._clients == {}
+    assert not any(client.busy or client.waiting for client in turns._clients.values())
+
+
+async def test_a_turn_given_to_one_that_has_just_left_goes_to_the_next() -> None:
+    client = _Client(busy=1)
+    left, next_one = (asyncio.create_task(_turn(client)) for _ in range(2))
+    await settled()
+    _give_on(client)
+    left.cancel()  # it has its turn, and has not woken yet
+    with pytest.raises(asyncio.CancelledError):
+        await left
+    async with asyncio.timeout(5):
+        await next_one
+    assert (client.busy, list(client.waiting)) == (1, [])
+
+
+async def test_clients_that_went_quiet_are_forgotten_and_others_are_not() -> None:
+    engine = Engine()
+    turns = Turns(engine, 1)
+    tasks = starting(turns, ["busy"])
+    await settled()
+    engine.go_on.set()
+    engine.go_on = asyncio.Event()
+    engine.go_on.set()
+    for number in range(5000):
+        await ask(turns, f"client {number}")
+    assert len(turns._clients) <= 1024
+    await asyncio.gather(*tasks)
 
 
 async def test_what_asks_no_engine_waits_for_nobody() -> None:

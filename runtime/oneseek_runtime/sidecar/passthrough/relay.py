@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -41,9 +42,13 @@ _STATUS: dict[type[BadRequestError], int] = {BodyTooLargeError: 413, TooManyBodi
 
 def names_of(deps: Deps, target: str) -> Names:
     """What a request may call `target`, and what else it may ask: the base model, and what answered before while it is kept."""
-    kept = deps.swapper.kept if deps.swapper is not None else None
-    beside = frozenset({deps.settings.serving.base_name, *([kept] if kept else [])})
-    return Names(target, (DEFAULT, deps.settings.serving.model), beside)
+    serving = deps.settings.serving
+    return _names(target, serving.model, serving.base_name, deps.swapper.kept if deps.swapper is not None else None)
+
+
+@lru_cache(maxsize=8)
+def _names(target: str, model: str, base: str, kept: str | None) -> Names:
+    return Names(target, (DEFAULT, model), frozenset({base, *([kept] if kept else [])}))
 
 
 def refuse(message: str, status: int, *, code: str | None = None, close: bool = False) -> ASGIApp:
