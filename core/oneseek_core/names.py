@@ -79,6 +79,7 @@ WANTED_FILE = "wanted.json"  # key of a HotSwap colour's ConfigMap: the version 
 VERIFIED_MARKS = ".verified"  # beside the verified copies: a file per DNA, written once the copy is whole
 TERMINATION_PATH = "/dev/termination-log"
 TERMINATION_LIMIT = 3072  # bytes; the kubelet cuts at 4096 for all containers together
+HUB_TOKEN_ENV = "HF_TOKEN"  # noqa: S105 - a variable; taken out of the process's own environment before any library could read it
 REQUEST_ENV = "ONESEEK_REQUEST"  # a job's arguments: one JSON object, a request of `jobs`
 API_ACCESS_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # token and ca.crt of the sidecar's own account
 SERVING_ENV = "ONESEEK_SERVING"  # the sidecar's and engine's settings: one JSON object
@@ -230,6 +231,7 @@ BAD_REQUEST = "BadRequest"  # a job's arguments do not parse: operator and image
 INTERRUPTED = "Interrupted"  # the pod was told to stop; training goes on from its checkpoint
 ARTIFACT_INVALID = "ArtifactInvalid"  # what training left is no adapter that may be certified
 SIGNING_KEY_INVALID = "SigningKeyInvalid"  # a key of the signing Secret is missing, damaged or of another kind
+SECRET_INVALID = "SecretInvalid"  # noqa: S105 - a reason; a Secret that the spec names holds no token: more than one word, or none
 
 # Reasons of the verifier: why a certified folder or a base model is refused. BASE_DIGEST_DIFFERS is one of them too.
 ARTIFACT_VERIFIED = "Verified"

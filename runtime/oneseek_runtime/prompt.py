@@ -22,6 +22,7 @@ __all__ = [
     "user_message",
 ]
 
+_LONGEST = 300  # characters of what a template says
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
@@ -49,10 +50,16 @@ def prompt_text(tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
         try:
             return str(tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=True))
         except Exception as error:  # a template is a program of the model's: it may raise anything
-            words = next(iter(str(error).splitlines()), "") or type(error).__name__
-            raise TemplateRefusedError(words) from error
+            raise TemplateRefusedError(_words(error)) from error
     turns = [f"### {message['role'].capitalize()}:\n{message['content']}\n\n" for message in messages]
     return "".join(turns) + "### Assistant:\n"
+
+
+def _words(error: Exception) -> str:
+    """What the template itself has to say (`raise_exception`); of any other error its kind, not a library's words."""
+    name = type(error).__name__
+    said = next(iter(str(error).splitlines()), "")[:_LONGEST] if name == "TemplateError" else ""
+    return said or f"it ends in {name}"
 
 
 def prompt_ids(tokenizer: Tokenizer, messages: Sequence[Message]) -> list[int]:

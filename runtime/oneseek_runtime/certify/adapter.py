@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from oneseek_core.digest import canonical_json, digest_bytes
-from oneseek_core.errors import ArtifactError
+from oneseek_core.errors import ArtifactError, places
 from oneseek_core.jobs.certify import CertifyRequest
 from oneseek_core.jobs.train import TrainReport
 from oneseek_core.safetensors_header import TensorInfo
@@ -93,9 +93,7 @@ def parse_report(data: bytes, request: CertifyRequest) -> TrainReport:
     try:
         report = TrainReport.from_wire(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "its start"
-        raise ArtifactError(f"{REPORT} cannot be used: {first['msg']} at {place}") from error
+        raise ArtifactError(f"{REPORT} cannot be used: {places(error)}") from error
     if report.samples != request.samples:
         raise ArtifactError(
             f"{REPORT} counts {report.samples} rows trained, but the train Job reported {request.samples}"

@@ -19,8 +19,9 @@ from safetensors import SafetensorError
 
 from oneseek_core.names import ExitCode
 from oneseek_runtime.engine.errors import EngineStartError
+from oneseek_runtime.log import say
 
-__all__ = ["Skeleton", "Weights", "first_line", "put_into"]
+__all__ = ["Skeleton", "Weights", "put_into"]
 
 Weights = Mapping[str, torch.nn.Parameter]
 """The weights of every layer that an adapter changes, by the layer's path in the model."""
@@ -47,7 +48,8 @@ class Skeleton:
             merged: Any = adapted
             merged = merged.merge_and_unload(safe_merge=True)
         except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
-            sentence = f"the adapter in {adapter} cannot be loaded onto {self._base_name}: {first_line(error)}"
+            say("refused by peft", adapter=adapter.name, error=f"{type(error).__name__}: {error}")
+            sentence = f"the adapter in {adapter} cannot be loaded onto {self._base_name}; the engine's log says why"
             raise EngineStartError(sentence, ExitCode.BAD_ARTIFACT) from error
         return {path: _frozen(merged.get_submodule(path).weight) for path in changed}
 
@@ -61,11 +63,6 @@ def put_into(model: Any, weights: Weights) -> None:
     """Have the model answer with these weights."""
     for path, weight in weights.items():
         model.get_submodule(path).weight = weight
-
-
-def first_line(error: Exception) -> str:
-    """An error's first line, or its name where it has none."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _sharing(model: Any) -> Any:

@@ -63,7 +63,7 @@ def run(env: Mapping[str, str]) -> TrainReport:
     try:
         return _told(_train(request, rows, terminated, arrived), output)
     except torch.OutOfMemoryError as error:
-        sentence = f"the device has too little memory for this run; lower batchSize or maximumLength ({error})"
+        sentence = "the device has too little memory for this run; lower batchSize or maximumLength"
         raise JobError(names.OUT_OF_MEMORY, sentence, ExitCode.BAD_INPUT) from error
     finally:
         signal.signal(signal.SIGTERM, previous)
@@ -200,7 +200,7 @@ def _read_rows(path: Path, digest: str) -> list[dict[str, Any]]:
     try:
         return [dict(json.loads(line)) for line in data.splitlines() if line.strip()]
     except (ValueError, TypeError) as error:
-        sentence = f"the prepared data is not one JSON object per line: {error}"
+        sentence = "the prepared data is not one JSON object per line; run again, so that prepare writes it anew"
         raise JobError(names.DATASET_INVALID, sentence, ExitCode.BAD_INPUT) from error
 
 

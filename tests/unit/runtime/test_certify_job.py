@@ -280,7 +280,7 @@ BAD: dict[str, tuple[Change, str]] = {
     "config-nan": (config(lora_dropout=float("nan")), "holds a value that JSON cannot"),
     "no-report": (lambda f: (f / "training_report.json").unlink(), "there is no file training_report.json"),
     "report-cut": (lambda f: (f / "training_report.json").write_text("{"), "training_report.json cannot be used"),
-    "report-lacks": (lambda f: (f / "training_report.json").write_text("{}"), "Field required at steps"),
+    "report-lacks": (lambda f: (f / "training_report.json").write_text("{}"), "training_report.json cannot be used: steps: missing"),
     "loss-nan": (report(finalLoss=float("nan")), "training_report.json"),
     "other-weights": (report(weightsDigest=DATA_DIGEST), f"but training reported {DATA_DIGEST}: it was changed after"),
     "no-weights": (lambda f: (f / "adapter_model.safetensors").unlink(), "there is no file adapter_model.safetensors"),
