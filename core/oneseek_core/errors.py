@@ -53,7 +53,7 @@ def places(error: ValidationError) -> str:
     What one of our own validators says is said as it is.
     """
     found = [
-        f"{'.'.join(map(str, item['loc'])) or 'the whole'}: {item.get('ctx', {}).get('error') or item['type']}"
+        f"{'.'.join(map(str, item['loc'])) or 'the whole'}: {item['ctx']['error'] if item['type'] == 'value_error' else item['type']}"
         for item in error.errors()
     ]
     more = f" and {len(found) - _MOST_PLACES} more" if len(found) > _MOST_PLACES else ""
