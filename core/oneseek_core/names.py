@@ -266,6 +266,17 @@ FAMILY_DIFFERS = "FamilyDiffers"  # a version of another family than the model's
 IMPORT_INVALID = "ImportInvalid"  # the source holds no version, or several, or may not be read
 IMPORT_FAILED = "ImportFailed"  # the Job failed in a way nothing names better
 
+# What a Job's termination message may give as its reason; any other one is JOB_FAILED. It becomes a condition's.
+JOB_REASONS = frozenset({
+    ARTIFACT_DIGEST_DIFFERS, ARTIFACT_INVALID, ARTIFACT_MISSING, ARTIFACT_UNREADABLE, BAD_REQUEST, BASE_DIFFERS,
+    BASE_DIGEST_DIFFERS, BASE_INVALID, BASE_UNAVAILABLE, CLAIM_IN_USE, CODE_FOUND, CONFIG_INVALID, DATASET_DIGEST_DIFFERS,
+    DATASET_INVALID, DATASET_NOT_FOUND, DATASET_UNAVAILABLE, DIVERGED, DNA_DIFFERS, ENGINE_FAILED, FAMILY_DIFFERS,
+    FILE_CHANGED, FILE_MISSING, FILE_NAME_INVALID, FILE_NOT_PLAIN, FILE_UNKNOWN, IMPORT_INVALID, INTERRUPTED, JOB_FAILED,
+    LEDGER_PROOF_INVALID, MANIFEST_INVALID, METADATA_INVALID, OUT_OF_MEMORY, PICKLE_FOUND, PROVENANCE_INVALID,
+    RANK_DIFFERS, SECRET_INVALID, SIGNATURE_INVALID, SIGNATURE_MISSING, SIGNATURE_UNTRUSTED, SIGNING_KEY_INVALID,
+    STORAGE_FULL, TARGET_MODULES_NOT_FOUND, TRUSTED_KEYS_INVALID, WEIGHTS_INVALID,
+})  # fmt: skip
+
 # Why a row was left out of training (status.data.leftOut).
 LEFT_OUT_HELD_OUT = "HeldOutQuestion"  # clients asked what the held-out set asks
 LEFT_OUT_NO_ANSWER = "NoAnswer"  # clients sent a question without an answer

@@ -56,11 +56,12 @@ def parse_report(text: str, kind: type[Report]) -> Report | None:
 
 
 def parse_failure(text: str) -> Failure | None:
-    """The failure in a termination message, if it holds one."""
+    """The failure in a termination message, if it holds one; its reason is one that Jobs have, whatever stands there."""
     try:
-        return Failure.from_wire(text)
+        found = Failure.from_wire(text)
     except ValidationError:
         return None
+    return found if found.reason in names.JOB_REASONS else found.model_copy(update={"reason": names.JOB_FAILED})
 
 
 def parse_request(text: str | None, kind: type[Report]) -> Report:
