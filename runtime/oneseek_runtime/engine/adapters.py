@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 
+from oneseek_core.errors import ArtifactError
 from oneseek_core.names import ExitCode
+from oneseek_runtime.adapter_config import CONFIG, AdapterConfig, parse_config
 from oneseek_runtime.engine.errors import EngineStartError
 from oneseek_runtime.log import say
 
@@ -41,15 +43,19 @@ class Skeleton:
             EngineStartError: peft cannot make anything of the folder, or a sum is no finite number.
         """
         try:
-            adapted = PeftModel.from_pretrained(_sharing(self._model), str(adapter))  # `checks` saw safetensors there
+            config = _lora(parse_config((adapter / CONFIG).read_bytes()))
+            # With a configuration of ours peft reads none; `checks` saw safetensors there.
+            adapted = PeftModel.from_pretrained(_sharing(self._model), str(adapter), config=config)
             changed = [
                 path for path, module in adapted.get_base_model().named_modules() if isinstance(module, BaseTunerLayer)
             ]
             merged: Any = adapted
             merged = merged.merge_and_unload(safe_merge=True)
+        except ArtifactError as error:
+            raise EngineStartError(f"the adapter is refused: {error}", ExitCode.BAD_ARTIFACT) from error
         except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
             say("refused by peft", adapter=adapter.name, error=f"{type(error).__name__}: {error}")
-            sentence = f"the adapter in {adapter} cannot be loaded onto {self._base_name}; the engine's log says why"
+            sentence = f"the adapter cannot be loaded onto {self._base_name}; the pod's log says why"
             raise EngineStartError(sentence, ExitCode.BAD_ARTIFACT) from error
         return {path: _frozen(merged.get_submodule(path).weight) for path in changed}
 
@@ -57,6 +63,20 @@ class Skeleton:
         """A layer's weights as the base has them."""
         weight: torch.nn.Parameter = self._model.get_submodule(path).weight
         return weight
+
+
+def _lora(config: AdapterConfig) -> LoraConfig:
+    return LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=list(config.targets),
+        exclude_modules=config.excluded,
+        fan_in_fan_out=config.transposed,
+        bias="none",
+        task_type="CAUSAL_LM",
+        base_model_name_or_path=config.base,
+    )
 
 
 def put_into(model: Any, weights: Weights) -> None:
