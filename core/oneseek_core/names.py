@@ -83,6 +83,7 @@ WANTED_FILE = "wanted.json"  # key of a HotSwap colour's ConfigMap: the version 
 VERIFIED_MARKS = ".verified"  # beside the verified copies: a file per DNA, written once the copy is whole
 TERMINATION_PATH = "/dev/termination-log"
 TERMINATION_LIMIT = 3072  # bytes; the kubelet cuts at 4096 for all containers together
+HUB_TOKEN_ENV = "HF_TOKEN"  # noqa: S105 - a variable; taken out of the process's own environment before any library could read it
 REQUEST_ENV = "ONESEEK_REQUEST"  # a job's arguments: one JSON object, a request of `jobs`
 API_ACCESS_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # token and ca.crt of the sidecar's own account
 SERVING_ENV = "ONESEEK_SERVING"  # the sidecar's and engine's settings: one JSON object
@@ -249,6 +250,7 @@ BAD_REQUEST = "BadRequest"  # a job's arguments do not parse: operator and image
 INTERRUPTED = "Interrupted"  # the pod was told to stop; training goes on from its checkpoint
 ARTIFACT_INVALID = "ArtifactInvalid"  # what training left is no adapter that may be certified
 SIGNING_KEY_INVALID = "SigningKeyInvalid"  # a key of the signing Secret is missing, damaged or of another kind
+SECRET_INVALID = "SecretInvalid"  # noqa: S105 - a reason; a Secret that the spec names holds no token: more than one word, or none
 
 # Reasons of the verifier: why a certified folder or a base model is refused. BASE_DIGEST_DIFFERS is one of them too.
 ARTIFACT_VERIFIED = "Verified"
@@ -282,6 +284,17 @@ IMPORTING = "Importing"
 FAMILY_DIFFERS = "FamilyDiffers"  # a version of another family than the model's
 IMPORT_INVALID = "ImportInvalid"  # the source holds no version, or several, or may not be read
 IMPORT_FAILED = "ImportFailed"  # the Job failed in a way nothing names better
+
+# What a Job's termination message may give as its reason; any other one is JOB_FAILED. It becomes a condition's.
+JOB_REASONS = frozenset({
+    ARTIFACT_DIGEST_DIFFERS, ARTIFACT_INVALID, ARTIFACT_MISSING, ARTIFACT_UNREADABLE, BAD_REQUEST, BASE_DIFFERS,
+    BASE_DIGEST_DIFFERS, BASE_INVALID, BASE_UNAVAILABLE, CLAIM_IN_USE, CODE_FOUND, CONFIG_INVALID, DATASET_DIGEST_DIFFERS,
+    DATASET_INVALID, DATASET_NOT_FOUND, DATASET_UNAVAILABLE, DIVERGED, DNA_DIFFERS, ENGINE_FAILED, FAMILY_DIFFERS,
+    FILE_CHANGED, FILE_MISSING, FILE_NAME_INVALID, FILE_NOT_PLAIN, FILE_UNKNOWN, IMPORT_INVALID, INTERRUPTED, JOB_FAILED,
+    LEDGER_PROOF_INVALID, MANIFEST_INVALID, METADATA_INVALID, OUT_OF_MEMORY, PICKLE_FOUND, PROVENANCE_INVALID,
+    RANK_DIFFERS, SECRET_INVALID, SIGNATURE_INVALID, SIGNATURE_MISSING, SIGNATURE_UNTRUSTED, SIGNING_KEY_INVALID,
+    STORAGE_FULL, TARGET_MODULES_NOT_FOUND, TRUSTED_KEYS_INVALID, WEIGHTS_INVALID,
+})  # fmt: skip
 
 # Why a row was left out of training (status.data.leftOut).
 LEFT_OUT_HELD_OUT = "HeldOutQuestion"  # clients asked what the held-out set asks

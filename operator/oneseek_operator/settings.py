@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -39,6 +39,8 @@ class Settings(BaseModel):
     firestore_image: str = ""
     """Of the records services that keep their records in Firestore; empty: there can be none."""
     image_pull_secrets: tuple[str, ...] = ()
+    user_image_pull_policy: Literal["Always", "IfNotPresent"] = "Always"
+    """Of images that users name: a node hands out what it has cached without asking whose it is."""
     hugging_face_endpoint: str = ""
     namespaces: tuple[str, ...] = ()
     namespace: str = "default"
@@ -68,6 +70,7 @@ class Settings(BaseModel):
                 "runtime_image": env.get("ONESEEK_RUNTIME_IMAGE") or None,
                 "firestore_image": env.get("ONESEEK_FIRESTORE_IMAGE", ""),
                 "image_pull_secrets": words("ONESEEK_IMAGE_PULL_SECRETS"),
+                "user_image_pull_policy": env.get("ONESEEK_USER_IMAGE_PULL_POLICY") or "Always",
                 "hugging_face_endpoint": env.get("ONESEEK_HF_ENDPOINT", ""),
                 "namespaces": words("ONESEEK_NAMESPACES"),
                 "namespace": env.get("ONESEEK_NAMESPACE") or "default",

@@ -206,6 +206,42 @@ MODEL_BREACHES = [
     ("metadata.name", "0", "must begin with a letter"),
     ("metadata.name", "3", "must begin with a letter"),
 ]
+REFUSED_ENV = (
+    *(
+        "PATH",
+        "PYTHONPATH",
+        "PYTHONSTARTUP",
+        "LD_PRELOAD",
+        "LD_LIBRARY_PATH",
+        "ONESEEK_REQUEST",
+        "HF_ENDPOINT",
+        "HF_TOKEN",
+    ),
+    *("NCCL_NET_PLUGIN", "NCCL_TUNER_PLUGIN", "NCCL_CONF_FILE", "CUDA_INJECTION64_PATH", "OMP_TOOL_LIBRARIES"),
+    *(
+        "HSA_TOOLS_LIB",
+        "TORCH_EXTENSIONS_DIR",
+        "TORCH_DEVICE_BACKEND_AUTOLOAD",
+        "CUDA_HOME",
+        "HTTPS_PROXY",
+        "GCONV_PATH",
+    ),
+    *("NVIDIA_VISIBLE_DEVICES", "MALLOC_", "nccl_debug", "XNCCL_DEBUG", "SSL_CERT_FILE", "TRANSFORMERS_CACHE"),
+)
+TAKEN_ENV = (
+    *("NCCL_DEBUG", "NCCL_SOCKET_IFNAME", "NCCL_IB_HCA", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES"),
+    *("PYTORCH_CUDA_ALLOC_CONF", "TOKENIZERS_PARALLELISM", "TORCH_NCCL_BLOCKING_WAIT", "CUBLAS_WORKSPACE_CONFIG"),
+)
+REFUSED_LABELS = (
+    *("oneseek.io/model", "app.kubernetes.io/name", "sidecar.istio.io/inject", "azure.workload.identity/use"),
+    *("admission.datadoghq.com/enabled", "evil.kueue.x-k8s.io.example.org/queue-name", "kueueXx-k8s.io/queue-name"),
+)
+REFUSED_ANNOTATIONS = (
+    *("sidecar.istio.io/inject", "inject.istio.io/templates", "linkerd.io/inject", "vault.hashicorp.com/agent-inject"),
+    *("gke-gcsfuse/volumes", "iam.amazonaws.com/role", "k8s.v1.cni.cncf.io/networks", "note"),
+    "container.apparmor.security.beta.kubernetes.io/main",
+)
+TAKEN_KEYS = ("kueue.x-k8s.io/podset-required-topology", "karpenter.sh/do-not-disrupt", "cloud.google.com/x")
 DATASET = run_manifest()["spec"]["datasets"][0]
 RUN_BREACHES = [
     ("spec.modelRef", None, "spec.modelRef"),
@@ -251,15 +287,12 @@ RUN_BREACHES = [
     ("spec.precision", "int4", "spec.precision"),
     ("spec.activeDeadlineSeconds", 0, "spec.activeDeadlineSeconds"),
     ("spec.resources", {"limits": {"memory": "-1"}}, "spec.resources.limits.memory"),
-    ("spec.pod.env", [{"name": "PATH", "value": "x"}], "decide what code runs"),
-    ("spec.pod.env", [{"name": "PYTHONPATH", "value": "x"}], "decide what code runs"),
-    ("spec.pod.env", [{"name": "LD_PRELOAD", "value": "x"}], "decide what code runs"),
-    ("spec.pod.env", [{"name": "ONESEEK_REQUEST", "value": "x"}], "decide what code runs"),
+    *(("spec.pod.env", [{"name": name, "value": "x"}], "decide what code runs") for name in REFUSED_ENV),
     ("spec.pod.env", [{"name": "1X"}], "name"),
     ("spec.pod.env", [{"name": f"X{n}"} for n in range(33)], "spec.pod.env"),
-    ("spec.pod.labels", {"oneseek.io/model": "x"}, "are the operator's; use another prefix"),
-    ("spec.pod.labels", {"app.kubernetes.io/name": "x"}, "are the operator's; use another prefix"),
-    ("spec.pod.labels", {"batch.kubernetes.io/job-name": "x"}, "are set by Kubernetes itself; use another name"),
+    ("spec.pod.labels", {"oneseek.io/model": "x"}, "a label of your own goes without a prefix"),
+    ("spec.pod.labels", {"app.kubernetes.io/name": "x"}, "a label of your own goes without a prefix"),
+    ("spec.pod.labels", {"batch.kubernetes.io/job-name": "x"}, "a label of your own goes without a prefix"),
     ("spec.pod.labels", {"controller-uid": "x"}, "are set by Kubernetes itself; use another name"),
     *(("spec.pod.labels", value, told) for value, told in LABELS),
     *(("spec.pod.nodeSelector", value, told) for value, told in LABELS),
@@ -269,7 +302,19 @@ RUN_BREACHES = [
     *(("spec.resources", {"limits": value}, told) for value, told in QUANTITIES),
     *(("spec.datasets.0.source", {"configMap": {"name": value, "key": "a"}}, "configMap.name") for value in NO_NAMES),
     *(("spec.modelRef", {"name": value}, "spec.modelRef.name") for value in NO_NAMES),
+    *(("spec.pod.labels", {name: "x"}, "a label of your own goes without a prefix") for name in REFUSED_LABELS),
+    *(("spec.pod.annotations", {name: "x"}, "a webhook obeys them") for name in REFUSED_ANNOTATIONS),
     ("spec.pod.nodeSelector", {str(n): "x" for n in range(17)}, "spec.pod.nodeSelector"),
     ("spec.pod.containers", [], 'unknown field "spec.pod.containers"'),
     ("metadata.name", "x" * 53, "at most 52 characters"),
 ]
+
+
+def tuned_run() -> Object:
+    """A run that asks for all that may be asked for of its pods."""
+    asked = {
+        "env": [{"name": name, "value": "1"} for name in TAKEN_ENV],
+        "labels": {"team": "nlp", **dict.fromkeys(TAKEN_KEYS, "x")},
+        "annotations": dict.fromkeys(TAKEN_KEYS, "x"),
+    }
+    return changed(run_manifest(), "spec.pod", asked)

@@ -13,7 +13,13 @@ __all__ = ["SUBDOMAIN", "ApiModel", "Condition", "DigestText", "DnaText", "Objec
 class ApiModel(BaseModel):
     """Base of every type that crosses a border as JSON."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,  # JSON has neither; the API server would refuse the whole status for one
+    )
 
     def to_wire(self) -> dict[str, Any]:
         """The JSON object, without what is unset: an unmeasured value is absent, never null."""

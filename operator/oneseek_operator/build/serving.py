@@ -191,16 +191,18 @@ def _template(
 
 
 def _engine(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]], verified: str | None) -> dict[str, Any]:
+    own = model.spec.serving.engine.image
     mounts: list[dict[str, Any]] = [_base_mount(model)]
     if verified:
         mounts.append({"name": "verified", "mountPath": verified, "readOnly": True})
     return common.container(
         "engine",
-        model.spec.serving.engine.image or settings.runtime_image,
+        own or settings.runtime_image,
         ["engine"],
         mounts=mounts,
         env=env,
         resources=common.resources_of(model.spec.serving.engine.resources),
+        **({"imagePullPolicy": settings.user_image_pull_policy} if own else {}),
         restartPolicy="Always",
         startupProbe={
             "httpGet": {"path": "/health", "port": names.PORT_ENGINE},

@@ -29,6 +29,7 @@ Object = dict[str, Any]
 _TIMEOUT = 15.0  # seconds; an API server that takes longer is away
 _CONFLICT, _NOT_FOUND, _INVALID = 409, 404, 422
 _NEVER_READ = "Secret"  # the operator may make Secrets and read none: whose one is, its caller has to know
+_LOG_BYTES = 256 * 1024  # of a log's tail: one line may be as long as its pod likes
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _PATHS = {
@@ -184,7 +185,7 @@ class Cluster:
 
     async def log_tail(self, namespace: str, pod: str, *, container: str, lines: int) -> str:
         """The last lines of a container's log; empty where there is none yet."""
-        query = {"container": container, "tailLines": str(lines)}
+        query = {"container": container, "tailLines": str(lines), "limitBytes": str(_LOG_BYTES)}
         try:
             return (await self._send("GET", _path("Pod", namespace, pod) + "/log", None, query, "")).decode(
                 errors="replace"

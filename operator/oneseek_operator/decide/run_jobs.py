@@ -70,7 +70,7 @@ def stuck(seen: Observed, job: JobView, trouble: Trouble | None, now: datetime) 
 
 def no_report(name: str) -> Trouble:
     """What is wrong where a Job ended well and nobody can read what it said."""
-    return Trouble(names.JOB_VANISHED, f"the Job {name!r} ended well but its pod and report are gone")
+    return Trouble(names.JOB_VANISHED, f"the Job {name!r} ended well, but its report is gone or cannot be used")
 
 
 def _ended(

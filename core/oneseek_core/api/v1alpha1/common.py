@@ -8,7 +8,18 @@ from pydantic import BeforeValidator, Field
 
 from oneseek_core.api.base import SUBDOMAIN, ApiModel, DigestText, Name, RelativePath, cel
 
-__all__ = ["Dataset", "HuggingFaceSource", "Resources", "Scores", "SecretKey", "Toleration"]
+__all__ = [
+    "ANNOTATIONS",
+    "CODE_IN_ENV",
+    "ENV_NAMES",
+    "LABELS",
+    "Dataset",
+    "HuggingFaceSource",
+    "Resources",
+    "Scores",
+    "SecretKey",
+    "Toleration",
+]
 
 
 def _text_of(value: object) -> object:
@@ -125,17 +136,36 @@ class Toleration(ApiModel):
     toleration_seconds: int | None = Field(default=None, ge=0, le=2_000_000_000)
 
 
+# What may be set of a pod from outside. Lists of what may, and not of what may not: nobody knows every variable that loads
+# code, and every annotation that some cluster's webhook takes for an order.
+ENV_NAMES = (
+    "(NCCL|GLOO|TORCH_NCCL|TORCH_DISTRIBUTED|OMP|KMP|MKL|OPENBLAS|NUMEXPR|RAYON|CUDA|CUBLAS|CUDNN|PYTORCH|TOKENIZERS"
+    "|MALLOC|HIP|HSA|ROCR)_[A-Z0-9_]+|NVIDIA_TF32_OVERRIDE|NVIDIA_DRIVER_CAPABILITIES|TORCH_CPP_LOG_LEVEL"
+)
+CODE_IN_ENV = "PATH|PRELOAD|PLUGIN|LIB|FILE|DIRECTORY|_DIR$|HOME|INJECTION|TOOL|HOOK"
+ANNOTATIONS = (
+    (
+        "(kueue.x-k8s.io|scheduling.x-k8s.io|scheduling.volcano.sh|volcano.sh|yunikorn.apache.org|cluster-autoscaler.kubernetes.io"
+        "|karpenter.sh|descheduler.alpha.kubernetes.io|cloud.google.com|autopilot.gke.io|kubernetes.azure.com|prometheus.io)/.+"
+    )
+    .replace(".", "[.]")
+    .replace("/[.]+", "/.+")
+)
+LABELS = f"[^/]+|{ANNOTATIONS}"
+
+
 class EnvVar(ApiModel):
-    """A literal environment variable for the pods that do the work."""
+    """A literal environment variable for the container that trains."""
 
     model_config = ApiModel.model_config | {
         "json_schema_extra": cel(
             (
+                f"self.name.matches('^({ENV_NAMES})$') && !self.name.matches('{CODE_IN_ENV}')",
                 (
-                    "self.name != 'PATH' && !self.name.startsWith('PYTHON') && !self.name.startsWith('LD_')"
-                    " && !self.name.startsWith('ONESEEK_')"
+                    "only variables that tune libraries may be set (NCCL_*, GLOO_*, OMP_*, MKL_*, CUDA_*, PYTORCH_*,"
+                    " TOKENIZERS_* and their like), and none that names a path, file, library, plug-in or tool: those decide"
+                    " what code runs"
                 ),
-                "PATH, PYTHON*, LD_* and ONESEEK_* decide what code runs and may not be set; use another name",
             )
         )
     }
