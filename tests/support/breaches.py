@@ -68,8 +68,10 @@ GOOD_OF_MODELS = [
     ("spec.serving.engine.tolerations", _TOLERATIONS),
     *(("spec.storage", {"claimName": name}) for name in ("a", "0", "a-b.c-1", "a.b")),
 ]
+_QUEUE = {"kueue.x-k8s.io/queue-name": "q"}
+_TAKEN = _QUEUE | {key: value for key, value in _LABELS.items() if "/" not in key}
 GOOD_OF_RUNS = [
-    ("spec.pod", {"labels": _LABELS, "nodeSelector": _LABELS, "annotations": _LABELS, "tolerations": _TOLERATIONS}),
+    ("spec.pod", {"labels": _TAKEN, "nodeSelector": _LABELS, "annotations": _QUEUE, "tolerations": _TOLERATIONS}),
     ("spec.resources", {"requests": _RESOURCES, "limits": _RESOURCES}),
 ]
 
