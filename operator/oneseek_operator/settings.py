@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretBytes
 
 __all__ = ["Settings"]
 
@@ -28,6 +28,10 @@ class Settings(BaseModel):
     """The API server itself makes sure that `oneseek.io/requested-by` is the writer's own name."""
     token_reviewers: str = ""
     """The ClusterRole, and the ClusterRoleBinding of that name, that lets sidecars review tokens; empty: there is none."""
+    internal_tls: bool = False
+    """What a model's own parts say to each other, and the operator to them, goes over TLS, with certificates of ours."""
+    token_key: SecretBytes = SecretBytes(b"")
+    """The operator's own key, from which tokens are derived; from its Secret, not from the environment."""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Settings:
@@ -52,6 +56,7 @@ class Settings(BaseModel):
                 "probe_question": env.get("ONESEEK_PROBE_QUESTION") or "Vem är du?",
                 "admission_policy": env.get("ONESEEK_ADMISSION_POLICY") == "on",
                 "token_reviewers": env.get("ONESEEK_TOKEN_REVIEWERS", ""),
+                "internal_tls": env.get("ONESEEK_INTERNAL_TLS") == "Operator",
                 "candidate_deadline_seconds": int(env.get("ONESEEK_CANDIDATE_DEADLINE_SECONDS") or 900),
             }
         )

@@ -7,7 +7,9 @@ from typing import Any
 
 from oneseek_operator.settings import Settings
 
-SETTINGS = Settings(slim_image="slim:1", runtime_image="runtime:1", token_reviewers="token-reviewers")
+SETTINGS = Settings(
+    slim_image="slim:1", runtime_image="runtime:1", token_reviewers="token-reviewers", token_key=b"k" * 32
+)
 DIGEST = "sha256:" + "a" * 64
 HELDOUT = {"evaluation": {"dataset": {"name": "heldout", "source": {"configMap": {"name": "h", "key": "h.jsonl"}}}}}
 

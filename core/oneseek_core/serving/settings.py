@@ -28,6 +28,12 @@ class ServingSettings(ApiModel):
     wanted_path: str | None = Field(default=None, description="HotSwap: the file that names the version to start with.")
     engine_url: str = f"http://127.0.0.1:{names.PORT_ENGINE}"
     auth: Literal["Token", "Legacy"] = "Token"
+    accepted: dict[str, str] = Field(
+        default={}, description="Who may use the internal port: digests of tokens, by role (`oneseek_core.roles`)."
+    )
+    tls_name: str | None = Field(
+        default=None, description="The internal port and the records service speak TLS: what the certificate names."
+    )
 
 
 class ExternalEndpoint(ApiModel):

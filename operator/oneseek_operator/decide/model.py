@@ -40,6 +40,7 @@ def decide(seen: Observed, settings: Settings, now: datetime) -> Iterator[Decisi
         groundwork.claim,
         groundwork.keys,
         groundwork.identity,
+        groundwork.access,
         groundwork.records,
         groundwork.base_model,
         _imports,

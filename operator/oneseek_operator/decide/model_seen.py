@@ -16,6 +16,7 @@ from oneseek_operator.decide.refusals import FailedCreate
 from oneseek_operator.decide.run_seen import is_active
 from oneseek_operator.decide.seen import Endpoint, ServiceAnswer
 from oneseek_operator.decide.views import (
+    AccessView,
     ClaimView,
     DeploymentView,
     IdentityView,
@@ -25,17 +26,25 @@ from oneseek_operator.decide.views import (
     TrustedKeysView,
 )
 
-__all__ = ["Observed", "RecordsView", "known_versions", "records_away", "rollout_view", "wants_tokens", "writers"]
+__all__ = [
+    "Observed",
+    "RecordsView",
+    "is_records",
+    "known_versions",
+    "records_away",
+    "rollout_view",
+    "wants_tokens",
+    "writers",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class RecordsView:
     """The records service: what of it is there, what the ledger acknowledged just now, or why it did not."""
 
-    token: str = ""
     template: str | None = None
     ready: bool = False
-    has_service: bool = False
+    service: str | None = None  # what its Service was applied as
     acknowledged: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()  # a sentence for each transition in the outbox that the ledger will not take
     head: LedgerHead | None = None
@@ -47,18 +56,19 @@ class RecordsView:
 
     def lacks_pod(self, pods: Sequence[PodView]) -> bool:
         """Whether there is a StatefulSet, and no pod of it that starts or runs."""
-        alive = any(_is_records(pod) and pod.phase in ("Pending", "Running") for pod in pods)
+        alive = any(is_records(pod) and pod.phase in ("Pending", "Running") for pod in pods)
         return self.template is not None and self.replicas > 0 and not self.ready and not alive
 
     def trouble(self, pods: Sequence[PodView]) -> Trouble | None:
         """What keeps the service from starting, if its pod or the pod's controller says so."""
         if self.ready or self.template is None:
             return None
-        own = [pod for pod in pods if _is_records(pod)]
+        own = [pod for pod in pods if is_records(pod)]
         return pending_trouble(own) or not_made(self.failed_create, own, "the records service", made=self.created)
 
 
-def _is_records(pod: PodView) -> bool:
+def is_records(pod: PodView) -> bool:
+    """Whether a pod is labelled as the records service's."""
     return pod.labels.get(names.LABEL_COMPONENT) == "records"
 
 
@@ -76,6 +86,9 @@ class Observed:
     runs: tuple[TrainingRun, ...]
     records: RecordsView
     identity: IdentityView
+    access: AccessView | None
+    authorities: tuple[str, ...]  # fingerprints of those whom a model's parts are to trust
+    bundle: str  # their certificates
     endpoints: Mapping[str, Endpoint]
     wanted: Mapping[str, WantedVersion] = field(default_factory=dict)
     service_answer: ServiceAnswer | None = None

@@ -11,9 +11,11 @@ from pydantic import ValidationError
 
 from oneseek_core import names
 from oneseek_core.serving.swap import WantedVersion
+from oneseek_operator.build.access import Written
 from oneseek_operator.decide.refusals import FailedCreate
 
 __all__ = [
+    "AccessView",
     "ClaimView",
     "ContainerView",
     "DeploymentView",
@@ -23,10 +25,12 @@ __all__ = [
     "TrustedKeysView",
     "failed_creates",
     "lacks_pod",
+    "owner_of",
     "wanted_by_colour",
 ]
 
 Object = Mapping[str, Any]
+Speaks = Literal["tls", "plain", "before", ""]  # both with tokens by role; as the release before; not at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,9 @@ class PodView:
     created: str
     ends_at: str = ""  # of one that is terminating: when its containers are killed
     unattached_since: str = ""  # it has its node, and no sandbox: its volumes do not come
+    owner: str = ""  # uid of its controller
+    owner_kind: str = ""
+    speaks: Speaks = ""
 
     @classmethod
     def parse(cls, pod: Object) -> PodView:
@@ -92,6 +99,11 @@ class PodView:
             created=meta.get("creationTimestamp", ""),
             ends_at=meta.get("deletionTimestamp", ""),
             unattached_since=held.get("lastTransitionTime", "") if unattached else "",
+            owner=_owner(meta),
+            owner_kind=next(
+                (ref.get("kind", "") for ref in meta.get("ownerReferences", []) if ref.get("controller")), ""
+            ),
+            speaks=_speaks(pod["spec"].get("volumes") or []),
         )
 
     @property
@@ -103,6 +115,17 @@ class PodView:
     def job(self) -> str:
         """Name of the Job it belongs to, if any."""
         return self.labels.get("batch.kubernetes.io/job-name", "")
+
+
+def _speaks(volumes: Sequence[Object]) -> Speaks:
+    """How a pod talks to the model's others and they to it, by what was mounted into it for that."""
+    for item in volumes:
+        if item.get("name") == names.ACCESS_VOLUME:
+            sources = item.get("projected", {}).get("sources", [])
+            return "tls" if any("configMap" in source for source in sources) else "plain"
+        if item.get("name") == names.ACCESS_VOLUME_BEFORE:
+            return "before"
+    return ""
 
 
 def _ending(pod: Object) -> bool:
@@ -187,6 +210,11 @@ def lacks_pod(job: JobView, pods: Sequence[PodView]) -> bool:
     return job.state == "Running" and not job.terminating and not alive
 
 
+def owner_of(item: Object) -> str:
+    """The uid of an object's controller; empty where it has none."""
+    return _owner(item["metadata"])
+
+
 def _owner(meta: Object) -> str:
     return next((ref["uid"] for ref in meta.get("ownerReferences", []) if ref.get("controller")), "")
 
@@ -206,6 +234,7 @@ class DeploymentView:
     shape: str = ""
     wanted: WantedVersion | None = None
     labelled: str | None = None  # the DNA in its own annotation, for people who look
+    uid: str = ""
     failed_create: FailedCreate | None = None  # its ReplicaSet cannot make (all) its pods
 
     @classmethod
@@ -227,6 +256,7 @@ class DeploymentView:
             shape=shape,
             wanted=version,
             labelled=labelled,
+            uid=meta["uid"],
             failed_create=_replica_failure(deployment),
         )
 
@@ -309,6 +339,23 @@ class TrustedKeysView:
         state = config_map["metadata"].get("annotations", {}).get(names.ANNOTATION_KEYS, "")
         others = tuple(value for key, value in sorted(data.items()) if key != "model.pub")
         return cls(ready=state == "ready", made=data.get("model.pub"), others=others)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessView:
+    """The ConfigMap that says whom a model's parts trust, and what was written of their Secrets."""
+
+    bundle: str
+    written: Written
+
+    @classmethod
+    def parse(cls, config_map: Object) -> AccessView | None:
+        """Read a ConfigMap as the API server returns it; one whose note a hand has spoilt is none, and is written anew."""
+        note = config_map["metadata"].get("annotations", {}).get(names.ANNOTATION_ACCESS, "")
+        try:
+            return cls(config_map.get("data", {}).get("ca.crt", ""), Written.from_wire(note))
+        except ValidationError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

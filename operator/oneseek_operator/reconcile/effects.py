@@ -6,16 +6,17 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from oneseek_core import names
 from oneseek_core.api.base import ApiModel, Condition
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus
 from oneseek_core.api.v1alpha1.training_run import TrainingRunStatus
+from oneseek_operator.build import access as build_access
 from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import records as build_records
-from oneseek_operator.conditions import find
+from oneseek_operator.conditions import find, timestamp
 from oneseek_operator.decide.actions import (
     Action,
     Analyse,
@@ -24,6 +25,7 @@ from oneseek_operator.decide.actions import (
     Decision,
     Delete,
     HandOver,
+    MakeAccess,
     MakeKeys,
     MakeRecordsSecret,
     Previous,
@@ -35,7 +37,7 @@ from oneseek_operator.decide.actions import (
 from oneseek_operator.decide.refusals import Refusal, again_after, refusal_of, standing, with_refusal
 from oneseek_operator.errors import ClusterError, SidecarError
 from oneseek_operator.keys import Keys
-from oneseek_operator.reconcile.ports import ClusterPort, SidecarPort
+from oneseek_operator.reconcile.ports import AuthorityPort, ClusterPort, SidecarPort
 from oneseek_operator.reconcile.together import together
 
 __all__ = ["carry_out"]
@@ -47,6 +49,8 @@ _STATUS: dict[str, type[OneSeekModelStatus | TrainingRunStatus]] = {
 
 log = logging.getLogger(__name__)
 
+Port = TypeVar("Port")
+
 _TELLING = (HandOver, Analyse, Swap, Previous)
 
 
@@ -56,7 +60,8 @@ async def carry_out(
     now: datetime,
     *,
     cluster: ClusterPort,
-    sidecars: SidecarPort,
+    sidecars: SidecarPort | None = None,
+    authority: AuthorityPort | None = None,
     reached: Callable[[str], None] = lambda _: None,
 ) -> float | None:
     """Carry out the first decision that the API server takes; seconds until the object is looked at again.
@@ -64,13 +69,13 @@ async def carry_out(
     Actions, then the status if it changed, then what had to wait for the status. Where an action of `before` is
     refused, nothing of its decision has come about, and the next one has its turn; the status says so. Where one of
     `after` is refused, the others are carried out all the same. `reached` is told the address of each pod that took
-    the order to hand over.
+    the order to hand over. A run has neither sidecars nor certificates.
 
     Raises:
         ConflictError: the object changed since it was read; nothing in `after` was done.
         SidecarError: a pod could not be told what it must know before the status says so; no status was written.
     """
-    hands = _Hands(current, cluster, sidecars, reached)
+    hands = _Hands(current, now, cluster=cluster, sidecars=sidecars, authority=authority, reached=reached)
     old = _STATUS[current["kind"]].model_validate(current.get("status", {}))
     generation, refusal, last = current["metadata"].get("generation", 1), None, None
     for decision in decisions:
@@ -117,9 +122,17 @@ class _Hands:
     """What carries a decision out, for one object as it was read."""
 
     def __init__(
-        self, current: dict[str, Any], cluster: ClusterPort, sidecars: SidecarPort, reached: Callable[[str], None]
+        self,
+        current: dict[str, Any],
+        now: datetime,
+        *,
+        cluster: ClusterPort,
+        sidecars: SidecarPort | None,
+        authority: AuthorityPort | None,
+        reached: Callable[[str], None],
     ) -> None:
-        self.current, self._cluster, self._sidecars, self._reached = current, cluster, sidecars, reached
+        self.current, self._now, self._cluster = current, now, cluster
+        self._sidecars, self._authority, self._reached = sidecars, authority, reached
 
     async def write(self, status: ApiModel) -> None:
         """Write the status if it changed, with an Event for each condition whose reason is new."""
@@ -169,17 +182,18 @@ class _Hands:
 
     async def _tell(self, order: HandOver | Analyse | Swap | Previous, *, strict: bool) -> None:
         """Tell a pod's sidecar. Where that is not strict it is told again at the next look."""
+        sidecars = _there(self._sidecars)
         try:
             match order:
                 case HandOver(ip, handover):
-                    await self._sidecars.hand_over(ip, handover)
+                    await sidecars.hand_over(ip, handover)
                     self._reached(ip)
                 case Analyse(ip, asked):
-                    await self._sidecars.analyse(ip, asked)
+                    await sidecars.analyse(ip, asked)
                 case Swap(ip, request):
-                    await self._sidecars.swap(ip, request)
+                    await sidecars.swap(ip, request)
                 case Previous(ip, warm):
-                    await self._sidecars.previous(ip, warm)
+                    await sidecars.previous(ip, warm)
         except SidecarError as error:
             if strict:
                 raise
@@ -198,9 +212,11 @@ class _Hands:
                 await cluster.delete(kind, namespace, name, uid=uid, grace=grace)
             case MakeKeys(model, pending):
                 await _make_keys(model, cluster, pending=pending)
-            case MakeRecordsSecret(model, token):
+            case MakeRecordsSecret(model):
                 key = Keys.generate().ledger_private
-                await cluster.create(build_records.secret(model, token=token, checkpoint_key=key))
+                await cluster.create(build_records.secret(model, checkpoint_key=key))
+            case MakeAccess():
+                await _make_access(action, cluster, _there(self._authority), self._now)
             case Scale(name, replicas):
                 await cluster.scale(namespace, name, replicas)
             case RemoveAnnotations(keys):
@@ -218,10 +234,34 @@ def _what(action: Action) -> str:
             return f"another number of replicas of the Deployment {name!r}"
         case MakeKeys(model):
             return f"the signing keys of {model.metadata.name!r}"
+        case MakeAccess(model):
+            return f"the Secrets that the parts of {model.metadata.name!r} know each other by"
         case MakeRecordsSecret(model):
             return f"the Secret {build_records.name(model)!r}"
         case _:
             return "a change of annotations"
+
+
+def _there(port: Port | None) -> Port:
+    if port is None:
+        raise AssertionError("a decision about a run tells no pod and writes no certificate")
+    return port
+
+
+async def _make_access(action: MakeAccess, cluster: ClusterPort, authority: AuthorityPort, now: datetime) -> None:
+    """Secrets first, nothing read back; a crash before the ConfigMap has them written once more."""
+    model, leaves = action.model, dict(action.written.leaves)
+    await cluster.create(action.tokens)
+    for part in action.parts:
+        signed_by, leaf = authority.issue(build_access.host(model, part), now)
+        secret = build_access.leaf_secret(model, part, certificate=leaf.certificate, key=leaf.key)
+        if not await cluster.create(secret):
+            await cluster.replace(secret)
+        leaves[part] = build_access.LeafNote(
+            authority=signed_by, since=timestamp(leaf.since), until=timestamp(leaf.until)
+        )
+    written = action.written.model_copy(update={"leaves": leaves})
+    await cluster.apply(build_access.config(model, written, bundle=action.bundle))
 
 
 async def _make_keys(model: OneSeekModel, cluster: ClusterPort, *, pending: bool) -> None:

@@ -14,14 +14,17 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.jobs.verify import VerifyReport
+from oneseek_operator.build import access as build_access
 from oneseek_operator.build import common
 from oneseek_operator.build import identity as build_identity
 from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import records as build_records
 from oneseek_operator.decide.model import decide
-from oneseek_operator.decide.model_seen import Observed, RecordsView
+from oneseek_operator.decide.model_seen import Observed, RecordsView, is_records
+from oneseek_operator.decide.owned import askable, foreign
 from oneseek_operator.decide.seen import Endpoint, ServiceAnswer
 from oneseek_operator.decide.views import (
+    AccessView,
     ClaimView,
     DeploymentView,
     IdentityView,
@@ -30,12 +33,20 @@ from oneseek_operator.decide.views import (
     ServiceView,
     TrustedKeysView,
     lacks_pod,
+    owner_of,
     wanted_by_colour,
 )
 from oneseek_operator.errors import ConflictError, RecordsError, SidecarError
 from oneseek_operator.reconcile import pods
 from oneseek_operator.reconcile.effects import carry_out
-from oneseek_operator.reconcile.ports import ClusterPort, RecordsPort, SidecarPort
+from oneseek_operator.reconcile.ports import (
+    AuthorityPort,
+    AuthorityView,
+    ClusterPort,
+    RecordsPorts,
+    SidecarPort,
+    SidecarPorts,
+)
 from oneseek_operator.reconcile.together import side_by_side, together
 from oneseek_operator.settings import Settings
 
@@ -50,11 +61,15 @@ def utc_now() -> datetime:
 
 
 class Untold:
-    """Since when a model's pods have been silent, or have taken no order: what no object tells. A process begins anew."""
+    """Since when a model's pods have been silent, or have taken no order: what no object tells. A process begins anew.
+
+    `own`: uids of pods that were seen to be the model's own while their controllers were there.
+    """
 
     def __init__(self) -> None:
         self._silent: dict[str, datetime] = {}
         self._deaf: dict[str, datetime] = {}
+        self.own: set[str] = set()
 
     def seconds(self, pod: PodView, now: datetime, *, silent: bool) -> float:
         """For how long the pod could not be told anything; `silent`: nor can it now."""
@@ -86,16 +101,17 @@ async def reconcile(
     name: str,
     *,
     cluster: ClusterPort,
-    sidecars: SidecarPort,
-    records: RecordsPort,
+    sidecars: SidecarPorts,
+    records: RecordsPorts,
+    authority: AuthorityPort,
     settings: Settings,
     clock: Callable[[], datetime] = utc_now,
     untold: Untold | None = None,
-    follow: Callable[[Mapping[str, int]], None] = lambda _: None,
+    follow: Callable[[Mapping[str, int], SidecarPort], None] = lambda *_: None,
 ) -> float | None:
     """Bring a model one step nearer to its spec; seconds until it must be looked at again, None: on events only.
 
-    `follow` is told the addresses of the pods that were seen, each with the revision of its state.
+    `follow` is told the addresses of the pods that were seen, each with the revision of its state, and the way to them.
 
     Raises:
         SidecarError: a pod could not be told what it must know before the status is written.
@@ -104,15 +120,17 @@ async def reconcile(
     if current is None or "deletionTimestamp" in current["metadata"]:
         return None
     untold = untold or Untold()
-    seen = await _observe(current, cluster, settings, records)
+    known = await authority.view(clock())
+    seen, ours = await _observe(current, cluster, settings, records=records, authority=known, untold=untold)
     seen = await _with_failed_creates(seen, cluster)
-    seen = replace(seen, endpoints=await _ask_sidecars(seen, sidecars, untold, clock()))
+    port = sidecars.of(seen.model, ours)
+    seen = replace(seen, endpoints=await _ask_sidecars(seen, ours, port, untold, clock()))
     states = [(pod.ip, seen.endpoints[pod.name].state) for pod in seen.pods if pod.name in seen.endpoints]
-    follow({ip: state.revision for ip, state in states if state})
+    follow({ip: state.revision for ip, state in states if state}, port)
     now = clock()
     decisions = list(decide(seen, settings, now))
     if any(decision.asks_service for decision in decisions):
-        seen = replace(seen, service_answer=await _ask_service(seen, sidecars))
+        seen = replace(seen, service_answer=await _ask_service(seen, port))
         now = clock()
         decisions = list(decide(seen, settings, now))
     by_address = {pod.ip: pod for pod in seen.pods}
@@ -122,7 +140,8 @@ async def reconcile(
             current,
             now,
             cluster=cluster,
-            sidecars=sidecars,
+            sidecars=port,
+            authority=authority,
             reached=lambda ip: untold.took_an_order(by_address[ip]),
         )
     except SidecarError as error:
@@ -164,7 +183,16 @@ async def runs_of(model: str, namespace: str, cluster: ClusterPort) -> list[Trai
     return runs
 
 
-async def _observe(current: dict[str, Any], cluster: ClusterPort, settings: Settings, records: RecordsPort) -> Observed:
+async def _observe(
+    current: dict[str, Any],
+    cluster: ClusterPort,
+    settings: Settings,
+    *,
+    records: RecordsPorts,
+    authority: AuthorityView,
+    untold: Untold,
+) -> tuple[Observed, list[PodView]]:
+    """What there is, and which of its pods may be asked."""
     model = OneSeekModel.model_validate(current)
     namespace, name = model.metadata.namespace, model.metadata.name
     labels = {names.LABEL_MODEL: name}
@@ -172,30 +200,44 @@ async def _observe(current: dict[str, Any], cluster: ClusterPort, settings: Sett
         claim = group.create_task(cluster.get("PersistentVolumeClaim", namespace, common.claim_name(model)))
         trusted = group.create_task(cluster.get("ConfigMap", namespace, build_keys.trusted_name(model)))
         service = group.create_task(cluster.get("Service", namespace, name))
-        maps, deployments, jobs, pods = (
+        maps, deployments, replica_sets, jobs, pods = (
             group.create_task(cluster.list(kind, namespace, labels))
-            for kind in ("ConfigMap", "Deployment", "Job", "Pod")
+            for kind in ("ConfigMap", "Deployment", "ReplicaSet", "Job", "Pod")
         )
         runs = group.create_task(runs_of(name, namespace, cluster))
         identity = group.create_task(_identity(model, cluster, settings))
-        recorded = group.create_task(_ask_records(model, cluster, records))
     there = ServiceView.parse(found) if (found := service.result()) else None
     wanted = wanted_by_colour(maps.result(), model.metadata.uid)
-    colours = [DeploymentView.parse(item, wanted) for item in deployments.result()]
-    return Observed(
+    listed = [DeploymentView.parse(item, wanted) for item in deployments.result()]
+    colours = [item for item in listed if item.owner == model.metadata.uid]
+    controllers = {item["metadata"]["uid"]: owner_of(item) for item in replica_sets.result()}
+    own = [pod for item in pods.result() if not foreign(pod := PodView.parse(item), controllers, colours)]
+    ours = askable(own, controllers, colours, untold.own)
+    untold.own = {pod.uid for pod in own if pod.uid in untold.own or (pod in ours and not pod.terminating)}
+    seen = Observed(
         model=model,
-        claim=ClaimView.parse(found) if (found := claim.result()) else None,
-        trusted=TrustedKeysView.parse(found) if (found := trusted.result()) else None,
+        claim=ClaimView.parse(item) if (item := claim.result()) else None,
+        trusted=TrustedKeysView.parse(item) if (item := trusted.result()) else None,
         jobs=tuple(JobView.parse(item) for item in jobs.result()),
-        pods=tuple(PodView.parse(item) for item in pods.result()),
-        deployments=tuple(item for item in colours if item.owner == model.metadata.uid),
+        pods=tuple(own),
+        deployments=tuple(colours),
         service=there if there and there.owner == model.metadata.uid else None,
         runs=tuple(runs.result()),
-        records=recorded.result(),
+        records=await _ask_records(model, own, cluster, records),
         identity=identity.result(),
+        access=_access(maps.result(), model),
+        authorities=authority.fingerprints,
+        bundle=authority.bundle,
         endpoints={},
         wanted=wanted,
     )
+    return seen, ours
+
+
+def _access(config_maps: Sequence[dict[str, Any]], model: OneSeekModel) -> AccessView | None:
+    name = build_access.config_name(model)
+    found = [item for item in config_maps if item["metadata"]["name"] == name and owner_of(item) == model.metadata.uid]
+    return AccessView.parse(found[0]) if found else None
 
 
 async def _identity(model: OneSeekModel, cluster: ClusterPort, settings: Settings) -> IdentityView:
@@ -212,22 +254,25 @@ async def _reviewers(cluster: ClusterPort, settings: Settings) -> dict[str, Any]
     return await cluster.get("ClusterRoleBinding", "", settings.token_reviewers)
 
 
-async def _ask_records(model: OneSeekModel, cluster: ClusterPort, records: RecordsPort) -> RecordsView:
+async def _ask_records(
+    model: OneSeekModel, own: Sequence[PodView], cluster: ClusterPort, records: RecordsPorts
+) -> RecordsView:
     """What of the records service is there; what waits in the outbox is sent, what arrived is told."""
     namespace, name = model.metadata.namespace, build_records.name(model)
-    token = records.token(model)
     found = await cluster.get("StatefulSet", namespace, name)
-    if found is None:
-        return RecordsView(token=token)
+    if found is None or owner_of(found) != model.metadata.uid:
+        return RecordsView()
+    service = await cluster.get("Service", namespace, name)
     view = RecordsView(
-        token=token,
         template=found["metadata"].get("annotations", {}).get(names.ANNOTATION_TEMPLATE, ""),
         ready=found.get("status", {}).get("readyReplicas", 0) > 0,
         uid=found["metadata"]["uid"],
         created=found["metadata"].get("creationTimestamp", ""),
         replicas=found["spec"].get("replicas", 1),
-        has_service=await cluster.get("Service", namespace, name) is not None,
+        service=service["metadata"].get("annotations", {}).get(names.ANNOTATION_TEMPLATE, "") if service else None,
     )
+    pods = [pod for pod in own if is_records(pod) and pod.owner == view.uid and pod.ip and not pod.terminating]
+    port = records.of(model, pods[0] if pods else None)
     waiting = model.status.outbox
     rolling = model.status.candidate is not None
     asked = (
@@ -237,10 +282,10 @@ async def _ask_records(model: OneSeekModel, cluster: ClusterPort, records: Recor
         return view
     try:
         if waiting:
-            done = await records.append(model, waiting)
+            done = await port.append(waiting)
             view = replace(view, acknowledged=done.acknowledged, refused=done.refused, head=done.head)
         else:
-            view = replace(view, head=await records.head(model))
+            view = replace(view, head=await port.head())
     except RecordsError as error:
         # A service that has never answered is still starting; that is no news worth an error.
         return replace(view, error=str(error) if view.ready or model.status.ledger else "")
@@ -256,11 +301,13 @@ async def _with_failed_creates(seen: Observed, cluster: ClusterPort) -> Observed
     return replace(seen, jobs=pods.with_failed_creates(seen.jobs, found), records=records)
 
 
-async def _ask_sidecars(seen: Observed, sidecars: SidecarPort, untold: Untold, now: datetime) -> dict[str, Endpoint]:
+async def _ask_sidecars(
+    seen: Observed, ours: Sequence[PodView], sidecars: SidecarPort, untold: Untold, now: datetime
+) -> dict[str, Endpoint]:
     """What each serving pod's sidecar says of itself, all asked at once; one that does not run yet is not asked."""
     asked = [
         pod
-        for pod in seen.pods
+        for pod in ours
         if pod.labels.get(names.LABEL_COLOUR)
         and pod.ip
         and pod.phase == "Running"
@@ -283,12 +330,14 @@ async def _ask(pod: PodView, sidecars: SidecarPort) -> Endpoint:
         text = str(error) or f"it did not answer within {_LEAVING_SECONDS:g} s"
         refused = isinstance(error, SidecarError) and error.refused
         return Endpoint(error=text, refused=refused, verdict=await _verdict(pod, sidecars))
-    of_before = state.verdict is None and not state.revision and not pod.terminating
+    of_before = pod.speaks == "before" and state.verdict is None and not state.revision and not pod.terminating
     return Endpoint(state=state, verdict=await _verdict(pod, sidecars) if of_before else state.verdict)
 
 
 async def _verdict(pod: PodView, sidecars: SidecarPort) -> VerifyReport | None:
     """What the verifier itself says; silence is not a refusal: it has not looked yet, or talks to its own pod only."""
+    if pod.speaks != "before":
+        return None
     try:
         async with asyncio.timeout(_LEAVING_SECONDS):
             return await sidecars.verdict(pod.ip)

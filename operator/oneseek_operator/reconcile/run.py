@@ -19,7 +19,7 @@ from oneseek_operator.decide.views import JobView, PodView, lacks_pod
 from oneseek_operator.reconcile.effects import carry_out
 from oneseek_operator.reconcile.model import runs_of, utc_now
 from oneseek_operator.reconcile.pods import failed_creates_of, sooner, with_failed_creates
-from oneseek_operator.reconcile.ports import ClusterPort, SidecarPort
+from oneseek_operator.reconcile.ports import ClusterPort
 from oneseek_operator.reconcile.together import side_by_side
 from oneseek_operator.settings import Settings
 
@@ -33,7 +33,6 @@ async def reconcile(
     name: str,
     *,
     cluster: ClusterPort,
-    sidecars: SidecarPort,
     settings: Settings,
     clock: Callable[[], datetime] = utc_now,
 ) -> float | None:
@@ -66,7 +65,7 @@ async def reconcile(
     decision = decide(seen, settings, now)
     if decision is None:
         return None
-    wait = await carry_out([decision], current, now, cluster=cluster, sidecars=sidecars)
+    wait = await carry_out([decision], current, now, cluster=cluster)
     return sooner(wait, seen.jobs, seen.pods, now)
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "KubeNotFoundError",
     "KubeUnavailableError",
     "NoSuccessorError",
+    "OrderRefusedError",
     "SettingsError",
     "TooManyBodiesError",
     "UnauthenticatedError",
@@ -48,6 +49,10 @@ class TooManyBodiesError(BadRequestError):
 
 class ClientGoneError(OneSeekError):
     """The client closed its connection before the answer was there; nobody reads what follows."""
+
+
+class OrderRefusedError(OneSeekError):
+    """An order to take a version over that the pod's own ConfigMap does not bear out."""
 
 
 class NoSuccessorError(OneSeekError):

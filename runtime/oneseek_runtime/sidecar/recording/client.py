@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from oneseek_core.errors import OneSeekError
 from oneseek_core.network import failure
+from oneseek_runtime.access import Access, AccessError
 from oneseek_runtime.sidecar.sessions import OwnsSession
 
 __all__ = ["EntryRefusedError", "RecordsAwayError", "RecordsClient", "RecordsGoneError"]
@@ -42,12 +42,14 @@ class EntryRefusedError(OneSeekError):
 class RecordsClient(OwnsSession):
     """The service at `url`; an async context manager that owns the connections.
 
-    The token is read for every call: a Secret may be renewed, or come later than the pod.
+    Raises:
+        AccessError: its certificate can never be checked, because nobody says by whom.
     """
 
-    def __init__(self, url: str, token_file: Path) -> None:
+    def __init__(self, url: str, access: Access) -> None:
         self._url = url.rstrip("/")
-        self._token_file = token_file
+        self._access = access
+        self._trust = access.client() if self._url.startswith("https:") else True
 
     async def post(self, path: str, body: bytes) -> None:
         """Record; returns once it is durable there.
@@ -161,22 +163,23 @@ class RecordsClient(OwnsSession):
         if self._session is None:
             raise RecordsAwayError("the connection to the records service is not open")
         try:
-            token = await asyncio.to_thread(self._token_file.read_text, encoding="ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            why = failure(error) if isinstance(error, OSError) else "it is no plain text"
-            raise RecordsAwayError(f"the token for the records service cannot be read: {why}") from error
-        headers = {"Authorization": f"Bearer {token.strip()}", "Content-Type": "application/json"}
+            token = await asyncio.to_thread(lambda: self._access.token)
+        except AccessError as error:
+            raise RecordsAwayError(str(error)) from error
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         timeout = aiohttp.ClientTimeout(total=seconds)
         about = path.partition("?")[0]
         try:
             async with self._session.request(
-                method, self._url + path, data=body, headers=headers, timeout=timeout
+                method, self._url + path, data=body, headers=headers, timeout=timeout, ssl=self._trust
             ) as response:
                 if (response.content_length or 0) > _LARGEST:
                     sentence = f"the records service's answer to {about} is larger than {_LARGEST // 1024**2} MiB"
                     raise RecordsAwayError(sentence)
                 found = await response.read()
                 status = response.status
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise RecordsAwayError("what answers as the records service has no certificate of it") from error
         except aiohttp.ClientConnectorDNSError as error:
             if _unknown(error):
                 raise RecordsGoneError("the cluster's name server knows no records service of this model") from error
