@@ -27,6 +27,7 @@ ANNOTATION_DNA = "oneseek.io/dna"
 ANNOTATION_TEMPLATE = "oneseek.io/template"  # hash of what was applied, so that nothing is applied twice
 ANNOTATION_KEYS = "oneseek.io/keys"  # on the trusted keys: `pending` until the Secret with their private halves exists
 ANNOTATION_RECORDS = "oneseek.io/records-secret"  # on the trusted keys: `made`: the records' Secret is this model's own
+ANNOTATION_ACCESS = "oneseek.io/access"  # on a model's access ConfigMap: which Secrets were written, until when
 ANNOTATION_FLIPPED_AT = "oneseek.io/flipped-at"  # on the Service: when its selector last moved
 
 # Requests: annotations that ask for one thing to be done once. What became of it stands in status.request. Each is an
@@ -68,6 +69,16 @@ def sidecar_account(model: str) -> str:
     return f"{SIDECAR_ACCOUNT_PREFIX}{model}"
 
 
+def serving_name(model: str, namespace: str, uid: str) -> str:
+    """What the certificate of a model's serving pods names. They are called by address, so no name server knows it."""
+    return f"serving.{model}.{namespace}.{uid}.oneseek.internal"
+
+
+def records_host(model: str, namespace: str) -> str:
+    """The host of a model's records Service, and what its certificate names."""
+    return f"{model}-records.{namespace}.svc"
+
+
 # The fixed mount (old readers have it written into marker files) and what lies below it.
 MODELS_ROOT = "/app/models"
 BASE_DIR = "basemodeller"
@@ -87,20 +98,23 @@ HUB_TOKEN_ENV = "HF_TOKEN"  # noqa: S105 - a variable; taken out of the process'
 REQUEST_ENV = "ONESEEK_REQUEST"  # a job's arguments: one JSON object, a request of `jobs`
 API_ACCESS_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # token and ca.crt of the sidecar's own account
 SERVING_ENV = "ONESEEK_SERVING"  # the sidecar's and engine's settings: one JSON object
-# Where a sidecar hands its answered questions over: the service, its token, the folder that keeps them until then.
+# Where a sidecar hands its answered questions over: the service, and the folder that keeps them until then.
 TRUSTED_PROXIES_ENV = "ONESEEK_TRUSTED_PROXIES"  # networks, separated by commas
 ALLOWED_ORIGINS_ENV = "ONESEEK_ALLOWED_ORIGINS"  # origins, separated by commas
 CONCURRENT_ENV = "ONESEEK_CONCURRENT_PER_CLIENT"
 EXTERNAL_MODELS_ENV = "ONESEEK_EXTERNAL_MODELS"  # a JSON list of `serving.settings.ExternalEndpoint`
 RECORDS_URL_ENV = "ONESEEK_RECORDS_URL"
-RECORDS_TOKEN_ENV = "ONESEEK_RECORDS_TOKEN_FILE"  # noqa: S105 - the name of a variable
+ACCESS_VOLUME = "access"  # of a pod that talks to the model's others: with a ConfigMap in it, over TLS
+ACCESS_VOLUME_BEFORE = "records-token"  # the same of the release before: no TLS, and one token for all
+ACCESS_ENV = "ONESEEK_ACCESS"  # a folder: the token of the pod's role, whom it trusts, a server's certificate
 SPOOL_ENV = "ONESEEK_SPOOL"
 
 PORT_PUBLIC = 8080  # the legacy and OpenAI API
-PORT_INTERNAL = 8081  # state, probe and drain: for the operator and the kubelet
+PORT_INTERNAL = 8081  # state and orders, and what serving pods ask each other: a token of its role; readiness is open
 PORT_ENGINE = 8000  # OpenAI API on the pod's loopback
-PORT_RECORDS = 8082  # the records service
-PORT_VERIFY = 8083  # the watching verifier's verdict
+PORT_RECORDS = 8082  # the records service without TLS: where there is none, or for pods that know none
+PORT_RECORDS_TLS = 8084  # the records service
+PORT_VERIFY = 8083  # the watching verifier's verdict, on the pod's loopback
 
 SPOOL_SECONDS = 600  # so long a pod that stops goes on handing its answered questions to the records service
 

@@ -10,10 +10,12 @@ import sys
 from typing import Any
 
 import kopf
-from pydantic import ValidationError
+from pydantic import SecretBytes, ValidationError
 
 from oneseek_core import names, secret
 from oneseek_core.errors import places
+from oneseek_operator.asking import Asker
+from oneseek_operator.authority import Authority
 from oneseek_operator.cluster.client import Cluster
 from oneseek_operator.deps import Deps
 from oneseek_operator.handlers import events, kinds
@@ -31,14 +33,20 @@ async def _configure(settings: kopf.OperatorSettings, memo: Any, **_: object) ->
     settings.background.cancellation_polling = 5
     own = Settings.from_environment(os.environ)
     cluster = await Cluster.connect()
-    key = await load_key(cluster, own.namespace)
-    memo.deps = Deps(settings=own, cluster=cluster, sidecars=Sidecars.connect(), records=Records.connect(key))
+    own = own.model_copy(update={"token_key": SecretBytes(await load_key(cluster, own.namespace))})
+    authority, memo.asker = Authority(cluster, own.namespace), Asker.connect()
+    memo.deps = Deps(
+        settings=own,
+        cluster=cluster,
+        sidecars=Sidecars(memo.asker, own, authority.trust),
+        records=Records(memo.asker, own, authority.trust),
+        authority=authority,
+    )
 
 
 async def _close(memo: Any, **_: object) -> None:
     await memo.deps.cluster.close()
-    await memo.deps.sidecars.close()
-    await memo.deps.records.close()
+    await memo.asker.close()
 
 
 async def _run() -> None:

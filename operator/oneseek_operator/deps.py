@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from oneseek_operator.authority import Authority
 from oneseek_operator.cluster.client import Cluster
 from oneseek_operator.followers import Followers
 from oneseek_operator.reconcile.model import Untold, utc_now
@@ -33,6 +34,7 @@ class Deps:
     cluster: Cluster
     sidecars: Sidecars
     records: Records
+    authority: Authority
     wakeups: Wakeups = field(default_factory=Wakeups)
     now: Callable[[], datetime] = utc_now
     followers: Followers = field(init=False)
@@ -42,4 +44,4 @@ class Deps:
     turns: defaultdict[tuple[str, str], asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     def __post_init__(self) -> None:
-        self.followers = Followers(self.sidecars, self.wakeups)
+        self.followers = Followers(self.wakeups)

@@ -28,13 +28,14 @@ _UNKNOWN_SECONDS = 300.0  # a sidecar of the release before tells of no changes
 class Followers:
     """One task a pod, by model and address."""
 
-    def __init__(self, sidecars: SidecarPort, wakeups: Wakeups) -> None:
-        self._sidecars = sidecars
+    def __init__(self, wakeups: Wakeups) -> None:
         self._wakeups = wakeups
+        self._ways: dict[Key, SidecarPort] = {}
         self._tasks: defaultdict[Key, dict[str, asyncio.Task[None]]] = defaultdict(dict)
 
-    def follow(self, key: Key, pods: Mapping[str, int]) -> None:
-        """Follow these pods of a model, and no others: addresses, with the revision that was seen last."""
+    def follow(self, key: Key, pods: Mapping[str, int], sidecars: SidecarPort) -> None:
+        """Follow these pods of a model, and no others: addresses, with the revision seen last, and the way to them now."""
+        self._ways[key] = sidecars
         tasks = self._tasks[key]
         for ip in tasks.keys() - pods.keys():
             tasks.pop(ip).cancel()
@@ -45,12 +46,13 @@ class Followers:
         """The model is gone, or somebody else's."""
         for task in self._tasks.pop(key, {}).values():
             task.cancel()
+        self._ways.pop(key, None)
 
     async def _run(self, key: Key, ip: str, revision: int) -> None:
         failures = 0
         while True:
             try:
-                state: SidecarState = await self._sidecars.changes(ip, revision, wait=_WAIT_SECONDS)
+                state: SidecarState = await self._ways[key].changes(ip, revision, wait=_WAIT_SECONDS)
             except SidecarError as error:
                 failures += 1
                 wait = min(_BACKOFF_FIRST * 2**failures, _BACKOFF_LAST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretBytes
 
 from oneseek_core.api.base import ApiModel
 
@@ -52,6 +52,10 @@ class Settings(BaseModel):
     """The ClusterRole, and the ClusterRoleBinding of that name, that lets sidecars review tokens; empty: there is none."""
     network_policies: NetworkPolicies | None = None
     """What the policies of every model's pods say; None: there are none."""
+    internal_tls: bool = False
+    """What a model's own parts say to each other, and the operator to them, goes over TLS, with certificates of ours."""
+    token_key: SecretBytes = SecretBytes(b"")
+    """The operator's own key, from which tokens are derived; from its Secret, not from the environment."""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Settings:
@@ -78,6 +82,7 @@ class Settings(BaseModel):
                 "admission_policy": env.get("ONESEEK_ADMISSION_POLICY") == "on",
                 "token_reviewers": env.get("ONESEEK_TOKEN_REVIEWERS", ""),
                 "network_policies": _network_policies(env),
+                "internal_tls": env.get("ONESEEK_INTERNAL_TLS") == "Operator",
                 "candidate_deadline_seconds": int(env.get("ONESEEK_CANDIDATE_DEADLINE_SECONDS") or 900),
             }
         )

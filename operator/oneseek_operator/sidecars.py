@@ -1,52 +1,75 @@
 """[I/O] The internal port of a pod's sidecar, and the public port of a model's Service.
 
-What travels is read leniently: a pod may be of the release before or after.
+What travels is read leniently: a pod may be of the release before or after. One of the release before speaks no TLS and
+knows no token; which kind a pod is, its own template says.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Self, TypeVar
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
-import aiohttp
 from pydantic import ValidationError
 
 from oneseek_core import names
 from oneseek_core.api.base import ApiModel
+from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.jobs.verify import VerifyReport
-from oneseek_core.network import failure
+from oneseek_core.roles import Role
 from oneseek_core.serving.analysis import AnalysisRequest
 from oneseek_core.serving.handover import Handover, HandoverRequest
 from oneseek_core.serving.sidecar import DrainRequest, PreviousRequest, SidecarState, WarmVersion
 from oneseek_core.serving.swap import SwapRequest
+from oneseek_operator.asking import Asker, AskingError, Peer
+from oneseek_operator.build import access
+from oneseek_operator.decide.views import PodView
 from oneseek_operator.errors import SidecarError
+from oneseek_operator.settings import Settings
 
-__all__ = ["Sidecars"]
+__all__ = ["ModelSidecars", "Sidecars"]
 
 Parsed = TypeVar("Parsed", bound=ApiModel)
 
-_TIMEOUT = aiohttp.ClientTimeout(total=3)
+_SECONDS = 3.0
 _CHANGES_GRACE = 5.0  # seconds beyond those that a pod was asked to wait
 _SERVICE_PORT = 80
+_NAME = 253  # characters of what a Service is answered by
 _ACCEPTED = 202
 _REFUSED = 503  # the verifier's status for "no"; its body says why
 _UNKNOWN = (404, 405)  # a sidecar of the release before knows no such path
 
 
 class Sidecars:
-    """Talks to sidecars by pod address."""
+    """The way to every model's pods. `trust`: the certificates that theirs must hang on."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
+    def __init__(self, asker: Asker, settings: Settings, trust: Callable[[], ssl.SSLContext]) -> None:
+        self._asker = asker
+        self._settings = settings
+        self._trust = trust
 
-    @classmethod
-    def connect(cls) -> Self:
-        """A session of its own: these calls must not wait behind those to the API server."""
-        return cls(aiohttp.ClientSession())
+    def of(self, model: OneSeekModel, pods: Sequence[PodView]) -> ModelSidecars:
+        """These pods of a model, and no others."""
+        token, name = access.token(model, self._settings, Role.OPERATOR), access.host(model, "serving")
+        book: dict[str, Peer] = {}
+        for pod in pods:
+            peer = Peer(pod.ip, names.PORT_INTERNAL, f"at {pod.ip}")
+            if pod.speaks != "before":
+                peer = replace(peer, token=token)
+            if pod.speaks == "tls":
+                peer = replace(peer, trust=self._trust(), name=name)
+            book[pod.ip] = peer
+        return ModelSidecars(self._asker, book)
 
-    async def close(self) -> None:
-        """Release the connections."""
-        await self._session.close()
+
+class ModelSidecars:
+    """Talks to a model's sidecars by pod address."""
+
+    def __init__(self, asker: Asker, book: Mapping[str, Peer]) -> None:
+        self._asker = asker
+        self._book = book
 
     async def state(self, ip: str) -> SidecarState:
         """What the sidecar found its engine to serve.
@@ -63,17 +86,19 @@ class Sidecars:
             SidecarError: it did not answer, or not with a state.
         """
         path = f"/internal/changes?after={after}&wait={wait:g}"
-        timeout = aiohttp.ClientTimeout(total=wait + _CHANGES_GRACE)
-        return _parsed(SidecarState, ip, await self._call("GET", ip, path, timeout=timeout))
+        return _parsed(SidecarState, ip, await self._call("GET", ip, path, seconds=wait + _CHANGES_GRACE))
 
     async def verdict(self, ip: str) -> VerifyReport:
-        """What the verifier of a pod found last that does not tell it in its state (it is of the release before).
+        """What the verifier of a pod of the release before found last; others' verifiers talk to their own pod alone.
 
         Raises:
             SidecarError: it did not answer, or has not looked yet.
         """
-        data = await self._call("GET", ip, "/verdict", port=names.PORT_VERIFY, also=_REFUSED)
-        return _parsed(VerifyReport, ip, data)
+        peer = self._peer(ip)
+        if peer.token:
+            raise SidecarError(f"the verifier at {ip} talks to its own pod alone", ip=ip)
+        answer = await self._asked(replace(peer, port=names.PORT_VERIFY), "GET", "/verdict", also=_REFUSED)
+        return _parsed(VerifyReport, ip, answer)
 
     async def hand_over(self, ip: str, handover: Handover | None) -> None:
         """Have the sidecar pass every new request on, or answer again; returns once it does.
@@ -113,12 +138,15 @@ class Sidecars:
         Raises:
             SidecarError: nobody answered, or not as a sidecar does.
         """
-        data = await self._call("GET", host, "/api/inference/status", port=_SERVICE_PORT, close=True)
+        peer = Peer(host, _SERVICE_PORT, f"at {host}")
+        data = await self._asked(peer, "GET", "/api/inference/status", afresh=True)
         try:
             name = json.loads(data)["model"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise SidecarError("/api/inference/status names no model", ip=host) from error
-        return str(name)
+        if not isinstance(name, str) or len(name) > _NAME or not name.isprintable():
+            raise SidecarError("/api/inference/status names no model", ip=host)
+        return name
 
     async def swap(self, ip: str, request: SwapRequest) -> None:
         """Have the pod begin to take over another version; how it goes is in its state.
@@ -136,6 +164,11 @@ class Sidecars:
         """
         await self._call("POST", ip, "/internal/previous", PreviousRequest(previous=warm).to_wire())
 
+    def _peer(self, ip: str) -> Peer:
+        if ip not in self._book:
+            raise SidecarError(f"at {ip} is no pod that was seen to be this model's own", ip=ip)
+        return self._book[ip]
+
     async def _call(
         self,
         method: str,
@@ -143,36 +176,38 @@ class Sidecars:
         path: str,
         body: dict[str, object] | None = None,
         *,
-        timeout: aiohttp.ClientTimeout = _TIMEOUT,
-        port: int = names.PORT_INTERNAL,
+        seconds: float | None = None,
         also: int = 200,
-        close: bool = False,
     ) -> bytes:
-        host = f"[{ip}]" if ":" in ip else ip
-        url = f"http://{host}:{port}{path}"
-        session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) if close else self._session
-        what = path.partition("?")[0]
+        return await self._asked(self._peer(ip), method, path, body, seconds=seconds, also=also)
+
+    async def _asked(
+        self,
+        peer: Peer,
+        method: str,
+        path: str,
+        body: dict[str, object] | None = None,
+        *,
+        seconds: float | None = None,
+        also: int = 200,
+        afresh: bool = False,
+    ) -> bytes:
+        limit = _SECONDS if seconds is None else seconds
         try:
-            async with session.request(method, url, json=body, timeout=timeout) as response:
-                data = await response.read()
-                if response.status not in (200, also):
-                    text = data[:300].decode(errors="replace")
-                    raise SidecarError(f"{what} answered {response.status}: {text}", ip=ip, status=response.status)
-                return data
-        except aiohttp.ClientConnectorError as error:
-            refused = isinstance(error.os_error, ConnectionRefusedError)
-            raise SidecarError(f"{what} at {ip}: {failure(error)}", ip=ip, refused=refused) from error
-        except TimeoutError as error:
-            raise SidecarError(f"{what} at {ip} did not answer within {timeout.total:g} s", ip=ip) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise SidecarError(f"{what} at {ip}: {failure(error)}", ip=ip) from error
-        finally:
-            if close:
-                await session.close()
+            answer = await self._asker.ask(peer, method, path, seconds=limit, body=body, afresh=afresh)
+        except AskingError as error:
+            raise SidecarError(str(error), ip=peer.host, refused=error.refused) from error
+        if answer.status not in (200, also):
+            said = f": {answer.said}" if answer.said else ""
+            what = path.partition("?")[0]
+            raise SidecarError(
+                f"{what} {peer.label} answered {answer.status}{said}", ip=peer.host, status=answer.status
+            )
+        return answer.data
 
 
 def _parsed(kind: type[Parsed], ip: str, data: bytes) -> Parsed:
     try:
         return kind.from_wire(data)
-    except ValidationError as error:
+    except (ValidationError, RecursionError) as error:
         raise SidecarError(f"the sidecar at {ip} gave no {kind.__name__}", ip=ip) from error

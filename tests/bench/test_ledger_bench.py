@@ -28,10 +28,12 @@ import uvloop
 from oneseek_core.ledger import first_block, next_block, verify_chain
 from oneseek_core.ledger_entries import query_content
 from oneseek_core.merkle import Tree, leaf_hash, verify_inclusion
+from oneseek_core.roles import Role
 from oneseek_runtime.records.chain import load
+from support.access import TOKENS
 from support.asgi import REPOSITORY, free_port, wait_for_port
 from support.ledgers import AT, checkpoint, transition
-from support.records import TOKEN, Place
+from support.records import Place
 
 WRITERS = 16
 ROUNDS = 5
@@ -108,7 +110,6 @@ def _page(found: dict[str, Any]) -> str:
 def plain(folder: Path, mode: str) -> Iterator[int]:
     """The rival as a process; yields its port."""
     folder.mkdir()
-    (folder / "token").write_text(TOKEN)
     port, log = free_port(), folder / "log"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["core", "runtime"])}
     command = [sys.executable, "tests/support/plain_inserts.py", str(port), str(folder), mode]
@@ -127,7 +128,7 @@ async def _writer(port: int, name: str, until: float) -> list[float]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     body = json.dumps({"transitions": [transition("KEY-0000000000").to_wire()]}).encode()
     head = (
-        f"POST /v1/transitions HTTP/1.1\r\nHost: records\r\nAuthorization: Bearer {TOKEN}\r\n"
+        f"POST /v1/transitions HTTP/1.1\r\nHost: records\r\nAuthorization: Bearer {TOKENS[Role.OPERATOR]}\r\n"
         f"Content-Type: application/json\r\nContent-Length: "
     ).encode()
     took = []

@@ -112,7 +112,7 @@ def test_to_the_operators_own_pod_nobody_comes_and_it_goes_to_the_api_server_and
     names, server, pods = spec["egress"]
     assert names == {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
     assert server == {"ports": [{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "TCP"}]}
-    assert [item["port"] for item in pods["ports"]] == [8080, 8081, 8082]
+    assert [item["port"] for item in pods["ports"]] == [8080, 8081, 8082, 8084]
     (peer,) = pods["to"]
     assert peer["podSelector"] == {"matchExpressions": [{"key": "oneseek.io/model", "operator": "Exists"}]}
     assert peer["namespaceSelector"] == {}

@@ -18,12 +18,14 @@ from starlette.routing import Route
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.promotion import Probe
 from oneseek_core.jobs.verify import VerifyReport
+from oneseek_core.roles import Role
 from oneseek_core.serving.analysis import AnalysisRequest, AnalysisState
 from oneseek_core.serving.handover import Handover, HandoverRequest
 from oneseek_core.serving.sidecar import SidecarState
 from oneseek_runtime.sidecar import analysis, internal, verifier
 from oneseek_runtime.sidecar.app import create_internal_app
 from oneseek_runtime.sidecar.verifier import Verdicts, Verifier
+from support.access import headers
 from support.asgi import serving
 from support.legacy import BASE, DNA, OLD, Service
 from support.openai_simulator import busy
@@ -31,6 +33,11 @@ from support.openai_simulator import busy
 PLAIN = Probe(question="Are you there?")
 NAME = Probe(question="Vem är du?", must_contain=["OneSeek", "språkmodell"])
 AT_ONCE = 0.01
+
+
+def session(url: str) -> aiohttp.ClientSession:
+    """The operator's."""
+    return aiohttp.ClientSession(url, headers=headers(Role.OPERATOR))
 
 
 @pytest.fixture(autouse=True)
@@ -212,7 +219,7 @@ async def test_a_change_is_told_at_once_and_once(version: Service, act: Act) -> 
 async def test_the_last_connection_of_a_pod_that_lets_go_is_told(version: Service) -> None:
     connections = 2
     deps = replace(version.deps, open_connections=lambda: connections)
-    async with serving(create_internal_app(deps)) as url, aiohttp.ClientSession(url) as client:
+    async with serving(create_internal_app(deps)) as url, session(url) as client:
         place = replace(version, internal=client, deps=deps)
         await _handover(place)
         before = (await state(place)).revision
@@ -274,7 +281,7 @@ async def test_the_verifier_s_word_is_in_the_state_and_a_new_one_is_told(
     said: list[Response] = [JSONResponse(first.to_wire(), 503)]
     async with watching(lambda: said[-1]) as (verdicts, news):
         deps = replace(version.deps, verdicts=verdicts)
-        async with serving(create_internal_app(deps)) as url, aiohttp.ClientSession(url) as client:
+        async with serving(create_internal_app(deps)) as url, session(url) as client:
             place = replace(version, internal=client)
             assert (await state(place)).verdict is None
             said.append(JSONResponse(good.to_wire() | {"anotherField": 1}))

@@ -15,16 +15,20 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
+from oneseek_core.roles import Role
 from oneseek_core.serving.settings import ExternalEndpoint
 from oneseek_core.serving.sidecar import PreviousRequest, WarmVersion
+from oneseek_runtime.access import Access
 from oneseek_runtime.records.wire import parse_queries
 from oneseek_runtime.sidecar.app import create_app, create_internal_app
 from oneseek_runtime.sidecar.multi import asking
+from oneseek_runtime.sidecar.multi.previous import ENGINE_PREFIX
 from oneseek_runtime.sidecar.recording.client import RecordsClient
 from oneseek_runtime.sidecar.recording.recorder import Recorder
 from oneseek_runtime.sidecar.recording.spool import Spool
+from support.access import headers
 from support.asgi import free_port, serving
 from support.legacy import BASE, DNA, OLD, UUID4, Service, T, service
 from support.openai_simulator import OpenAISimulator
@@ -101,9 +105,11 @@ async def test_the_models_are_asked_at_the_same_time(version: Service) -> None:
 @asynccontextmanager
 async def told(place: Service, engine: OpenAISimulator) -> AsyncIterator[aiohttp.ClientSession]:
     """The internal port, once it was told that this engine holds the version before."""
-    async with serving(engine.app()) as url:
-        place.deps.previous.engine_port = int(url.rpartition(":")[2])
-        async with serving(create_internal_app(place.deps)) as internal, aiohttp.ClientSession(internal) as client:
+    pod = Starlette(routes=[Mount(ENGINE_PREFIX, engine.app())])
+    operator = headers(Role.OPERATOR)
+    async with serving(pod) as url, serving(create_internal_app(place.deps)) as internal:
+        place.deps.previous.port = int(url.rpartition(":")[2])
+        async with aiohttp.ClientSession(internal, headers=operator) as client:
             warm = WarmVersion(dna=OLD, addresses=["127.0.0.1"])
             async with client.post("/internal/previous", json=PreviousRequest(previous=warm).to_wire()) as answer:
                 assert answer.status == 200
@@ -131,7 +137,7 @@ async def test_the_version_before_is_asked_in_pods_of_its_own_while_they_are_war
 
 async def test_pods_of_the_version_before_that_are_gone_are_said_once_and_forgotten(version: Service) -> None:
     async with told(version, OpenAISimulator([OLD])):
-        version.deps.previous.engine_port = free_port()
+        version.deps.previous.port = free_port()
         gone = (await ask(version))["modelResponses"][1]
         assert (gone["model"], gone["metadata"]["role"]) == (OLD, "previous")
         assert gone["metadata"]["error"] == "its pods are gone"
@@ -361,7 +367,7 @@ async def test_it_is_recorded_as_the_old_service_did_and_as_the_records_take_it(
 ) -> None:
     version.engine.by_model = {DNA: "Alla tycker att det är bra.", BASE: "It is perhaps so."}
     spool = Spool.open(tmp_path / "spool", limit=1_000_000)
-    async with RecordsClient("http://127.0.0.1:1", tmp_path / "token") as away:
+    async with RecordsClient("http://127.0.0.1:1", Access(tmp_path)) as away:
         deps = replace(version.deps, recorder=Recorder(spool, away))
         async with (
             serving(create_app(deps)) as url,
@@ -407,7 +413,7 @@ async def test_it_is_recorded_as_the_old_service_did_and_as_the_records_take_it(
 async def test_a_failed_query_is_not_recorded(version: Service, tmp_path: Path) -> None:
     version.engine.failing = frozenset({DNA, BASE})
     spool = Spool.open(tmp_path / "spool", limit=1_000_000)
-    async with RecordsClient("http://127.0.0.1:1", tmp_path / "token") as away:
+    async with RecordsClient("http://127.0.0.1:1", Access(tmp_path)) as away:
         deps = replace(version.deps, recorder=Recorder(spool, away))
         async with (
             serving(create_app(deps)) as url,

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from oneseek_core.serving.handover import Handover, HandoverRequest
+from support.access import asking
 from support.asgi import serving
 from support.legacy import DNA, OLD
 from support.openai_simulator import OpenAISimulator
@@ -35,6 +36,7 @@ async def two(tmp_path: Path) -> AsyncIterator[Two]:
         (tmp_path / folder).mkdir()
     engines = {dna: OpenAISimulator([BASE, dna]) for dna in (OLD, DNA)}
     place = Place.make(tmp_path / "records")
+    place.tls = True
     async with serving(engines[OLD].app()) as first, serving(engines[DNA].app()) as second:
         pods = Pod(tmp_path / "old", first, place, dna=OLD), Pod(tmp_path / "new", second, place, dna=DNA)
         async with entered(place.service()), entered(pods[1].sidecar()):
@@ -42,9 +44,9 @@ async def two(tmp_path: Path) -> AsyncIterator[Two]:
 
 
 async def order(pod: Pod, handover: Handover | None) -> None:
-    url = f"http://127.0.0.1:{pod.internal}/internal/handover"
+    url = f"https://127.0.0.1:{pod.internal}/internal/handover"
     request = HandoverRequest(handover=handover)
-    async with aiohttp.ClientSession() as client, client.post(url, json=request.to_wire()) as answer:
+    async with aiohttp.ClientSession() as client, client.post(url, json=request.to_wire(), **asking()) as answer:
         assert answer.status == 200, await answer.text()
 
 

@@ -16,6 +16,7 @@ from oneseek_core import names
 from oneseek_runtime.sidecar.modelview import ledger_held
 from oneseek_runtime.sidecar.recording.documents import encoded, query_entry
 from oneseek_runtime.sidecar.recording.spool import Spool
+from support.access import asking
 from support.learning import LESSON, NEVER, learning, with_micro
 from support.recording import Load, Pod, entered, pod, recorded, until
 from support.records import Place
@@ -122,7 +123,8 @@ async def test_a_drained_pods_time_runs_from_the_moment_it_was_told(place: Pod) 
         async with load.running():
             await until(lambda: len(load.answered) > 10)
         async with aiohttp.ClientSession() as client:
-            await (await client.post(f"http://127.0.0.1:{place.internal}/internal/drain", json={})).read()
+            url = f"https://127.0.0.1:{place.internal}/internal/drain"
+            await (await client.post(url, json={}, **asking())).read()
         await asyncio.sleep(2)
         process.terminate()
         assert await place.until(lambda state: state.abandoned, within=4)
@@ -166,13 +168,12 @@ async def test_an_entry_that_the_service_refuses_holds_no_other_back(place: Pod)
         assert "query.version of q2 must be a text" in place.log.read_text()
 
 
-async def test_the_token_may_come_later_or_be_renewed(place: Pod) -> None:
-    token = place.records.folder / "token"
+async def test_the_token_may_be_away_or_renewed(place: Pod) -> None:
+    token = place.records.folder / "sidecar" / "token"
     right = token.read_text()
-    token.rename(token.with_name("right"))
     load = Load(place.url)
-    service = place.records.service(tokenFile=str(token.with_name("right")))
-    async with entered(service), entered(place.sidecar()):
+    async with entered(place.records.service()), entered(place.sidecar()):
+        token.rename(token.with_name("right"))
         async with load.running():
             await until(lambda: len(load.answered) > 5)
         assert (await place.state()).spooled == len(load.answered)

@@ -357,11 +357,8 @@ def test_without_a_key_checkpoints_are_unsigned_and_a_key_can_come_later(place: 
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
-        pytest.param(
-            {"tokenFile": "/nowhere"},
-            "BadSettings: its token cannot be read (No such file or directory): /nowhere",
-            id="no token",
-        ),
+        pytest.param({"accepted": None}, "BadSettings: ONESEEK_RECORDS does not fit", id="no token"),
+        pytest.param({"port": None}, "one of port and tlsPort must be given", id="no port"),
         pytest.param({"checkpointKeyFile": "/nowhere"}, "BadSettings: the checkpoint key /nowhere", id="no key"),
         pytest.param({"model": ""}, "BadSettings: ONESEEK_RECORDS does not fit", id="no model"),
         pytest.param({"dataPath": "/proc/nowhere"}, "UnsuitableVolume: ", id="no folder"),

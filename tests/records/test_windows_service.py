@@ -11,7 +11,9 @@ import pytest
 from oneseek_core import names
 from oneseek_core.errors import JobError
 from oneseek_core.jobs.prepare import PrepareReport
+from oneseek_core.roles import Role
 from oneseek_runtime.prepare import job
+from support.access import access_folder
 from support.records import Client, Place, Refused
 
 POLICY = {"minimumQuestions": 1, "debounceSeconds": 0, "maximumPerHour": 6}
@@ -39,8 +41,8 @@ def prepare(place: Place, claim: Path, window: int, *, digest: str | None = None
     }
     environment = {
         names.REQUEST_ENV: json.dumps(request | changes),
-        names.RECORDS_URL_ENV: f"http://127.0.0.1:{place.port}",
-        names.RECORDS_TOKEN_ENV: str(place.folder / "token"),
+        names.RECORDS_URL_ENV: place.url,
+        names.ACCESS_ENV: str(access_folder(place.folder / "prepare", Role.PREPARE)),
     }
     return job.run(environment)
 

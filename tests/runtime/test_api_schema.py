@@ -18,6 +18,7 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.serving.settings import ServingSettings
+from oneseek_runtime.access import Access
 from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.app import create_app
 from oneseek_runtime.sidecar.deps import Deps
@@ -68,7 +69,7 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
             certified_path=str(certified),
             engine_url=engine_url,
         )
-        kept = RecordsAccess(f"http://127.0.0.1:{records.port}", records.folder / "token", tmp_path / "spool")
+        kept = RecordsAccess(f"http://127.0.0.1:{records.port}", Access(records.folder / "sidecar"), tmp_path / "spool")
         recorder = await stack.enter_async_context(recording(kept))
         settings = SidecarSettings(told, rate_limits=False)
         cluster = ClusterAccess.through(client, "zero")

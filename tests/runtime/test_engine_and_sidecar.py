@@ -18,8 +18,10 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.names import ExitCode
+from oneseek_core.roles import Role
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_core.serving.sidecar import ProbeAnswer, SidecarState
+from support.access import ACCEPTED, headers
 from support.asgi import free_port, runtime, wait_for_port
 from support.silent import until_stopped
 from support.tiny_model import tiny_adapter, tiny_base
@@ -55,6 +57,7 @@ class Files:
             adapter_path=str(self.adapter),
             certified_path=str(self.adapter.parent),
             engine_url=f"http://127.0.0.1:{port}",
+            accepted=ACCEPTED,
         )
         return told.model_copy(update=changes).model_dump_json(by_alias=True)
 
@@ -138,7 +141,7 @@ def front(place: Place) -> Sidecar:
 @asynccontextmanager
 async def client(url: str) -> AsyncIterator[aiohttp.ClientSession]:
     timeout = aiohttp.ClientTimeout(total=60)
-    async with aiohttp.ClientSession(url, timeout=timeout) as session:
+    async with aiohttp.ClientSession(url, timeout=timeout, headers=headers(Role.OPERATOR)) as session:
         yield session
 
 

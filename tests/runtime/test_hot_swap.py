@@ -18,6 +18,7 @@ from oneseek_core.api.v1alpha1.promotion import Probe
 from oneseek_core.jobs.verify import VerifyReport, VerifyRequest
 from oneseek_core.serving.swap import SwapState, WantedVersion
 from oneseek_runtime.verify.watch import Watcher, create_app
+from support.access import asking
 from support.hot_pod import BASE, Claim, HotPod
 
 pytestmark = [
@@ -463,8 +464,8 @@ async def test_a_pod_whose_first_version_is_refused_gets_no_questions_and_takes_
         pod.start()
         swap = await until_phase(pod, "Failed")
         assert (swap.refused, (await pod.state()).ready) == (True, False)
-        url = pod.url("internal") + "/internal/ready"
-        async with aiohttp.ClientSession() as session, session.get(url) as response:
+        url, told = pod.url("internal") + "/internal/ready", asking()
+        async with aiohttp.ClientSession() as session, session.get(url, **told) as response:
             assert response.status == 503
         await pod.order(claim.versions["one"], 2)
         await until_answering(pod, claim.versions["one"])

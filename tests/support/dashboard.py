@@ -336,7 +336,7 @@ async def dashboard(folder: Path) -> AsyncIterator[Dashboard]:
             "ONESEEK_PORT_INTERNAL": str(free_port()),
             "ONESEEK_RATE_LIMITS": "off",
             "ONESEEK_RECORDS_URL": f"http://127.0.0.1:{records.port}",
-            "ONESEEK_RECORDS_TOKEN_FILE": str(records.folder / "token"),
+            "ONESEEK_ACCESS": str(records.folder / "sidecar"),
             "ONESEEK_SPOOL": str(folder / "spool"),
         }
         async with entered(_process(environment, port, log)):

@@ -18,8 +18,9 @@ async def round_trip(world: World) -> None:
     """One reconcile of every object, then one move of the world."""
     for kind, namespace, name in [key for key in world.objects if key[0] in RECONCILE]:
         try:
-            more = {"records": world, "untold": world.untold} if kind == "OneSeekModel" else {}
-            more |= {"cluster": world, "sidecars": world, "settings": SETTINGS, "clock": world.clock}
+            ports = dict.fromkeys(("sidecars", "records", "authority"), world)
+            more = {**ports, "untold": world.untold} if kind == "OneSeekModel" else {}
+            more |= {"cluster": world, "settings": SETTINGS, "clock": world.clock}
             await RECONCILE[kind](namespace, name, **more)
         except (ConflictError, SidecarError):
             continue

@@ -15,10 +15,12 @@ from safetensors.torch import save
 
 from oneseek_core import names
 from oneseek_core.jobs.verify import VerifyRequest
+from oneseek_core.roles import Role
 from oneseek_core.serving.handover import Handover, HandoverRequest
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_core.serving.sidecar import SidecarState
 from oneseek_core.serving.swap import SwapRequest, WantedVersion
+from support.access import ACCEPTED, NAME, access_folder, asking
 from support.artifacts import environment
 from support.asgi import free_port, runtime, wait_for_port
 from support.certified import certify, shared_keys
@@ -83,7 +85,7 @@ class HotPod:
         self.wanted_file.write_text(wanted.model_dump_json(by_alias=True))
 
     def url(self, port: str) -> str:
-        return f"http://127.0.0.1:{self.ports[port]}"
+        return f"{'https' if port == 'internal' else 'http'}://127.0.0.1:{self.ports[port]}"
 
     def start(self, *commands: str) -> None:
         """Start containers (all, where none is named) and wait until they listen."""
@@ -125,6 +127,8 @@ class HotPod:
             verified_path=str(self.verified),
             wanted_path=str(self.wanted_file),
             engine_url=self.url("engine"),
+            accepted=ACCEPTED,
+            tls_name=NAME,
         )
         return {
             names.SERVING_ENV: serving.model_dump_json(by_alias=True),
@@ -132,6 +136,7 @@ class HotPod:
             "ONESEEK_PORT_INTERNAL": str(self.ports["internal"]),
             "ONESEEK_PORT_VERIFY": str(self.ports["watch"]),
             "ONESEEK_RATE_LIMITS": "off",
+            names.ACCESS_ENV: str(access_folder(self.folder / "access", Role.SIDECAR)),
             "ONESEEK_DRAIN_MINIMUM_SECONDS": "1",
         }
 
@@ -140,7 +145,7 @@ class HotPod:
         request = SwapRequest(dna=version.dna, digest=version.digest, serial=serial, **more)
         async with aiohttp.ClientSession() as session:
             url = self.url("internal") + "/internal/swap"
-            async with session.post(url, json=request.to_wire()) as response:
+            async with session.post(url, json=request.to_wire(), **asking()) as response:
                 assert response.status == 202, await response.text()
 
     async def hand_over(self, to: HotPod | None, version: WantedVersion | None = None) -> None:
@@ -149,11 +154,12 @@ class HotPod:
         handover = Handover(dna=version.dna, addresses=addresses) if version else None
         async with aiohttp.ClientSession() as session:
             url = self.url("internal") + "/internal/handover"
-            async with session.post(url, json=HandoverRequest(handover=handover).to_wire()) as response:
+            async with session.post(url, json=HandoverRequest(handover=handover).to_wire(), **asking()) as response:
                 assert response.status == 200, await response.text()
 
     async def state(self) -> SidecarState:
-        async with aiohttp.ClientSession() as session, session.get(self.url("internal") + "/internal/state") as answer:
+        url = self.url("internal") + "/internal/state"
+        async with aiohttp.ClientSession() as session, session.get(url, **asking()) as answer:
             return SidecarState.model_validate(await answer.json())
 
     async def models(self) -> list[str]:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from oneseek_runtime.access import Access
 from oneseek_runtime.sidecar.routes import operations
 from oneseek_runtime.sidecar.settings import RecordsAccess
 from support.legacy import DNA, Service, model_object, run_object, service
@@ -30,7 +31,7 @@ WITHIN = 15.0
 async def learning(place: Place, folder: Path, *, model: dict[str, Any] | None = None) -> AsyncIterator[Service]:
     """A sidecar that knows its model, with a records service that may run or not."""
     folder.mkdir(exist_ok=True)
-    kept = RecordsAccess(f"http://127.0.0.1:{place.port}", place.folder / "token", folder / "spool")
+    kept = RecordsAccess(f"http://127.0.0.1:{place.port}", Access(place.folder / "sidecar"), folder / "spool")
     async for item in service(folder, dna=DNA, auth="Legacy", records=kept, rate_limits=False):
         if model is not None:
             item.cluster.put("oneseekmodels", model)

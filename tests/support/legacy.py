@@ -14,7 +14,9 @@ from typing import Any
 
 import aiohttp
 
+from oneseek_core.roles import Role
 from oneseek_core.serving.settings import ExternalEndpoint, ServingSettings
+from oneseek_runtime.access import Way
 from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.app import create_apps
 from oneseek_runtime.sidecar.deps import Deps
@@ -30,6 +32,7 @@ from oneseek_runtime.sidecar.recording.work import recording
 from oneseek_runtime.sidecar.routes import operations
 from oneseek_runtime.sidecar.settings import RecordsAccess, SidecarSettings
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
+from support.access import ACCEPTED, TOKENS, headers
 from support.asgi import serving
 from support.openai_simulator import OpenAISimulator
 
@@ -163,12 +166,14 @@ async def service(
                 "certified_path": str(root),
                 "engine_url": url,
                 "auth": auth,
+                "accepted": ACCEPTED,
             }
         )
         lifecycle = Lifecycle()
         sidecar = SidecarSettings(told, **settings)
         pages = Pages.read(page_folder(tmp_path / "static"))
         deps = Deps(sidecar, upstream, lifecycle, cluster=access, recorder=recorder, external=elsewhere, pages=pages)
+        deps = replace(deps, way=Way(TOKENS[Role.SIDECAR]))
         tasks = [access.mirror.keep()]
         if recorder is not None:
             due = DueWindows(cluster, access.mirror, recorder.records, told.model, time.monotonic)
@@ -180,7 +185,7 @@ async def service(
             serving(apps[0]) as public,
             serving(apps[1]) as private,
             aiohttp.ClientSession(public) as client,
-            aiohttp.ClientSession(private) as internal,
+            aiohttp.ClientSession(private, headers=headers(Role.OPERATOR)) as internal,
         ):
             watching = [asyncio.create_task(task) for task in tasks]
             yield Service(client, deps, engine, cluster, lifecycle, root, internal, private.removeprefix("http://"))

@@ -19,6 +19,7 @@ SETTINGS = Settings(
     token_reviewers="token-reviewers",
     admission_policy=True,
     network_policies=NETWORK,
+    token_key=b"k" * 32,
 )
 DIGEST = "sha256:" + "a" * 64
 HELDOUT = {"evaluation": {"dataset": {"name": "heldout", "source": {"configMap": {"name": "h", "key": "h.jsonl"}}}}}

@@ -22,9 +22,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from oneseek_runtime.records.app import BearerToken
-from oneseek_runtime.records.auth import TokenFile
+from oneseek_core.roles import Role, token_digest
+from oneseek_runtime.records.auth import OPERATOR, admit
 
+ACCEPTED = {str(Role.OPERATOR): token_digest(f"the-token-of-{Role.OPERATOR}")}  # that of support.access
 Waiting = tuple[bytes, "asyncio.Future[None]", asyncio.AbstractEventLoop]
 
 
@@ -55,6 +56,7 @@ class Inserts:
                 loop.call_soon_threadsafe(_done, future)
 
     async def post(self, request: Request) -> Response:
+        admit(request.headers.get("authorization", ""), ACCEPTED, OPERATOR)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._waiting.put((await request.body(), future, loop))
@@ -70,8 +72,7 @@ def _done(future: asyncio.Future[None]) -> None:
 if __name__ == "__main__":
     port, folder, mode = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     inserts = Inserts(folder, grouped=mode == "grouped")
-    app = Starlette(routes=[Route("/v1/transitions", inserts.post, methods=["POST"])])
-    guarded = BearerToken(app, TokenFile(folder / "token"))
+    guarded = Starlette(routes=[Route("/v1/transitions", inserts.post, methods=["POST"])])
     config = uvicorn.Config(
         guarded, host="127.0.0.1", port=port, http="httptools", ws="none", lifespan="off", log_config=None,
         access_log=False, proxy_headers=False, server_header=False,

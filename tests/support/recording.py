@@ -18,6 +18,7 @@ import aiohttp
 from oneseek_core.ledger import parse_block
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_core.serving.sidecar import SidecarState
+from support.access import ACCEPTED, NAME, asking
 from support.asgi import free_port, runtime, serving, wait_for_port
 from support.openai_simulator import OpenAISimulator
 from support.records import Place
@@ -55,6 +56,8 @@ class Pod:
             certified_path=str(self.folder),
             engine_url=self.engine_url,
             dna=self.dna,
+            accepted=ACCEPTED,
+            tls_name=NAME,
         )
         return {
             "ONESEEK_SERVING": told.model_dump_json(by_alias=True, exclude_none=True),
@@ -63,8 +66,8 @@ class Pod:
             "ONESEEK_RATE_LIMITS": "off",
             "ONESEEK_DRAIN_MINIMUM_SECONDS": "0",
             "ONESEEK_DRAIN_MAXIMUM_SECONDS": "1",
-            "ONESEEK_RECORDS_URL": f"http://127.0.0.1:{self.records.port}",
-            "ONESEEK_RECORDS_TOKEN_FILE": str(self.records.folder / "token"),
+            "ONESEEK_RECORDS_URL": self.records.url,
+            "ONESEEK_ACCESS": str(self.records.folder / "sidecar"),
             "ONESEEK_SPOOL": str(self.folder / "spool"),
             **changes,
         }
@@ -79,8 +82,8 @@ class Pod:
 
     async def state(self) -> SidecarState:
         """What the sidecar says of itself."""
-        url = f"http://127.0.0.1:{self.internal}/internal/state"
-        async with aiohttp.ClientSession() as client, client.get(url) as answer:
+        url = f"https://127.0.0.1:{self.internal}/internal/state"
+        async with aiohttp.ClientSession() as client, client.get(url, **asking()) as answer:
             return SidecarState.model_validate_json(await answer.read())
 
     async def until(self, holds: Callable[[SidecarState], T], within: float) -> T:
@@ -120,7 +123,9 @@ async def pod(folder: Path) -> AsyncIterator[Pod]:
     """A pod whose engine answers; neither sidecar nor records run yet."""
     (folder / "records").mkdir()
     async with serving(OpenAISimulator([BASE]).app()) as engine_url:
-        yield Pod(folder, engine_url, Place.make(folder / "records"))
+        records = Place.make(folder / "records")
+        records.tls = True
+        yield Pod(folder, engine_url, records)
 
 
 @dataclass

@@ -20,10 +20,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from oneseek_core.audit import audit
 from oneseek_core.checkpoint import parse_note
 from oneseek_core.ledger import from_copy, parse_block
+from oneseek_core.roles import Role
+from support.access import ACCEPTED, HERE, TOKENS, access_folder, trust
 from support.asgi import REPOSITORY, free_port, runtime, wait_for_port
 from support.ledgers import transition
 
-TOKEN = "a-token"
+
+def token_for(method: str, path: str) -> str:
+    """Of the role that may: transitions are the operator's, all else may be a sidecar's."""
+    return TOKENS[Role.OPERATOR if (method, path) == ("POST", "/v1/transitions") else Role.SIDECAR]
 
 
 @dataclass
@@ -36,10 +41,12 @@ class Place:
     clients: list[Client] = field(default_factory=list)
     firestore: dict[str, Any] | None = None
     """The Firestore settings, for records that lie there rather than in a folder."""
+    tls: bool = False
 
     @classmethod
     def make(cls, folder: Path, data: Path | None = None) -> Place:
-        (folder / "token").write_text(TOKEN + "\n")
+        access_folder(folder / "access", Role.READER, host=HERE)
+        access_folder(folder / "sidecar", Role.SIDECAR)
         (folder / "key").write_bytes(Ed25519PrivateKey.generate().private_bytes_raw())
         return cls(folder, data or folder / "data", free_port())
 
@@ -48,12 +55,17 @@ class Place:
             "model": "demo",
             "namespace": "team",
             **({"firestore": self.firestore} if self.firestore else {"dataPath": str(self.data)}),
-            "tokenFile": str(self.folder / "token"),
+            "accepted": ACCEPTED,
             "checkpointKeyFile": str(self.folder / "key"),
             "host": "127.0.0.1",
-            "port": self.port,
+            **({"tlsPort": self.port, "tlsName": HERE} if self.tls else {"port": self.port}),
         }
-        return {"ONESEEK_RECORDS": json.dumps(told | changes)}
+        return {"ONESEEK_RECORDS": json.dumps(told | changes), "ONESEEK_ACCESS": str(self.folder / "access")}
+
+    @property
+    def url(self) -> str:
+        """Where a sidecar finds the service."""
+        return f"https://{HERE}:{self.port}" if self.tls else f"http://127.0.0.1:{self.port}"
 
     def process_environment(self, **changes: Any) -> dict[str, str]:
         """All that a process needs which a test starts itself."""
@@ -81,7 +93,7 @@ class Place:
 
     def client(self) -> Client:
         """A client of its own; closed when the service ends."""
-        self.clients.append(Client(self.port))
+        self.clients.append(Client(self.port, tls=self.tls))
         return self.clients[-1]
 
 
@@ -100,8 +112,9 @@ class Client:
 
     port: int
     connection: http.client.HTTPConnection | None = None
+    tls: bool = False
 
-    def call(self, method: str, path: str, body: Any = None, *, token: str = TOKEN) -> Any:
+    def call(self, method: str, path: str, body: Any = None, *, token: str | None = None) -> Any:
         """The answer's JSON.
 
         Raises:
@@ -109,7 +122,8 @@ class Client:
             OSError, HTTPException: the service is not there, or ended before it answered.
         """
         if self.connection is None:
-            self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+            self.connection = self._connection()
+        token = token_for(method, path) if token is None else token
         data = None if body is None else json.dumps(body)
         try:
             self.connection.request(method, path, data, {"Authorization": f"Bearer {token}"})
@@ -121,6 +135,11 @@ class Client:
         if answer.status != 200:
             raise Refused(answer.status, found)
         return found
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.tls:
+            return http.client.HTTPSConnection(HERE, self.port, timeout=30, context=trust())
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
 
     def close(self) -> None:
         if self.connection is not None:
@@ -137,10 +156,10 @@ class Client:
         lines: list[bytes] = []
         while True:
             request = urllib.request.Request(
-                f"http://127.0.0.1:{self.port}/v1/blocks?from={len(lines)}&limit=1000",
-                headers={"Authorization": f"Bearer {TOKEN}", "Accept": "application/jsonl"},
+                f"{'https' if self.tls else 'http'}://{HERE}:{self.port}/v1/blocks?from={len(lines)}&limit=1000",
+                headers={"Authorization": f"Bearer {TOKENS[Role.SIDECAR]}", "Accept": "application/jsonl"},
             )
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=30, context=trust() if self.tls else None) as answer:
                 page = from_copy(answer.read())
             if not page:
                 return lines

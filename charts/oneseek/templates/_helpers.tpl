@@ -91,6 +91,9 @@ spec:
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [apps]
+  resources: [replicasets]
+  verbs: [list]   # a pod is a model's own where its controllers end at it
+- apiGroups: [apps]
   resources: [statefulsets]
   verbs: [get, list, watch, create, patch]   # the records service
 - apiGroups: [""]
@@ -110,7 +113,7 @@ spec:
   verbs: [get, list, create, patch, delete]   # the public keys; which version a HotSwap pod answers with
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [create]   # a model's signing keys; never read back
+  verbs: [create, update]   # a model's keys, tokens and certificates; update: these renewed. Never read back
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [get, create, patch]   # one a model, for its sidecars

@@ -31,6 +31,12 @@ class ServingSettings(ApiModel):
     requests: Literal["Refused"] | None = Field(
         default=None, description="Refused: the sidecars' account may not patch the model, so they can ask for nothing."
     )
+    accepted: dict[str, str] = Field(
+        default={}, description="Who may use the internal port: digests of tokens, by role (`oneseek_core.roles`)."
+    )
+    tls_name: str | None = Field(
+        default=None, description="The internal port and the records service speak TLS: what the certificate names."
+    )
 
 
 class ExternalEndpoint(ApiModel):

@@ -25,7 +25,10 @@ __all__ = ["allows", "policies"]
 Manifest = dict[str, Any]
 
 _DENIED = "denied"
-_RECORDS = (names.PORT_RECORDS,)
+_RECORDS = (
+    names.PORT_RECORDS,
+    names.PORT_RECORDS_TLS,
+)  # the former while pods of the release before live, or a mesh encrypts
 _SERVICE_HOST = re.compile(r"(?:^|\.)([a-z0-9-]+)\.svc(?:\.|$)")
 _PORTS = {"http": 80, "https": 443}
 _GOOGLE = Destinations(ports=(443,))  # Firestore and the tokens for it; neither has fixed addresses

@@ -1,24 +1,29 @@
-"""Objects of a model's records service: one pod, with a claim of its own or Firestore; a Service, a token. Pure."""
+"""Objects of a model's records service: one pod, with a claim of its own or Firestore; a Service, a key. Pure.
+
+It listens with TLS on one port, and on another without: where the chart says so, and for as long as a pod of the model
+knows no better (`others`). Whoever comes on either shows the token of its role.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.records import EmbeddedRecords, FirestoreRecords
 from oneseek_core.digest import canonical_json
-from oneseek_operator.build import common
+from oneseek_core.roles import Role
+from oneseek_operator.build import access, common
 from oneseek_operator.build.model import labels
 from oneseek_operator.settings import Settings
 
 __all__ = [
     "name",
     "reader_env",
-    "reader_mounts",
-    "reader_volumes",
     "secret",
     "service",
+    "service_template",
     "spool_env",
     "spool_mounts",
     "spool_volumes",
@@ -30,7 +35,8 @@ __all__ = [
 RECORDS_ENV = "ONESEEK_RECORDS"
 _SPOOL_PATH = "/spool"
 _SPOOL_SIZE = "1Gi"  # a bound for the node; the sidecar keeps well below it
-_TOKEN_PATH = "/records-token"  # noqa: S105 - a folder
+_KEY_PATH = "/key"
+_KEY = "checkpoint.key"
 _CREDENTIALS_PATH = "/credentials"
 _CREDENTIALS_KEY = "credentials.json"
 
@@ -40,13 +46,16 @@ def name(model: OneSeekModel) -> str:
     return f"{model.metadata.name}-records"
 
 
-def url(model: OneSeekModel) -> str:
+def url(model: OneSeekModel, settings: Settings) -> str:
     """Where the service is reached within the cluster."""
-    return f"http://{name(model)}.{model.metadata.namespace}.svc:{names.PORT_RECORDS}"
+    host = names.records_host(model.metadata.name, model.metadata.namespace)
+    return (
+        f"https://{host}:{names.PORT_RECORDS_TLS}" if settings.internal_tls else f"http://{host}:{names.PORT_RECORDS}"
+    )
 
 
-def secret(model: OneSeekModel, *, token: str, checkpoint_key: str) -> dict[str, Any]:
-    """The bearer token, and the key that signs checkpoints. Made once; it stays with the records' claim."""
+def secret(model: OneSeekModel, *, checkpoint_key: str) -> dict[str, Any]:
+    """The key that signs checkpoints. Made once; it stays with the records' claim."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -56,76 +65,65 @@ def secret(model: OneSeekModel, *, token: str, checkpoint_key: str) -> dict[str,
             "namespace": model.metadata.namespace,
             "labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, **labels(model, "records")},
         },
-        "stringData": {"token": token, "checkpoint.key": checkpoint_key},
+        "stringData": {_KEY: checkpoint_key},
     }
 
 
 def service(model: OneSeekModel) -> dict[str, Any]:
     """The Service in front of the one pod."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": common.meta(model, name(model), labels(model, "records")),
-        "spec": {
-            "selector": labels(model, "records"),
-            "ports": [{"name": "http", "port": names.PORT_RECORDS, "targetPort": "http", "protocol": "TCP"}],
-        },
-    }
+    meta = common.meta(model, name(model), labels(model, "records"))
+    meta["annotations"] = {names.ANNOTATION_TEMPLATE: service_template(model)}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": _service_spec(model)}
 
 
-def spool_volumes(model: OneSeekModel) -> list[dict[str, Any]]:
-    """What a serving pod needs to record: a place of its own for what is not recorded yet, and the token.
-
-    The token alone, not the ledger's key beside it; and optional, because serving waits for no Secret.
-    """
-    return [
-        {"name": "spool", "emptyDir": {"sizeLimit": _SPOOL_SIZE}},
-        {"name": "records-token", "secret": {**_token_secret(model), "optional": True}},
-    ]
+def service_template(model: OneSeekModel) -> str:
+    """What tells that the Service must be applied again."""
+    return names.short_hash(canonical_json(_service_spec(model)).decode(), length=16)
 
 
-def _token_secret(model: OneSeekModel) -> dict[str, Any]:
-    return {"secretName": name(model), "items": [{"key": "token", "path": "token"}], "defaultMode": 0o440}
+def _service_spec(model: OneSeekModel) -> dict[str, Any]:
+    ports = (("http", names.PORT_RECORDS), ("https", names.PORT_RECORDS_TLS))
+    listed = [{"name": word, "port": port, "targetPort": port, "protocol": "TCP"} for word, port in ports]
+    return {"selector": labels(model, "records"), "ports": listed}
 
 
-def reader_volumes(model: OneSeekModel) -> list[dict[str, Any]]:
-    """What a prepare pod needs to fetch a window: the token, and nothing else of the Secret."""
-    return [{"name": "records-token", "secret": _token_secret(model)}]
+def reader_env(model: OneSeekModel, settings: Settings) -> list[dict[str, Any]]:
+    """Where the service is, and where its token lies."""
+    return [{"name": names.RECORDS_URL_ENV, "value": url(model, settings)}, access.env()]
 
 
-def reader_mounts() -> list[dict[str, Any]]:
-    """Where it lies."""
-    return [{"name": "records-token", "mountPath": _TOKEN_PATH, "readOnly": True}]
-
-
-def reader_env(model: OneSeekModel) -> list[dict[str, Any]]:
-    """Where the service is, and the token's file."""
-    return [
-        {"name": names.RECORDS_URL_ENV, "value": url(model)},
-        {"name": names.RECORDS_TOKEN_ENV, "value": f"{_TOKEN_PATH}/token"},
-    ]
+def spool_volumes() -> list[dict[str, Any]]:
+    """What a serving pod needs to record: a place of its own for what is not recorded yet."""
+    return [{"name": "spool", "emptyDir": {"sizeLimit": _SPOOL_SIZE}}]
 
 
 def spool_mounts() -> list[dict[str, Any]]:
     """The same for its sidecar, and for no other container."""
-    return [{"name": "spool", "mountPath": _SPOOL_PATH}, *reader_mounts()]
+    return [{"name": "spool", "mountPath": _SPOOL_PATH}]
 
 
-def spool_env(model: OneSeekModel) -> list[dict[str, Any]]:
+def spool_env(model: OneSeekModel, settings: Settings) -> list[dict[str, Any]]:
     """Where the sidecar finds all that."""
-    return [*reader_env(model), {"name": names.SPOOL_ENV, "value": f"{_SPOOL_PATH}/answers"}]
+    return [*reader_env(model, settings), {"name": names.SPOOL_ENV, "value": f"{_SPOOL_PATH}/answers"}]
 
 
-def template_hash(model: OneSeekModel, settings: Settings, *, replicas: int = 1) -> str:
+def template_hash(model: OneSeekModel, settings: Settings, *, replicas: int = 1, others: Collection[str] = ()) -> str:
     """What tells that the StatefulSet must be applied again."""
-    return names.short_hash(canonical_json(_spec(model, settings, replicas)).decode(), length=16)
+    return names.short_hash(canonical_json(_spec(model, settings, replicas, others)).decode(), length=16)
 
 
-def stateful_set(model: OneSeekModel, settings: Settings, *, replicas: int = 1) -> dict[str, Any]:
-    """One pod, or none; a lock on the claim, or Firestore's commits, guards the moment when two overlap."""
+def stateful_set(
+    model: OneSeekModel, settings: Settings, *, replicas: int = 1, others: Collection[str] = ()
+) -> dict[str, Any]:
+    """One pod, or none; a lock on the claim, or Firestore's commits, guards the moment when two overlap.
+
+    `others`: how pods that are there speak (`PodView.speaks`), where that is not how the model's parts speak now.
+    """
     meta = common.meta(model, name(model), labels(model, "records"))
-    meta["annotations"] = {names.ANNOTATION_TEMPLATE: template_hash(model, settings, replicas=replicas)}
-    return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": meta, "spec": _spec(model, settings, replicas)}
+    template = template_hash(model, settings, replicas=replicas, others=others)
+    meta["annotations"] = {names.ANNOTATION_TEMPLATE: template}
+    spec = _spec(model, settings, replicas, others)
+    return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": meta, "spec": spec}
 
 
 def lacks_image(model: OneSeekModel, settings: Settings) -> str:
@@ -138,18 +136,26 @@ def lacks_image(model: OneSeekModel, settings: Settings) -> str:
     )
 
 
-def _spec(model: OneSeekModel, settings: Settings, replicas: int) -> dict[str, Any]:
+def _spec(model: OneSeekModel, settings: Settings, replicas: int, others: Collection[str]) -> dict[str, Any]:
     firestore = model.spec.records.firestore
     tags = labels(model, "records")
+    roles = [Role.OPERATOR, Role.SIDECAR, Role.PREPARE, Role.READER, *([Role.BEFORE] if "before" in others else [])]
     told: dict[str, Any] = {
         "model": model.metadata.name,
         "namespace": model.metadata.namespace,
-        "tokenFile": "/token/token",
-        "checkpointKeyFile": "/token/checkpoint.key",
-        "port": names.PORT_RECORDS,
+        "accepted": access.accepted(model, settings, *roles),
+        "checkpointKeyFile": f"{_KEY_PATH}/{_KEY}",
     }
-    mounts = [{"name": "token", "mountPath": "/token", "readOnly": True}]
-    volumes = [{"name": "token", "secret": {"secretName": name(model), "defaultMode": 0o440}}]
+    ports, tls = [], settings.internal_tls or "tls" in others
+    if tls:
+        told |= {"tlsPort": names.PORT_RECORDS_TLS, "tlsName": access.host(model, "records")}
+        ports.append({"name": "https", "containerPort": names.PORT_RECORDS_TLS})
+    if not settings.internal_tls or "plain" in others or "before" in others:
+        told["port"] = names.PORT_RECORDS
+        ports.append({"name": "http", "containerPort": names.PORT_RECORDS})
+    key = {"secretName": name(model), "items": [{"key": _KEY, "path": _KEY}], "defaultMode": 0o440}
+    mounts = [access.mount(), {"name": "key", "mountPath": _KEY_PATH, "readOnly": True}]
+    volumes = [access.volume(model, settings, Role.READER, part="records", tls=tls), {"name": "key", "secret": key}]
     if firestore is None:
         told["dataPath"] = "/data"
         mounts.insert(0, {"name": "data", "mountPath": "/data"})
@@ -158,26 +164,27 @@ def _spec(model: OneSeekModel, settings: Settings, replicas: int) -> dict[str, A
         if firestore.credentials_secret:
             mounts.append({"name": "credentials", "mountPath": _CREDENTIALS_PATH, "readOnly": True})
             volumes.append(_credentials(firestore.credentials_secret))
-    health = {"path": "/health", "port": "http"}
+    health = {"path": "/health", "port": ports[0]["name"], **({"scheme": "HTTPS"} if tls else {})}
     main = common.container(
         "records",
         settings.slim_image if firestore is None else settings.firestore_image,
         ["records"],
         mounts=mounts,
-        env=[{"name": RECORDS_ENV, "value": canonical_json(told).decode()}],
-        ports=[{"name": "http", "containerPort": names.PORT_RECORDS}],
+        env=[{"name": RECORDS_ENV, "value": canonical_json(told).decode()}, access.env()],
+        ports=ports,
         # Nothing listens before the lock is held and the ledger verified, which takes seconds a million entries.
         startupProbe={"httpGet": health, "periodSeconds": 1, "failureThreshold": 900, "timeoutSeconds": 5},
         readinessProbe={"httpGet": health, "periodSeconds": 5, "timeoutSeconds": 5},
         livenessProbe={"httpGet": health, "periodSeconds": 10, "timeoutSeconds": 10, "failureThreshold": 3},
     )
+    template = common.sealed(
+        common.pod(model, settings, labels=tags, containers=[main], volumes=volumes, on_claim=False)
+    )
     spec = {
         "serviceName": name(model),
         "replicas": replicas,
         "selector": {"matchLabels": tags},
-        "template": common.sealed(
-            common.pod(model, settings, labels=tags, containers=[main], volumes=volumes, on_claim=False)
-        ),
+        "template": template,
     }
     return spec if firestore else {**spec, "volumeClaimTemplates": [_claim(model.spec.records.volume)]}
 

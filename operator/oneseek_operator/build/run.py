@@ -19,7 +19,8 @@ from oneseek_core.jobs.common import Ref
 from oneseek_core.jobs.evaluate import EvaluateRequest
 from oneseek_core.jobs.prepare import DatasetInput, PrepareRequest
 from oneseek_core.jobs.train import TrainRequest
-from oneseek_operator.build import asked, common, records
+from oneseek_core.roles import Role
+from oneseek_operator.build import access, asked, common, records
 from oneseek_operator.build.keys import secret_name
 from oneseek_operator.build.model import reference as model_reference
 from oneseek_operator.settings import Settings
@@ -132,9 +133,9 @@ class _Inputs:
             self.env += common.hub_env(self._settings, source.hugging_face.token_secret)
         if source.records and not self._records:
             self._records = True
-            self.env += records.reader_env(self._model)
-            self.mounts += records.reader_mounts()
-            self.volumes += records.reader_volumes(self._model)
+            self.env += records.reader_env(self._model, self._settings)
+            self.mounts.append(access.mount())
+            self.volumes.append(access.volume(self._model, self._settings, Role.PREPARE))
         return DatasetInput(dataset=dataset, file=file)
 
 
@@ -294,14 +295,14 @@ def _job(
     template = common.pod(
         model,
         settings,
-        labels={**asked.labels(run), **tags} if as_asked else tags,
+        labels={**asked.pod_labels(run), **tags} if as_asked else tags,
         containers=[main],
         volumes=volumes,
         init_containers=init or [],
         **more,
     )
     if as_asked:
-        template["metadata"]["annotations"] = asked.annotations(run)
+        template["metadata"]["annotations"] = asked.pod_annotations(run)
     return common.job(
         run,
         name or job_name(run, step),

@@ -16,9 +16,10 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.serving import RateLimits
 from oneseek_core.digest import canonical_json
 from oneseek_core.jobs.verify import VerifyRequest
+from oneseek_core.roles import Role
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_core.serving.swap import WantedVersion
-from oneseek_operator.build import common, elsewhere, identity, records
+from oneseek_operator.build import access, common, elsewhere, identity, records
 from oneseek_operator.build.keys import trusted_name
 from oneseek_operator.build.model import labels
 from oneseek_operator.settings import Settings
@@ -33,6 +34,15 @@ _VERIFIED_PATH = "/models/verified"  # HotSwap: copies of several versions, a fo
 _WANTED_PATH = "/wanted"
 # Longer than the longest generation a request may ask for with the drain before it, and then what is unsent is sent.
 _GRACE_SECONDS = 120 + names.SPOOL_SECONDS + 20
+# The engine listens on the pod's loopback, where no kubelet comes; every engine's image has a Python, and this needs no more.
+_ASK_ENGINE = [
+    "python3",
+    "-ISc",
+    (
+        f"import socket; s = socket.create_connection(('127.0.0.1', {names.PORT_ENGINE}), 4); "
+        r"s.sendall(b'GET /health HTTP/1.0\r\n\r\n'); raise SystemExit(b' 200 ' not in s.recv(64))"
+    ),
+]
 _LIVENESS_GRACE_SECONDS = 30  # a sidecar that hangs is not waited for: the next process finds the spool
 
 
@@ -151,10 +161,13 @@ def _template(
         wanted_path=f"{_WANTED_PATH}/{names.WANTED_FILE}" if swaps else None,
         auth=model.spec.serving.auth.mode,
         requests=None if settings.admission_policy else "Refused",
+        accepted=access.accepted(model, settings, Role.OPERATOR, Role.SIDECAR),
+        tls_name=access.host(model, "serving") if settings.internal_tls else None,
     )
     env = [{"name": names.SERVING_ENV, "value": serving.model_dump_json(by_alias=True, exclude_none=True)}]
     request = _swapping_request(model) if swaps else _verify_request(model, dna, digest)
-    volumes = [common.models_volume(model), identity.token_volume(), *records.spool_volumes(model)]
+    volumes = [common.models_volume(model), identity.token_volume(), *records.spool_volumes()]
+    volumes.append(access.volume(model, settings, Role.SIDECAR, part="serving"))
     volumes += elsewhere.volumes(model)
     if dna or swaps:
         volumes.append({"name": "verified", "emptyDir": {}})
@@ -205,9 +218,9 @@ def _engine(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]], 
         **({"imagePullPolicy": settings.user_image_pull_policy} if own else {}),
         restartPolicy="Always",
         startupProbe={
-            "httpGet": {"path": "/health", "port": names.PORT_ENGINE},
-            "periodSeconds": 1,
-            "failureThreshold": 1800,
+            "exec": {"command": _ASK_ENGINE},
+            "periodSeconds": 2,
+            "failureThreshold": 900,
             "timeoutSeconds": 5,
         },
     )
@@ -282,7 +295,7 @@ def _verifier(
 
 
 def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]], *, swaps: bool) -> dict[str, Any]:
-    env = [*env, *records.spool_env(model)]
+    env = [*env, *records.spool_env(model, settings)]
     if not model.spec.serving.rate_limits.enabled:
         env = [*env, {"name": "ONESEEK_RATE_LIMITS", "value": "off"}]
     if proxies := model.spec.serving.rate_limits.trusted_proxies:
@@ -299,7 +312,7 @@ def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]],
         "subPath": names.CERTIFIED_DIR,
         "readOnly": True,
     }
-    internal = {"httpGet": {"path": "/internal/ready", "port": names.PORT_INTERNAL}}
+    internal = {"port": names.PORT_INTERNAL, **({"scheme": "HTTPS"} if settings.internal_tls else {})}
     return common.container(
         "sidecar",
         settings.slim_image,
@@ -308,6 +321,7 @@ def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]],
             mount,
             identity.token_mount(),
             *records.spool_mounts(),
+            access.mount(),
             *([_wanted_mount()] if swaps else []),
             *elsewhere.mounts(model),
         ],
@@ -316,9 +330,14 @@ def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]],
             {"name": "public", "containerPort": names.PORT_PUBLIC},
             {"name": "internal", "containerPort": names.PORT_INTERNAL},
         ],
-        readinessProbe={**internal, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 3},
+        readinessProbe={
+            "httpGet": {"path": "/internal/ready", **internal},
+            "periodSeconds": 1,
+            "timeoutSeconds": 5,
+            "failureThreshold": 3,
+        },
         livenessProbe={
-            "httpGet": {"path": "/health", "port": names.PORT_INTERNAL},
+            "httpGet": {"path": "/health", **internal},
             "periodSeconds": 10,
             "timeoutSeconds": 5,
             "failureThreshold": 6,

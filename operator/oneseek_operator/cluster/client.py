@@ -37,6 +37,7 @@ _PATHS = {
     "TrainingRun": (f"/apis/{names.API_VERSION}", names.TRAINING_RUNS),
     "Job": ("/apis/batch/v1", "jobs"),
     "Deployment": ("/apis/apps/v1", "deployments"),
+    "ReplicaSet": ("/apis/apps/v1", "replicasets"),
     "StatefulSet": ("/apis/apps/v1", "statefulsets"),
     "Service": ("/api/v1", "services"),
     "Pod": ("/api/v1", "pods"),

@@ -10,6 +10,7 @@ from oneseek_core.serving.analysis import AnalysisRequest
 from oneseek_core.serving.handover import Handover
 from oneseek_core.serving.sidecar import WarmVersion
 from oneseek_core.serving.swap import SwapRequest
+from oneseek_operator.build.access import Part, Written
 
 __all__ = [
     "Action",
@@ -19,6 +20,7 @@ __all__ = [
     "Decision",
     "Delete",
     "HandOver",
+    "MakeAccess",
     "MakeKeys",
     "MakeRecordsSecret",
     "MarkRecords",
@@ -125,7 +127,6 @@ class MakeRecordsSecret:
     """Make the Secret of a model's records service unless it exists; where `known`, one that exists is the model's."""
 
     model: OneSeekModel
-    token: str
     known: bool
 
 
@@ -134,6 +135,17 @@ class MarkRecords:
     """Write down that the Secret of the records service is the model's own."""
 
     model: OneSeekModel
+
+
+@dataclass(frozen=True, slots=True)
+class MakeAccess:
+    """Write what a model's parts know each other by: the tokens, certificates of `parts`, and then whom to trust."""
+
+    model: OneSeekModel
+    tokens: dict[str, Any]  # the Secret, which is left as it is where it is there
+    parts: tuple[Part, ...]
+    written: Written  # but for these certificates
+    bundle: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +158,7 @@ class Replace:
 Action = (
     Replace
     | Reserve
+    | MakeAccess
     | MakeKeys
     | MakeRecordsSecret
     | MarkRecords

@@ -47,7 +47,7 @@ def _warm(seen: Seen, serving: str, previous: VersionRef | None, going: set[str]
         for colour in colours
         if colour != serving
         for pod in seen.pods_of(colour)
-        if pod.ip and seen.endpoint(pod).serves(previous.dna)
+        if pod.ip and pod.speaks != "before" and seen.endpoint(pod).serves(previous.dna)
     ]
     return WarmVersion(dna=previous.dna, addresses=sorted(found)[:_MOST]) if found else None
 

@@ -5,12 +5,14 @@ Each step is None once there is nothing to do for it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model_status import BaseModelStatus, OneSeekModelStatus
 from oneseek_core.jobs.basemodel import BaseImportReport
 from oneseek_core.jobs.messages import parse_report
+from oneseek_operator.build import access as build_access
 from oneseek_operator.build import common
 from oneseek_operator.build import identity as build_identity
 from oneseek_operator.build import keys as build_keys
@@ -18,6 +20,7 @@ from oneseek_operator.build import model as build
 from oneseek_operator.build import network as build_network
 from oneseek_operator.build import records as build_records
 from oneseek_operator.build import serving as build_serving
+from oneseek_operator.certificates import renewed_at
 from oneseek_operator.conditions import Verdict
 from oneseek_operator.decide import adopting
 from oneseek_operator.decide.actions import (
@@ -26,6 +29,7 @@ from oneseek_operator.decide.actions import (
     Create,
     Decision,
     Delete,
+    MakeAccess,
     MakeKeys,
     MakeRecordsSecret,
     MarkRecords,
@@ -33,12 +37,12 @@ from oneseek_operator.decide.actions import (
     Reserve,
 )
 from oneseek_operator.decide.jobs import failure_of, report_text, waiting_trouble, with_trouble
-from oneseek_operator.decide.model_seen import Observed, wants_tokens, writers
+from oneseek_operator.decide.model_seen import Observed, is_records, wants_tokens, writers
 from oneseek_operator.decide.model_told import decided
 from oneseek_operator.decide.views import mine
 from oneseek_operator.settings import Settings
 
-__all__ = ["base_model", "claim", "identity", "keys", "policies", "records", "suspended"]
+__all__ = ["access", "base_model", "claim", "identity", "keys", "policies", "records", "suspended"]
 
 _LOOK_AGAIN = 10.0  # seconds; for what no event tells us of (a claim without our labels)
 
@@ -143,8 +147,30 @@ def identity(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
     return Decision(model.status, tuple(actions), again_after=0.0) if actions else None
 
 
+def access(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+    """What the model's parts know each other by, before a pod needs it; certificates anew before they end."""
+    model = seen.model
+    written = seen.access.written if seen.access else None
+    wanted = build_access.secret_name(model, settings)
+    due: tuple[build_access.Part, ...] = ()
+    if settings.internal_tls:
+        leaves = written.leaves if written else {}
+        due = tuple(part for part in build_access.PARTS if _is_due(leaves.get(part), seen.authorities, now))
+    if written and written.tokens == wanted and not due and seen.access and seen.access.bundle == seen.bundle:
+        return None
+    note = (written or build_access.Written(tokens=wanted)).model_copy(update={"tokens": wanted})
+    action = MakeAccess(model, build_access.secret(model, settings), due, note, seen.bundle)
+    return Decision(model.status, (action,), again_after=0.0)
+
+
+def _is_due(leaf: build_access.LeafNote | None, authorities: Collection[str], now: datetime) -> bool:
+    if leaf is None or leaf.authority not in authorities:
+        return True
+    return now >= renewed_at(datetime.fromisoformat(leaf.since), datetime.fromisoformat(leaf.until))
+
+
 def records(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
-    """The records service and its token; nothing waits for it but promotions."""
+    """The records service and its key; nothing waits for it but promotions."""
     del now
     model, found = seen.model, seen.records
     if build_records.lacks_image(model, settings):
@@ -152,10 +178,10 @@ def records(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSe
     actions: list[Action] = []
     known = seen.trusted is not None and seen.trusted.knows_records
     if found.template is None:
-        actions.append(MakeRecordsSecret(model, found.token, known=known or found.left_claim))
+        actions.append(MakeRecordsSecret(model, known=known or found.left_claim))
     elif seen.trusted is not None and not known:  # made by a release that did not write it down
         actions.append(MarkRecords(model))
-    if not found.has_service:
+    if found.service != build_records.service_template(model):
         actions.append(Apply(build_records.service(model)))
     actions += _records_scaled(seen, settings)
     return Decision(model.status, tuple(actions), again_after=0.0) if actions else None
@@ -164,9 +190,13 @@ def records(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSe
 def _records_scaled(seen: Observed, settings: Settings) -> tuple[Action, ...]:
     """The StatefulSet as it must be, unless it is: of a suspended model it has no pod once nobody has to write."""
     replicas = 0 if seen.model.spec.suspend and not writers(seen) else 1
-    if seen.records.template == build_records.template_hash(seen.model, settings, replicas=replicas):
+    now = "tls" if settings.internal_tls else "plain"
+    alive = [pod for pod in seen.pods if pod.phase in ("Pending", "Running") and not is_records(pod)]
+    others = sorted({pod.speaks for pod in alive} - {now, ""})
+    template = build_records.template_hash(seen.model, settings, replicas=replicas, others=others)
+    if seen.records.template == template:
         return ()
-    return (Apply(build_records.stateful_set(seen.model, settings, replicas=replicas)),)
+    return (Apply(build_records.stateful_set(seen.model, settings, replicas=replicas, others=others)),)
 
 
 def base_model(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:

@@ -72,7 +72,9 @@ def _order(seen: Seen, pod: PodView, to: Takeover, addresses: Sequence[str]) -> 
     state, colour = seen.endpoint(pod).state, pod.labels[names.LABEL_COLOUR]
     if state is None:
         return None
-    order = Handover(dna=to.dna, addresses=list(addresses))
+    # One of the release before knows no token, and no other port than the public one asks for none.
+    there = [_public(one) for one in addresses] if pod.speaks == "before" else list(addresses)
+    order = Handover(dna=to.dna, addresses=there)
     if colour == to.colour:
         if state.dna == to.dna and (state.ready or pod.terminating):
             return None
@@ -83,6 +85,10 @@ def _order(seen: Seen, pod: PodView, to: Takeover, addresses: Sequence[str]) -> 
     if not addresses and state.handover is None and not _is_barred(seen, pod, to):
         return None  # nobody could answer in its place
     return order
+
+
+def _public(ip: str) -> str:
+    return f"[{ip}]:{names.PORT_PUBLIC}" if ":" in ip else f"{ip}:{names.PORT_PUBLIC}"
 
 
 def _wakes_with_another(seen: Seen, pod: PodView, to: Takeover) -> bool:

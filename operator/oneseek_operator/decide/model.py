@@ -48,6 +48,7 @@ def decide(seen: Observed, settings: Settings, now: datetime) -> Iterator[Decisi
         groundwork.policies,
         groundwork.keys,
         groundwork.identity,
+        groundwork.access,
         groundwork.records,
         groundwork.base_model,
         _imports,

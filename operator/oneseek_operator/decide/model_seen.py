@@ -15,6 +15,7 @@ from oneseek_operator.decide.refusals import FailedCreate
 from oneseek_operator.decide.run_seen import is_active
 from oneseek_operator.decide.seen import Endpoint, ServiceAnswer
 from oneseek_operator.decide.views import (
+    AccessView,
     ClaimView,
     DeploymentView,
     IdentityView,
@@ -26,17 +27,25 @@ from oneseek_operator.decide.views import (
     WantedView,
 )
 
-__all__ = ["Observed", "RecordsView", "known_versions", "records_away", "rollout_view", "wants_tokens", "writers"]
+__all__ = [
+    "Observed",
+    "RecordsView",
+    "is_records",
+    "known_versions",
+    "records_away",
+    "rollout_view",
+    "wants_tokens",
+    "writers",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class RecordsView:
     """The records service: what of it is there, what the ledger acknowledged just now, or why it did not."""
 
-    token: str = ""
     template: str | None = None
     ready: bool = False
-    has_service: bool = False
+    service: str | None = None  # what its Service was applied as
     acknowledged: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()  # a sentence for each transition in the outbox that the ledger will not take
     witness: LedgerHead | None = None  # the ledger that must go on
@@ -67,6 +76,11 @@ class RecordsView:
         return pending_trouble(own) or not_made(self.failed_create, own, "the records service", made=self.created)
 
 
+def is_records(pod: PodView) -> bool:
+    """Whether a pod is labelled as the records service's."""
+    return pod.labels.get(names.LABEL_COMPONENT) == "records"
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """All that is, as far as a model is concerned."""
@@ -81,6 +95,9 @@ class Observed:
     runs: tuple[TrainingRun, ...]
     records: RecordsView
     identity: IdentityView
+    access: AccessView | None
+    authorities: tuple[str, ...]  # fingerprints of those whom a model's parts are to trust
+    bundle: str  # their certificates
     endpoints: Mapping[str, Endpoint]
     wanted: Mapping[str, WantedView] = field(default_factory=dict)
     service_answer: ServiceAnswer | None = None

@@ -11,10 +11,12 @@ from pydantic import ValidationError
 
 from oneseek_core import names
 from oneseek_core.serving.swap import WantedVersion
+from oneseek_operator.build.access import Written
 from oneseek_operator.decide.refusals import FailedCreate
 from oneseek_operator.ownership import owner_of
 
 __all__ = [
+    "AccessView",
     "ClaimView",
     "ContainerView",
     "DeploymentView",
@@ -26,10 +28,12 @@ __all__ = [
     "WantedView",
     "failed_creates",
     "lacks_pod",
+    "owner_of",
     "wanted_by_colour",
 ]
 
 Object = Mapping[str, Any]
+Speaks = Literal["tls", "plain", "before", ""]  # both with tokens by role; as the release before; not at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class PodView:
     ends_at: str = ""  # of one that is terminating: when its containers are killed
     unattached_since: str = ""  # it has its node, and no sandbox: its volumes do not come
     owner: str = ""  # uid of its controller: whose it is, whatever its labels say
+    owner_kind: str = ""
+    speaks: Speaks = ""
 
     @classmethod
     def parse(cls, pod: Object) -> PodView:
@@ -97,6 +103,10 @@ class PodView:
             ends_at=meta.get("deletionTimestamp", ""),
             unattached_since=held.get("lastTransitionTime", "") if unattached else "",
             owner=owner_of(pod),
+            owner_kind=next(
+                (ref.get("kind", "") for ref in meta.get("ownerReferences", []) if ref.get("controller")), ""
+            ),
+            speaks=_speaks(pod["spec"].get("volumes") or []),
         )
 
     @property
@@ -108,6 +118,17 @@ class PodView:
     def job(self) -> str:
         """Name of the Job that it says it belongs to, if any."""
         return self.labels.get("batch.kubernetes.io/job-name", "")
+
+
+def _speaks(volumes: Sequence[Object]) -> Speaks:
+    """How a pod talks to the model's others and they to it, by what was mounted into it for that."""
+    for item in volumes:
+        if item.get("name") == names.ACCESS_VOLUME:
+            sources = item.get("projected", {}).get("sources", [])
+            return "tls" if any("configMap" in source for source in sources) else "plain"
+        if item.get("name") == names.ACCESS_VOLUME_BEFORE:
+            return "before"
+    return ""
 
 
 def _ending(pod: Object) -> bool:
@@ -215,8 +236,8 @@ class DeploymentView:
     shape: str = ""
     wanted: WantedVersion | None = None
     labelled: str | None = None  # the DNA in its own annotation, for people who look
-    failed_create: FailedCreate | None = None  # its ReplicaSet cannot make (all) its pods
     uid: str = ""
+    failed_create: FailedCreate | None = None  # its ReplicaSet cannot make (all) its pods
 
     @classmethod
     def parse(cls, deployment: Object, wanted: Mapping[str, WantedView] | None = None) -> DeploymentView:
@@ -238,8 +259,8 @@ class DeploymentView:
             shape=shape,
             wanted=version,
             labelled=labelled,
-            failed_create=_replica_failure(deployment),
             uid=meta["uid"],
+            failed_create=_replica_failure(deployment),
         )
 
 
@@ -339,6 +360,23 @@ class TrustedKeysView:
             others=others,
             knows_records=notes.get(names.ANNOTATION_RECORDS) == "made",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessView:
+    """The ConfigMap that says whom a model's parts trust, and what was written of their Secrets."""
+
+    bundle: str
+    written: Written
+
+    @classmethod
+    def parse(cls, config_map: Object) -> AccessView | None:
+        """Read a ConfigMap as the API server returns it; one whose note a hand has spoilt is none, and is written anew."""
+        note = config_map["metadata"].get("annotations", {}).get(names.ANNOTATION_ACCESS, "")
+        try:
+            return cls(config_map.get("data", {}).get("ca.crt", ""), Written.from_wire(note))
+        except ValidationError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,10 +69,11 @@ async def _keep_model(key: Key, body: Mapping[str, Any], stopped: kopf.DaemonSto
             cluster=deps.cluster,
             sidecars=deps.sidecars,
             records=deps.records,
+            authority=deps.authority,
             settings=deps.settings,
             clock=deps.now,
             untold=deps.untold[key],
-            follow=lambda pods: deps.followers.follow(key, pods),
+            follow=lambda pods, port: deps.followers.follow(key, pods, port),
         )
 
     try:
@@ -132,9 +133,7 @@ async def _keep_run(key: Key, body: Mapping[str, Any], stopped: kopf.DaemonStopp
 
     async def once() -> float | None:
         async with deps.turns[(namespace, model)]:
-            return await runs.reconcile(
-                namespace, name, cluster=deps.cluster, sidecars=deps.sidecars, settings=deps.settings, clock=deps.now
-            )
+            return await runs.reconcile(namespace, name, cluster=deps.cluster, settings=deps.settings, clock=deps.now)
 
     try:
         await hold(key, stopped, deps, once)

@@ -6,16 +6,17 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from oneseek_core import names
 from oneseek_core.api.base import ApiModel, Condition
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus
 from oneseek_core.api.v1alpha1.training_run import TrainingRunStatus
+from oneseek_operator.build import access as build_access
 from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import records as build_records
-from oneseek_operator.conditions import find
+from oneseek_operator.conditions import find, timestamp
 from oneseek_operator.decide.actions import (
     Action,
     Analyse,
@@ -24,6 +25,7 @@ from oneseek_operator.decide.actions import (
     Decision,
     Delete,
     HandOver,
+    MakeAccess,
     MakeKeys,
     MakeRecordsSecret,
     MarkRecords,
@@ -38,7 +40,7 @@ from oneseek_operator.decide.refusals import Refusal, again_after, refusal_of, s
 from oneseek_operator.errors import ClusterError, SidecarError
 from oneseek_operator.keys import Keys
 from oneseek_operator.ownership import refuse_foreign, unknown_secret
-from oneseek_operator.reconcile.ports import ClusterPort, SidecarPort
+from oneseek_operator.reconcile.ports import AuthorityPort, ClusterPort, SidecarPort
 from oneseek_operator.reconcile.together import together
 
 __all__ = ["carry_out"]
@@ -50,6 +52,8 @@ _STATUS: dict[str, type[OneSeekModelStatus | TrainingRunStatus]] = {
 
 log = logging.getLogger(__name__)
 
+Port = TypeVar("Port")
+
 _TELLING = (HandOver, Analyse, Swap, Previous)
 
 
@@ -59,7 +63,8 @@ async def carry_out(
     now: datetime,
     *,
     cluster: ClusterPort,
-    sidecars: SidecarPort,
+    sidecars: SidecarPort | None = None,
+    authority: AuthorityPort | None = None,
     reached: Callable[[str], None] = lambda _: None,
     given_up: Callable[[Refusal], Decision[Any] | None] = lambda _: None,
 ) -> float | None:
@@ -68,13 +73,14 @@ async def carry_out(
     Actions, then the status if it changed, then what had to wait for the status. Where an action of `before` is
     refused, nothing of its decision has come about, and the next one has its turn; the status says so. Where one of
     `after` is refused, the others are carried out all the same. `reached` is told the address of each pod that took
-    the order to hand over. `given_up` may say, once all decisions are refused, what is to be done in their place.
+    the order to hand over. `given_up` may say, once all decisions are refused, what is to be done in their place. A run
+    has neither sidecars nor certificates.
 
     Raises:
         ConflictError: the object changed since it was read; nothing in `after` was done.
         SidecarError: a pod could not be told what it must know before the status says so; no status was written.
     """
-    hands = _Hands(current, cluster, sidecars, reached)
+    hands = _Hands(current, now, cluster=cluster, sidecars=sidecars, authority=authority, reached=reached)
     old = _STATUS[current["kind"]].model_validate(current.get("status", {}))
     generation, refusal, last = current["metadata"].get("generation", 1), None, None
     for decision in decisions:
@@ -123,9 +129,17 @@ class _Hands:
     """What carries a decision out, for one object as it was read."""
 
     def __init__(
-        self, current: dict[str, Any], cluster: ClusterPort, sidecars: SidecarPort, reached: Callable[[str], None]
+        self,
+        current: dict[str, Any],
+        now: datetime,
+        *,
+        cluster: ClusterPort,
+        sidecars: SidecarPort | None,
+        authority: AuthorityPort | None,
+        reached: Callable[[str], None],
     ) -> None:
-        self.current, self._cluster, self._sidecars, self._reached = current, cluster, sidecars, reached
+        self.current, self._now, self._cluster = current, now, cluster
+        self._sidecars, self._authority, self._reached = sidecars, authority, reached
 
     async def write(self, status: ApiModel) -> None:
         """Write the status if it changed, with an Event for each condition whose reason is new."""
@@ -175,17 +189,18 @@ class _Hands:
 
     async def _tell(self, order: HandOver | Analyse | Swap | Previous, *, strict: bool) -> None:
         """Tell a pod's sidecar. Where that is not strict it is told again at the next look."""
+        sidecars = _there(self._sidecars)
         try:
             match order:
                 case HandOver(ip, handover):
-                    await self._sidecars.hand_over(ip, handover)
+                    await sidecars.hand_over(ip, handover)
                     self._reached(ip)
                 case Analyse(ip, asked):
-                    await self._sidecars.analyse(ip, asked)
+                    await sidecars.analyse(ip, asked)
                 case Swap(ip, request):
-                    await self._sidecars.swap(ip, request)
+                    await sidecars.swap(ip, request)
                 case Previous(ip, warm):
-                    await self._sidecars.previous(ip, warm)
+                    await sidecars.previous(ip, warm)
         except SidecarError as error:
             if strict:
                 raise
@@ -207,10 +222,12 @@ class _Hands:
                 await cluster.delete(kind, namespace, name, uid=uid, grace=grace)
             case MakeKeys(model, pending):
                 await _make_keys(model, cluster, pending=pending)
-            case MakeRecordsSecret(model, token, known):
-                await _make_records_secret(model, token, cluster, known=known)
+            case MakeRecordsSecret(model, known):
+                await _make_records_secret(model, cluster, known=known)
             case MarkRecords(model):
                 await _mark_records(model, cluster)
+            case MakeAccess():
+                await _make_access(action, cluster, _there(self._authority), self._now)
             case Scale(name, replicas, uid):
                 await cluster.scale(namespace, name, replicas, uid=uid)
             case RemoveAnnotations(keys):
@@ -228,10 +245,34 @@ def _what(action: Action) -> str:
             return f"another number of replicas of the Deployment {name!r}"
         case MakeKeys(model):
             return f"the signing keys of {model.metadata.name!r}"
+        case MakeAccess(model):
+            return f"the Secrets that the parts of {model.metadata.name!r} know each other by"
         case MakeRecordsSecret(model) | MarkRecords(model):
             return f"the Secret {build_records.name(model)!r}"
         case _:
             return "a change of annotations"
+
+
+def _there(port: Port | None) -> Port:
+    if port is None:
+        raise AssertionError("a decision about a run tells no pod and writes no certificate")
+    return port
+
+
+async def _make_access(action: MakeAccess, cluster: ClusterPort, authority: AuthorityPort, now: datetime) -> None:
+    """Secrets first, nothing read back; a crash before the ConfigMap has them written once more."""
+    model, leaves = action.model, dict(action.written.leaves)
+    await cluster.create(action.tokens)
+    for part in action.parts:
+        signed_by, leaf = authority.issue(build_access.host(model, part), now)
+        secret = build_access.leaf_secret(model, part, certificate=leaf.certificate, key=leaf.key)
+        if not await cluster.create(secret):
+            await cluster.replace(secret)
+        leaves[part] = build_access.LeafNote(
+            authority=signed_by, since=timestamp(leaf.since), until=timestamp(leaf.until)
+        )
+    written = action.written.model_copy(update={"leaves": leaves})
+    await cluster.apply(build_access.config(model, written, bundle=action.bundle))
 
 
 async def _make_keys(model: OneSeekModel, cluster: ClusterPort, *, pending: bool) -> None:
@@ -262,13 +303,13 @@ async def _make_keys(model: OneSeekModel, cluster: ClusterPort, *, pending: bool
     await cluster.apply(build_keys.trusted(model, made=public, pending=False))
 
 
-async def _make_records_secret(model: OneSeekModel, token: str, cluster: ClusterPort, *, known: bool) -> None:
+async def _make_records_secret(model: OneSeekModel, cluster: ClusterPort, *, known: bool) -> None:
     """The Secret, unless it is there; where it is not `known` as the model's, it must not be.
 
     That it is the model's is written down before it is made, once it is certain that none of its name is there: a crash
     between the two must not make it a stranger's.
     """
-    secret = build_records.secret(model, token=token, checkpoint_key=Keys.generate().ledger_private)
+    secret = build_records.secret(model, checkpoint_key=Keys.generate().ledger_private)
     if not known:
         if not await cluster.create(secret, dry_run=True):
             about = f"{build_keys.trusted_name(model)} {names.ANNOTATION_RECORDS}=made"

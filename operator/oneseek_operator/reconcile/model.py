@@ -15,6 +15,7 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.jobs.verify import VerifyReport
+from oneseek_operator.build import access as build_access
 from oneseek_operator.build import common
 from oneseek_operator.build import identity as build_identity
 from oneseek_operator.build import keys as build_keys
@@ -22,9 +23,11 @@ from oneseek_operator.build import model as build_model
 from oneseek_operator.build import records as build_records
 from oneseek_operator.conditions import find
 from oneseek_operator.decide.model import decide
-from oneseek_operator.decide.model_seen import Observed, RecordsView
+from oneseek_operator.decide.model_seen import Observed, RecordsView, is_records
+from oneseek_operator.decide.owned import askable, foreign
 from oneseek_operator.decide.seen import Endpoint, ServiceAnswer
 from oneseek_operator.decide.views import (
+    AccessView,
     ClaimView,
     DeploymentView,
     IdentityView,
@@ -41,7 +44,15 @@ from oneseek_operator.errors import ConflictError, RecordsError, SidecarError
 from oneseek_operator.ownership import claims_of, is_ours, owner_of
 from oneseek_operator.reconcile import pods
 from oneseek_operator.reconcile.effects import carry_out
-from oneseek_operator.reconcile.ports import ClusterPort, RecordsPort, SidecarPort
+from oneseek_operator.reconcile.ports import (
+    AuthorityPort,
+    AuthorityView,
+    ClusterPort,
+    RecordsPort,
+    RecordsPorts,
+    SidecarPort,
+    SidecarPorts,
+)
 from oneseek_operator.reconcile.together import side_by_side, together
 from oneseek_operator.settings import Settings
 
@@ -60,12 +71,16 @@ def utc_now() -> datetime:
 
 
 class Untold:
-    """Since when a model's pods have been silent, or have taken no order: what no object tells. A process begins anew."""
+    """Since when a model's pods have been silent, or have taken no order: what no object tells. A process begins anew.
+
+    `own`: uids of pods that were seen to be the model's own while their controllers were there.
+    """
 
     def __init__(self) -> None:
         self._silent: dict[str, datetime] = {}
         self._deaf: dict[str, datetime] = {}
         self._began: datetime | None = None
+        self.own: set[str] = set()
 
     def believes_refusals(self, now: datetime) -> bool:
         """Whether a refused connection means that nobody listens there.
@@ -105,16 +120,17 @@ async def reconcile(
     name: str,
     *,
     cluster: ClusterPort,
-    sidecars: SidecarPort,
-    records: RecordsPort,
+    sidecars: SidecarPorts,
+    records: RecordsPorts,
+    authority: AuthorityPort,
     settings: Settings,
     clock: Callable[[], datetime] = utc_now,
     untold: Untold | None = None,
-    follow: Callable[[Mapping[str, int]], None] = lambda _: None,
+    follow: Callable[[Mapping[str, int], SidecarPort], None] = lambda *_: None,
 ) -> float | None:
     """Bring a model one step nearer to its spec; seconds until it must be looked at again, None: on events only.
 
-    `follow` is told the addresses of the pods that were seen, each with the revision of its state.
+    `follow` is told the addresses of the pods that were seen, each with the revision of its state, and the way to them.
 
     Raises:
         SidecarError: a pod could not be told what it must know before the status is written.
@@ -123,15 +139,17 @@ async def reconcile(
     if current is None or "deletionTimestamp" in current["metadata"]:
         return None
     untold = untold or Untold()
-    seen = await _observe(current, cluster, settings, records)
+    known = await authority.view(clock())
+    seen, ours = await _observe(current, cluster, settings, records=records, authority=known, untold=untold)
     seen = await _with_failed_creates(seen, cluster)
-    seen = replace(seen, endpoints=await _ask_sidecars(seen, sidecars, untold, clock()))
+    port = sidecars.of(seen.model, ours)
+    seen = replace(seen, endpoints=await _ask_sidecars(seen, ours, port, untold, clock()))
     states = [(pod.ip, seen.endpoints[pod.name].state) for pod in seen.pods if pod.name in seen.endpoints]
-    follow({ip: state.revision for ip, state in states if state})
+    follow({ip: state.revision for ip, state in states if state}, port)
     now = clock()
     decisions = list(decide(seen, settings, now))
     if any(decision.asks_service for decision in decisions):
-        seen = replace(seen, service_answer=await _ask_service(seen, sidecars))
+        seen = replace(seen, service_answer=await _ask_service(seen, port))
         now = clock()
         decisions = list(decide(seen, settings, now))
     by_address = {pod.ip: pod for pod in seen.pods}
@@ -141,7 +159,8 @@ async def reconcile(
             current,
             now,
             cluster=cluster,
-            sidecars=sidecars,
+            sidecars=port,
+            authority=authority,
             reached=lambda ip: untold.took_an_order(by_address[ip]),
         )
     except SidecarError as error:
@@ -188,7 +207,16 @@ async def runs_of(model: str, namespace: str, cluster: ClusterPort) -> list[Trai
     return runs
 
 
-async def _observe(current: dict[str, Any], cluster: ClusterPort, settings: Settings, records: RecordsPort) -> Observed:
+async def _observe(
+    current: dict[str, Any],
+    cluster: ClusterPort,
+    settings: Settings,
+    *,
+    records: RecordsPorts,
+    authority: AuthorityView,
+    untold: Untold,
+) -> tuple[Observed, list[PodView]]:
+    """What there is, and which of its pods may be asked."""
     model = OneSeekModel.model_validate(current)
     namespace, name = model.metadata.namespace, model.metadata.name
     labels = {names.LABEL_MODEL: name}
@@ -196,35 +224,49 @@ async def _observe(current: dict[str, Any], cluster: ClusterPort, settings: Sett
         claim = group.create_task(cluster.get("PersistentVolumeClaim", namespace, common.claim_name(model)))
         trusted = group.create_task(cluster.get("ConfigMap", namespace, build_keys.trusted_name(model)))
         service = group.create_task(cluster.get("Service", namespace, name))
-        maps, deployments, jobs, pods, policies = (
+        maps, deployments, replica_sets, jobs, pods, policies = (
             group.create_task(cluster.list(kind, namespace, labels))
-            for kind in ("ConfigMap", "Deployment", "Job", "Pod", "NetworkPolicy")
+            for kind in ("ConfigMap", "Deployment", "ReplicaSet", "Job", "Pod", "NetworkPolicy")
         )
         runs = group.create_task(runs_of(name, namespace, cluster))
         identity = group.create_task(_identity(model, cluster, settings))
-        recorded = group.create_task(_ask_records(model, cluster, records, settings))
     uid = model.metadata.uid
     there = ServiceView.parse(found) if (found := service.result()) else None
     wanted = wanted_by_colour(maps.result(), uid)
-    colours = [DeploymentView.parse(item, wanted) for item in deployments.result()]
+    listed = [DeploymentView.parse(item, wanted) for item in deployments.result()]
+    colours = [item for item in listed if item.owner == uid]
+    controllers = {item["metadata"]["uid"]: owner_of(item) for item in replica_sets.result()}
+    own = [pod for item in pods.result() if not foreign(pod := PodView.parse(item), controllers, colours)]
+    ours = askable(own, controllers, colours, untold.own)
+    untold.own = {pod.uid for pod in own if pod.uid in untold.own or (pod in ours and not pod.terminating)}
     keys = build_keys.trusted(model, made=None, pending=False)
-    return Observed(
+    seen = Observed(
         model=model,
         claim=ClaimView.parse(found, is_ours=is_ours(found, build_model.claim(model)))
         if (found := claim.result())
         else None,
         trusted=TrustedKeysView.parse(found) if (found := trusted.result()) and is_ours(found, keys) else None,
         jobs=tuple(JobView.parse(item) for item in jobs.result()),
-        pods=tuple(PodView.parse(item) for item in pods.result()),
-        deployments=tuple(item for item in colours if item.owner == uid),
+        pods=tuple(own),
+        deployments=tuple(colours),
         service=there if there and there.owner == uid else None,
         runs=tuple(runs.result()),
-        records=recorded.result(),
+        records=await _ask_records(model, own, cluster, records, settings),
         identity=identity.result(),
+        access=_access(maps.result(), model),
+        authorities=authority.fingerprints,
+        bundle=authority.bundle,
         endpoints={},
         wanted=wanted,
         policies=tuple(PolicyView.parse(item) for item in policies.result()),
     )
+    return seen, ours
+
+
+def _access(config_maps: Sequence[dict[str, Any]], model: OneSeekModel) -> AccessView | None:
+    name = build_access.config_name(model)
+    found = [item for item in config_maps if item["metadata"]["name"] == name and owner_of(item) == model.metadata.uid]
+    return AccessView.parse(found[0]) if found else None
 
 
 async def _identity(model: OneSeekModel, cluster: ClusterPort, settings: Settings) -> IdentityView:
@@ -246,26 +288,27 @@ async def _reviewers(cluster: ClusterPort, settings: Settings) -> dict[str, Any]
 
 
 async def _ask_records(
-    model: OneSeekModel, cluster: ClusterPort, records: RecordsPort, settings: Settings
+    model: OneSeekModel, own: Sequence[PodView], cluster: ClusterPort, records: RecordsPorts, settings: Settings
 ) -> RecordsView:
     """What of the records service is there; what waits in the outbox is sent, what arrived is told."""
     namespace, name = model.metadata.namespace, build_records.name(model)
-    token = records.token(model)
     found = await cluster.get("StatefulSet", namespace, name)
-    service = await cluster.get("Service", namespace, name)
-    has_service = service is not None and owner_of(service) == model.metadata.uid
     if found is None or owner_of(found) != model.metadata.uid:
-        left_claim = await _has_left_claim(model, cluster, settings)
-        return RecordsView(token=token, has_service=has_service, left_claim=left_claim)
+        return RecordsView(left_claim=await _has_left_claim(model, cluster, settings))
+    service = await cluster.get("Service", namespace, name)
+    ours = service is not None and owner_of(service) == model.metadata.uid
     view = RecordsView(
-        token=token,
         template=found["metadata"].get("annotations", {}).get(names.ANNOTATION_TEMPLATE, ""),
         ready=found.get("status", {}).get("readyReplicas", 0) > 0,
         uid=found["metadata"]["uid"],
         created=found["metadata"].get("creationTimestamp", ""),
         replicas=found["spec"].get("replicas", 1),
-        has_service=has_service,
+        service=service["metadata"].get("annotations", {}).get(names.ANNOTATION_TEMPLATE, "")
+        if service and ours
+        else None,
     )
+    pods = [pod for pod in own if is_records(pod) and pod.owner == view.uid and pod.ip and not pod.terminating]
+    port = records.of(model, pods[0] if pods else None)
     waiting = model.status.outbox
     rolling = model.status.candidate is not None
     asked = (
@@ -280,10 +323,10 @@ async def _ask_records(
     try:
         # An older copy is found as soon as its pod runs, not only when there is something to enter.
         async with asyncio.timeout(None if needed else _GLANCE_SECONDS):
-            judged = await _judged(view, await records.head(model), model, records)
+            judged = await _judged(view, await port.head(), model, port)
         if waiting and not judged.rolled_back:
-            done = await records.append(model, waiting)
-            judged = await _judged(view, done.head, model, records)
+            done = await port.append(waiting)
+            judged = await _judged(view, done.head, model, port)
             if not judged.rolled_back:
                 judged = replace(judged, acknowledged=done.acknowledged, refused=done.refused)
     except (RecordsError, TimeoutError) as error:
@@ -300,7 +343,7 @@ async def _judged(view: RecordsView, head: LedgerHead, model: OneSeekModel, reco
     """The view with the ledger that was found, and whether that is the one witnessed or goes on from it."""
     if (witness := view.witness) is None:
         return replace(view, head=head)
-    proof = await records.proof(model, witness, head) if head.height > witness.height else Proof()
+    proof = await records.proof(witness, head) if head.height > witness.height else Proof()
     how = difference(witness, head, proof)
     error = sentence(model, witness, head, how) if how else ""
     return replace(view, head=head, rolled_back=bool(how), error=error)
@@ -324,11 +367,13 @@ async def _with_failed_creates(seen: Observed, cluster: ClusterPort) -> Observed
     return replace(seen, jobs=pods.with_failed_creates(seen.jobs, found), records=records)
 
 
-async def _ask_sidecars(seen: Observed, sidecars: SidecarPort, untold: Untold, now: datetime) -> dict[str, Endpoint]:
+async def _ask_sidecars(
+    seen: Observed, ours: Sequence[PodView], sidecars: SidecarPort, untold: Untold, now: datetime
+) -> dict[str, Endpoint]:
     """What each serving pod's sidecar says of itself, all asked at once; one that does not run yet is not asked."""
     asked = [
         pod
-        for pod in seen.pods
+        for pod in ours
         if pod.labels.get(names.LABEL_COLOUR)
         and pod.ip
         and pod.phase == "Running"
@@ -353,12 +398,14 @@ async def _ask(pod: PodView, sidecars: SidecarPort) -> Endpoint:
         text = str(error) or f"it did not answer within {_LEAVING_SECONDS:g} s"
         refused = isinstance(error, SidecarError) and error.refused
         return Endpoint(error=text, refused=refused, verdict=await _verdict(pod, sidecars))
-    of_before = state.verdict is None and not state.revision and not pod.terminating
+    of_before = pod.speaks == "before" and state.verdict is None and not state.revision and not pod.terminating
     return Endpoint(state=state, verdict=await _verdict(pod, sidecars) if of_before else state.verdict)
 
 
 async def _verdict(pod: PodView, sidecars: SidecarPort) -> VerifyReport | None:
     """What the verifier itself says; silence is not a refusal: it has not looked yet, or talks to its own pod only."""
+    if pod.speaks != "before":
+        return None
     try:
         async with asyncio.timeout(_LEAVING_SECONDS):
             return await sidecars.verdict(pod.ip)

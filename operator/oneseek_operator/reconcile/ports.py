@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
@@ -14,9 +15,20 @@ from oneseek_core.serving.analysis import AnalysisRequest
 from oneseek_core.serving.handover import Handover
 from oneseek_core.serving.sidecar import SidecarState, WarmVersion
 from oneseek_core.serving.swap import SwapRequest
+from oneseek_operator.certificates import Issued
+from oneseek_operator.decide.views import PodView
 from oneseek_operator.decide.witness import Proof
 
-__all__ = ["Appended", "ClusterPort", "RecordsPort", "SidecarPort"]
+__all__ = [
+    "Appended",
+    "AuthorityPort",
+    "AuthorityView",
+    "ClusterPort",
+    "RecordsPort",
+    "RecordsPorts",
+    "SidecarPort",
+    "SidecarPorts",
+]
 
 Object = dict[str, Any]
 
@@ -49,17 +61,37 @@ class Appended:
 
 
 class RecordsPort(Protocol):
-    """A model's records service; see `records.Records`."""
+    """A model's records service; see `records.ModelRecords`."""
 
-    def token(self, model: OneSeekModel) -> str: ...
-    async def append(self, model: OneSeekModel, entries: Sequence[Transition]) -> Appended: ...
-    async def head(self, model: OneSeekModel) -> LedgerHead: ...
-    async def proof(self, model: OneSeekModel, witness: LedgerHead, found: LedgerHead) -> Proof: ...
+    async def append(self, entries: Sequence[Transition]) -> Appended: ...
+    async def head(self) -> LedgerHead: ...
+    async def proof(self, witness: LedgerHead, found: LedgerHead) -> Proof: ...
+
+
+class RecordsPorts(Protocol):
+    """Every model's."""
+
+    def of(self, model: OneSeekModel, pod: PodView | None) -> RecordsPort: ...
     def witness(self, model: OneSeekModel) -> LedgerHead | None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class AuthorityView:
+    """The certificates that a model's parts trust, PEM, and their fingerprints."""
+
+    bundle: str
+    fingerprints: tuple[str, ...]
+
+
+class AuthorityPort(Protocol):
+    """Who signs the certificates of models' parts; see `authority.Authority`."""
+
+    async def view(self, now: datetime) -> AuthorityView: ...
+    def issue(self, host: str, now: datetime) -> tuple[str, Issued]: ...
+
+
 class SidecarPort(Protocol):
-    """A pod's sidecar; see `sidecars.Sidecars`."""
+    """The sidecars of a model's own pods; see `sidecars.ModelSidecars`."""
 
     async def state(self, ip: str) -> SidecarState: ...
     async def changes(self, ip: str, after: int, *, wait: float) -> SidecarState: ...
@@ -69,3 +101,9 @@ class SidecarPort(Protocol):
     async def served(self, host: str) -> str: ...
     async def swap(self, ip: str, request: SwapRequest) -> None: ...
     async def previous(self, ip: str, warm: WarmVersion | None) -> None: ...
+
+
+class SidecarPorts(Protocol):
+    """Every model's."""
+
+    def of(self, model: OneSeekModel, pods: Sequence[PodView]) -> SidecarPort: ...

@@ -21,7 +21,7 @@ from oneseek_operator.ownership import owner_of
 from oneseek_operator.reconcile.effects import carry_out
 from oneseek_operator.reconcile.model import runs_of, utc_now
 from oneseek_operator.reconcile.pods import failed_creates_of, sooner, with_failed_creates
-from oneseek_operator.reconcile.ports import ClusterPort, SidecarPort
+from oneseek_operator.reconcile.ports import ClusterPort
 from oneseek_operator.reconcile.together import side_by_side
 from oneseek_operator.settings import Settings
 
@@ -35,7 +35,6 @@ async def reconcile(
     name: str,
     *,
     cluster: ClusterPort,
-    sidecars: SidecarPort,
     settings: Settings,
     clock: Callable[[], datetime] = utc_now,
 ) -> float | None:
@@ -73,7 +72,6 @@ async def reconcile(
         current,
         now,
         cluster=cluster,
-        sidecars=sidecars,
         given_up=lambda refusal: refused_for_good(seen, refusal, now),
     )
     return sooner(wait, seen.jobs, seen.pods, now)

@@ -25,7 +25,7 @@ class EngineSettings:
     """How one engine runs."""
 
     serving: ServingSettings
-    host: str = "0.0.0.0"  # noqa: S104 - the kubelet's startup probe comes to the pod's address
+    host: str = "127.0.0.1"  # its own pod's containers alone; it asks nobody who they are
     port: int = names.PORT_ENGINE
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     queue_limit: int = 128

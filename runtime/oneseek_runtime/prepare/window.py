@@ -23,7 +23,7 @@ from oneseek_core.errors import JobError
 from oneseek_core.files import write_synced
 from oneseek_core.names import ExitCode
 from oneseek_core.network import failure
-from oneseek_core.secret import read_word
+from oneseek_runtime.access import Access, AccessError
 from oneseek_runtime.prepare.rows import Row
 from oneseek_runtime.prompt import user_message
 
@@ -50,23 +50,26 @@ def fetch_window(dataset: Dataset, number: int, environment: Mapping[str, str], 
         JobError: DatasetNotFound (no such closed window), DatasetUnavailable (records are away; trying again may help).
     """
     name = dataset.name
-    url, token = environment.get(names.RECORDS_URL_ENV), environment.get(names.RECORDS_TOKEN_ENV)
-    if not url or not token:
+    url, access = environment.get(names.RECORDS_URL_ENV), Access.of(environment)
+    if not url or access is None:
         raise JobError(
             names.BAD_REQUEST,
-            f"dataset {name}: {names.RECORDS_URL_ENV} and {names.RECORDS_TOKEN_ENV} are not set",
+            f"dataset {name}: {names.RECORDS_URL_ENV} and {names.ACCESS_ENV} are not set",
             ExitCode.BAD_REQUEST,
         )
     try:
-        headers = {"Authorization": f"Bearer {read_word(Path(token), 'the token for the records service')}"}
+        headers = {"Authorization": f"Bearer {access.token}"}
+        trust = access.client() if url.startswith("https:") else None
         request = urllib.request.Request(f"{url}/v1/windows/{number}/questions", headers=headers)  # noqa: S310 - the operator's URL
-        with urllib.request.urlopen(request, timeout=_SECONDS) as response:  # noqa: S310 - the same
+        with urllib.request.urlopen(request, timeout=_SECONDS, context=trust) as response:  # noqa: S310 - the same
             data: bytes = response.read(_LARGEST + 1)
     except urllib.error.HTTPError as error:
         sentence = f"dataset {name}: window {number} of the records: {_said(error)}"
         if error.code in (400, 404, 409):
             raise JobError(names.DATASET_NOT_FOUND, sentence, ExitCode.BAD_INPUT) from error
         raise JobError(names.DATASET_UNAVAILABLE, sentence, ExitCode.UNAVAILABLE) from error
+    except AccessError as error:
+        raise JobError(names.DATASET_UNAVAILABLE, f"dataset {name}: {error}", ExitCode.UNAVAILABLE) from error
     except (OSError, http.client.HTTPException) as error:
         cause = getattr(error, "reason", error)  # urllib wraps what happens before the answer
         why = f"nothing within {_SECONDS} s" if isinstance(cause, TimeoutError) else failure(cause)

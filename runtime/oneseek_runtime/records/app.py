@@ -1,23 +1,26 @@
-"""The records service's app, as data: which path is answered by what, behind which token."""
+"""The records service's app, as data: which path is answered by what, to which roles."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
+
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
+from starlette.types import ASGIApp, ExceptionHandler
 
+from oneseek_core.roles import Role
 from oneseek_runtime.records import endpoints, window_endpoints
-from oneseek_runtime.records.auth import TokenFile
+from oneseek_runtime.records.auth import LEDGER, OPERATOR, RECORDING, WINDOWS, admit
 from oneseek_runtime.records.endpoints import error_response
 from oneseek_runtime.records.errors import (
     AwayError,
     BadRequestError,
     BodyTooLargeError,
     BusyError,
+    ForbiddenError,
     FullError,
     IdempotencyConflictError,
     NothingRecordedError,
@@ -31,10 +34,11 @@ from oneseek_runtime.records.errors import (
 from oneseek_runtime.records.store import Store
 from oneseek_runtime.records.windows import WindowsPort
 
-__all__ = ["create_app"]
+__all__ = ["ROUTES", "create_app"]
 
 _STATUS: dict[type[RecordsError], int] = {
     UnauthorizedError: 401,
+    ForbiddenError: 403,
     BodyTooLargeError: 413,
     BadRequestError: 400,
     IdempotencyConflictError: 409,
@@ -52,7 +56,10 @@ _STATUS: dict[type[RecordsError], int] = {
 async def _records_error(_request: Request, error: Exception) -> Response:
     reason = getattr(error, "reason", "InternalError")
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
-    return error_response(status, reason, str(error))
+    response = error_response(status, reason, str(error))
+    if isinstance(error, UnauthorizedError):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:
@@ -76,50 +83,49 @@ HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
 }
 
 
-class BearerToken:
-    """ASGI middleware: nothing but `/health` is answered, or even read, without the token."""
+Endpoint = Callable[[Request], Awaitable[Response]]
 
-    def __init__(self, app: ASGIApp, token: TokenFile) -> None:
-        self._app = app
-        self._token = token
+ROUTES: tuple[tuple[str, str, Endpoint, frozenset[Role]], ...] = (
+    ("POST", "/v1/transitions", endpoints.transitions, OPERATOR),
+    ("POST", "/v1/queries", endpoints.record_queries, RECORDING),
+    ("GET", "/v1/queries", endpoints.queries, RECORDING),
+    ("POST", "/v1/entries", endpoints.entries, RECORDING),
+    ("GET", "/v1/documents/{collection}", endpoints.documents, RECORDING),
+    ("GET", "/v1/head", endpoints.head, LEDGER),
+    ("GET", "/v1/blocks", endpoints.blocks, LEDGER),
+    ("GET", "/v1/checkpoints", endpoints.checkpoints, LEDGER),
+    ("GET", "/v1/proof/inclusion", endpoints.inclusion, LEDGER),
+    ("GET", "/v1/proof/consistency", endpoints.consistency, LEDGER),
+    ("GET", "/v1/stats", endpoints.stats, LEDGER),
+    ("GET", "/v1/verify", endpoints.verify, LEDGER),
+    ("POST", "/v1/questions", window_endpoints.teach, RECORDING),
+    ("POST", "/v1/windows", window_endpoints.gather, RECORDING),
+    ("GET", "/v1/windows", window_endpoints.totals, RECORDING),
+    ("POST", "/v1/windows/due", window_endpoints.due, RECORDING),
+    ("POST", "/v1/windows/{number:int}/taken", window_endpoints.take, RECORDING),
+    ("GET", "/v1/windows/{number:int}/questions", window_endpoints.questions, WINDOWS),
+)
+"""Method, path, what answers it, who may ask. `/health` is open."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it."""
-        if scope["type"] == "http" and scope["path"] != "/health":
-            try:
-                self._token.check(Headers(scope=scope).get("authorization", ""))
-            except UnauthorizedError as error:
-                response = error_response(401, error.reason, str(error))
-                response.headers["WWW-Authenticate"] = "Bearer"
-                await response(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
 
-
-def create_app(store: Store, token: TokenFile, windows: WindowsPort) -> ASGIApp:
+def create_app(store: Store, accepted: Mapping[str, str], windows: WindowsPort) -> ASGIApp:
     """The service over a store and windows that are open."""
     routes = [
-        Route("/v1/transitions", endpoints.transitions, methods=["POST"]),
-        Route("/v1/queries", endpoints.queries, methods=["GET", "POST"]),
-        Route("/v1/entries", endpoints.entries, methods=["POST"]),
-        Route("/v1/documents/{collection}", endpoints.documents),
-        Route("/v1/head", endpoints.head),
-        Route("/v1/blocks", endpoints.blocks),
-        Route("/v1/checkpoints", endpoints.checkpoints),
-        Route("/v1/proof/inclusion", endpoints.inclusion),
-        Route("/v1/proof/consistency", endpoints.consistency),
-        Route("/v1/stats", endpoints.stats),
-        Route("/v1/verify", endpoints.verify),
-        Route("/v1/questions", window_endpoints.teach, methods=["POST"]),
-        Route("/v1/windows", window_endpoints.gather, methods=["POST"]),
-        Route("/v1/windows", window_endpoints.totals),
-        Route("/v1/windows/due", window_endpoints.due, methods=["POST"]),
-        Route("/v1/windows/{number:int}/taken", window_endpoints.take, methods=["POST"]),
-        Route("/v1/windows/{number:int}/questions", window_endpoints.questions),
-        Route("/health", endpoints.health),
+        Route(path, _for(roles, endpoint, accepted), methods=[method]) for method, path, endpoint, roles in ROUTES
     ]
+    routes.append(Route("/health", endpoints.health))
     app = Starlette(routes=routes, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False
     app.state.store = store
     app.state.windows = windows
-    return BearerToken(app, token)
+    return app
+
+
+def _for(roles: frozenset[Role], endpoint: Endpoint, accepted: Mapping[str, str]) -> Endpoint:
+    """Nothing of a request is read before it is known that whoever sends it may."""
+
+    async def guarded(request: Request) -> Response:
+        admit(request.headers.get("authorization", ""), accepted, roles)
+        return await endpoint(request)
+
+    return guarded

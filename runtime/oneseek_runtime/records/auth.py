@@ -1,50 +1,34 @@
-"""[I/O] The bearer token: compared in constant time, read again when its file changes (a Secret may be renewed)."""
+"""Whose token a request shows, and what that role may ask here. Pure.
+
+Transitions are the operator's alone: nobody else makes a version current in the ledger, or takes its keys. Pods of the
+release before had one token for everything; for as long as there are any they may do what a sidecar may.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from pathlib import Path
+from collections.abc import Mapping
 
-from oneseek_core.secret import SecretError, read_word
-from oneseek_runtime.records.errors import SettingsError, UnauthorizedError
+from oneseek_core.roles import Role, bearer, role_of
+from oneseek_runtime.records.errors import ForbiddenError, UnauthorizedError
 
-__all__ = ["TokenFile"]
+__all__ = ["LEDGER", "OPERATOR", "RECORDING", "WINDOWS", "admit"]
 
-_SCHEME = "bearer "
+OPERATOR = frozenset({Role.OPERATOR})
+RECORDING = frozenset({Role.SIDECAR, Role.BEFORE})
+WINDOWS = RECORDING | {Role.PREPARE}
+LEDGER = RECORDING | OPERATOR | {Role.READER}
 
 
-class TokenFile:
-    """The one token that opens the service."""
+def admit(authorization: str, accepted: Mapping[str, str], allowed: frozenset[Role]) -> Role:
+    """The role that asks, if it may.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen: tuple[int, int, int] | None = None
-        self._digest = b""
-        self._refresh()
-
-    def check(self, authorization: str) -> None:
-        """Let the token through.
-
-        Raises:
-            UnauthorizedError: the header does not carry it.
-        """
-        self._refresh()
-        token = authorization[len(_SCHEME) :] if authorization[: len(_SCHEME)].lower() == _SCHEME else ""
-        # Digests have one length, so that not even the token's length shows in the time.
-        if not hmac.compare_digest(hashlib.sha256(token.encode()).digest(), self._digest):
-            raise UnauthorizedError("a bearer token is needed, and this is not it")
-
-    def _refresh(self) -> None:
-        try:
-            found = self._path.stat()
-            seen = (found.st_mtime_ns, found.st_ino, found.st_size)
-            if seen == self._seen:
-                return
-            token = read_word(self._path, "the records service's token")
-        except (OSError, SecretError) as error:
-            if self._seen is not None:  # the volume is just being renewed: the known token goes on
-                return
-            why = str(error) if isinstance(error, SecretError) else f"its token cannot be read ({error.strerror})"
-            raise SettingsError(f"{why}: {self._path}") from error
-        self._seen, self._digest = seen, hashlib.sha256(token.encode()).digest()
+    Raises:
+        UnauthorizedError: the header carries no token that is known here.
+        ForbiddenError: it is the token of a role that may not.
+    """
+    role = role_of(bearer(authorization), accepted)
+    if role is None:
+        raise UnauthorizedError("a bearer token of this model's is needed, and this is none")
+    if role not in allowed:
+        raise ForbiddenError(f"the token of {role} does not open this; it is for {', '.join(sorted(allowed))}")
+    return role

@@ -27,6 +27,7 @@ __all__ = [
     "json_answer",
     "queries",
     "read_body",
+    "record_queries",
     "stats",
     "transitions",
     "verify",
@@ -88,10 +89,13 @@ async def transitions(request: Request) -> Response:
     return await _append(request, wire.parse_transitions(await read_body(request)), "idempotencyKey")
 
 
+async def record_queries(request: Request) -> Response:
+    """POST /v1/queries: record queries like transitions."""
+    return await _append(request, wire.parse_queries(await read_body(request), chain.now()), "queryId")
+
+
 async def queries(request: Request) -> Response:
-    """POST /v1/queries: record queries like transitions. GET: the newest ones, newest first."""
-    if request.method == "POST":
-        return await _append(request, wire.parse_queries(await read_body(request), chain.now()), "queryId")
+    """GET /v1/queries: the newest ones, newest first."""
     found = await _listed(request, QUERIES)
     return json_answer({"queries": found, "count": len(found)})
 

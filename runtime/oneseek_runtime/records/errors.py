@@ -12,6 +12,7 @@ __all__ = [
     "BodyTooLargeError",
     "BusyError",
     "CredentialsError",
+    "ForbiddenError",
     "FullError",
     "IdempotencyConflictError",
     "LedgerBrokenError",
@@ -59,9 +60,15 @@ class LedgerBrokenError(RecordsError):
 
 
 class UnauthorizedError(RecordsError):
-    """The bearer token is missing or wrong."""
+    """The bearer token is missing or nobody's."""
 
     reason = "Unauthorized"
+
+
+class ForbiddenError(RecordsError):
+    """The token is of a role that may not do this."""
+
+    reason = "Forbidden"
 
 
 class BadRequestError(RecordsError):

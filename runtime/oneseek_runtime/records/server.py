@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,12 +18,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 import uvicorn
 import uvloop
+from starlette.types import ASGIApp
 
+from oneseek_core import names
 from oneseek_core.checkpoint import CheckpointError, VerifierKey
+from oneseek_runtime.access import Access, AccessError, over_tls
 from oneseek_runtime.log import say
 from oneseek_runtime.records.app import create_app
-from oneseek_runtime.records.auth import TokenFile
-from oneseek_runtime.records.errors import RecordsError
+from oneseek_runtime.records.errors import RecordsError, SettingsError
 from oneseek_runtime.records.settings import RecordsSettings
 from oneseek_runtime.records.signing import Signer
 from oneseek_runtime.records.sqlite import SqliteStore
@@ -45,12 +48,15 @@ def run(environment: Mapping[str, str]) -> None:
     signal.signal(signal.SIGTERM, _stop)  # a container's first process would else ignore it while it waits
     try:
         settings = RecordsSettings.from_environment(environment)
-        token = TokenFile(Path(settings.token_file))
+        access = Access.of(environment)
+        if settings.tls_port is not None and access is None:
+            raise SettingsError(f"tlsPort is given, but {names.ACCESS_ENV} is not")
+        tls = access.server() if access and settings.tls_port is not None else None
         key_file = settings.checkpoint_key_file
         signer = Signer.from_file(settings.origin, Path(key_file) if key_file else None)
         trusted = [VerifierKey.parse(text) for text in settings.trusted_checkpoint_keys]
         store, windows = _open(settings, signer, trusted)
-    except (RecordsError, CheckpointError) as error:
+    except (RecordsError, AccessError, CheckpointError) as error:
         sys.exit(f"{getattr(error, 'reason', 'BadSettings')}: {error}")
     except OSError as error:
         sys.exit(
@@ -60,7 +66,7 @@ def run(environment: Mapping[str, str]) -> None:
         if signer.key:
             say("signing", verifierKey=str(signer.key))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, store, token, windows))
+            runner.run(_serve(settings, store, windows, access=access, tls=tls))
     finally:
         windows.close()
         store.close()
@@ -86,27 +92,49 @@ def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(0)
 
 
-async def _serve(settings: RecordsSettings, store: Store, token: TokenFile, windows: WindowsPort) -> None:
-    server = _Server(
-        uvicorn.Config(
-            create_app(store, token, windows),
-            host=settings.host,
-            port=settings.port,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
-    )
+async def _serve(
+    settings: RecordsSettings,
+    store: Store,
+    windows: WindowsPort,
+    *,
+    access: Access | None,
+    tls: ssl.SSLContext | None,
+) -> None:
+    app = create_app(store, settings.accepted, windows)
+    ports = [(port, context) for port, context in ((settings.port, None), (settings.tls_port, tls)) if port is not None]
+    servers = [_Server(over_tls(_config(app, settings, port), context)) for port, context in ports]
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        for server in servers:
+            server.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
-    await server.serve()
+        loop.add_signal_handler(number, stop)
+    keeping = asyncio.create_task(access.keep()) if access else None
+    serving = [asyncio.create_task(server.serve()) for server in servers]
+    await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
+    stop()
+    await asyncio.gather(*serving)
+    if keeping is not None:
+        keeping.cancel()
+
+
+def _config(app: ASGIApp, settings: RecordsSettings, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=port,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
 
 
 class _Server(uvicorn.Server):

@@ -7,7 +7,6 @@ from typing import Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from oneseek_core import names
 from oneseek_core.api.base import ApiModel
 from oneseek_core.errors import places
 from oneseek_runtime.records.errors import SettingsError
@@ -37,14 +36,18 @@ class RecordsSettings(ApiModel):
     namespace: str = Field(min_length=1, max_length=63)
     data_path: str | None = Field(default=None, description="A folder on the claim; only this service writes there.")
     firestore: FirestoreSettings | None = Field(default=None, description="Where there is no such folder.")
-    token_file: str = Field(description="The bearer token; read again whenever the file changes.")
+    accepted: dict[str, str] = Field(
+        description="Digests of the tokens that are taken, by role (`oneseek_core.roles`)."
+    )
     checkpoint_key_file: str | None = Field(
         default=None, description="Ed25519 private key (PEM, or the raw 32-byte seed); without it nothing is signed."
     )
     trusted_checkpoint_keys: list[str] = Field(
         default=[], max_length=16, description="Verifier keys of former signing keys: their checkpoints are accepted."
     )
-    port: int = Field(default=names.PORT_RECORDS, ge=0, le=65535)
+    port: int | None = Field(default=None, ge=0, le=65535, description="Where it listens without TLS; None: nowhere.")
+    tls_port: int | None = Field(default=None, ge=0, le=65535, description="Where it listens with TLS; None: nowhere.")
+    tls_name: str | None = Field(default=None, description="What its certificate names.")
     host: str = Field(default="0.0.0.0", description="The address to listen on.")  # noqa: S104 - other pods call it
     lock_wait_seconds: float = Field(
         default=60, ge=0, description="How long a second process waits for the first to end before it gives up."
@@ -54,6 +57,8 @@ class RecordsSettings(ApiModel):
     def _one_place(self) -> Self:
         if (self.data_path is None) == (self.firestore is None):
             raise ValueError("exactly one of dataPath and firestore must be given")
+        if self.port is None and self.tls_port is None:
+            raise ValueError("one of port and tlsPort must be given")
         return self
 
     @property

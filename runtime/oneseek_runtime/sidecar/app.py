@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -11,19 +11,24 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
+from oneseek_core.roles import Role
 from oneseek_runtime.sidecar import endpoints, internal
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.envelope import Envelope
 from oneseek_runtime.sidecar.errors import BadRequestError, ClientGoneError
+from oneseek_runtime.sidecar.guard import OPEN, Guard
 from oneseek_runtime.sidecar.handover.passing import PassingOn, PeerEntry
 from oneseek_runtime.sidecar.limits import RateLimits
+from oneseek_runtime.sidecar.multi.previous import ENGINE_PREFIX
 from oneseek_runtime.sidecar.passthrough.openai import error_object
 from oneseek_runtime.sidecar.paths import LenientPaths
 from oneseek_runtime.sidecar.responses import body_refused, json_response, no_such_page
 from oneseek_runtime.sidecar.routes import SOCKETS, operations
 from oneseek_runtime.sidecar.turns import Turns
 
-__all__ = ["create_app", "create_apps", "create_internal_app"]
+__all__ = ["INTERNAL", "create_app", "create_apps", "create_internal_app"]
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
@@ -72,8 +77,10 @@ def create_internal_app(deps: Deps) -> ASGIApp:
 def create_apps(deps: Deps) -> tuple[ASGIApp, ASGIApp]:
     """Both, over the same `deps` and limits: what another pod passes on counts as if its client had come here."""
     answering = _answering(deps)
-    public = PassingOn(answering, deps.orders, deps.monotonic, deps.access_log)
-    return public, PeerEntry(answering, _internal(deps), deps.lifecycle.took)
+    public = PassingOn(answering, deps.orders, deps.monotonic, deps.access_log, deps.way)
+    entry = PeerEntry(answering, _internal(deps), deps.lifecycle.took)
+    roles = {path: role for path, _, _, role in INTERNAL}
+    return public, Guard(entry, roles, deps.settings.serving.accepted)
 
 
 def _answering(deps: Deps) -> ASGIApp:
@@ -116,19 +123,24 @@ async def _only_direct(request: Request) -> Response:
     raise HTTPException(405, headers={"Allow": "POST"})
 
 
+INTERNAL: tuple[tuple[str, Endpoint, str, Role | None], ...] = (
+    ("/health", endpoints.health, "GET", OPEN),  # the kubelet asks here whether the process lives
+    ("/internal/ready", internal.ready, "GET", OPEN),
+    ("/internal/state", internal.state, "GET", Role.OPERATOR),
+    ("/internal/changes", internal.changes, "GET", Role.OPERATOR),
+    ("/internal/probe", internal.probe, "POST", Role.OPERATOR),
+    ("/internal/analysis", internal.analysis, "POST", Role.OPERATOR),
+    ("/internal/handover", internal.handover, "POST", Role.OPERATOR),
+    ("/internal/drain", internal.drain, "POST", Role.OPERATOR),
+    ("/internal/swap", internal.swap, "POST", Role.OPERATOR),
+    ("/internal/previous", internal.previous, "POST", Role.OPERATOR),
+    (f"{ENGINE_PREFIX}/v1/chat/completions", internal.engine, "POST", Role.SIDECAR),
+)
+"""Path, what answers it, method, whose token it takes."""
+
+
 def _internal(deps: Deps) -> ASGIApp:
-    routes = [
-        Route("/health", endpoints.health),  # the kubelet asks here whether the process lives
-        Route("/internal/state", internal.state),
-        Route("/internal/changes", internal.changes),
-        Route("/internal/ready", internal.ready),
-        Route("/internal/probe", internal.probe, methods=["POST"]),
-        Route("/internal/analysis", internal.analysis, methods=["POST"]),
-        Route("/internal/handover", internal.handover, methods=["POST"]),
-        Route("/internal/drain", internal.drain, methods=["POST"]),
-        Route("/internal/swap", internal.swap, methods=["POST"]),
-        Route("/internal/previous", internal.previous, methods=["POST"]),
-    ]
+    routes = [Route(path, endpoint, methods=[method]) for path, endpoint, method, _ in INTERNAL]
     app = Starlette(routes=routes, exception_handlers=HANDLERS)
     app.state.deps = deps
     return app

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from starlette.requests import Request
 
+from oneseek_runtime.access import Way
 from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.accesslog import AccessLog
 from oneseek_runtime.sidecar.analysis import Analysis
@@ -60,6 +61,7 @@ class Deps:
     verdicts: Verdicts | None = None
     external: ExternalModels | None = None
     previous: PreviousVersion = field(default_factory=PreviousVersion)
+    way: Way = field(default_factory=Way)  # to the model's other serving pods
     wake: Callable[[], None] = lambda: None  # something was recorded to learn: a window may be due
     news: MicroNews | None = None  # of Micro runs, for sockets
     monotonic: Callable[[], float] = time.monotonic

@@ -23,6 +23,7 @@ __all__ = [
     "KubeUnavailableError",
     "NoSuccessorError",
     "NoSuchModelError",
+    "OrderRefusedError",
     "SettingsError",
     "TooManyBodiesError",
     "TooManyReviewsError",
@@ -54,6 +55,10 @@ class TooManyBodiesError(BadRequestError):
 
 class ClientGoneError(OneSeekError):
     """The client closed its connection before the answer was there; nobody reads what follows."""
+
+
+class OrderRefusedError(OneSeekError):
+    """An order to take a version over that the pod's own ConfigMap does not bear out."""
 
 
 class NoSuccessorError(OneSeekError):

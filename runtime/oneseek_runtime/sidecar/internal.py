@@ -15,11 +15,11 @@ from oneseek_core.serving.sidecar import DrainRequest, PreviousRequest, ProbeAns
 from oneseek_core.serving.swap import SwapRequest
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.endpoints import while_connected
-from oneseek_runtime.sidecar.errors import UpstreamError
+from oneseek_runtime.sidecar.errors import OrderRefusedError, UpstreamError
 from oneseek_runtime.sidecar.responses import json_response
 from oneseek_runtime.sidecar.wire import Question
 
-__all__ = ["analysis", "changes", "drain", "handover", "previous", "probe", "ready", "state", "swap"]
+__all__ = ["analysis", "changes", "drain", "engine", "handover", "previous", "probe", "ready", "state", "swap"]
 
 Order = TypeVar("Order", bound=ApiModel)
 
@@ -178,7 +178,26 @@ async def swap(request: Request) -> Response:
     asked = await _asked(request, SwapRequest)
     if isinstance(asked, Response):
         return asked
-    return json_response(deps.swapper.want(asked).to_wire(), status=202)
+    try:
+        return json_response(deps.swapper.want(asked).to_wire(), status=202)
+    except OrderRefusedError as error:
+        return json_response({"error": str(error)}, status=409)
+
+
+async def engine(request: Request) -> Response:
+    """POST /internal/engine/v1/chat/completions: another pod of the model asks this one's engine, for clients who compare."""
+    deps = deps_of(request)
+    connections = deps.engine.connections
+    body = await deps.bodies.read(request.scope, request.receive)
+    try:
+        headers = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
+        head = connections.head(b"POST", b"/v1/chat/completions", headers)
+        status, answer = await while_connected(request, connections.fetch((head, body)))
+    except UpstreamError as error:
+        return json_response({"error": str(error)}, status=503)
+    finally:
+        deps.bodies.release(body)
+    return Response(answer, status, media_type="application/json")
 
 
 async def _asked(request: Request, kind: type[Order], *, empty: bytes = b"") -> Order | Response:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from oneseek_runtime.sidecar.handover.passing import PEER_PREFIX
+
 __all__ = ["KnownPaths", "LenientPaths"]
 
 _EXACT = "v1"  # the first segment of paths whose letters count
@@ -47,6 +49,8 @@ class KnownPaths:
         """The path as a route knows it; the path itself where none does."""
         if path in self._plain:
             return path
+        if path.startswith(f"{PEER_PREFIX}/"):  # what a pod of the release before passes on, which knows no token
+            path = path.removeprefix(PEER_PREFIX)
         found = self._find(path)
         if found is None and path.endswith("/") and not path.endswith("//"):
             found = self._find(path[:-1])

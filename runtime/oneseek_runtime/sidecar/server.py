@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 
 import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
 from oneseek_core.serving.swap import WantedVersion
+from oneseek_runtime.access import AccessError, Way, over_tls
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.accesslog import AccessLog
@@ -42,7 +45,7 @@ from oneseek_runtime.sidecar.passthrough.exchange import OWN_ENGINE
 from oneseek_runtime.sidecar.recording.recorder import Recorder
 from oneseek_runtime.sidecar.recording.work import recording
 from oneseek_runtime.sidecar.settings import SidecarSettings
-from oneseek_runtime.sidecar.swap import Swapper, read_wanted
+from oneseek_runtime.sidecar.swap import Swapper, read_wanted, wanted_now
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
 from oneseek_runtime.sidecar.verifier import Verdicts, Verifier
 
@@ -58,16 +61,25 @@ def run(environment: Mapping[str, str]) -> None:
     """Serve until SIGTERM. Ends the process with a sentence and a non-zero code where the settings make no sense."""
     try:
         settings = SidecarSettings.from_environment(environment)
-        path = settings.serving.wanted_path
+        path, access = settings.serving.wanted_path, settings.access
         wanted = read_wanted(path) if path is not None else None
-    except SettingsError as error:
+        way = access.way(settings.serving.tls_name) if access else Way()
+        tls = access.server() if access and settings.serving.tls_name else None
+    except (SettingsError, AccessError) as error:
         sys.exit(str(error))
     give_back_what_is_freed()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, wanted, environment))
+        runner.run(_serve(settings, wanted, environment, way=way, tls=tls))
 
 
-async def _serve(settings: SidecarSettings, wanted: WantedVersion | None, environment: Mapping[str, str]) -> None:
+async def _serve(
+    settings: SidecarSettings,
+    wanted: WantedVersion | None,
+    environment: Mapping[str, str],
+    *,
+    way: Way,
+    tls: ssl.SSLContext | None,
+) -> None:
     loop = asyncio.get_running_loop()
     lifecycle, changes = Lifecycle(), Changes()
     orders = Orders.kept(settings.order_path)
@@ -86,7 +98,8 @@ async def _serve(settings: SidecarSettings, wanted: WantedVersion | None, enviro
     ):
         swapper = None
         if wanted is not None:
-            swapper = Swapper(settings.serving, engine, verifier, wanted, flipped=lifecycle.count_anew)
+            file = partial(wanted_now, settings.serving.wanted_path or "")
+            swapper = Swapper(settings.serving, engine, verifier, wanted, file=file, flipped=lifecycle.count_anew)
             swapper.changed = changes.ring
         # The app needs the server's connections and the server its app: the app asks when it is asked.
         servers: list[Server] = []
@@ -108,15 +121,17 @@ async def _serve(settings: SidecarSettings, wanted: WantedVersion | None, enviro
             external=external,
             wake=wake,
             news=news,
+            way=way,
         )
-        public, internal = (
-            Server(_config(app, settings, port))
-            for app, port in zip(create_apps(deps), (settings.public_port, settings.internal_port), strict=True)
-        )
+        apps = create_apps(deps)
+        public = Server(_config(apps[0], settings, settings.public_port))
+        internal = Server(over_tls(_config(apps[1], settings, settings.internal_port), tls))
         servers.append(public)
         serving = [asyncio.create_task(public.serve()), asyncio.create_task(internal.serve())]
         stopping = asyncio.create_task(stop.wait())
         working = [asyncio.create_task(verdicts.run())]
+        if settings.access is not None:
+            working.append(asyncio.create_task(settings.access.keep()))
         if swapper is not None:
             working.append(asyncio.create_task(swapper.run()))
         await asyncio.wait((*serving, *working, stopping), return_when=asyncio.FIRST_COMPLETED)

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from oneseek_core import names
 from oneseek_core.errors import places
 from oneseek_core.serving.settings import ExternalEndpoint, ServingSettings
+from oneseek_runtime.access import Access
 from oneseek_runtime.sidecar.clients import Networks, parse_networks
 from oneseek_runtime.sidecar.errors import SettingsError
 from oneseek_runtime.sidecar.passthrough.exchange import OWN_ENGINE
@@ -26,7 +27,7 @@ class RecordsAccess:
     """Where answered questions are kept until the records service has them, and where that is."""
 
     url: str
-    token_file: Path
+    access: Access
     spool: Path
     spool_bytes: int = _SPOOL_BYTES
 
@@ -58,6 +59,8 @@ class SidecarSettings:
     """So long a request waits for an engine where nobody listens: it may be starting again."""
     external: tuple[ExternalEndpoint, ...] = ()
     """Models elsewhere that multi-model queries may ask."""
+    access: Access | None = None
+    """Without it there is no TLS, no other pod and no records service."""
     records: RecordsAccess | None = None
     order_path: Path | None = None
     """Where the order to hand requests over outlives the process; on the spool's volume."""
@@ -78,8 +81,12 @@ class SidecarSettings:
             serving = ServingSettings.from_wire(text)
         except ValidationError as error:
             raise SettingsError(f"{names.SERVING_ENV} does not fit ServingSettings: {places(error)}") from error
+        access = Access.of(environment)
+        if serving.tls_name and access is None:
+            raise SettingsError(f"{names.ACCESS_ENV} is not set, but {names.SERVING_ENV} asks for TLS")
         return cls(
             serving=serving,
+            access=access,
             host=environment.get("ONESEEK_HOST", cls.host),
             public_port=_number(environment, "ONESEEK_PORT_PUBLIC", names.PORT_PUBLIC),
             internal_port=_number(environment, "ONESEEK_PORT_INTERNAL", names.PORT_INTERNAL),
@@ -93,24 +100,24 @@ class SidecarSettings:
             drain_maximum=_number(environment, "ONESEEK_DRAIN_MAXIMUM_SECONDS", 20),
             engine_restart=_number(environment, "ONESEEK_ENGINE_RESTART_SECONDS", int(OWN_ENGINE.refused)),
             external=_external(environment),
-            records=_records(environment),
+            records=_records(environment, access),
             order_path=Path(spool).with_suffix(".handover") if (spool := environment.get(names.SPOOL_ENV)) else None,
             spool_seconds=_number(environment, "ONESEEK_SPOOL_SECONDS", names.SPOOL_SECONDS),
         )
 
 
-def _records(environment: Mapping[str, str]) -> RecordsAccess | None:
-    """Read `ONESEEK_RECORDS_{URL,TOKEN_FILE}` and `ONESEEK_SPOOL{,_BYTES}`; without a URL nothing is recorded."""
+def _records(environment: Mapping[str, str], access: Access | None) -> RecordsAccess | None:
+    """Read `ONESEEK_RECORDS_URL` and `ONESEEK_SPOOL{,_BYTES}`; without a URL nothing is recorded."""
     url = environment.get(names.RECORDS_URL_ENV)
     if not url:
         return None
-    paths = {}
-    for variable in (names.RECORDS_TOKEN_ENV, names.SPOOL_ENV):
-        if not (path := environment.get(variable)):
+    spool = environment.get(names.SPOOL_ENV)
+    for variable, there in ((names.ACCESS_ENV, access), (names.SPOOL_ENV, spool)):
+        if not there:
             raise SettingsError(f"{variable} is not set, but {names.RECORDS_URL_ENV} is")
-        paths[variable] = Path(path)
+    assert access is not None  # noqa: S101 - just looked at
     limit = _number(environment, "ONESEEK_SPOOL_BYTES", _SPOOL_BYTES)
-    return RecordsAccess(url, paths[names.RECORDS_TOKEN_ENV], paths[names.SPOOL_ENV], limit)
+    return RecordsAccess(url, access, Path(str(spool)), limit)
 
 
 def _external(environment: Mapping[str, str]) -> tuple[ExternalEndpoint, ...]:

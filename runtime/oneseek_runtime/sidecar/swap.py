@@ -6,11 +6,16 @@ removed. Whatever fails before the alias moves leaves the old version answering 
 
 Level-triggered, like the operator: what is wanted, what answers and what the engine holds are compared again and again,
 so an engine that was restarted gets its version back, and nothing depends on a step having been seen.
+
+The ConfigMap is the truth about what answers. The operator writes it first, then orders, because the kubelet takes up to a
+minute or two to bring the pod's file up: an order is believed on credit, and what the file does not bear out by then is
+taken back. What is held back answers nobody, so it needs no such word.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -25,14 +30,22 @@ from oneseek_core.serving.swap import SwapRequest, SwapState, WantedVersion
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.alias import Alias
 from oneseek_runtime.sidecar.analysis import judge, question_of
-from oneseek_runtime.sidecar.errors import AdapterRefusedError, EngineBusyError, SettingsError, UpstreamError
+from oneseek_runtime.sidecar.errors import (
+    AdapterRefusedError,
+    EngineBusyError,
+    OrderRefusedError,
+    SettingsError,
+    UpstreamError,
+)
 from oneseek_runtime.sidecar.translate import Completion
 from oneseek_runtime.sidecar.wire import Question
 
-__all__ = ["Copier", "Swapper", "SwappingEngine", "read_wanted"]
+__all__ = ["Copier", "Swapper", "SwappingEngine", "read_wanted", "wanted_now"]
 
 _LOOK_SECONDS = 1.0
 _SOON_SECONDS = 0.05  # while the last answers of an old version are awaited
+_CREDIT_SECONDS = 300.0  # the kubelet looks at ConfigMaps every 60 to 90 s
+_AHEAD = 1000  # by so much a serial may be ahead of the file's: nobody changes versions faster than that
 _FIRST_QUESTION = Question("Who are you?", max_tokens=8)
 
 
@@ -73,6 +86,14 @@ class _SwapFailedError(Exception):
         self.reason, self.message, self.refused = reason, message, refused
 
 
+def wanted_now(path: str) -> WantedVersion | None:
+    """What the ConfigMap's file says at the moment; None where it cannot be read, as while the volume is renewed."""
+    try:
+        return read_wanted(path)
+    except SettingsError:
+        return None
+
+
 def read_wanted(path: str) -> WantedVersion:
     """The version that the pod's ConfigMap names.
 
@@ -88,7 +109,10 @@ def read_wanted(path: str) -> WantedVersion:
 
 
 class Swapper:
-    """What is wanted, what answers, and the loop that brings the two together."""
+    """What is wanted, what answers, and the loop that brings the two together.
+
+    `file`: what the pod's ConfigMap says, None where its file cannot be read at the moment.
+    """
 
     def __init__(
         self,
@@ -96,8 +120,16 @@ class Swapper:
         engine: SwappingEngine,
         copier: Copier,
         wanted: WantedVersion,
+        *,
+        file: Callable[[], WantedVersion | None],
         flipped: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._read, self._clock = file, clock
+        self._file = wanted
+        self._credited: tuple[SwapRequest, float] | None = (
+            None  # an order that the file does not bear out yet, until when
+        )
         self._base = serving.base_name
         self._verified = Path(serving.verified_path or "")
         self._engine = engine
@@ -127,12 +159,44 @@ class Swapper:
         return self._answering is not None
 
     def want(self, request: SwapRequest) -> SwapState:
-        """Take an order. Any number of times; an older one than the newest is ignored."""
-        if request.serial >= self._wanted.serial and request != self._wanted:
-            self._wanted = request
-            self._say("Done" if self._is_answering(request) else "Verifying")
-            self._wake.set()
+        """Take an order. Any number of times; an older one than the newest is ignored.
+
+        Raises:
+            OrderRefusedError: the ConfigMap says otherwise, or cannot have come so far.
+        """
+        if request.serial > self._file.serial + _AHEAD:
+            raise OrderRefusedError(f"serial {request.serial} is far beyond the ConfigMap's, {self._file.serial}")
+        if not request.hold and request.serial <= self._file.serial and not _same(request, self._file):
+            name = self._name(self._file)
+            raise OrderRefusedError(
+                f"the ConfigMap names {name} under serial {self._file.serial}, not {self._name(request)}"
+            )
+        newest = self._credited[0].serial if self._credited else self._file.serial
+        if request.serial >= newest and request != self._wanted:
+            if not request.hold and request.serial > self._file.serial:
+                self._credited = (request, self._clock() + _CREDIT_SECONDS)
+            self._take(request)
         return self.state
+
+    def _take(self, request: SwapRequest) -> None:
+        self._wanted = request
+        self._say("Done" if self._is_answering(request) else "Verifying")
+        self._wake.set()
+
+    def look(self) -> None:
+        """Compare with the ConfigMap's file: it is right, but for an order that it may not have come up with yet."""
+        found, before = self._read(), self._file
+        self._file = found or before
+        over = False
+        if self._credited:
+            order, until = self._credited
+            over = self._clock() >= until
+            if over or self._file.serial >= order.serial:
+                self._credited = None
+        if self._credited is None and (over or self._file != before):
+            meant = self._answering if self._wanted.hold else self._wanted
+            if meant is None or not _same(meant, self._file):
+                self._take(SwapRequest(**self._file.model_dump()))
 
     async def run(self) -> None:
         """Compare and act until cancelled. A new order interrupts whatever an older one is waiting for."""
@@ -168,12 +232,14 @@ class Swapper:
             return
         self.alias.target = self._name(self._noted)
         self._answering = self._noted
-        if self._noted.serial > self._wanted.serial:
-            self._wanted = SwapRequest(**self._noted.model_dump())
-            self._say("Verifying")
+        if self._file.serial < self._noted.serial <= self._file.serial + _AHEAD:
+            order = SwapRequest(**self._noted.model_dump())
+            self._credited = (order, self._clock() + _CREDIT_SECONDS)
+            self._take(order)
 
     async def _step(self) -> bool:
         """One comparison; True where there is more to do soon."""
+        self.look()
         try:
             models = await self._engine.models()
             if self._answering and self._name(self._answering) not in models:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from oneseek_runtime.access import Way
 from oneseek_runtime.sidecar.errors import (
     AdapterRefusedError,
     EngineAnswerError,
@@ -54,9 +55,14 @@ class OpenAIEngine:
     """The engine at `url`; an async context manager that owns the connections."""
 
     def __init__(
-        self, url: str, patience: Patience = OWN_ENGINE, *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        url: str,
+        patience: Patience = OWN_ENGINE,
+        *,
+        way: Way | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.connections = EngineConnections(url, patience)
+        self.connections = EngineConnections(url, patience, way)
         self._monotonic = monotonic
         self._listed: tuple[float, tuple[str, ...]] | None = None
 

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.ledger import Block, first_block, next_block
 from oneseek_core.ledger_entries import Transition
 from oneseek_core.merkle import Tree
+from oneseek_operator.certificates import Issued
 from oneseek_operator.decide.witness import Proof
 from oneseek_operator.errors import RecordsError
 from oneseek_operator.reconcile.model import Untold
-from oneseek_operator.reconcile.ports import Appended
+from oneseek_operator.reconcile.ports import Appended, AuthorityView
 from support.ledgers import AT
 from support.world.clients import Clients
 
 __all__ = ["World"]
+
+_AUTHORITY = Issued.authority(datetime.now(UTC))
 
 
 class World(Clients):
@@ -36,24 +40,34 @@ class World(Clients):
         self.untold = Untold()
         self.untold.believes_refusals(datetime.fromtimestamp(0, UTC))  # an operator that the network knows
         self.ahead = timedelta()
+        self.issued: list[str] = []  # names that certificates were made for
 
     def clock(self) -> datetime:
         """The operator's clock."""
         return datetime.now(UTC) + self.ahead
 
-    def token(self, model: OneSeekModel) -> str:
-        return "token"
+    def of(self, _model: OneSeekModel, _pods: object) -> Self:
+        """Any model's sidecars and records."""
+        return self
 
-    async def append(self, model: OneSeekModel, entries: Sequence[Transition]) -> Appended:
+    async def view(self, now: datetime) -> AuthorityView:
+        """The authority of an operator, made once for all worlds."""
+        return AuthorityView(_AUTHORITY.certificate, (_AUTHORITY.fingerprint,))
+
+    def issue(self, host: str, now: datetime) -> tuple[str, Issued]:
+        self.issued.append(host)
+        return _AUTHORITY.fingerprint, _AUTHORITY.leaf(host, now)
+
+    async def append(self, entries: Sequence[Transition]) -> Appended:
         if self.records_away:
             raise RecordsError("connection refused")
         good = [entry for entry in entries if entry.type not in self.refused_transitions]
         for entry in good:
             self.ledger.setdefault(entry.idempotency_key, entry)
         refused = tuple(f"{entry.type} {entry.idempotency_key}: stands there" for entry in entries if entry not in good)
-        return Appended(await self.head(model), tuple(entry.idempotency_key for entry in good), refused)
+        return Appended(await self.head(), tuple(entry.idempotency_key for entry in good), refused)
 
-    async def head(self, model: OneSeekModel) -> LedgerHead:
+    async def head(self) -> LedgerHead:
         if self.records_away:
             raise RecordsError("connection refused")
         blocks = self._blocks()

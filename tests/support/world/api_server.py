@@ -145,7 +145,8 @@ class ApiServer:
     async def replace(self, manifest: Object) -> None:
         crash = self._mutate("replace", manifest["kind"])
         live = self.objects.get(key_of(manifest))
-        if live is None or live["metadata"]["resourceVersion"] != manifest["metadata"]["resourceVersion"]:
+        version = manifest["metadata"].get("resourceVersion")
+        if live is None or version not in (None, live["metadata"]["resourceVersion"]):
             raise ConflictError("the object has been modified", status=409)
         new = _copy(manifest)
         self.stamp(new)

@@ -131,7 +131,7 @@ class Nodes(ApiServer):
                     "namespace": meta["namespace"],
                     "labels": dict(spec["template"]["metadata"]["labels"]),
                     "annotations": {names.ANNOTATION_DNA: self._born_with(deployment) or ""},
-                    "ownerReferences": [{"uid": meta["uid"], "controller": True}],
+                    "ownerReferences": [self._replica_set(deployment)],
                 },
                 "spec": spec["template"]["spec"],
                 "status": {
@@ -148,6 +148,18 @@ class Nodes(ApiServer):
         ready = [pod for pod in self.serving_pods() if pod["metadata"]["name"].startswith(f"{meta['name']}-")]
         running = sum(pod["status"]["phase"] == "Running" for pod in ready)
         deployment["status"] = {"readyReplicas": running, "conditions": failed}
+
+    def _replica_set(self, deployment: Object) -> Object:
+        """How a pod names the ReplicaSet that a Deployment has it made by."""
+        meta = deployment["metadata"]
+        key = ("ReplicaSet", meta["namespace"], f"{meta['name']}-set")
+        if key not in self.objects:
+            labels = dict(deployment["spec"]["template"]["metadata"]["labels"])
+            owner = {"kind": "Deployment", "uid": meta["uid"], "controller": True}
+            made = {"name": key[2], "namespace": key[1], "labels": labels, "ownerReferences": [owner]}
+            self.stamp(item := {"kind": "ReplicaSet", "metadata": made})
+            self.objects[key] = item
+        return {"kind": "ReplicaSet", "uid": self.objects[key]["metadata"]["uid"], "controller": True}
 
     def _born_with(self, deployment: Object) -> str | None:
         """The version that a pod which starts now comes up with."""

@@ -90,6 +90,9 @@ def test_every_pod_meets_the_restricted_standard_and_has_no_token(name: str) -> 
     for volume in spec["volumes"]:
         projected = {"projected"} if name.endswith("serving") else set()
         assert set(volume) - {"name"} <= allowed | projected
+        for source in volume.get("projected", {}).get("sources", []):
+            held = [item["key"] for item in source.get("secret", {}).get("items", [])]
+            assert held in ([], ["sidecar"]), "of the tokens its own role's"
         secret = volume.get("secret", {})
         keys = [item["key"] for item in secret.get("items", [])]
         assert not secret or name == "certify" or keys == ["token"], "only certify holds the private keys"
@@ -417,11 +420,11 @@ def test_only_the_sidecar_holds_the_records_token_and_the_spool_and_has_time_to_
     spec = pods()["serving"]
     (sidecar,) = spec["containers"]
     for container in [*spec["initContainers"], sidecar]:
-        found = {item["name"] for item in container["volumeMounts"]} & {"spool", "records-token"}
-        assert found == ({"spool", "records-token"} if container is sidecar else set()), container["name"]
+        found = {item["name"] for item in container["volumeMounts"]} & {"spool", "access"}
+        assert found == ({"spool", "access"} if container is sidecar else set()), container["name"]
     env = {item["name"]: item.get("value") for item in sidecar["env"]}
     assert env[names.RECORDS_URL_ENV] == "http://zero-records.team.svc:8082"
-    assert env[names.RECORDS_TOKEN_ENV].startswith("/records-token/")
+    assert env[names.ACCESS_ENV] == "/access"
     assert env[names.SPOOL_ENV].startswith("/spool/")
     assert spec["terminationGracePeriodSeconds"] > names.SPOOL_SECONDS
     assert sidecar["livenessProbe"]["terminationGracePeriodSeconds"] < 60, "one that hangs is not waited for"
@@ -464,7 +467,7 @@ def test_records_in_firestore_need_no_claim_and_see_the_credentials_alone() -> N
     pod = found["template"]["spec"]
     (container,) = pod["containers"]
     assert container["image"] == "firestore:1"
-    told = RecordsSettings.from_environment({item["name"]: item["value"] for item in container["env"]})
+    told = RecordsSettings.from_environment({item["name"]: item.get("value", "") for item in container["env"]})
     assert told.data_path is None
     assert told.firestore == FirestoreSettings(
         project_id="team-records", credentials_file="/credentials/credentials.json"
@@ -482,7 +485,7 @@ def test_an_emulator_is_told_and_embedded_records_have_their_claim() -> None:
         records={"firestore": {"projectID": "team-records", "emulatorHost": "emulator:8080", "database": "second"}}
     )
     (container,) = build_records.stateful_set(kept, SETTINGS)["spec"]["template"]["spec"]["containers"]
-    told = RecordsSettings.from_environment({item["name"]: item["value"] for item in container["env"]})
+    told = RecordsSettings.from_environment({item["name"]: item.get("value", "") for item in container["env"]})
     assert told.firestore == FirestoreSettings(
         project_id="team-records", database="second", emulator_host="emulator:8080"
     )

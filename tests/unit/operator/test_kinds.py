@@ -45,7 +45,7 @@ async def waiting() -> tuple[World, asyncio.Task[None], Stopped]:
 
     world.state = silent  # type: ignore[method-assign]
     port = cast("Any", world)
-    deps = Deps(settings=SETTINGS, cluster=port, sidecars=port, records=port)
+    deps = Deps(settings=SETTINGS, cluster=port, sidecars=port, records=port, authority=port)
     stopped = Stopped()
     body = world.objects[("OneSeekModel", "team", "zero")]
     told = {"body": body, "stopped": stopped, "memo": SimpleNamespace(deps=deps)}
@@ -70,7 +70,7 @@ async def test_a_model_deleted_while_no_operator_ran_is_seen_off_by_the_next_one
     world.apply_as_user(model_manifest(storage={"size": "1Gi", "reclaimPolicy": "Delete"}))
     await settle(world)
     port = cast("Any", world)
-    deps = Deps(settings=SETTINGS, cluster=port, sidecars=port, records=port)
+    deps = Deps(settings=SETTINGS, cluster=port, sidecars=port, records=port, authority=port)
     body = world.objects[("OneSeekModel", "team", "zero")]
     told = {"namespace": "team", "name": "zero", "body": body, "memo": SimpleNamespace(deps=deps)}
     await model_changed(type="MODIFIED", **told)
@@ -91,10 +91,10 @@ async def test_a_run_that_is_deleted_as_soon_as_it_is_certified_leaves_its_versi
     world.apply_as_user(run_manifest("first"))
     run = world.objects[("TrainingRun", "team", "first")]
     while "completedAt" not in run["status"]:
-        await reconcile_run("team", "first", cluster=world, sidecars=world, settings=SETTINGS)
+        await reconcile_run("team", "first", cluster=world, settings=SETTINGS)
         world.tick()
     port = cast("Any", world)
-    deps = Deps(settings=SETTINGS, cluster=port, sidecars=port, records=port)
+    deps = Deps(settings=SETTINGS, cluster=port, sidecars=port, records=port, authority=port)
     run["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     told = {"namespace": "team", "name": "first", "body": run, "memo": SimpleNamespace(deps=deps)}
     letting_go = asyncio.create_task(run_changed(type="MODIFIED", **told))

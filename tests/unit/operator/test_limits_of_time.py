@@ -3,62 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import aiohttp
 import pytest
 from kubernetes.aio import client
 
-from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.errors import OneSeekError
-from oneseek_operator import records
-from oneseek_operator.build import records as build
+from oneseek_operator import records, sidecars
+from oneseek_operator.asking import Asker, Peer
 from oneseek_operator.cluster import client as cluster
 from oneseek_operator.cluster.client import Cluster
-from oneseek_operator.records import Records
-from oneseek_operator.sidecars import Sidecars
+from oneseek_operator.records import ModelRecords
+from oneseek_operator.sidecars import ModelSidecars
 from support.asgi import free_port
-from support.makers import model_manifest
 from support.silent import full_queue, speechless
 
-SHORT = aiohttp.ClientTimeout(total=0.2)
+HERE = "127.0.0.1"
 
 
 @dataclass
 class Clients:
     """The operator's clients, all of which meet whoever listens on `port`."""
 
-    patch: pytest.MonkeyPatch
-    sidecars: Sidecars
-    records: Records
+    asker: Asker
     cluster: Cluster
-    model: OneSeekModel
+    sidecars: ModelSidecars = field(init=False)
+    records: ModelRecords = field(init=False)
 
     def turn_to(self, port: int) -> None:
-        self.patch.setattr(names, "PORT_INTERNAL", port)
-        self.patch.setitem(Sidecars._call.__kwdefaults__, "port", port)
-        self.patch.setattr(build, "url", lambda _: f"http://127.0.0.1:{port}")
+        self.sidecars = ModelSidecars(self.asker, {HERE: Peer(HERE, port, f"at {HERE}")})
+        self.records = ModelRecords(self.asker, Peer(HERE, port, "of the records service"))
         self.cluster._api.configuration.host = f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture
 async def clients(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Clients]:
-    monkeypatch.setitem(Sidecars._call.__kwdefaults__, "timeout", SHORT)
-    monkeypatch.setattr(records, "_TIMEOUT", SHORT)
+    monkeypatch.setattr(sidecars, "_SECONDS", 0.2)
+    monkeypatch.setattr(records, "_SECONDS", 0.2)
     monkeypatch.setattr(cluster, "_TIMEOUT", 0.2)
-    manifest = model_manifest()
-    manifest["metadata"] |= {"uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 1}
-    made = Clients(
-        monkeypatch,
-        Sidecars.connect(),
-        Records.connect(b"key"),
-        Cluster(client.ApiClient(client.Configuration(host="http://127.0.0.1:1"))),
-        OneSeekModel.model_validate(manifest),
-    )
+    reached = Cluster(client.ApiClient(client.Configuration(host="http://127.0.0.1:1")))
+    made = Clients(Asker.connect(), reached)
     yield made
-    await made.sidecars.close()
-    await made.records.close()
+    await made.asker.close()
     await made.cluster.close()
 
 
@@ -71,7 +57,7 @@ async def hand_over(of: Clients) -> object:
 
 
 async def head(of: Clients) -> object:
-    return await of.records.head(of.model)
+    return await of.records.head()
 
 
 async def get(of: Clients) -> object:
@@ -89,7 +75,7 @@ ASKED: list[tuple[Callable[[Clients], Awaitable[object]], str, str]] = [
         "/internal/handover at 127.0.0.1 did not answer within 0.2 s",
         "/internal/handover at 127.0.0.1",
     ),
-    (head, "the records service did not answer /v1/head within 5 s", "the records service does not answer"),
+    (head, "/v1/head of the records service did not answer within 0.2 s", "/v1/head of the records service"),
     (
         get,
         "the API server did not answer GET /api/v1/namespaces/team/pods/one within 0.2 s",

@@ -150,8 +150,9 @@ async def test_what_is_refused_is_tried_again_without_haste_and_written_once() -
 
 async def reconciled(world: World, kind: str, name: str) -> float | None:
     """One reconcile; seconds until the next look."""
-    more: dict[str, Any] = {"records": world} if kind == "OneSeekModel" else {}
-    wait: float | None = await RECONCILE[kind]("team", name, cluster=world, sidecars=world, settings=SETTINGS, **more)
+    ports = ("sidecars", "records", "authority") if kind == "OneSeekModel" else ()
+    more: dict[str, Any] = dict.fromkeys(ports, world)
+    wait: float | None = await RECONCILE[kind]("team", name, cluster=world, settings=SETTINGS, **more)
     return wait
 
 

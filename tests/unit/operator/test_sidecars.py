@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from oneseek_core import names
 from oneseek_core.jobs.verify import VerifyReport
 from oneseek_core.serving.analysis import AnalysisRequest, AnalysisState
 from oneseek_core.serving.handover import Handover
 from oneseek_core.serving.sidecar import SidecarState, WarmVersion
 from oneseek_core.serving.swap import SwapState
 from oneseek_operator import sidecars as module
+from oneseek_operator.asking import Asker, Peer
 from oneseek_operator.errors import SidecarError
 from oneseek_operator.followers import Followers
-from oneseek_operator.sidecars import Sidecars
+from oneseek_operator.sidecars import ModelSidecars
 from oneseek_operator.wakeups import Wakeups
 
 HERE = "127.0.0.1"
@@ -49,6 +49,7 @@ class Pod:
         self.answers: dict[str, Any] = {}
         self.asked: list[tuple[str, str, Any]] = []
         self.hang: set[str] = set()
+        self.port = 0
 
     async def handle(self, request: web.Request) -> web.Response:
         body = await request.json() if request.can_read_body else None
@@ -80,17 +81,16 @@ async def listening(handler: Handler) -> AsyncIterator[int]:
 async def pod(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pod]:
     found = Pod()
     async with listening(found.handle) as port:
-        monkeypatch.setattr(names, "PORT_INTERNAL", port)
-        monkeypatch.setitem(Sidecars._call.__kwdefaults__, "port", port)
+        found.port = port
         monkeypatch.setattr(module, "_SERVICE_PORT", port)
         yield found
 
 
 @pytest.fixture
-async def sidecars() -> AsyncIterator[Sidecars]:
-    found = Sidecars.connect()
-    yield found
-    await found.close()
+async def sidecars(pod: Pod) -> AsyncIterator[ModelSidecars]:
+    asker = Asker.connect()
+    yield ModelSidecars(asker, {HERE: Peer(HERE, pod.port, f"at {HERE}", token="t")})
+    await asker.close()
 
 
 def with_more(value: Any) -> Any:
@@ -100,7 +100,7 @@ def with_more(value: Any) -> Any:
     return [with_more(item) for item in value] if isinstance(value, list) else value
 
 
-async def test_a_state_of_the_release_after_is_read_as_far_as_it_is_known(pod: Pod, sidecars: Sidecars) -> None:
+async def test_a_state_of_the_release_after_is_read_as_far_as_it_is_known(pod: Pod, sidecars: ModelSidecars) -> None:
     pod.answers["/internal/state"] = with_more(STATE.to_wire())
     assert await sidecars.state(HERE) == STATE
     pod.answers["/internal/changes"] = with_more(STATE.to_wire())
@@ -108,20 +108,20 @@ async def test_a_state_of_the_release_after_is_read_as_far_as_it_is_known(pod: P
     assert pod.asked[-1][1] == "/internal/changes?after=3&wait=1"
 
 
-async def test_a_state_of_the_release_before_is_read_too(pod: Pod, sidecars: Sidecars) -> None:
+async def test_a_state_of_the_release_before_is_read_too(pod: Pod, sidecars: ModelSidecars) -> None:
     pod.answers["/internal/state"] = {"baseName": "tiny", "ready": True, "openConnections": 2}
     state = await sidecars.state(HERE)
     assert (state.open_connections, state.revision, state.handover, state.analysis) == (2, 0, None, None)
 
 
 @pytest.mark.parametrize("value", [[], {"ready": "perhaps"}, "text", None])
-async def test_an_answer_that_is_no_state_is_said_to_be_none(pod: Pod, sidecars: Sidecars, value: Any) -> None:
+async def test_an_answer_that_is_no_state_is_said_to_be_none(pod: Pod, sidecars: ModelSidecars, value: Any) -> None:
     pod.answers["/internal/state"] = (200, value)
     with pytest.raises(SidecarError, match="gave no SidecarState"):
         await sidecars.state(HERE)
 
 
-async def test_an_order_is_given_and_what_is_in_force_is_compared(pod: Pod, sidecars: Sidecars) -> None:
+async def test_an_order_is_given_and_what_is_in_force_is_compared(pod: Pod, sidecars: ModelSidecars) -> None:
     pod.answers["/internal/handover"] = with_more({"handover": ORDER.to_wire()})
     await sidecars.hand_over(HERE, ORDER)
     assert pod.asked == [("POST", "/internal/handover", {"handover": ORDER.to_wire()})]
@@ -131,21 +131,21 @@ async def test_an_order_is_given_and_what_is_in_force_is_compared(pod: Pod, side
 
 @pytest.mark.parametrize(("order", "draining"), [(ORDER, True), (None, False)])
 async def test_a_pod_of_the_release_before_is_told_to_drain(
-    pod: Pod, sidecars: Sidecars, order: Handover | None, *, draining: bool
+    pod: Pod, sidecars: ModelSidecars, order: Handover | None, *, draining: bool
 ) -> None:
     pod.answers["/internal/drain"] = {"draining": draining}
     await sidecars.hand_over(HERE, order)
     assert pod.asked[-1] == ("POST", "/internal/drain", {"draining": draining})
 
 
-async def test_an_order_that_a_pod_cannot_keep_is_an_error_with_its_address(pod: Pod, sidecars: Sidecars) -> None:
+async def test_an_order_that_a_pod_cannot_keep_is_an_error_with_its_address(pod: Pod, sidecars: ModelSidecars) -> None:
     pod.answers["/internal/handover"] = (503, {"error": "no space left on device"})
     with pytest.raises(SidecarError, match="no space left") as error:
         await sidecars.hand_over(HERE, ORDER)
     assert (error.value.ip, error.value.status, error.value.refused) == (HERE, 503, False)
 
 
-async def test_a_pod_of_the_release_before_asks_itself_nothing(pod: Pod, sidecars: Sidecars) -> None:
+async def test_a_pod_of_the_release_before_asks_itself_nothing(pod: Pod, sidecars: ModelSidecars) -> None:
     await sidecars.analyse(HERE, AnalysisRequest(dna=DNA))
     pod.answers["/internal/analysis"] = (202, {})
     await sidecars.analyse(HERE, AnalysisRequest(dna=DNA))
@@ -153,21 +153,21 @@ async def test_a_pod_of_the_release_before_asks_itself_nothing(pod: Pod, sidecar
 
 
 async def test_a_port_at_which_nobody_listens_is_told_from_one_that_says_nothing(
-    pod: Pod, sidecars: Sidecars, monkeypatch: pytest.MonkeyPatch
+    pod: Pod, sidecars: ModelSidecars, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pod.hang.add("/internal/state")
-    monkeypatch.setitem(Sidecars._call.__kwdefaults__, "timeout", module.aiohttp.ClientTimeout(total=0.1))
+    monkeypatch.setattr(module, "_SECONDS", 0.1)
     with pytest.raises(SidecarError, match=r"did not answer within 0\.1 s") as silent:
         await sidecars.state(HERE)
     with socket.socket() as free:
         free.bind((HERE, 0))
-        monkeypatch.setitem(Sidecars._call.__kwdefaults__, "port", free.getsockname()[1])
+        nobody = Peer(HERE, free.getsockname()[1], f"at {HERE}")
         with pytest.raises(SidecarError) as refused:
-            await sidecars.state(HERE)
+            await ModelSidecars(sidecars._asker, {HERE: nobody}).state(HERE)
     assert (silent.value.refused, refused.value.refused) == (False, True)
 
 
-async def test_each_question_to_a_service_is_a_connection_of_its_own(pod: Pod, sidecars: Sidecars) -> None:
+async def test_each_question_to_a_service_is_a_connection_of_its_own(pod: Pod, sidecars: ModelSidecars) -> None:
     peers = []
 
     async def handle(request: web.Request) -> web.Response:
@@ -184,7 +184,7 @@ async def test_each_question_to_a_service_is_a_connection_of_its_own(pod: Pod, s
 
 
 @pytest.mark.parametrize("value", [[], {}, "text"])
-async def test_a_service_that_names_no_model_has_not_answered(pod: Pod, sidecars: Sidecars, value: Any) -> None:
+async def test_a_service_that_names_no_model_has_not_answered(pod: Pod, sidecars: ModelSidecars, value: Any) -> None:
     pod.answers["/api/inference/status"] = (200, value)
     with pytest.raises(SidecarError, match="names no model"):
         await sidecars.served(HERE)
@@ -216,6 +216,10 @@ class News:
             self.rang.notify_all()
 
 
+def way_to(news: News) -> Any:
+    return news
+
+
 async def woken(wakeups: Wakeups) -> None:
     async with asyncio.timeout(5):
         await wakeups.wait(KEY, None)
@@ -224,13 +228,13 @@ async def woken(wakeups: Wakeups) -> None:
 async def test_a_change_of_a_pods_state_wakes_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
     news, wakeups = News(), Wakeups()
     news.revisions = {"a": 1, "b": 1}
-    followers = Followers(news, wakeups)  # type: ignore[arg-type]
-    followers.follow(KEY, {"a": 1, "b": 1})
+    followers = Followers(wakeups)
+    followers.follow(KEY, {"a": 1, "b": 1}, way_to(news))
     await news.change("b", 2)
     await woken(wakeups)
     await news.change("a", 9)
     await woken(wakeups)
-    followers.follow(KEY, {"b": 2})
+    followers.follow(KEY, {"b": 2}, way_to(news))
     followers.forget(KEY)
     assert {item[0] for item in news.asked} == {"a", "b"}
 
@@ -242,8 +246,8 @@ async def test_a_pod_that_does_not_answer_is_asked_again_and_one_that_counts_ane
     news, wakeups = News(), Wakeups()
     news.revisions = {"a": 50}
     news.broken["a"] = SidecarError("connection refused", ip="a", refused=True)
-    followers = Followers(news, wakeups)  # type: ignore[arg-type]
-    followers.follow(KEY, {"a": 50})
+    followers = Followers(wakeups)
+    followers.follow(KEY, {"a": 50}, way_to(news))
     async with asyncio.timeout(5):
         await news.asked_thrice.wait()
     news.broken.clear()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_operator.decide import ledger
 from oneseek_operator.reconcile.model import reconcile as reconcile_model
@@ -96,7 +95,7 @@ async def test_answered_questions_that_raise_the_ledgers_head_write_no_status() 
     assert status["candidate"]["dna"], "it waits to be promoted, and the ledger is asked while it does"
     heights = itertools.count(100)
 
-    async def rising(model: OneSeekModel) -> LedgerHead:
+    async def rising() -> LedgerHead:
         return LedgerHead(height=next(heights), head="1" * 64)
 
     world.head = rising  # type: ignore[method-assign]
@@ -114,7 +113,9 @@ async def test_a_ledger_that_never_answered_is_asked_again_though_nothing_waits_
     await settle(world)
     assert condition(world, "OneSeekModel", "zero", "RecordsAvailable")["status"] == "False"
     assert world.objects[("OneSeekModel", "team", "zero")]["status"]["outbox"] == []
-    told = await reconcile_model("team", "zero", cluster=world, sidecars=world, records=world, settings=SETTINGS)
+    told = await reconcile_model(
+        "team", "zero", cluster=world, sidecars=world, records=world, authority=world, settings=SETTINGS
+    )
     assert told is not None
     assert told <= 10
 

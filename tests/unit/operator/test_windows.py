@@ -106,10 +106,10 @@ async def test_the_train_pod_of_a_micro_run_sees_its_parent_read_only_and_prepar
 
     parent = mounts("train")["/models/parent"]
     assert (parent["subPath"], parent["readOnly"]) == (f"oneseek-certified/{first}", True)
-    assert mounts("prepare")["/records-token"]["readOnly"] is True
-    assert not [step for step in ("train", "certify") if "/records-token" in mounts(step)]
+    assert mounts("prepare")["/access"]["readOnly"] is True
+    assert not [step for step in ("train", "certify") if "/access" in mounts(step)]
     before = item(world, "Job", "first-prepare")["spec"]["template"]["spec"]
-    assert "records-token" not in {volume["name"] for volume in before["volumes"]}
+    assert "access" not in {volume["name"] for volume in before["volumes"]}
 
 
 async def test_micro_rises_by_the_steps_that_were_learnt_not_by_those_that_were_sent() -> None:

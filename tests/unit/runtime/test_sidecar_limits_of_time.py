@@ -8,16 +8,19 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from oneseek_core.errors import OneSeekError
 from oneseek_core.serving.settings import ExternalEndpoint
 from oneseek_core.serving.sidecar import PreviousRequest, WarmVersion
+from oneseek_runtime.access import Access, Way
 from oneseek_runtime.sidecar import kube, upstream, verifier
 from oneseek_runtime.sidecar.errors import EngineAnswerError, EngineSlowError, EngineUnavailableError
 from oneseek_runtime.sidecar.kube import KubeClient
 from oneseek_runtime.sidecar.multi import previous
 from oneseek_runtime.sidecar.multi.external import ExternalModels
-from oneseek_runtime.sidecar.multi.previous import PreviousVersion
+from oneseek_runtime.sidecar.multi.previous import ENGINE_PREFIX, PreviousVersion
 from oneseek_runtime.sidecar.passthrough.exchange import EngineConnections, Patience
 from oneseek_runtime.sidecar.recording import client as records
 from oneseek_runtime.sidecar.recording.client import RecordsClient
@@ -164,11 +167,12 @@ async def test_of_the_pods_of_the_version_before_one_that_is_busy_is_passed_over
         port = listener.getsockname()[1]
         before = PreviousVersion(port)
         before.told(PreviousRequest(previous=warm))
-        async with serving(OpenAISimulator(["base"]).app(), port=port):
-            assert (await before.complete(warm, QUESTION)).text == "You asked: Vem är du?"
+        pod = Starlette(routes=[Mount(ENGINE_PREFIX, OpenAISimulator(["base"]).app())])
+        async with serving(pod, port=port):
+            assert (await before.complete(warm, Way(), QUESTION)).text == "You asked: Vem är du?"
         assert before.warm == warm
         with pytest.raises(EngineSlowError, match=r"^the engine accepted no connection within 0\.2 s$"):
-            await before.complete(warm, QUESTION)
+            await before.complete(warm, Way(), QUESTION)
         assert before.warm is not None
         assert before.warm.addresses == ["127.0.0.2"]  # nobody listens at the other any more
 
@@ -193,12 +197,12 @@ async def ask_the_verifier(url: str, _folder: Path) -> None:
 
 
 async def ask_records(url: str, folder: Path) -> None:
-    async with RecordsClient(url, access(folder) / "token") as service:
+    async with RecordsClient(url, Access(access(folder))) as service:
         await service.blocks(0, 10)
 
 
 async def post_to_records(url: str, folder: Path) -> None:
-    async with RecordsClient(url, access(folder) / "token") as service:
+    async with RecordsClient(url, Access(access(folder))) as service:
         await service.post("/v1/entries", b"{}")
 
 
@@ -269,10 +273,10 @@ async def test_a_connection_that_is_not_accepted_is_within_the_same_limit(tmp_pa
 
 
 async def test_a_token_that_is_missing_is_no_silence_of_the_records_service(tmp_path: Path) -> None:
-    async with RecordsClient("http://127.0.0.1:1", tmp_path / "none") as service:
+    async with RecordsClient("http://127.0.0.1:1", Access(tmp_path)) as service:
         with pytest.raises(OneSeekError) as told:
             await service.stats()
-    assert str(told.value) == "the token for the records service cannot be read (No such file or directory)"
+    assert str(told.value) == "the token of this pod's role cannot be read (No such file or directory)"
 
 
 async def test_a_connection_that_is_lost_is_said_in_words() -> None:

@@ -12,9 +12,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from oneseek_core import names
 from oneseek_core.ledger import BlockError, parse_block
 from oneseek_core.ledger_entries import QUERY
-from oneseek_core.secret import read_word
+from oneseek_runtime.access import Access, NamedConnection
+from oneseek_runtime.records.errors import SettingsError
 from oneseek_runtime.records.settings import RecordsSettings
 from oneseek_runtime.records.signing import Signer
 
@@ -29,21 +31,23 @@ def whole(environment: Mapping[str, str]) -> Iterator[bytes]:
     """The lines of a dump with every block.
 
     Raises:
-        SettingsError, OSError, ValueError, HTTPException: this is no records pod, or its service does not answer.
+        SettingsError, AccessError, OSError, ValueError, HTTPException: this is no records pod, or its service does not
+            answer.
     """
-    return _dump(RecordsSettings.from_environment(environment), whole=True)
+    return _dump(environment, whole=True)
 
 
 def transitions(environment: Mapping[str, str]) -> Iterator[bytes]:
     """The lines of a dump without the queries, of which there may be millions. Raises as `whole`."""
-    return _dump(RecordsSettings.from_environment(environment), whole=False)
+    return _dump(environment, whole=False)
 
 
-def _dump(settings: RecordsSettings, *, whole: bool) -> Iterator[bytes]:
+def _dump(environment: Mapping[str, str], *, whole: bool) -> Iterator[bytes]:
     """The service's head and kept checkpoints, the blocks up to that head, the end."""
-    token = read_word(Path(settings.token_file), "the records service's token")
-    host = _EVERYWHERE.get(settings.host, settings.host)
-    connection = http.client.HTTPConnection(host, settings.port, timeout=_SECONDS)
+    settings, access = RecordsSettings.from_environment(environment), Access.of(environment)
+    if access is None:
+        raise SettingsError(f"{names.ACCESS_ENV} is not set; the records service is started by the operator")
+    token, connection = access.token, _connection(settings, access)
     try:
         kept = json.loads(_get(connection, token, "/v1/checkpoints"))["checkpoints"]
         head = json.loads(_get(connection, token, "/v1/head"))
@@ -61,6 +65,14 @@ def _dump(settings: RecordsSettings, *, whole: bool) -> Iterator[bytes]:
         yield json.dumps({"end": written}).encode()
     finally:
         connection.close()
+
+
+def _connection(settings: RecordsSettings, access: Access) -> http.client.HTTPConnection:
+    host = _EVERYWHERE.get(settings.host, settings.host)
+    if settings.tls_port is not None and settings.tls_name:
+        name = settings.tls_name
+        return NamedConnection(host, settings.tls_port, context=access.client(), name=name, timeout=_SECONDS)
+    return http.client.HTTPConnection(host, settings.port, timeout=_SECONDS)
 
 
 def _get(connection: http.client.HTTPConnection, token: str, path: str) -> bytes:

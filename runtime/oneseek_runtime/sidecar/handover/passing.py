@@ -14,6 +14,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from oneseek_runtime.access import Way
 from oneseek_runtime.sidecar.accesslog import AccessLog
 from oneseek_runtime.sidecar.envelope import CLOSE, CORS, dna_of_answer
 from oneseek_runtime.sidecar.errors import EngineUnavailableError, NoSuccessorError
@@ -22,11 +23,13 @@ from oneseek_runtime.sidecar.passthrough.exchange import Exchange
 from oneseek_runtime.sidecar.passthrough.openai import error_object
 from oneseek_runtime.sidecar.responses import json_response
 
-__all__ = ["PEER_PREFIX", "PassingOn", "PeerEntry"]
+__all__ = ["PEER_PREFIX", "PEER_TOKEN", "PassingOn", "PeerEntry"]
 
 PEER_PREFIX = "/internal/public"
 _PREFIX = PEER_PREFIX.encode()
-_CLIENT = b"oneseek-client"  # believed on the internal port alone
+PEER_TOKEN = b"oneseek-authorization"  # the passing pod's; Authorization is the client's
+_CLIENT = b"oneseek-client"  # believed of a pod that showed its token alone
+_OURS = (_CLIENT, PEER_TOKEN)
 _CONNECT_SECONDS = 2.0
 _AGAIN_SECONDS = 0.25  # between two rounds over pods that cannot be reached
 _SHUNNED_SECONDS = 5.0  # so long a pod that could not be reached is tried last
@@ -44,8 +47,11 @@ _HOP = frozenset(
 class PassingOn:
     """ASGI middleware outside of all others. Without an order it is one look."""
 
-    def __init__(self, app: ASGIApp, orders: Orders, clock: Callable[[], float], log: AccessLog | None) -> None:
+    def __init__(
+        self, app: ASGIApp, orders: Orders, clock: Callable[[], float], log: AccessLog | None, way: Way
+    ) -> None:
         self._app = app
+        self._way = way
         self._orders = orders
         self._clock = clock
         self._log = log
@@ -75,7 +81,7 @@ class PassingOn:
 
     async def _pass_on(self, scope: Scope, client: _Client, answer: _Answer) -> bool:
         """False where the order ended while the request waited: it is answered here."""
-        head, frame = _head(scope)
+        head, frame = _head(scope, self._way.token)
         for _ in range(_ATTEMPTS):
             try:
                 connected = await self._connected(answer.began)
@@ -139,8 +145,14 @@ class PassingOn:
         for peer in peers:
             try:
                 async with asyncio.timeout(_CONNECT_SECONDS):
-                    _, exchange = await loop.create_connection(lambda: Exchange(loop), peer.host, peer.port)
-            except (OSError, TimeoutError):
+                    _, exchange = await loop.create_connection(
+                        lambda: Exchange(loop),
+                        peer.host,
+                        peer.port,
+                        ssl=self._way.trust,
+                        server_hostname=self._way.name,
+                    )
+            except (OSError, TimeoutError):  # a certificate of somebody else's is an OSError too
                 self._shun(peer)
             else:
                 return peer, exchange
@@ -164,7 +176,7 @@ class PeerEntry:
         if scope["type"] != "http" or not scope.get("raw_path", b"").startswith(_PREFIX):
             await self._rest(scope, receive, send)
             return
-        headers = [header for header in scope["headers"] if header[0] != _CLIENT]
+        headers = [header for header in scope["headers"] if header[0] not in _OURS]
         told = next((value.decode("latin-1") for name, value in scope["headers"] if name == _CLIENT), "")
         theirs = {
             **scope,
@@ -183,7 +195,7 @@ class PeerEntry:
 Frame = Callable[[bytes, bool], bytes]
 
 
-def _head(scope: Scope) -> tuple[bytes, Frame | None]:
+def _head(scope: Scope, token: str) -> tuple[bytes, Frame | None]:
     """The head of the request to the other pod but for its end, and how the body's pieces are sent; None: it has none."""
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
     lines = [b"%s %s%s%s HTTP/1.1\r\n" % (scope["method"].encode(), _PREFIX, scope["raw_path"], query)]
@@ -192,12 +204,14 @@ def _head(scope: Scope) -> tuple[bytes, Frame | None]:
         if name == b"transfer-encoding":
             frame = _chunk
             lines.append(b"transfer-encoding: chunked\r\n")
-        elif name not in _HOP and name != _CLIENT:
+        elif name not in _HOP and name not in _OURS:
             lines.append(b"%s: %s\r\n" % (name, value))
         if name == b"content-length" and int(value):
             frame = _as_it_is
     client = scope["client"][0] if scope.get("client") else ""
     lines.append(b"%s: %s\r\nconnection: close\r\n" % (_CLIENT, client.encode()))
+    if token:
+        lines.append(b"%s: Bearer %s\r\n" % (PEER_TOKEN, token.encode()))
     return b"".join(lines), frame
 
 

@@ -71,7 +71,7 @@ async def ask_all(deps: Deps, question: Question, *, external: bool) -> list[Rep
         asking: list[Awaitable[Reply]] = [_ask_loaded(deps.engine.complete, question, *role) for role in roles]
         warm = deps.previous.warm
         if warm is not None and warm.dna not in [name for name, _ in roles]:
-            complete = partial(deps.previous.complete, warm)
+            complete = partial(deps.previous.complete, warm, deps.way)
             asking.insert(1, _ask_loaded(complete, question, warm.dna, "previous", within=_OTHER_PODS_SECONDS))
         if external and deps.external is not None:
             elsewhere = deps.external

@@ -2,7 +2,7 @@
 
 The operator tells where they are and when they are gone, and is asked nothing: whatever it said last is here. It may be
 a moment old, so an engine that is not where it should be is forgotten, and the operator, who sees that in our state, tells
-again.
+again. Engines listen on their own pod's loopback: they are asked through its sidecar.
 """
 
 from __future__ import annotations
@@ -13,20 +13,23 @@ from typing import Any
 
 from oneseek_core import names
 from oneseek_core.serving.sidecar import PreviousRequest, WarmVersion
+from oneseek_runtime.access import Way
 from oneseek_runtime.sidecar.errors import EngineSlowError, EngineUnavailableError
 from oneseek_runtime.sidecar.passthrough.exchange import OTHER_POD
 from oneseek_runtime.sidecar.translate import Completion
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
 
-__all__ = ["PreviousVersion"]
+__all__ = ["ENGINE_PREFIX", "PreviousVersion"]
+
+ENGINE_PREFIX = "/internal/engine"
 
 
 class PreviousVersion:
     """What was told, and the way to ask it."""
 
-    def __init__(self, engine_port: int = names.PORT_ENGINE) -> None:
+    def __init__(self, port: int = names.PORT_INTERNAL) -> None:
         self.warm: WarmVersion | None = None
-        self.engine_port = engine_port
+        self.port = port
 
     def told(self, request: PreviousRequest) -> None:
         """Take the operator's word.
@@ -38,7 +41,7 @@ class PreviousVersion:
             ipaddress.ip_address(address)  # nothing that would have to be looked up: questions go there
         self.warm = request.previous
 
-    async def complete(self, warm: WarmVersion, body: Mapping[str, Any]) -> Completion:
+    async def complete(self, warm: WarmVersion, way: Way, body: Mapping[str, Any]) -> Completion:
         """One answer of the version, by the first of its engines that can be reached.
 
         Raises:
@@ -47,7 +50,7 @@ class PreviousVersion:
         slow: EngineSlowError | None = None
         for address in warm.addresses:
             host = f"[{address}]" if ":" in address else address
-            async with OpenAIEngine(f"http://{host}:{self.engine_port}", OTHER_POD) as engine:
+            async with OpenAIEngine(f"http://{host}:{self.port}{ENGINE_PREFIX}", OTHER_POD, way=way) as engine:
                 try:
                     return await engine.complete(body)
                 except EngineSlowError as error:  # a busy node: it may answer the next question

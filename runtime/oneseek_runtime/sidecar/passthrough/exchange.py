@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httptools
 
 from oneseek_core.network import failure
+from oneseek_runtime.access import Way
 from oneseek_runtime.sidecar.errors import EngineSlowError, EngineUnavailableError
 
 __all__ = ["OTHER_POD", "OWN_ENGINE", "EngineConnections", "Exchange", "Patience"]
@@ -220,10 +221,13 @@ class Exchange(asyncio.Protocol):
 
 
 class EngineConnections:
-    """Connections to the engine at `url`, kept alive between exchanges."""
+    """Connections to the engine at `url`, kept alive between exchanges. `way`: to one behind another pod's port."""
 
-    def __init__(self, url: str, patience: Patience = OWN_ENGINE) -> None:
+    def __init__(self, url: str, patience: Patience = OWN_ENGINE, way: Way | None = None) -> None:
         self.patience = patience
+        self._way = way or Way()
+        token = self._way.token.encode()
+        self._authorization = b"authorization: Bearer %s\r\n" % token if token else b""
         parts = urlsplit(url)
         self._host = parts.hostname or "127.0.0.1"
         self._port = parts.port or 80
@@ -234,6 +238,7 @@ class EngineConnections:
     def head(self, method: bytes, path: bytes, headers: Sequence[Header]) -> bytes:
         """The head of a request."""
         lines = [b"%s %s%s HTTP/1.1\r\nhost: %s\r\n" % (method, self._prefix, path, self._authority)]
+        lines.append(self._authorization)
         lines += [b"%s: %s\r\n" % header for header in headers]
         lines.append(b"\r\n")
         return b"".join(lines)
@@ -301,7 +306,13 @@ class EngineConnections:
         while True:
             try:
                 async with asyncio.timeout(self.patience.silent):
-                    _, exchange = await loop.create_connection(lambda: Exchange(loop), self._host, self._port)
+                    _, exchange = await loop.create_connection(
+                        lambda: Exchange(loop),
+                        self._host,
+                        self._port,
+                        ssl=self._way.trust,
+                        server_hostname=self._way.name,
+                    )
                     return exchange
             except ConnectionRefusedError as error:
                 if loop.time() - started >= refused:

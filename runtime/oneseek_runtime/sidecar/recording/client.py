@@ -6,14 +6,13 @@ import asyncio
 import json
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from oneseek_core.errors import OneSeekError
 from oneseek_core.network import failure
-from oneseek_core.secret import SecretError, read_word
+from oneseek_runtime.access import Access, AccessError
 from oneseek_runtime.sidecar.sessions import OwnsSession
 
 __all__ = ["EntryRefusedError", "RecordsAwayError", "RecordsClient", "RecordsGoneError"]
@@ -44,12 +43,14 @@ class EntryRefusedError(OneSeekError):
 class RecordsClient(OwnsSession):
     """The service at `url`; an async context manager that owns the connections.
 
-    The token is read for every call: a Secret may be renewed, or come later than the pod.
+    Raises:
+        AccessError: its certificate can never be checked, because nobody says by whom.
     """
 
-    def __init__(self, url: str, token_file: Path) -> None:
+    def __init__(self, url: str, access: Access) -> None:
         self._url = url.rstrip("/")
-        self._token_file = token_file
+        self._access = access
+        self._trust = access.client() if self._url.startswith("https:") else True
         self.held: Callable[[], str] = lambda: ""
         """Why nothing may be entered just now, though the service is there."""
 
@@ -167,21 +168,23 @@ class RecordsClient(OwnsSession):
         if method != "GET" and (why := self.held()):
             raise RecordsAwayError(why)
         try:
-            token = await asyncio.to_thread(read_word, self._token_file, "the token for the records service")
-        except SecretError as error:
+            token = await asyncio.to_thread(lambda: self._access.token)
+        except AccessError as error:
             raise RecordsAwayError(str(error)) from error
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         timeout = aiohttp.ClientTimeout(total=seconds)
         about = path.partition("?")[0]
         try:
             async with self._session.request(
-                method, self._url + path, data=body, headers=headers, timeout=timeout
+                method, self._url + path, data=body, headers=headers, timeout=timeout, ssl=self._trust
             ) as response:
                 if (response.content_length or 0) > _LARGEST:
                     sentence = f"the records service's answer to {about} is larger than {_LARGEST // 1024**2} MiB"
                     raise RecordsAwayError(sentence)
                 found = await response.read()
                 status = response.status
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise RecordsAwayError("what answers as the records service has no certificate of it") from error
         except aiohttp.ClientConnectorDNSError as error:
             if _unknown(error):
                 raise RecordsGoneError("the cluster's name server knows no records service of this model") from error

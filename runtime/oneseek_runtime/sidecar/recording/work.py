@@ -33,7 +33,7 @@ async def recording(
     except OSError as error:
         sys.exit(f"the spool folder {access.spool} cannot be used: {error}")
     say("spool", spooled=spool.spooled, lost=spool.lost)
-    async with RecordsClient(access.url, access.token_file) as records:
+    async with RecordsClient(access.url, access.access) as records:
         records.held = held
         recorder = Recorder(spool, records)
         sending = asyncio.create_task(_for_ever(recorder))

@@ -1,0 +1,155 @@
+"""[I/O] The one way in which the operator asks pods: what answers may be anybody's, and the operator is everybody's.
+
+So nothing is followed (a redirect leads where the operator stands), unpacked, or read beyond a bound, and nothing of what
+was said gets into a sentence of ours but a short one that was meant for people.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from dataclasses import dataclass
+from typing import Self
+
+import aiohttp
+
+from oneseek_core.errors import OneSeekError
+from oneseek_core.network import failure
+
+__all__ = ["Answer", "Asker", "AskingError", "Peer"]
+
+LARGEST = 256 * 1024  # bytes of an answer
+_SAID = 200  # characters
+_PIECE = 64 * 1024
+_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "oneseek-operator"}
+
+
+class AskingError(OneSeekError):
+    """There was no answer, or none that can be used. `refused`: nothing listens there."""
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is asked: where, with whose token, and (TLS) as whom the other side must prove itself."""
+
+    host: str
+    port: int
+    label: str
+    """As a sentence names it, after the path that was asked: "at 10.0.0.7"."""
+    token: str = ""
+    trust: ssl.SSLContext | None = None
+    name: str | None = None
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.trust else 'http'}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    data: bytes
+
+    @property
+    def said(self) -> str:
+        """The other side's own sentence, where it gave one: one line, printable, short."""
+        try:
+            found = json.loads(self.data)
+        except (ValueError, RecursionError):
+            return ""
+        told = (found.get("message") or found.get("error")) if isinstance(found, dict) else None
+        if not isinstance(told, str):
+            return ""
+        words = " ".join("".join(one if one.isprintable() else " " for one in told[: 4 * _SAID]).split())
+        return words if len(words) <= _SAID else words[: _SAID - 1] + "…"
+
+
+class Asker:
+    """Connections to pods, of every model."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    @classmethod
+    def connect(cls) -> Self:
+        """A session of its own: these calls must not wait behind those to the API server."""
+        return cls(_session(aiohttp.TCPConnector()))
+
+    async def close(self) -> None:
+        """Release the connections."""
+        await self._session.close()
+
+    async def ask(
+        self,
+        peer: Peer,
+        method: str,
+        path: str,
+        *,
+        seconds: float,
+        body: object = None,
+        afresh: bool = False,
+    ) -> Answer:
+        """The answer, whatever its status. `afresh`: on a connection of its own.
+
+        Raises:
+            AskingError: there is none.
+        """
+        about, own = f"{path.partition('?')[0]} {peer.label}", None
+        if afresh:
+            own = _session(aiohttp.TCPConnector(force_close=True))
+        try:
+            async with (own or self._session).request(
+                method,
+                peer.url + path,
+                json=body,
+                headers={"Authorization": f"Bearer {peer.token}"} if peer.token else None,
+                timeout=aiohttp.ClientTimeout(total=seconds),
+                allow_redirects=False,
+                ssl=peer.trust or True,
+                server_hostname=peer.name if peer.trust else None,
+            ) as response:
+                if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                    response.close()
+                    raise AskingError(f"{about} answered with a packed body, which nobody asked for")
+                return Answer(response.status, await _bounded(response, about))
+        except TimeoutError as error:
+            raise AskingError(f"{about} did not answer within {seconds:g} s") from error
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise AskingError(f"{about}: what listens there has no certificate of this model's") from error
+        except aiohttp.ClientConnectorError as error:
+            refused = isinstance(error.os_error, ConnectionRefusedError)
+            raise AskingError(f"{about}: {failure(error)}", refused=refused) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise AskingError(f"{about}: {failure(error)}") from error
+        finally:
+            if own is not None:
+                await own.close()
+
+
+def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        auto_decompress=False,
+        trust_env=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=_HEADERS,
+        read_bufsize=_PIECE,
+    )
+
+
+async def _bounded(response: aiohttp.ClientResponse, about: str) -> bytes:
+    data = bytearray()
+    while piece := await response.content.read(_PIECE):
+        data += piece
+        if len(data) > LARGEST:
+            response.close()  # nothing more is read of it
+            raise AskingError(f"{about} answered with more than {LARGEST // 1024} KiB")
+    return bytes(data)
