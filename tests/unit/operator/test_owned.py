@@ -95,6 +95,8 @@ class Crowded(World):
         key = key_of(manifest)
         if place(key) in self.met or self.planted is not None or key in self.objects:
             return
+        if key[0] == "Secret" and "#" in place(key):
+            return  # a digest of the model's uid is in it: nobody else has that name
         self.met.add(place(key))
         self.planted = foreign(key)
         self.objects[key] = copy.deepcopy(self.planted)
@@ -226,7 +228,12 @@ async def test_a_model_that_is_made_again_finds_what_its_predecessor_left() -> N
     world = World()
     world.apply_as_user(model_manifest())
     await settle(world)
-    left = {key: world.objects[key] for key in world.objects if key[0] in ("Secret", "PersistentVolumeClaim")}
+    kinds = ("Secret", "PersistentVolumeClaim")
+    left = {
+        key: item
+        for key, item in world.objects.items()
+        if key[0] in kinds and "ownerReferences" not in item["metadata"]
+    }
     await delete(world)
     assert {key for key in world.objects if key[0] != "ClusterRoleBinding"} == {
         *left,
