@@ -12,6 +12,8 @@ import pytest
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.jobs.common import CertifiedVersion
+from oneseek_operator.errors import NameTakenError
+from oneseek_operator.ownership import refuse_foreign
 from oneseek_operator.reconcile import model as models
 from support.driver import age, condition, round_trip, settle
 from support.makers import DIGEST, HELDOUT, SETTINGS, model_manifest, run_manifest
@@ -172,7 +174,7 @@ FIRST = [
 ]
 WHOSE: list[Object] = [
     {"labels": {"app": "shop"}},
-    {"labels": {}, "managedFields": [{"manager": "kubectl-client-side-apply"}]},
+    {"labels": {}, "managedFields": [{"manager": "kcm", "subresource": "status"}, {"manager": "kubectl-create"}]},
     {"labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, names.LABEL_MODEL: "other"}},
     {
         "labels": {names.LABEL_MODEL: "zero"},
@@ -338,3 +340,12 @@ async def test_a_pod_that_only_says_it_is_the_jobs_reports_nothing() -> None:
         message = condition(world, "TrainingRun", "first")["message"]
         assert "its pod and report are gone" in message or "the prepare pod failed" in message
         world.objects["TrainingRun", "team", "first"]["status"].pop("completedAt")
+
+
+@pytest.mark.parametrize(
+    ("number", "whose"), [(0, "nothing in it says whose it is"), (1, "it was made with kubectl-create")]
+)
+def test_who_made_an_object_is_read_off_it_and_not_off_its_status(number: int, whose: str) -> None:
+    key = ("Service", "team", "zero")
+    with pytest.raises(NameTakenError, match=whose):
+        refuse_foreign(foreign(key, **WHOSE[number]), {"kind": key[0], "metadata": {"name": key[2], "labels": {}}})
