@@ -26,8 +26,9 @@ def owner_of(item: Object) -> str:
 
 def is_ours(item: Object, manifest: Object) -> bool:
     """Whether the object is the one that the manifest describes, and not another of its name."""
-    owner = owner_of(manifest)
-    return owner_of(item) == owner and (bool(owner) or _tags(manifest).items() <= _labels(item).items())
+    owner, tags = owner_of(manifest), _tags(manifest)
+    labelled = len(tags) == len(_TAGS) and tags.items() <= _labels(item).items()
+    return owner_of(item) == owner and (bool(owner) or labelled)
 
 
 def refuse_foreign(item: Object, manifest: Object) -> None:
@@ -111,6 +112,6 @@ def _whose(item: Object) -> str:
     said = [f"{key}={value}" for key in _TAGS if (value := _labels(item).get(key))]
     if said:
         return f"it is labelled {' and '.join(said)}"
-    fields = item["metadata"].get("managedFields") or [{}]
-    made = fields[0].get("manager", "")
+    fields = item["metadata"].get("managedFields") or []
+    made = next((one.get("manager", "") for one in fields if not one.get("subresource")), "")
     return f"it was made with {made}" if made else "nothing in it says whose it is"

@@ -111,12 +111,12 @@ def test_a_run_leaves_a_strangers_job_alone_and_goes_on_once_it_is_away(kube: Ku
 def test_a_run_whose_job_is_invalid_fails_with_the_sentence_and_the_next_has_its_turn(kube: Kube, model: str) -> None:
     wrong = {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}  # no rule of the schema compares the two
     kube.apply(
-        small_run(kube.namespace, "wrong", model, resources=wrong), small_run(kube.namespace, "right", model, epochs=1)
+        small_run(kube.namespace, "bad", model, resources=wrong), small_run(kube.namespace, "good", model, epochs=1)
     )
-    failed = kube.wait("trainingrun", "wrong", lambda item: "completedAt" in item["status"], within=120)
+    failed = kube.wait("trainingrun", "bad", lambda item: "completedAt" in item["status"], within=120)
     assert condition(failed, "Stalled")["reason"] == "Invalid"
     assert "must be less than or equal to cpu limit" in failed["status"]["exitReason"]
-    kube.wait("trainingrun", "right", lambda item: "dna" in item["status"], within=180)
+    kube.wait("trainingrun", "good", lambda item: "dna" in item["status"], within=180)
 
 
 def test_what_others_change_of_our_own_objects_is_set_back(kube: Kube, model: str) -> None:

@@ -12,6 +12,8 @@ import pytest
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.jobs.common import CertifiedVersion
+from oneseek_operator.errors import NameTakenError
+from oneseek_operator.ownership import refuse_foreign
 from oneseek_operator.reconcile import model as models
 from support.driver import age, condition, round_trip, settle
 from support.makers import DIGEST, HELDOUT, SETTINGS, model_manifest, run_manifest
@@ -95,6 +97,8 @@ class Crowded(World):
         key = key_of(manifest)
         if place(key) in self.met or self.planted is not None or key in self.objects:
             return
+        if key[0] == "Secret" and "#" in place(key):
+            return  # a digest of the model's uid is in it: nobody else has that name
         self.met.add(place(key))
         self.planted = foreign(key)
         self.objects[key] = copy.deepcopy(self.planted)
@@ -170,7 +174,7 @@ FIRST = [
 ]
 WHOSE: list[Object] = [
     {"labels": {"app": "shop"}},
-    {"labels": {}, "managedFields": [{"manager": "kubectl-client-side-apply"}]},
+    {"labels": {}, "managedFields": [{"manager": "kcm", "subresource": "status"}, {"manager": "kubectl-create"}]},
     {"labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, names.LABEL_MODEL: "other"}},
     {
         "labels": {names.LABEL_MODEL: "zero"},
@@ -226,7 +230,12 @@ async def test_a_model_that_is_made_again_finds_what_its_predecessor_left() -> N
     world = World()
     world.apply_as_user(model_manifest())
     await settle(world)
-    left = {key: world.objects[key] for key in world.objects if key[0] in ("Secret", "PersistentVolumeClaim")}
+    kinds = ("Secret", "PersistentVolumeClaim")
+    left = {
+        key: item
+        for key, item in world.objects.items()
+        if key[0] in kinds and "ownerReferences" not in item["metadata"]
+    }
     await delete(world)
     assert {key for key in world.objects if key[0] != "ClusterRoleBinding"} == {
         *left,
@@ -331,3 +340,12 @@ async def test_a_pod_that_only_says_it_is_the_jobs_reports_nothing() -> None:
         message = condition(world, "TrainingRun", "first")["message"]
         assert "its pod and report are gone" in message or "the prepare pod failed" in message
         world.objects["TrainingRun", "team", "first"]["status"].pop("completedAt")
+
+
+@pytest.mark.parametrize(
+    ("number", "whose"), [(0, "nothing in it says whose it is"), (1, "it was made with kubectl-create")]
+)
+def test_who_made_an_object_is_read_off_it_and_not_off_its_status(number: int, whose: str) -> None:
+    key = ("Service", "team", "zero")
+    with pytest.raises(NameTakenError, match=whose):
+        refuse_foreign(foreign(key, **WHOSE[number]), {"kind": key[0], "metadata": {"name": key[2], "labels": {}}})
