@@ -9,7 +9,7 @@ PY := .venv/bin/python
 TEST_CLUSTER := test
 
 .NOTPARALLEL: # what is made first is looked at first: the preflight
-.PHONY: help demo test check clean-cache emulator-check unit lint dashboard dashboard-test screenshots chart-test readers readers-test test-cluster cluster-test runtime-test models dev-test manifests manifests-check cluster images url down openapi prove bench venv requirements
+.PHONY: help demo test check clean-cache emulator-check unit lint dashboard dashboard-test screenshots chart-test readers readers-test test-cluster cluster-test runtime-test models dev-test rbac manifests manifests-check cluster images url down openapi prove bench venv requirements
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -21,9 +21,9 @@ demo: ## From a bare machine to a freshly trained, certified, promoted model tha
 url: ## Base URL of the demo model
 	@$(DEV) url oneseek-demo/oneseek-7b-zero
 
-cluster: ## The local cluster, with images and the operator installed, for your own use
+cluster: ## The local cluster, with images and the operator installed, for your own use (NETWORK_POLICIES=enforced)
 	@$(PYTHON3) && $(DEV).preflight cluster
-	@$(DEV) prepare && $(DEV) up && $(DEV).install
+	@$(DEV) prepare && $(DEV) up $(if $(NETWORK_POLICIES),--enforce) && $(DEV).install
 
 images: ## Build the images that changed and hand them to the demo's cluster if it runs
 	@$(DEV) images
@@ -78,10 +78,10 @@ readers-test: venv ## What kstatus, kubectl, Helm, Flux and Argo CD make of ever
 	$(PY) -m pytest tests/readers -q
 
 dev-test: venv ## The local cluster itself: up, kill, up, down, nothing left
-	$(PY) -m pytest tests/dev -q
+	$(PY) -m pytest tests/dev -q -m 'not prove'
 
 test-cluster: venv
-	@$(DEV) --name $(TEST_CLUSTER) prepare && $(DEV) --name $(TEST_CLUSTER) up
+	@$(DEV) --name $(TEST_CLUSTER) prepare && $(DEV) --name $(TEST_CLUSTER) up --enforce
 	@$(DEV).install --name $(TEST_CLUSTER) --set huggingFace.endpoint=http://hub.oneseek-hub.svc.cluster.local:8000
 
 cluster-test: test-cluster ## Stories on a real API server and real pods
@@ -91,6 +91,9 @@ cluster-test: test-cluster ## Stories on a real API server and real pods
 
 models: venv ## Try every class of base models that transformers has, and write docs/models.md (resumes from .local/models.jsonl)
 	PYTHONPATH=tests $(PY) -m support.survey
+
+rbac: venv ## After the cluster suite: what our accounts are granted and never used, and tests/golden/rbac_used.txt
+	@PYTHONPATH=tests $(PY) -m support.rbac
 
 manifests: venv ## Generate crds/ and the chart's copy from the types
 	$(PY) -m oneseek_core.api crds charts/oneseek/templates

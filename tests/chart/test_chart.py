@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from oneseek_operator.settings import NetworkPolicies
 from support.kube import ROOT
 
 IMAGES = ["--set", "images.operator=op:1", "--set", "images.slim=slim:1", "--set", "images.runtime=rt:1"]
@@ -31,9 +32,14 @@ def of_kind(objects: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [item for item in objects if item["kind"] == kind]
 
 
+def operators(roles: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those roles that are not for people to bind."""
+    return [item for item in roles if item["metadata"]["name"].startswith(("sys-", "oneseek-operator"))]
+
+
 def test_the_whole_cluster_is_watched_with_a_cluster_role() -> None:
     objects = render()
-    names = [item["metadata"]["name"] for item in of_kind(objects, "ClusterRole")]
+    names = [item["metadata"]["name"] for item in operators(of_kind(objects, "ClusterRole"))]
     assert names == ["sys-oneseek-operator", "sys-oneseek-operator-tokens"]
     assert [item["metadata"]["name"] for item in of_kind(objects, "Role")] == ["oneseek-operator-key"]
     env = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["env"]
@@ -42,7 +48,7 @@ def test_the_whole_cluster_is_watched_with_a_cluster_role() -> None:
 
 def test_named_namespaces_need_no_cluster_wide_rights() -> None:
     objects = render("--set", "namespaces={a,b}")
-    assert of_kind(objects, "ClusterRole") == of_kind(objects, "ClusterRoleBinding") == []
+    assert operators(of_kind(objects, "ClusterRole")) == of_kind(objects, "ClusterRoleBinding") == []
     assert sorted(item["metadata"]["namespace"] for item in of_kind(objects, "Role")) == ["a", "b", "sys"]
     assert {item["subjects"][0]["namespace"] for item in of_kind(objects, "RoleBinding")} == {"sys"}
 
@@ -69,17 +75,20 @@ def environment(objects: list[dict[str, Any]]) -> dict[str, str]:
     [
         ([], True),
         (["--set", "admissionPolicy=never"], False),
-        (["--set", "namespaces={a}"], False),
-        (["--set", "namespaces={a}", "--set", "admissionPolicy=always"], True),
+        (["--set", "namespaces={a}"], True),
+        (["--set", "namespaces={a}", "--set", "admissionPolicy=never"], False),
+        (["--set", "admissionPolicy=always"], True),
     ],
-    ids=["cluster", "never", "namespaced", "always"],
+    ids=["cluster", "never", "namespaced", "namespaced-never", "always"],
 )
 def test_the_operator_is_told_whether_the_admission_policy_is_there(arguments: list[str], *, installed: bool) -> None:
     objects = render(*arguments)
     assert bool(of_kind(objects, "ValidatingAdmissionPolicy")) is installed
     assert (environment(objects)["ONESEEK_ADMISSION_POLICY"] == "on") is installed
     bindings = of_kind(objects, "ValidatingAdmissionPolicyBinding")
-    assert [item["spec"]["validationActions"] for item in bindings] == [["Deny"]] * installed
+    assert [item["spec"]["validationActions"] for item in bindings] == [["Deny"]] * 2 * installed
+    selectors = ["namespaceSelector" in item["spec"].get("matchResources", {}) for item in bindings]
+    assert all(found is ("namespaces={a}" in arguments) for found in selectors)
 
 
 def test_sidecars_of_named_namespaces_can_review_no_tokens_and_the_operator_knows() -> None:
@@ -87,9 +96,45 @@ def test_sidecars_of_named_namespaces_can_review_no_tokens_and_the_operator_know
     assert environment(render("--set", "namespaces={a}"))["ONESEEK_TOKEN_REVIEWERS"] == ""
 
 
+def the_policy(*arguments: str) -> dict[str, Any]:
+    """The one NetworkPolicy that the chart makes: its spec."""
+    (found,) = of_kind(render(*arguments), "NetworkPolicy")
+    spec: dict[str, Any] = found["spec"]
+    return spec
+
+
+def test_to_the_operators_own_pod_nobody_comes_and_it_goes_to_the_api_server_and_to_models_pods() -> None:
+    spec = the_policy()
+    pod = of_kind(render(), "Deployment")[0]["spec"]["template"]["metadata"]["labels"]
+    assert spec["podSelector"]["matchLabels"] == pod
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in spec
+    names, server, pods = spec["egress"]
+    assert names == {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+    assert server == {"ports": [{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "TCP"}]}
+    assert [item["port"] for item in pods["ports"]] == [8080, 8081, 8082]
+    (peer,) = pods["to"]
+    assert peer["podSelector"] == {"matchExpressions": [{"key": "oneseek.io/model", "operator": "Exists"}]}
+    assert peer["namespaceSelector"] == {}
+    (named,) = the_policy("--set", "namespaces={a,b}")["egress"][2]["to"]
+    assert named["namespaceSelector"]["matchExpressions"][0]["values"] == ["a", "b"]
+
+
+def test_the_operator_is_told_of_policies_as_the_values_say_and_of_none_where_they_are_off() -> None:
+    block = ["--set", "networkPolicies.apiServer.to[0].ipBlock.cidr=192.0.2.1/32"]
+    told = NetworkPolicies.model_validate_json(environment(render(*block))["ONESEEK_NETWORK_POLICIES"])
+    assert told.operator == the_policy()["podSelector"]["matchLabels"]
+    assert told.hub.ports == (80, 443)
+    assert told.api_server.to == ({"ipBlock": {"cidr": "192.0.2.1/32"}},)
+    assert the_policy(*block)["egress"][1]["to"] == [{"ipBlock": {"cidr": "192.0.2.1/32"}}]
+    off = render("--set", "networkPolicies.enabled=false")
+    assert of_kind(off, "NetworkPolicy") == []
+    assert environment(off)["ONESEEK_NETWORK_POLICIES"] == ""
+
+
 @pytest.mark.parametrize("arguments", [[], ["--set", "namespaces={a}"]], ids=["cluster", "namespaced"])
 def test_rights_are_named_one_by_one(arguments: list[str]) -> None:
-    for role in [item for item in render(*arguments) if item["kind"] in ("Role", "ClusterRole")]:
+    for role in operators([item for item in render(*arguments) if item["kind"] in ("Role", "ClusterRole")]):
         for rule in role["rules"]:
             assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
             if "secrets" in rule["resources"]:
@@ -106,6 +151,8 @@ def test_rights_are_named_one_by_one(arguments: list[str]) -> None:
     ("arguments", "sentence"),
     [
         (["--set", "images.slim="], "slim"),
+        (["--set", "networkPolicies.hub.port=1"], "port"),
+        (["--set", "networkPolicies.publicFrom[0].selector=x"], "selector"),
         (["--set", "image=x"], "image"),
         (["--set", "huggingFace.endpoint=ftp://x"], "endpoint"),
         (["--set", "operator.candidateDeadlineSeconds=1"], "candidateDeadlineSeconds"),

@@ -15,6 +15,7 @@ from support.dev import url_of
 from support.kube import NAME, ROOT, Kube, condition, scratch_namespace
 
 MODEL = "zero"
+DEEDS = ("promote", "reset", "train")  # what the routes want, and no other right
 UNKNOWN = "OneSeek-7B-Zero.v9.9.sv.dsIdentity.00000000.00000000"
 BODIES = {"/api/models/set-current": {"modelId": UNKNOWN}, "/api/oqt/query": {"question": "Vem är du?"}}
 
@@ -35,13 +36,14 @@ class Team:
 def team(kube: Kube) -> Iterator[Team]:
     """The model and everybody's tokens."""
     kube.apply(tiny_model(kube.namespace, MODEL))
-    account(kube, "promoter", "patch", "create")
+    account(kube, "promoter", *DEEDS)
     account(kube, "reader", "get", "list", "watch")
-    account(kube, "leaver", "patch", "create")
+    account(kube, "editor", "get", "list", "watch", "create", "update", "patch", "delete")
+    account(kube, "leaver", *DEEDS)
     leaver = token(kube, "leaver")
     kube.delete("serviceaccount", "leaver")
     with scratch_namespace("auth-other") as other:
-        account(other, "promoter", "patch", "create")
+        account(other, "promoter", *DEEDS)
         right = token(kube, "promoter")
         tokens = {
             "none": "",
@@ -50,6 +52,7 @@ def team(kube: Kube) -> Iterator[Team]:
             "audience": token(kube, "promoter", "somebody-else"),
             "namespace": token(other, "promoter"),
             "reader": token(kube, "reader"),
+            "editor": token(kube, "editor"),
             "right": right,
         }
         assert set(tokens) == set(COLUMNS)
@@ -80,7 +83,7 @@ def test_refusals_say_what_is_wrong(team: Team, kube: Kube) -> None:
     assert "kubectl create token ACCOUNT --audience oneseek" in said("none")
     assert "expired" in said("expired")
     assert "oneseek" in said("audience")
-    who = f"system:serviceaccount:{kube.namespace}:reader may not patch oneseekmodels.oneseek.io/zero"
+    who = f"system:serviceaccount:{kube.namespace}:reader may not reset oneseekmodels.oneseek.io/zero"
     assert f"{who} in namespace {kube.namespace}" in said("reader")
 
 

@@ -55,7 +55,7 @@ def deployed(kube: Kube) -> Deployed:
     learned = {"epochs": 60, "learningRate": 0.01, "batchSize": 8}  # enough for the tiny model to know who it is
     run = small_run(kube.namespace, RUN, NAME, **learned)
     kube.apply(data(kube.namespace, rows=24), tiny_model(kube.namespace, NAME), run)
-    account(kube, "promoter", "patch", "create")
+    account(kube, "promoter", "promote", "reset", "train")
     run = kube.wait("trainingrun", RUN, lambda item: "dna" in item["status"], within=240)
     dna = run["status"]["dna"]
     kube.wait(

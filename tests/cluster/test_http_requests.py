@@ -20,7 +20,7 @@ SET_CURRENT, RESET = "/api/models/set-current", "/api/models/reset"
 def url(kube: Kube) -> str:
     """A model with two certified versions, the newer one answering."""
     kube.apply(data(kube.namespace, rows=40), tiny_model(kube.namespace))
-    account(kube, "promoter", "patch")
+    account(kube, "promoter", "promote", "reset")
     for name in ("first", "second"):
         kube.apply(small_run(kube.namespace, name))
         run = kube.wait("trainingrun", name, lambda item: "dna" in item["status"], within=240)

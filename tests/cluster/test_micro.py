@@ -100,7 +100,7 @@ def serves(kube: Kube, dna: str) -> dict[str, Any]:
 def taught(kube: Kube) -> Taught:
     """Nine questions are answered at once, the tenth once the run has ended."""
     kube.apply(data(kube.namespace), heldout(kube.namespace), taught_model(kube.namespace), small_run(kube.namespace))
-    account(kube, "teacher", "create")
+    account(kube, "teacher", "train")
     first = kube.wait("trainingrun", "first", lambda item: "dna" in item["status"], within=WITHIN)["status"]["dna"]
     serves(kube, first)
     url, bearer = url_of(kube.namespace, "zero"), token(kube, "teacher")

@@ -128,7 +128,7 @@ async def test_a_refusal_is_told_in_the_services_own_words(visit: Visit) -> None
     await page.get_by_role("button", name="Promote v5.0").click()
     await give_token(page, visit.place.token)
     await page.get_by_role("dialog").get_by_role("button", name="Promote", exact=True).click()
-    await expect(page.get_by_role("alert")).to_contain_text("may not patch oneseekmodels.oneseek.io/zero")
+    await expect(page.get_by_role("alert")).to_contain_text("may not promote oneseekmodels.oneseek.io/zero")
     assert visit.place.posted() == []
     visit.expect_complaint("403")
 

@@ -46,7 +46,7 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
     run["spec"]["modelRef"]["name"] = "zero"
     kube = KubeSimulator(
         tokens={TOKEN: ("anna", [names.TOKEN_AUDIENCE])},
-        rights={"anna": {"patch oneseekmodels zero", "create trainingruns"}},
+        rights={"anna": {f"{verb} oneseekmodels zero" for verb in ("promote", "reset", "train")}},
         runs=[run],
     )
     records = Place.make(tmp_path)

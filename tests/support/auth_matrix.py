@@ -46,9 +46,18 @@ COLUMNS = {
     "audience": "of another audience",
     "namespace": "right in another namespace only",
     "reader": "may only read",
+    "editor": "may write, lacks the verb",
     "right": "has the right",
 }
-_REFUSED = {"none": 401, "expired": 401, "revoked": 401, "audience": 401, "namespace": 403, "reader": 403}
+_REFUSED = {
+    "none": 401,
+    "expired": 401,
+    "revoked": 401,
+    "audience": 401,
+    "namespace": 403,
+    "reader": 403,
+    "editor": 403,
+}
 SERVING = ServingSettings(model="MODEL", namespace="NS", family="F", base_name="b", base_path="/b")
 
 

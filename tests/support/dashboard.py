@@ -234,7 +234,7 @@ class Dashboard:
         """The model as it was at first, seen by the sidecar; nobody asked for anything."""
         self.token = token()  # what the sidecar remembers of the last one must not help
         self.kube.tokens = {self.token: (ACCOUNT, [names.TOKEN_AUDIENCE])}
-        self.kube.rights = {ACCOUNT: {"patch oneseekmodels zero"}}
+        self.kube.rights = {ACCOUNT: {"promote oneseekmodels zero", "reset oneseekmodels zero"}}
         self.kube.model["metadata"]["annotations"] = {}
         self.kube.asked.clear()
         self.engine.misbehaviour = None

@@ -38,12 +38,40 @@ app.kubernetes.io/component: operator
 {{- define "oneseek.tokenReviewers" -}}
 {{ include "oneseek.clusterName" . }}-tokens
 {{- end }}
-{{/* "on" where the admission policy is installed. By itself only where cluster-scoped objects are ours to make. */}}
+{{/* "on" where the admission policies are installed. Who installs named namespaces only makes cluster-scoped objects too: the
+definitions. Who may not says never. */}}
 {{- define "oneseek.admissionPolicy" -}}
 {{- $values := include "oneseek.values" . | fromYaml }}
-{{- if eq $values.admissionPolicy "always" }}on
-{{- else if and (eq $values.admissionPolicy "auto") (not $values.namespaces) }}on
+{{- if ne $values.admissionPolicy "never" }}on{{ end }}
 {{- end }}
+{{/* The operator as the API server names it. */}}
+{{- define "oneseek.operatorUser" -}}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "oneseek.name" . }}
+{{- end }}
+{{/* What puts a policy in force, in the namespaces that are watched. Of: the context, the policy's last word. */}}
+{{- define "oneseek.policyBinding" -}}
+{{- $context := index . 0 }}
+{{- $name := printf "%s-%s" (include "oneseek.clusterName" $context) (index . 1) }}
+{{- $values := include "oneseek.values" $context | fromYaml -}}
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: {{ $name }}
+  labels: {{- include "oneseek.labels" $context | nindent 4 }}
+spec:
+  policyName: {{ $name }}
+  validationActions: [Deny]
+  {{- with $values.namespaces }}
+  matchResources:
+    namespaceSelector:
+      matchExpressions:
+        - {key: kubernetes.io/metadata.name, operator: In, values: {{ toJson . }}}
+  {{- end }}
+{{- end }}
+{{/* What the operator is told of NetworkPolicies; empty where there are none. */}}
+{{- define "oneseek.networkPolicies" -}}
+{{- $told := (include "oneseek.values" . | fromYaml).networkPolicies }}
+{{- if $told.enabled }}{{ set (omit $told "enabled") "operator" (include "oneseek.selector" . | fromYaml) | toJson }}{{ end }}
 {{- end }}
 {{/* What the operator may do with namespaced objects: each verb is used by a handler, no other is given. */}}
 {{- define "oneseek.rules" -}}
@@ -86,6 +114,9 @@ app.kubernetes.io/component: operator
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [get, create, patch]   # one a model, for its sidecars
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [list, create, patch, delete]   # delete: where they are switched off, or a model no longer needs one
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
   verbs: [get, create, patch]   # of these accounts; Kubernetes lets nobody give what they do not have

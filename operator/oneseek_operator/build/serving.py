@@ -150,6 +150,7 @@ def _template(
         verified_path=_VERIFIED_PATH if swaps else None,
         wanted_path=f"{_WANTED_PATH}/{names.WANTED_FILE}" if swaps else None,
         auth=model.spec.serving.auth.mode,
+        requests=None if settings.admission_policy else "Refused",
     )
     env = [{"name": names.SERVING_ENV, "value": serving.model_dump_json(by_alias=True, exclude_none=True)}]
     request = _swapping_request(model) if swaps else _verify_request(model, dna, digest)
@@ -190,16 +191,18 @@ def _template(
 
 
 def _engine(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]], verified: str | None) -> dict[str, Any]:
+    own = model.spec.serving.engine.image
     mounts: list[dict[str, Any]] = [_base_mount(model)]
     if verified:
         mounts.append({"name": "verified", "mountPath": verified, "readOnly": True})
     return common.container(
         "engine",
-        model.spec.serving.engine.image or settings.runtime_image,
+        own or settings.runtime_image,
         ["engine"],
         mounts=mounts,
         env=env,
         resources=common.resources_of(model.spec.serving.engine.resources),
+        **({"imagePullPolicy": settings.user_image_pull_policy} if own else {}),
         restartPolicy="Always",
         startupProbe={
             "httpGet": {"path": "/health", "port": names.PORT_ENGINE},

@@ -45,6 +45,7 @@ def decide(seen: Observed, settings: Settings, now: datetime) -> Iterator[Decisi
         _windows,
         groundwork.suspended,
         groundwork.claim,
+        groundwork.policies,
         groundwork.keys,
         groundwork.identity,
         groundwork.records,

@@ -56,6 +56,8 @@ def decided(
         extra.append((names.CANDIDATE_READY, *candidate_ready))
     if tokens := _tokens(seen):
         extra.append((names.TOKENS_ACCEPTED, *tokens))
+    if not seen.identity.policy:
+        extra.append((names.AUTHORS_CHECKED, False, names.NO_ADMISSION_POLICY, _UNCHECKED))
     if recorded:
         extra.append((names.RECORDS_AVAILABLE, *recorded))
     if published:
@@ -94,6 +96,8 @@ def _hindered(verdict: Verdict, seen: Observed, now: datetime) -> Verdict:
 
 def _tokens(seen: Observed) -> tuple[bool, str, str] | None:
     """Whether the routes that change things can tell who asks; nothing where nobody is asked (auth.mode Legacy)."""
+    if not seen.identity.policy:
+        return False, names.NO_ADMISSION_POLICY, _NO_POLICY
     if not wants_tokens(seen.model):
         return None
     if seen.identity.reviewers is None:
@@ -105,6 +109,18 @@ def _tokens(seen: Observed) -> tuple[bool, str, str] | None:
         return False, names.REVIEW_FORBIDDEN, message
     message = f"train, reset and set-current over HTTP need a Kubernetes token of audience {names.TOKEN_AUDIENCE!r}"
     return True, names.REVIEW_ALLOWED, message
+
+
+_UNCHECKED = (
+    "the chart's admission policies are not installed (admissionPolicy: never): whoever may patch this object asks for anything"
+    " in any name, without the verbs promote, rollback, release, reset and train, and has any Secret of the namespace used."
+    " Names are marked unverified"
+)
+_NO_POLICY = (
+    "the chart's admission policies are not installed, so the sidecars' account may not patch the OneSeekModel (it could change"
+    " the whole spec), and train, reset and set-current over HTTP are refused; use kubectl, or install the chart with"
+    " admissionPolicy: auto"
+)
 
 
 def while_asked(verdict: Verdict, status: OneSeekModelStatus, away: str, reason: str) -> Verdict:

@@ -1,4 +1,7 @@
-"""The wrapper of routes that change something: a Kubernetes token of audience `oneseek`, and RBAC. Reads are open."""
+"""The wrapper of routes that change something: a Kubernetes token of audience `oneseek`, and RBAC. Reads are open.
+
+Each deed is an RBAC verb of its own on the OneSeekModel: who may `patch` it for other reasons may not do it for that.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from functools import wraps
 from starlette.requests import Request
 from starlette.responses import Response
 
+from oneseek_core import names
 from oneseek_core.actors import LEGACY_CLIENT
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.sidecar.clients import client_key
@@ -25,21 +29,26 @@ from oneseek_runtime.sidecar.kube import Access
 from oneseek_runtime.sidecar.origins import foreign
 from oneseek_runtime.sidecar.responses import json_response
 
-__all__ = ["Caller", "Refusal", "admitted", "needs", "right_of", "to_create_runs", "to_patch_the_model"]
+__all__ = ["Caller", "Refusal", "admitted", "needs", "right_of", "to_promote", "to_reset", "to_train"]
 
 Right = Callable[[ServingSettings], Access]
 Endpoint = Callable[[Request], Awaitable[Response]]
 Guarded = Callable[[Request, Caller], Awaitable[Response]]
 
 
-def to_patch_the_model(serving: ServingSettings) -> Access:
-    """Promote, reset, and whatever else a request annotation does."""
-    return Access("patch", "oneseekmodels", serving.model)
+def to_promote(serving: ServingSettings) -> Access:
+    """Let another version answer."""
+    return Access("promote", "oneseekmodels", serving.model)
 
 
-def to_create_runs(_serving: ServingSettings) -> Access:
-    """Train."""
-    return Access("create", "trainingruns")
+def to_reset(serving: ServingSettings) -> Access:
+    """Delete every version."""
+    return Access("reset", "oneseekmodels", serving.model)
+
+
+def to_train(serving: ServingSettings) -> Access:
+    """Give the model something to learn: the operator makes the run."""
+    return Access(names.TRAIN_VERB, "oneseekmodels", serving.model)
 
 
 _RIGHTS: dict[Endpoint, Right] = {}
@@ -63,6 +72,8 @@ async def admitted(request: Request, right: Right) -> Caller | Refusal:
     """Who sent a request, if they have the right."""
     deps = deps_of(request)
     serving = deps.settings.serving
+    if serving.requests == "Refused":
+        return Refusal(503, _NO_POLICY)
     if (page := foreign(request.scope["headers"], deps.settings.allowed_origins)) is not None:
         return Refusal(403, _FOREIGN.format(page=page))
     if _is_unasked(request.headers.get("content-type", "")):
@@ -103,6 +114,12 @@ def needs(right: Right) -> Callable[[Guarded], Endpoint]:
         return guarded
 
     return wrap
+
+
+_NO_POLICY = (
+    "this sidecar may ask the operator for nothing: without the chart's admission policies its account could change the whole"
+    " OneSeekModel, so it may not patch it; use kubectl, or install the chart with admissionPolicy: auto"
+)
 
 
 def _is_unasked(content_type: str) -> bool:

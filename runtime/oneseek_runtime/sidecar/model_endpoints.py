@@ -11,7 +11,7 @@ from starlette.responses import Response
 from oneseek_core import names
 from oneseek_runtime.sidecar import model_wire
 from oneseek_runtime.sidecar.asking import Outcome, Wish, ask
-from oneseek_runtime.sidecar.auth import Caller, needs, to_patch_the_model
+from oneseek_runtime.sidecar.auth import Caller, needs, to_promote, to_reset
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.endpoints import while_connected
 from oneseek_runtime.sidecar.errors import KubeError, KubeUnavailableError
@@ -21,7 +21,7 @@ from oneseek_runtime.sidecar.versions import certified_folders
 __all__ = ["reset", "set_current"]
 
 
-@needs(to_patch_the_model)
+@needs(to_promote)
 async def set_current(request: Request, caller: Caller) -> Response:
     """POST /api/models/set-current: promote a certified version, newer or older."""
     deps = deps_of(request)
@@ -46,7 +46,7 @@ async def set_current(request: Request, caller: Caller) -> Response:
     return json_response(body, status=status)
 
 
-@needs(to_patch_the_model)
+@needs(to_reset)
 async def reset(request: Request, caller: Caller) -> Response:
     """POST /api/models/reset: every certified version goes, the base model answers.
 

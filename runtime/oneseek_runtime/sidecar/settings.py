@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from oneseek_core import names
+from oneseek_core.errors import places
 from oneseek_core.serving.settings import ExternalEndpoint, ServingSettings
 from oneseek_runtime.sidecar.clients import Networks, parse_networks
 from oneseek_runtime.sidecar.errors import SettingsError
@@ -76,7 +77,7 @@ class SidecarSettings:
         try:
             serving = ServingSettings.from_wire(text)
         except ValidationError as error:
-            raise SettingsError(f"{names.SERVING_ENV} does not fit ServingSettings: {error}") from error
+            raise SettingsError(f"{names.SERVING_ENV} does not fit ServingSettings: {places(error)}") from error
         return cls(
             serving=serving,
             host=environment.get("ONESEEK_HOST", cls.host),
@@ -116,14 +117,15 @@ def _external(environment: Mapping[str, str]) -> tuple[ExternalEndpoint, ...]:
     try:
         return _ENDPOINTS.validate_json(environment.get(names.EXTERNAL_MODELS_ENV) or "[]", extra="ignore")
     except ValidationError as error:
-        raise SettingsError(f"{names.EXTERNAL_MODELS_ENV} must be a JSON list of ExternalEndpoint: {error}") from error
+        sentence = f"{names.EXTERNAL_MODELS_ENV} must be a JSON list of ExternalEndpoint: {places(error)}"
+        raise SettingsError(sentence) from error
 
 
 def _networks(environment: Mapping[str, str], variable: str) -> Networks:
     try:
         return parse_networks(environment.get(variable, ""))
     except ValueError as error:
-        raise SettingsError(f"{variable} must be networks in CIDR form, separated by commas: {error}") from error
+        raise SettingsError(f"{variable} must be networks in CIDR form, separated by commas") from error
 
 
 def _number(environment: Mapping[str, str], variable: str, default: int) -> int:

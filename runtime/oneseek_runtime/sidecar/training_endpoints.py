@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from oneseek_core import names
 from oneseek_runtime.sidecar import lessons, training_wire
-from oneseek_runtime.sidecar.auth import Caller, Refusal, admitted, needs, to_create_runs
+from oneseek_runtime.sidecar.auth import Caller, Refusal, admitted, needs, to_train
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.due import highest_window, is_suspended, micro_of
 from oneseek_runtime.sidecar.endpoints import while_connected
@@ -49,7 +49,7 @@ _SUSPENDED = (
 _LOOK_SECONDS = 1.0  # a waiting client is answered so soon after the pod begins to drain
 
 
-@needs(to_create_runs)
+@needs(to_train)
 async def micro_train(request: Request, _caller: Caller) -> Response:
     """POST /api/oqt/micro-train: something to learn, into the open window."""
     deps = deps_of(request)
@@ -68,7 +68,7 @@ async def micro_train(request: Request, _caller: Caller) -> Response:
     )
 
 
-@needs(to_create_runs)
+@needs(to_train)
 async def companion(request: Request, _caller: Caller) -> Response:
     """POST /api/training/micro: the same, as the older pages ask for it."""
     deps = deps_of(request)
@@ -101,7 +101,7 @@ async def trained_beside(request: Request, lesson: Lesson) -> dict[str, Any] | N
     deps = deps_of(request)
     if (model := deps.cluster.mirror.model) is not None and micro_of(model) is None:
         return None
-    caller = await admitted(request, to_create_runs)
+    caller = await admitted(request, to_train)
     if isinstance(caller, Refusal):
         return {"success": False, "error": f"No training was started: {caller.sentence}"}
     if model is None:
@@ -215,7 +215,7 @@ async def _until_ended(deps: Deps, name: str, seconds: float) -> None:
             return
 
 
-@needs(to_create_runs)
+@needs(to_train)
 async def train(request: Request, _caller: Caller) -> Response:
     """POST /api/oqt/train: a major run on all that clients sent so far, or between two times."""
     deps = deps_of(request)

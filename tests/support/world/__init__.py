@@ -37,6 +37,7 @@ class World(Clients):
         self._made = [first_block("the ledger of team/zero", AT)]
         self.refused_transitions: set[str] = set()
         self.untold = Untold()
+        self.untold.believes_refusals(datetime.fromtimestamp(0, UTC))  # an operator that the network knows
         self.ahead = timedelta()
 
     def clock(self) -> datetime:

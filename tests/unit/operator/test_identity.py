@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_operator.reconcile import model as models
+from support import driver
 from support.driver import condition, settle
 from support.makers import SETTINGS, merged, model_manifest
 from support.world import World
@@ -58,6 +61,38 @@ async def test_without_cluster_scoped_rights_the_model_says_what_still_works() -
     said = condition(world, "OneSeekModel", "zero", names.TOKENS_ACCEPTED)
     assert (said["status"], said["reason"]) == ("False", names.REVIEW_FORBIDDEN)
     assert "auth.mode: Legacy" in said["message"]
+    assert condition(world, "OneSeekModel", "zero")["status"] == "True", "questions are answered all the same"
+
+
+async def test_without_the_admission_policies_the_model_says_what_nobody_checks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    assert condition(world, "OneSeekModel", "zero", names.AUTHORS_CHECKED) == {}
+    monkeypatch.setattr(driver, "SETTINGS", SETTINGS.model_copy(update={"admission_policy": False}))
+    await settle(world)
+    said = condition(world, "OneSeekModel", "zero", names.AUTHORS_CHECKED)
+    assert (said["status"], said["reason"]) == ("False", names.NO_ADMISSION_POLICY)
+    assert "has any Secret of the namespace used" in said["message"]
+    assert condition(world, "OneSeekModel", "zero")["status"] == "True", "it answers all the same"
+
+
+@pytest.mark.parametrize("mode", ["Token", "Legacy"])
+async def test_without_the_admission_policy_no_sidecar_may_patch_and_the_model_says_what_works(
+    monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    world, role = World(), ("Role", "team", "oneseek-sidecar-zero")
+    world.apply_as_user(model_manifest(serving={"auth": {"mode": mode}}))
+    await settle(world)
+    assert "patch" in world.objects[role]["rules"][0]["verbs"]
+    monkeypatch.setattr(driver, "SETTINGS", SETTINGS.model_copy(update={"admission_policy": False}))
+    await settle(world)
+    assert "patch" not in world.objects[role]["rules"][0]["verbs"], "the one of a release before is changed, too"
+    said = condition(world, "OneSeekModel", "zero", names.TOKENS_ACCEPTED)
+    assert (said["status"], said["reason"]) == ("False", names.NO_ADMISSION_POLICY)
+    assert "admissionPolicy: auto" in said["message"]
     assert condition(world, "OneSeekModel", "zero")["status"] == "True", "questions are answered all the same"
 
 

@@ -29,8 +29,8 @@ async def test_a_rollback_brings_the_previous_version_back_and_quarantines_what_
     assert world.objects[("OneSeekModel", "team", "zero")]["metadata"]["annotations"] == {}
     entries = list(world.ledger.values())[-2:]
     assert [(item.type, item.actor.name, item.actor.verified) for item in entries] == [
-        ("quarantine", "ada", False),
-        ("rollback", "ada", False),
+        ("quarantine", "ada", True),
+        ("rollback", "ada", True),
     ]
     assert any(reason == "RequestSucceeded" for _, reason, _ in world.events)
 

@@ -17,9 +17,11 @@ from oneseek_core import names
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.app import create_app
+from oneseek_runtime.sidecar.auth import right_of
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.kube import KubeClient
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
+from oneseek_runtime.sidecar.routes import operations
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
 from support.asgi import serving
@@ -32,6 +34,7 @@ MERGED = f"{FAMILY}.v1.5.sv.dsIdentity.11111111.22222222"
 RIGHT = "right"
 NO_ENGINE = OpenAIEngine("http://127.0.0.1:1")  # nothing here asks it anything
 SET_CURRENT, RESET = "/api/models/set-current", "/api/models/reset"
+DEEDS = {SET_CURRENT: "promote", RESET: "reset"}  # the RBAC verb that a route wants
 
 
 @dataclass
@@ -64,9 +67,7 @@ def asking(deps: Deps) -> httpx.AsyncClient:
 
 
 @asynccontextmanager
-async def sidecar(
-    tmp_path: Path, *, auth: str = "Token", settings: dict[str, Any] | None = None
-) -> AsyncIterator[Cluster]:
+async def sidecar(tmp_path: Path, *, settings: dict[str, Any] | None = None, **told: str) -> AsyncIterator[Cluster]:
     """A sidecar in a simulated cluster."""
     certified = tmp_path / "certified"
     for folder in (certified / NEW, certified / OLD, certified / "merged" / MERGED):
@@ -77,20 +78,20 @@ async def sidecar(
     kube = KubeSimulator(
         tokens={
             "right": ("anna", ["oneseek"]),
-            "reader": ("bo", ["oneseek"]),
+            "editor": ("bo", ["oneseek"]),
             "stranger": ("system:serviceaccount:other:cesar", ["oneseek"]),
             "expired": "service account token has expired",
             "unaware": ("dag", []),
         },
-        rights={"anna": {"patch oneseekmodels zero"}, "bo": {"get oneseekmodels zero"}},
+        rights={"anna": {f"{verb} oneseekmodels zero" for verb in DEEDS.values()}, "bo": {"patch oneseekmodels zero"}},
     )
-    told = ServingSettings.model_validate(
+    serving_settings = ServingSettings.model_validate(
         {
             "model": "zero", "namespace": "team", "family": FAMILY, "base_name": "tiny", "base_path": "/b",
-            "certified_path": str(certified), "auth": auth,
+            "certified_path": str(certified), **told,
         }
     )  # fmt: skip
-    own = replace(SidecarSettings(told, rate_limits=False, request_seconds=0.3), **(settings or {}))
+    own = replace(SidecarSettings(serving_settings, rate_limits=False, request_seconds=0.3), **(settings or {}))
     async with serving(kube.app()) as api, KubeClient(api, namespace="team", model="zero", access=access) as client:
         has = ClusterAccess.through(client, "zero", clock=lambda: cluster.now)
         cluster = Cluster(kube, access / "token", asking(Deps(own, NO_ENGINE, Lifecycle(), cluster=has)))
@@ -119,8 +120,8 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
         ("nonsense", 401, "the token is refused: invalid bearer token; make one with `kubectl create token"),
         ("expired", 401, "has expired"),
         ("unaware", 401, "was not made for the audience 'oneseek'"),
-        ("stranger", 403, "other:cesar may not patch oneseekmodels.oneseek.io/zero in namespace team"),
-        ("reader", 403, "bo may not patch oneseekmodels.oneseek.io/zero in namespace team"),
+        ("stranger", 403, "other:cesar may not {verb} oneseekmodels.oneseek.io/zero in namespace team"),
+        ("editor", 403, "bo may not {verb} oneseekmodels.oneseek.io/zero in namespace team"),
         ("right", 200, ""),
     ],
 )
@@ -130,8 +131,14 @@ async def test_who_may_change_the_model(
     found, body, headers = await cluster.post(path, {"modelId": NEW}, token)
     assert found == status, body
     assert ("WWW-Authenticate" in headers) == (status == 401)
-    assert sentence in body.get("error", "")
+    assert sentence.replace("{verb}", DEEDS[path]) in body.get("error", "")
     assert (cluster.asked("PATCH") == 1) == (status == 200), "who may not, changes nothing"
+
+
+async def test_who_may_do_one_deed_may_not_do_another(cluster: Cluster) -> None:
+    cluster.kube.rights["bo"] = {"promote oneseekmodels zero"}
+    assert (await cluster.post(SET_CURRENT, {"modelId": NEW}, "editor"))[0] == 200
+    assert (await cluster.post(RESET, token="editor"))[0] == 403
 
 
 async def test_the_challenge_tells_a_bad_token_from_none(cluster: Cluster) -> None:
@@ -156,13 +163,13 @@ async def test_a_token_is_asked_about_once_a_minute(cluster: Cluster) -> None:
 
 
 async def test_a_refusal_is_not_remembered(cluster: Cluster) -> None:
-    assert (await cluster.post(RESET, token="reader"))[0] == 403
-    cluster.kube.rights["bo"].add("patch oneseekmodels zero")
-    assert (await cluster.post(RESET, token="reader"))[0] == 200
+    assert (await cluster.post(RESET, token="editor"))[0] == 403
+    cluster.kube.rights["bo"].add("reset oneseekmodels zero")
+    assert (await cluster.post(RESET, token="editor"))[0] == 200
 
 
 async def test_no_token_is_ever_printed(cluster: Cluster, capfd: pytest.CaptureFixture[str]) -> None:
-    for token in ("right", "reader", "expired"):
+    for token in ("right", "editor", "expired"):
         _, body, _ = await cluster.post(RESET, token=token)
         assert token not in str(body).split() or token == "right"
     captured = capfd.readouterr()
@@ -200,6 +207,18 @@ async def test_legacy_mode_is_open_and_names_nobody(tmp_path: Path) -> None:
         assert (await cluster.post(RESET, {"confirm": "RESET"}, token=None))[0] == 200
         assert cluster.asked("tokenreviews") == 0
         assert cluster.requested_by == "legacy-client (unverified) via oneseek-sidecar-zero"
+
+
+@pytest.mark.parametrize("auth", ["Token", "Legacy"])
+async def test_where_the_account_may_not_patch_every_route_that_asks_says_so(tmp_path: Path, auth: str) -> None:
+    asking = [row.path for row in operations() if row.endpoint is not None and right_of(row.endpoint)]
+    assert len(asking) > 3
+    async with sidecar(tmp_path, auth=auth, requests="Refused") as cluster:
+        for path in asking:
+            status, body, _ = await cluster.post(path, {})
+            assert (path, status) == (path, 503)
+            assert "install the chart with admissionPolicy: always" in body["error"]
+        assert cluster.asked("tokenreviews") == cluster.asked("PATCH") == 0
 
 
 async def test_a_sidecar_outside_a_cluster_says_so() -> None:

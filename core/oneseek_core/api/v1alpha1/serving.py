@@ -80,7 +80,7 @@ class Auth(ApiModel):
 
     mode: Literal["Token", "Legacy"] = Field(
         default="Token",
-        description="Token: a Kubernetes token of audience oneseek whose owner may patch the model or create runs."
+        description="Token: a Kubernetes token of audience oneseek whose owner has the verb promote, reset or train."
         " Legacy: anybody, as the old service had it.",
     )
 

@@ -13,7 +13,7 @@ __all__ = ["ABOUT", "add_arguments", "run"]
 
 ABOUT = (
     "The version must be certified, have passed the gate and not be in quarantine. While Git pins a version "
-    "(spec.version) it is refused: change it there. Needs the right to patch the OneSeekModel, nothing else."
+    "(spec.version) it is refused: change it there. Needs the verbs patch and promote on the OneSeekModel, nothing else."
 )
 
 

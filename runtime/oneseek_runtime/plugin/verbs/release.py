@@ -13,7 +13,8 @@ __all__ = ["ABOUT", "add_arguments", "run"]
 
 ABOUT = (
     "A version comes into quarantine when somebody went back from it, when it failed, or when its files were "
-    "changed. Releasing what a rollback left ends the rollback: then Git, or the newest version, decides again."
+    "changed. Releasing what a rollback left ends the rollback: then Git, or the newest version, decides again. "
+    "Needs the verbs patch and release on the OneSeekModel."
 )
 
 

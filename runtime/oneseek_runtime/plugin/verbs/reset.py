@@ -14,7 +14,8 @@ __all__ = ["ABOUT", "add_arguments", "run"]
 
 ABOUT = (
     "Training runs stop, the base model answers, and then every certified version is deleted for ever. The base "
-    "model, the ledger and the version numbers stay. While Git pins a version it is refused."
+    "model, the ledger and the version numbers stay. While Git pins a version it is refused. "
+    "Needs the verbs patch and reset on the OneSeekModel."
 )
 
 _VERB = "reset"

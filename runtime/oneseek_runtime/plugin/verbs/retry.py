@@ -11,7 +11,7 @@ from oneseek_runtime.plugin.asking import Wish, add_wait, ask
 
 __all__ = ["ABOUT", "add_arguments", "run"]
 
-ABOUT = "A run that has ended never runs again unless it is told to here."
+ABOUT = "A run that has ended never runs again unless it is told to here. Needs the verbs patch and retry on the TrainingRun."
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -16,8 +16,8 @@ __all__ = ["ABOUT", "add_arguments", "run"]
 
 ABOUT = (
     "What is left goes into quarantine and does not come back by itself, whatever Git applies meanwhile; `kubectl "
-    "oneseek release` lets it answer again. No request is dropped. Needs the right to patch the OneSeekModel, "
-    "nothing else."
+    "oneseek release` lets it answer again. No request is dropped. Needs the verbs patch and rollback on the "
+    "OneSeekModel, nothing else."
 )
 
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import aiohttp
 
+from oneseek_core.network import failure
+from oneseek_core.secret import SecretError, read_word
 from oneseek_core.serving.settings import ExternalEndpoint
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.errors import ExternalModelError
@@ -26,7 +28,6 @@ from oneseek_runtime.sidecar.sessions import OwnsSession
 __all__ = ["ExternalAnswer", "ExternalModels"]
 
 _ANSWER_BYTES = 1024 * 1024
-_KEY_BYTES = 8192
 _OK = 200
 _HOUR = 3600.0
 
@@ -65,7 +66,7 @@ class ExternalModels(OwnsSession):
         except TimeoutError as error:
             raise ExternalModelError(f"no answer within {endpoint.timeout_seconds} s") from error
         except (aiohttp.ClientError, OSError) as error:
-            say("externalModel", name=endpoint.name, reason=repr(error)[:300])
+            say("externalModel", name=endpoint.name, reason=f"{type(error).__name__}, {failure(error)}")
             raise ExternalModelError("it cannot be reached") from error
         return _answer_of(data)
 
@@ -95,15 +96,9 @@ class ExternalModels(OwnsSession):
 def _key(path: str) -> str:
     """The key as the Secret holds it now."""
     try:
-        with Path(path).open("rb") as file:
-            key = file.read(_KEY_BYTES).decode("ascii").strip()
-    except OSError as error:
-        raise ExternalModelError("its key is missing: see serving.externalModels[].keySecret") from error
-    except UnicodeDecodeError as error:
-        raise ExternalModelError("its key is no plain text") from error
-    if not key or not key.isprintable() or " " in key:
-        raise ExternalModelError("its key is empty, or more than one word")
-    return key
+        return read_word(Path(path), "its key (serving.externalModels[].keySecret)")
+    except SecretError as error:
+        raise ExternalModelError(str(error)) from error
 
 
 def _answer_of(data: bytes) -> ExternalAnswer:

@@ -13,6 +13,7 @@ import aiohttp
 
 from oneseek_core.errors import OneSeekError
 from oneseek_core.network import failure
+from oneseek_core.secret import SecretError, read_word
 from oneseek_runtime.sidecar.sessions import OwnsSession
 
 __all__ = ["EntryRefusedError", "RecordsAwayError", "RecordsClient", "RecordsGoneError"]
@@ -166,11 +167,10 @@ class RecordsClient(OwnsSession):
         if method != "GET" and (why := self.held()):
             raise RecordsAwayError(why)
         try:
-            token = await asyncio.to_thread(self._token_file.read_text, encoding="ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            why = failure(error) if isinstance(error, OSError) else "it is no plain text"
-            raise RecordsAwayError(f"the token for the records service cannot be read: {why}") from error
-        headers = {"Authorization": f"Bearer {token.strip()}", "Content-Type": "application/json"}
+            token = await asyncio.to_thread(read_word, self._token_file, "the token for the records service")
+        except SecretError as error:
+            raise RecordsAwayError(str(error)) from error
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         timeout = aiohttp.ClientTimeout(total=seconds)
         about = path.partition("?")[0]
         try:
