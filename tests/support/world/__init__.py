@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Self
+from itertools import takewhile
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import LedgerHead
@@ -36,6 +37,8 @@ class World(Clients):
         self.ledger: dict[str, Transition] = {}
         self.records_away = False
         self.roots = True  # False: a records service that tells none
+        self._entered: list[Transition] = []
+        self._made = [first_block("the ledger of team/zero", AT)]
         self.refused_transitions: set[str] = set()
         self.untold = Untold()
         self.untold.believes_refusals(datetime.fromtimestamp(0, UTC))  # an operator that the network knows
@@ -84,10 +87,14 @@ class World(Clients):
         return model.status.ledger
 
     def _blocks(self) -> list[Block]:
-        blocks = [first_block("the ledger of team/zero", AT)]
-        for entry in self.ledger.values():
-            blocks.append(next_block(blocks[-1], kind=entry.type, content=entry.content(), at=AT))
-        return blocks
+        """The ledger's blocks; those that were made before are made again only from where it changed."""
+        entries = list(self.ledger.values())
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(entries, self._entered, strict=False)))
+        self._entered = entries
+        del self._made[same + 1 :]
+        for entry in entries[same:]:
+            self._made.append(next_block(self._made[-1], kind=entry.type, content=entry.content(), at=AT))
+        return self._made
 
     def put_back(self, height: int) -> dict[str, Transition]:
         """An older copy of the ledger in place of the newest, which is returned."""

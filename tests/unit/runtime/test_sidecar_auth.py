@@ -217,7 +217,7 @@ async def test_where_the_account_may_not_patch_every_route_that_asks_says_so(tmp
         for path in asking:
             status, body, _ = await cluster.post(path, {})
             assert (path, status) == (path, 503)
-            assert "install the chart with admissionPolicy: always" in body["error"]
+            assert "install the chart with admissionPolicy: auto" in body["error"]
         assert cluster.asked("tokenreviews") == cluster.asked("PATCH") == 0
 
 
