@@ -24,10 +24,11 @@ def rights(found: list[Rule]) -> list[Right]:
 
 
 def noticed(found: list[Rule]) -> list[str]:
-    """What is wrong with these rules: a right without a use, a use without a right, an explanation of no right."""
+    """What is wrong with these rules: a right without a use, a use without a right, an explanation of none."""
     have, uses, why = rights(found), used(), explained()
     wrong = [f"{right} is granted and never used" for right in unused(have, uses) if right not in why]
     wrong += [f"{use} is used and not granted" for use in uses if not any(right.covers(use) for right in have)]
+    wrong += [f"{right} is explained, and used" for right in why & uses]
     return wrong + [f"{right} is explained and not granted" for right in why if right not in have]
 
 

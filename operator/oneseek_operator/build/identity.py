@@ -46,7 +46,7 @@ def _rules(model: OneSeekModel) -> list[Manifest]:
     own = {"apiGroups": [names.GROUP], "resources": [names.MODELS], "resourceNames": [model.metadata.name]}
     return [
         {**own, "verbs": ["get", "list", "watch", "patch"]},  # patch: requests; a policy keeps it to annotations
-        {"apiGroups": [names.GROUP], "resources": [names.TRAINING_RUNS], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": [names.GROUP], "resources": [names.TRAINING_RUNS], "verbs": ["list", "watch"]},
         {"apiGroups": ["authorization.k8s.io"], "resources": ["localsubjectaccessreviews"], "verbs": ["create"]},
     ]
 
