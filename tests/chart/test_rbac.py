@@ -28,7 +28,6 @@ def noticed(found: list[Rule]) -> list[str]:
     have, uses, why = rights(found), used(), explained()
     wrong = [f"{right} is granted and never used" for right in unused(have, uses) if right not in why]
     wrong += [f"{use} is used and not granted" for use in uses if not any(right.covers(use) for right in have)]
-    wrong += [f"{right} is explained, and used" for right in why & uses]
     return wrong + [f"{right} is explained and not granted" for right in why if right not in have]
 
 
