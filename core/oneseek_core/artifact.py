@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from oneseek_core.api.base import ApiModel
 from oneseek_core.digest import canonical_json
-from oneseek_core.errors import ArtifactError
+from oneseek_core.errors import ArtifactError, places
 
 __all__ = ["ArtifactMetadata", "Provenance"]
 
@@ -59,9 +59,7 @@ class ArtifactMetadata(ApiModel):
         try:
             return cls.model_validate_json(data)
         except ValidationError as error:
-            raise ArtifactError(
-                f"metadata.json cannot be used: {error.errors()[0]['msg']} at {error.errors()[0]['loc']}"
-            ) from error
+            raise ArtifactError(f"metadata.json cannot be used: {places(error)}") from error
 
     def canonical_bytes(self) -> bytes:
         """The file's bytes: equal metadata gives equal bytes."""

@@ -6,10 +6,17 @@ what a person reads in the condition.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from oneseek_core import names
 from oneseek_core.names import ExitCode
 
-__all__ = ["ArtifactError", "DnaError", "JobError", "OneSeekError"]
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+__all__ = ["ArtifactError", "DnaError", "JobError", "OneSeekError", "places"]
+
+_MOST_PLACES = 3
 
 
 class OneSeekError(Exception):
@@ -38,3 +45,16 @@ class JobError(OneSeekError):
         """The volume has no room left for `what`."""
         sentence = f"no space left on the models volume while writing {what} ({path}); use a larger claim"
         return cls(names.STORAGE_FULL, sentence, ExitCode.STORAGE_FULL)
+
+
+def places(error: ValidationError) -> str:
+    """Where in a document something is wrong, and of which kind it is (`run.uid: missing`); never what stands there.
+
+    What one of our own validators says is said as it is.
+    """
+    found = [
+        f"{'.'.join(map(str, item['loc'])) or 'the whole'}: {item['ctx']['error'] if item['type'] == 'value_error' else item['type']}"
+        for item in error.errors()
+    ]
+    more = f" and {len(found) - _MOST_PLACES} more" if len(found) > _MOST_PLACES else ""
+    return ", ".join(found[:_MOST_PLACES]) + more

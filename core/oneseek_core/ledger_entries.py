@@ -50,6 +50,7 @@ class Transition(ApiModel):
         "release",
         "reset",
         "delete",
+        "acknowledge",
     ]
     idempotency_key: str = Field(min_length=1, max_length=256)
     actor: Actor

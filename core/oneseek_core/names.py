@@ -26,11 +26,13 @@ LABEL_CLAIM = "oneseek.io/claim"
 ANNOTATION_DNA = "oneseek.io/dna"
 ANNOTATION_TEMPLATE = "oneseek.io/template"  # hash of what was applied, so that nothing is applied twice
 ANNOTATION_KEYS = "oneseek.io/keys"  # on the trusted keys: `pending` until the Secret with their private halves exists
+ANNOTATION_RECORDS = "oneseek.io/records-secret"  # on the trusted keys: `made`: the records' Secret is this model's own
 ANNOTATION_FLIPPED_AT = "oneseek.io/flipped-at"  # on the Service: when its selector last moved
 
 # Requests: annotations that ask for one thing to be done once. What became of it stands in status.request. Each is an
 # RBAC verb too, which the admission policy wants of whoever sets the annotation.
-REQUEST_VERBS = ("rollback", "promote", "release", "reset")  # on a OneSeekModel
+ACKNOWLEDGE_VERB = "acknowledge-ledger"  # value: the head of the ledger that is to go on in place of the witnessed one
+REQUEST_VERBS = ("rollback", "promote", "release", "reset", ACKNOWLEDGE_VERB)  # on a OneSeekModel
 RETRY_VERB = "retry"  # on a TrainingRun
 TRAIN_VERB = "train"  # RBAC verb on a OneSeekModel: to have a run made over HTTP, or by an annotation of a window below
 # A window of the records service is closed and asks for its run: the annotation's value is its number, and the
@@ -81,11 +83,14 @@ WANTED_FILE = "wanted.json"  # key of a HotSwap colour's ConfigMap: the version 
 VERIFIED_MARKS = ".verified"  # beside the verified copies: a file per DNA, written once the copy is whole
 TERMINATION_PATH = "/dev/termination-log"
 TERMINATION_LIMIT = 3072  # bytes; the kubelet cuts at 4096 for all containers together
+HUB_TOKEN_ENV = "HF_TOKEN"  # noqa: S105 - a variable; taken out of the process's own environment before any library could read it
 REQUEST_ENV = "ONESEEK_REQUEST"  # a job's arguments: one JSON object, a request of `jobs`
 API_ACCESS_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # token and ca.crt of the sidecar's own account
 SERVING_ENV = "ONESEEK_SERVING"  # the sidecar's and engine's settings: one JSON object
 # Where a sidecar hands its answered questions over: the service, its token, the folder that keeps them until then.
 TRUSTED_PROXIES_ENV = "ONESEEK_TRUSTED_PROXIES"  # networks, separated by commas
+ALLOWED_ORIGINS_ENV = "ONESEEK_ALLOWED_ORIGINS"  # origins, separated by commas
+CONCURRENT_ENV = "ONESEEK_CONCURRENT_PER_CLIENT"
 EXTERNAL_MODELS_ENV = "ONESEEK_EXTERNAL_MODELS"  # a JSON list of `serving.settings.ExternalEndpoint`
 RECORDS_URL_ENV = "ONESEEK_RECORDS_URL"
 RECORDS_TOKEN_ENV = "ONESEEK_RECORDS_TOKEN_FILE"  # noqa: S105 - the name of a variable
@@ -123,6 +128,8 @@ WEBHOOK_FAILED = "AdmissionWebhookFailed"  # an admission webhook that does not 
 FORBIDDEN = "Forbidden"  # RBAC, a LimitRange, a namespace that is being deleted; the message says which
 INVALID = "Invalid"  # the API server does not take the object as it is
 FAILED_CREATE = "FailedCreate"  # a controller cannot make a pod, for a reason of none of these kinds
+NAME_TAKEN = "NameTaken"  # what stands under a name that is needed is somebody else's, and was not touched
+BEING_REMOVED = "BeingRemoved"  # what stands there is a deleted namesake's and has not gone yet
 REFUSED_REASONS = (
     QUOTA_EXCEEDED,
     POD_SECURITY_VIOLATION,
@@ -131,7 +138,13 @@ REFUSED_REASONS = (
     FORBIDDEN,
     INVALID,
     FAILED_CREATE,
+    NAME_TAKEN,
+    BEING_REMOVED,
 )
+
+# Those that no waiting mends; they end a run, which holds its model's place, after a while. A quota frees itself and a webhook
+# comes back, and the model's next run would meet the same. INVALID ends it at once: the same object is never taken.
+LASTING_REASONS = (POD_SECURITY_VIOLATION, POLICY_DENIED, FORBIDDEN, INVALID, NAME_TAKEN)
 
 # Reasons of a model.
 BASE_IMPORTING = "BaseModelImporting"  # the base Job is at work
@@ -191,6 +204,8 @@ NOT_QUARANTINED = "NotQuarantined"
 PINNED_BY_GIT = "PinnedByGit"  # spec.version names a version: change it there
 NOT_CONFIRMED = "NotConfirmed"  # reset without the word RESET
 REQUEST_PENDING = "RequestPending"  # another request is under way
+LEDGER_NOT_ROLLED_BACK = "LedgerNotRolledBack"  # acknowledge-ledger where the ledger goes on from what was witnessed
+NO_SUCH_HEAD = "NoSuchHead"  # acknowledge-ledger of another head than the one that was found
 NOT_FINISHED = "NotFinished"  # retry of a run that has not failed
 WINDOW_TAKEN = "WindowTaken"  # Event: a run was made for a window that clients filled
 WINDOW_REFUSED = "WindowRefused"  # Event: an annotation that asks for no window's run
@@ -200,6 +215,7 @@ REVIEW_ALLOWED = "TokenReviewAllowed"  # the sidecars may ask the API server who
 REVIEW_FORBIDDEN = "TokenReviewForbidden"  # the operator has no cluster-scoped rights, so no sidecar may ask
 NO_ADMISSION_POLICY = "NoAdmissionPolicy"  # the chart was installed without its admission policies
 RECORDS_UNAVAILABLE = "RecordsUnavailable"  # the ledger cannot be written; promotions wait, serving does not
+LEDGER_ROLLED_BACK = "LedgerRolledBack"  # the ledger is not the one that was witnessed, nor goes on from it
 TRANSITION_REFUSED = "TransitionRefused"  # the ledger will not take one; it stays in status.outbox
 OUTBOX_FULL = "OutboxFull"  # more happened while the ledger was away than status.outbox holds
 ANSWERS_NOT_RECORDED = "AnswersNotRecorded"  # a pod ended before the records service took all it had answered
@@ -234,6 +250,7 @@ BAD_REQUEST = "BadRequest"  # a job's arguments do not parse: operator and image
 INTERRUPTED = "Interrupted"  # the pod was told to stop; training goes on from its checkpoint
 ARTIFACT_INVALID = "ArtifactInvalid"  # what training left is no adapter that may be certified
 SIGNING_KEY_INVALID = "SigningKeyInvalid"  # a key of the signing Secret is missing, damaged or of another kind
+SECRET_INVALID = "SecretInvalid"  # noqa: S105 - a reason; a Secret that the spec names holds no token: more than one word, or none
 
 # Reasons of the verifier: why a certified folder or a base model is refused. BASE_DIGEST_DIFFERS is one of them too.
 ARTIFACT_VERIFIED = "Verified"
@@ -267,6 +284,17 @@ IMPORTING = "Importing"
 FAMILY_DIFFERS = "FamilyDiffers"  # a version of another family than the model's
 IMPORT_INVALID = "ImportInvalid"  # the source holds no version, or several, or may not be read
 IMPORT_FAILED = "ImportFailed"  # the Job failed in a way nothing names better
+
+# What a Job's termination message may give as its reason; any other one is JOB_FAILED. It becomes a condition's.
+JOB_REASONS = frozenset({
+    ARTIFACT_DIGEST_DIFFERS, ARTIFACT_INVALID, ARTIFACT_MISSING, ARTIFACT_UNREADABLE, BAD_REQUEST, BASE_DIFFERS,
+    BASE_DIGEST_DIFFERS, BASE_INVALID, BASE_UNAVAILABLE, CLAIM_IN_USE, CODE_FOUND, CONFIG_INVALID, DATASET_DIGEST_DIFFERS,
+    DATASET_INVALID, DATASET_NOT_FOUND, DATASET_UNAVAILABLE, DIVERGED, DNA_DIFFERS, ENGINE_FAILED, FAMILY_DIFFERS,
+    FILE_CHANGED, FILE_MISSING, FILE_NAME_INVALID, FILE_NOT_PLAIN, FILE_UNKNOWN, IMPORT_INVALID, INTERRUPTED, JOB_FAILED,
+    LEDGER_PROOF_INVALID, MANIFEST_INVALID, METADATA_INVALID, OUT_OF_MEMORY, PICKLE_FOUND, PROVENANCE_INVALID,
+    RANK_DIFFERS, SECRET_INVALID, SIGNATURE_INVALID, SIGNATURE_MISSING, SIGNATURE_UNTRUSTED, SIGNING_KEY_INVALID,
+    STORAGE_FULL, TARGET_MODULES_NOT_FOUND, TRUSTED_KEYS_INVALID, WEIGHTS_INVALID,
+})  # fmt: skip
 
 # Why a row was left out of training (status.data.leftOut).
 LEFT_OUT_HELD_OUT = "HeldOutQuestion"  # clients asked what the held-out set asks

@@ -20,7 +20,8 @@ def parser() -> argparse.ArgumentParser:
         "prepare", help="programs and images, made side by side; then `up` is a matter of seconds"
     )
     prepare.add_argument("names", nargs="*", help="which images (default: all)")
-    commands.add_parser("up", help="start the cluster, or what is missing of it")
+    up = commands.add_parser("up", help="start the cluster, or what is missing of it")
+    up.add_argument("--enforce", action="store_true", help="enforce NetworkPolicies, until the cluster is removed")
     commands.add_parser("down", help="remove the cluster and everything of it")
     commands.add_parser("status", help="say what runs; exit status 1 if the cluster is not up")
     images = commands.add_parser(
@@ -60,7 +61,7 @@ def act(arguments: argparse.Namespace) -> int:
         case "prepare":
             backend.prepare(arguments.names)
         case "up":
-            backend.up()
+            backend.up(enforce=arguments.enforce)
         case "down":
             backend.down()
         case "status":

@@ -27,8 +27,8 @@ class Backend(Protocol):
     def prepare(self, names: Sequence[str]) -> None:
         """Make what is made before `up`: programs, and these images (all, if none is named) where they are shared."""
 
-    def up(self) -> None:
-        """Start the cluster."""
+    def up(self, *, enforce: bool = False) -> None:
+        """Start the cluster; one of our own enforces NetworkPolicies only where that is asked for."""
 
     def down(self) -> None:
         """Remove the cluster."""
@@ -64,10 +64,10 @@ class Embedded:
         self.images(names, only_print=False)
         tools.ensure()
 
-    def up(self) -> None:
+    def up(self, *, enforce: bool = False) -> None:
         """Start it, or what is missing of it."""
         _require_root()
-        cluster.up(self._cluster)
+        cluster.up(self._cluster, enforce=enforce)
 
     def down(self) -> None:
         """Remove it and everything of it."""
@@ -76,7 +76,7 @@ class Embedded:
 
     def status(self) -> tuple[list[str], bool]:
         """One line for each program, then where things are."""
-        pids = {name: cluster.daemon(self._cluster, name).pid() for name in cluster.DAEMONS}
+        pids = {name: cluster.daemon(self._cluster, name).pid() for name in cluster.daemons(self._cluster)}
         lines = [f"{name:24} {f'running ({pid})' if pid else 'not running'}" for name, pid in pids.items()]
         lines += [f"{'API server':24} {self._cluster.server}", f"{'kubeconfig':24} {self._cluster.kubeconfig}"]
         lines += [f"{'audit log':24} {self._cluster.audit_log}"]

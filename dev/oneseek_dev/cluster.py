@@ -16,7 +16,7 @@ from oneseek_dev import build, cgroups, configs, golden, network, nodeconfigs, p
 from oneseek_dev.console import step
 from oneseek_dev.errors import ProcessEndedError
 from oneseek_dev.images import CATALOGUE, PAUSE, named
-from oneseek_dev.layout import DNS_SERVICE_IP, REGISTRY_NAME, REGISTRY_PORT, Cluster, checkout
+from oneseek_dev.layout import DNS_SERVICE_IP, REGISTRY_NAME, REGISTRY_PORT, SERVICE_CIDR, Cluster, checkout
 from oneseek_dev.locks import locked
 from oneseek_dev.processes import Daemon, boot_id
 from oneseek_dev.readiness import call, node_is_ready, port_answers, wait_until
@@ -34,6 +34,7 @@ DAEMONS = (
     "coredns",
     "recycler",
 )
+ENFORCER = "policies"  # of NetworkPolicies; only where it was asked for
 
 
 def daemon(cluster: Cluster, name: str) -> Daemon:
@@ -41,12 +42,22 @@ def daemon(cluster: Cluster, name: str) -> Daemon:
     return Daemon(name, cluster.state)
 
 
+def daemons(cluster: Cluster) -> tuple[str, ...]:
+    """The cluster's programs."""
+    return (*DAEMONS, ENFORCER) if _enforced(cluster).exists() else DAEMONS
+
+
+def _enforced(cluster: Cluster) -> Path:
+    """The file that says that NetworkPolicies are enforced, until the cluster is removed."""
+    return cluster.state / "enforced"
+
+
 def is_up(cluster: Cluster) -> bool:
     """Whether `up` once came to its end and every program of it still runs."""
     marker = cluster.state / "up"
     if not marker.exists() or marker.read_text() != boot_id():
         return False
-    return all(daemon(cluster, name).pid() for name in DAEMONS)
+    return all(daemon(cluster, name).pid() for name in daemons(cluster))
 
 
 def lock_file(cluster: Cluster) -> Path:
@@ -54,8 +65,12 @@ def lock_file(cluster: Cluster) -> Path:
     return cluster.root / ".local" / f".{cluster.name}.lock"
 
 
-def up(cluster: Cluster) -> None:
-    """Afterwards the cluster runs, its node is ready and its DNS answers."""
+def up(cluster: Cluster, *, enforce: bool = False) -> None:
+    """Afterwards the cluster runs, its node is ready and its DNS answers; NetworkPolicies are enforced if ever asked for."""
+    if enforce:
+        tools.policies()
+        cluster.state.mkdir(parents=True, exist_ok=True)
+        _enforced(cluster).touch()
     if is_up(cluster):
         return
     tools.ensure()
@@ -89,6 +104,8 @@ def _start(cluster: Cluster) -> None:
     daemon(cluster, "recycler").start(recycle, env=python)
     parts = [daemon(cluster, name) for name in DAEMONS]
     wait_until(lambda: node_is_ready(cluster), f"the node {cluster.node_name} to be ready", alive=parts)
+    if _enforced(cluster).exists():
+        parts.append(_start_enforcer(cluster))
     wait_until(lambda: _has_default_account(cluster), "the namespace `default` to have its account", alive=parts)
     (cluster.state / "up").write_text(boot_id())
 
@@ -157,6 +174,16 @@ def _start_node(cluster: Cluster) -> None:
     coredns = _program(cluster, "coredns", ["-conf", str(corefile)])
     coredns.assert_alive()
     wait_until(lambda: port_answers(f"{cluster.node_ip}:53"), "CoreDNS to listen", alive=[coredns])
+
+
+def _start_enforcer(cluster: Cluster) -> Daemon:
+    """What enforces NetworkPolicies; returns once its chains are there."""
+    part = daemon(cluster, ENFORCER)
+    arguments = ["-kubeconfig", cluster.pki / "admin.kubeconfig", "-node", cluster.node_name, "-services", SERVICE_CIDR]
+    part.start([tools.policies(), *arguments], netns=cluster.netns_path)
+    chains: list[str | Path] = ["nsenter", f"--net={cluster.netns_path}", "iptables", "-S", "FORWARD"]
+    wait_until(lambda: "KUBE-ROUTER-FORWARD" in run(chains), "NetworkPolicies to be enforced", alive=[part])
+    return part
 
 
 def _dns_manifests(cluster: Cluster) -> list[dict[str, Any]]:

@@ -33,8 +33,8 @@ class Existing:
         """Images come when the cluster is there."""
         self.tools()
 
-    def up(self) -> None:
-        """It has to be there: raises DevError if it does not answer."""
+    def up(self, *, enforce: bool = False) -> None:
+        """It has to be there: raises DevError if it does not answer. What its network enforces is its own."""
         run([kubectl(), "--kubeconfig", self.kubeconfig(), "version"])
 
     def down(self) -> None:

@@ -61,6 +61,7 @@ def install(backend: Backend, settings: Sequence[str] = (), only: Sequence[str] 
         if only and name not in only:
             continue
         words += ["--set-string", f"images.{name}={images[name]}"]
+    words += ["--set-string", "images.userPullPolicy=IfNotPresent"]  # base models' images lie in the nodes alone
     for setting in settings:
         words += ["--set", setting]
     with step("installing the operator with helm", quiet_below=1):

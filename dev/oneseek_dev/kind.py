@@ -41,8 +41,8 @@ class Kind:
         """Images come when the cluster is there."""
         self.tools()
 
-    def up(self) -> None:
-        """Create it unless it exists."""
+    def up(self, *, enforce: bool = False) -> None:
+        """Create it unless it exists; kind's network enforces policies by itself."""
         self.tools()
         if self._exists():
             return

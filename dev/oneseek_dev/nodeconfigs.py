@@ -60,11 +60,14 @@ def registry_hosts(address: str) -> str:
 
 
 def cni(cluster: Cluster) -> str:
-    """The pods' network: a bridge in the node's namespace."""
+    """The pods' network: a cable from each pod to the node, which routes between them.
+
+    Not a bridge: what it switches never comes by the node's iptables, where NetworkPolicies are enforced.
+    """
     return f"""{{
   "cniVersion": "1.0.0", "name": "oneseek",
   "plugins": [
-    {{"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
+    {{"type": "ptp", "ipMasq": true,
      "ipam": {{"type": "host-local", "dataDir": "{cluster.runtime / "cni"}", "ranges": [[{{"subnet": "{POD_CIDR}"}}]],
               "routes": [{{"dst": "0.0.0.0/0"}}]}}}},
     {{"type": "portmap", "capabilities": {{"portMappings": true}}}}

@@ -57,7 +57,7 @@ PROOFS = {
     "A rollback and a changed byte beside a candidate whose probe takes a minute": [
         "tests/cluster/test_slow_candidate.py"
     ],
-    "The demo 20 times, the model made anew, beside two busy loops": ["tests/cluster/test_demo_again.py"],
+    "The demo 20 times, the model made anew, beside two busy loops": ["tests/dev/test_demo_again.py"],
     "Ten ways for a new version to be bad: the old one answers, and the reason is told": [
         "tests/cluster/test_bad_versions.py"
     ],

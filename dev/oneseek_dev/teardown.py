@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from oneseek_dev import cgroups, network
-from oneseek_dev.cluster import DAEMONS, daemon, lock_file
+from oneseek_dev.cluster import DAEMONS, ENFORCER, daemon, lock_file
 from oneseek_dev.console import step
 from oneseek_dev.errors import DevError
 from oneseek_dev.layout import Cluster
@@ -18,7 +18,7 @@ from oneseek_dev.locks import locked
 from oneseek_dev.processes import end_processes, start_time
 from oneseek_dev.shell import run
 
-_FIRST = ("recycler", "kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns")
+_FIRST = ("recycler", ENFORCER, "kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns")
 
 
 def down(cluster: Cluster) -> None:

@@ -21,7 +21,7 @@ from oneseek_dev.shell import run, run_logged
 PACKAGES = {  # a program that proves that the Debian package is there
     "containerd": "containerd",
     "runc": "runc",
-    "containernetworking-plugins": "/usr/lib/cni/bridge",
+    "containernetworking-plugins": "/usr/lib/cni/ptp",
     "iptables": "iptables",
     "conntrack": "conntrack",
     "ebtables": "ebtables",
@@ -85,6 +85,16 @@ def readers() -> Path:
         with step("building the readers of status (about 2 minutes, once)"):
             _build(folder, lambda part: _go_build("readers", part, "."))
     return folder / "readers"
+
+
+def policies() -> Path:
+    """The program that enforces NetworkPolicies, and what it needs; built where it is not there yet."""
+    install_packages({"ipset": "ipset"})
+    folder = cache_folder() / "bin" / f"policies-{_key('policies')}"
+    if not folder.exists():
+        with step("building the enforcer of NetworkPolicies (about a minute, once)"):
+            _build(folder, lambda part: _go_build("policies", part, "."))
+    return folder / "policies"
 
 
 def _key(module: str) -> str:

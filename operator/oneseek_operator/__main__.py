@@ -12,7 +12,8 @@ from typing import Any
 import kopf
 from pydantic import ValidationError
 
-from oneseek_core import names
+from oneseek_core import names, secret
+from oneseek_core.errors import places
 from oneseek_operator.cluster.client import Cluster
 from oneseek_operator.deps import Deps
 from oneseek_operator.handlers import events, kinds
@@ -61,13 +62,14 @@ async def _run() -> None:
 
 def main() -> int:
     """Run until told to stop."""
+    secret.redact_output()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("kopf").setLevel(logging.WARNING)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # probes, once a second
     try:
         Settings.from_environment(os.environ)
     except ValidationError as error:
-        print(f"the operator's environment is incomplete (the chart sets it): {error}", file=sys.stderr)
+        print(f"the operator's environment is incomplete (the chart sets it): {places(error)}", file=sys.stderr)
         return 2
     asyncio.run(_run())
     return 0

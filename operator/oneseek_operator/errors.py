@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from oneseek_core.errors import OneSeekError
 
-__all__ = ["ClusterError", "ConflictError", "RecordsError", "SidecarError", "TransitionRefusedError"]
+__all__ = [
+    "ClusterError",
+    "ConflictError",
+    "NameTakenError",
+    "RecordsError",
+    "SidecarError",
+    "TransitionRefusedError",
+]
 
 
 class ClusterError(OneSeekError):
@@ -18,6 +25,17 @@ class ClusterError(OneSeekError):
 
 class ConflictError(ClusterError):
     """The object changed since it was read (409): read again, decide again."""
+
+
+class NameTakenError(ClusterError):
+    """An object under a name that is needed is not ours, so it was not touched; the sentence says whose it seems to be.
+
+    `is_being_removed`: it is left over from a deleted owner of the same name, and will go.
+    """
+
+    def __init__(self, message: str, *, is_being_removed: bool = False) -> None:
+        super().__init__(message)
+        self.is_being_removed = is_being_removed
 
 
 class RecordsError(OneSeekError):

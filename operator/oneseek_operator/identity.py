@@ -9,6 +9,7 @@ import base64
 import secrets
 
 from oneseek_core import names
+from oneseek_core.secret import keep
 from oneseek_operator.cluster.client import Cluster
 from oneseek_operator.errors import ClusterError
 
@@ -38,7 +39,10 @@ async def load_key(cluster: Cluster, namespace: str) -> bytes:
         }
     )
     found = await cluster.get("Secret", namespace, SECRET)
-    key = base64.b64decode((found or {}).get("data", {}).get("key", ""))
+    text = (found or {}).get("data", {}).get("key", "")
+    key = base64.b64decode(text)
+    keep(text)
+    keep(key)
     if len(key) < len(fresh):
         raise ClusterError(f"the Secret {namespace}/{SECRET} holds no key; delete it and the operator makes another")
     return key

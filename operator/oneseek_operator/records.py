@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Sequence
 from typing import Any, Self
 
 import aiohttp
+from pydantic_core import to_json
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.ledger_entries import Transition
 from oneseek_core.network import failure
 from oneseek_operator.build import records as build
+from oneseek_operator.decide.witness import Proof
 from oneseek_operator.errors import RecordsError, TransitionRefusedError
 from oneseek_operator.reconcile.ports import Appended
 
@@ -25,6 +28,7 @@ __all__ = ["Records"]
 
 _SECONDS = 5
 _TIMEOUT = aiohttp.ClientTimeout(total=_SECONDS)
+_HASH = re.compile(r"[0-9a-f]{64}")
 _REFUSED = (400, 409)  # the service's statuses for an entry that trying again cannot help
 
 
@@ -34,6 +38,7 @@ class Records:
     def __init__(self, session: aiohttp.ClientSession, key: bytes) -> None:
         self._session = session
         self._key = key
+        self._witnessed: dict[str, LedgerHead] = {}  # by the model's uid
 
     @classmethod
     def connect(cls, key: bytes) -> Self:
@@ -75,6 +80,26 @@ class Records:
                 acknowledged.append(item.idempotency_key)
         return Appended(await self.head(model), tuple(acknowledged), tuple(refused))
 
+    def witness(self, model: OneSeekModel) -> LedgerHead | None:
+        """The ledger as it was last entered into: the status' word; where that was lost, what this process remembers."""
+        if (told := model.status.ledger) is not None:
+            self._witnessed[model.metadata.uid] = told
+        return self._witnessed.get(model.metadata.uid)
+
+    async def proof(self, model: OneSeekModel, witness: LedgerHead, found: LedgerHead) -> Proof:
+        """What shows that a higher ledger goes on from the witness.
+
+        Raises:
+            RecordsError: the service is away or refused.
+        """
+        if witness.root is not None and found.root is not None:
+            path = f"/v1/proof/consistency?from={witness.height}&to={found.height}"
+            given = (await self._call("GET", model, path, None)).get("path", [])
+            return Proof(path=tuple(bytes.fromhex(item) for item in given) if _are_hashes(given) else ())
+        blocks = (await self._call("GET", model, f"/v1/blocks?from={witness.height - 1}&limit=1", None)).get("blocks")
+        # In the order in which the service sends the keys these are the very bytes that were hashed.
+        return Proof(block=to_json(blocks[0]) if isinstance(blocks, list) and blocks else None)
+
     async def _append(self, model: OneSeekModel, entries: Sequence[Transition]) -> LedgerHead:
         body = {"transitions": [item.to_wire() for item in entries]}
         return _head((await self._call("POST", model, "/v1/transitions", body))["head"])
@@ -106,5 +131,12 @@ class Records:
             raise RecordsError("the records service does not answer: its body is no JSON") from error
 
 
+def _are_hashes(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) and _HASH.fullmatch(item) for item in value)
+
+
 def _head(found: dict[str, Any]) -> LedgerHead:
-    return LedgerHead(height=found["height"], head=found["head"])
+    height, head, root = (found.get(key) for key in ("height", "head", "root"))
+    if type(height) is not int or height < 1 or not _are_hashes([head, *([root] if root is not None else [])]):
+        raise RecordsError("the records service does not answer: its body is no head of a ledger")
+    return LedgerHead.model_validate({"height": height, "head": head, "root": root})

@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Settings"]
+from oneseek_core.api.base import ApiModel
+
+__all__ = ["Destinations", "NetworkPolicies", "Settings"]
+
+
+class Destinations(ApiModel):
+    """Where pods may go for one purpose: ports, of these NetworkPolicyPeers (empty: of anybody)."""
+
+    ports: tuple[int, ...]
+    to: tuple[dict[str, Any], ...] = ()
+
+
+class NetworkPolicies(ApiModel):
+    """The chart's values of `networkPolicies`, and how the operator's own pod is known."""
+
+    operator: dict[str, str]
+    public_from: tuple[dict[str, Any], ...] = ()
+    dns: Destinations
+    api_server: Destinations
+    hub: Destinations
 
 
 class Settings(BaseModel):
@@ -19,6 +39,8 @@ class Settings(BaseModel):
     firestore_image: str = ""
     """Of the records services that keep their records in Firestore; empty: there can be none."""
     image_pull_secrets: tuple[str, ...] = ()
+    user_image_pull_policy: Literal["Always", "IfNotPresent"] = "Always"
+    """Of images that users name: a node hands out what it has cached without asking whose it is."""
     hugging_face_endpoint: str = ""
     namespaces: tuple[str, ...] = ()
     namespace: str = "default"
@@ -28,6 +50,8 @@ class Settings(BaseModel):
     """The API server itself makes sure that `oneseek.io/requested-by` is the writer's own name."""
     token_reviewers: str = ""
     """The ClusterRole, and the ClusterRoleBinding of that name, that lets sidecars review tokens; empty: there is none."""
+    network_policies: NetworkPolicies | None = None
+    """What the policies of every model's pods say; None: there are none."""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Settings:
@@ -46,12 +70,25 @@ class Settings(BaseModel):
                 "runtime_image": env.get("ONESEEK_RUNTIME_IMAGE") or None,
                 "firestore_image": env.get("ONESEEK_FIRESTORE_IMAGE", ""),
                 "image_pull_secrets": words("ONESEEK_IMAGE_PULL_SECRETS"),
+                "user_image_pull_policy": env.get("ONESEEK_USER_IMAGE_PULL_POLICY") or "Always",
                 "hugging_face_endpoint": env.get("ONESEEK_HF_ENDPOINT", ""),
                 "namespaces": words("ONESEEK_NAMESPACES"),
                 "namespace": env.get("ONESEEK_NAMESPACE") or "default",
                 "probe_question": env.get("ONESEEK_PROBE_QUESTION") or "Vem är du?",
                 "admission_policy": env.get("ONESEEK_ADMISSION_POLICY") == "on",
                 "token_reviewers": env.get("ONESEEK_TOKEN_REVIEWERS", ""),
+                "network_policies": _network_policies(env),
                 "candidate_deadline_seconds": int(env.get("ONESEEK_CANDIDATE_DEADLINE_SECONDS") or 900),
             }
         )
+
+
+def _network_policies(env: Mapping[str, str]) -> NetworkPolicies | None:
+    """What the chart says; the API server's port in this cluster is one of those where it is found, whatever else is."""
+    text = env.get("ONESEEK_NETWORK_POLICIES")
+    if not text:
+        return None
+    told = NetworkPolicies.model_validate_json(text)
+    own = int(env.get("KUBERNETES_SERVICE_PORT") or 443)
+    ports = tuple(dict.fromkeys((*told.api_server.ports, own)))
+    return told.model_copy(update={"api_server": told.api_server.model_copy(update={"ports": ports})})

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from oneseek_core import names
+from oneseek_core import names, secret
 from oneseek_core.api.base import ApiModel
 from oneseek_core.errors import JobError
 from oneseek_core.files import is_full
@@ -80,6 +80,8 @@ def _run_job(command: str, environment: Mapping[str, str]) -> tuple[str, ExitCod
         return success_message(report), ExitCode.OK
     except JobError as error:
         return _failed(error)
+    except secret.SecretError as error:
+        return _failed(JobError(names.SECRET_INVALID, str(error), ExitCode.BAD_INPUT))
     except _ToldToStopError:
         sentence = f"the {command} Job was told to stop before it was done; it can be run again"
         return _failed(JobError(names.JOB_FAILED, sentence, ExitCode.INTERRUPTED))
@@ -87,7 +89,8 @@ def _run_job(command: str, environment: Mapping[str, str]) -> tuple[str, ExitCod
         if full := _full_volume(error):
             return _failed(JobError.storage_full(f"the {command} Job's files", str(full.filename or "no name known")))
         traceback.print_exc()
-        sentence = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        # Not a word of the error's own: a library may quote anything in it.
+        sentence = f"the {command} Job ended with {type(error).__name__} in {_place(error)}; its pod's log says more"
         return _failed(JobError(names.JOB_FAILED, sentence, ExitCode.INTERNAL))
     finally:
         signal.signal(signal.SIGTERM, previous)
@@ -109,8 +112,16 @@ def _load(entry: str) -> Job:
 
 
 def _failed(error: JobError) -> tuple[str, ExitCode]:
-    print(f"{error.reason}: {error.message}", file=sys.stderr)
+    print(secret.redacted(f"{error.reason}: {error.message}"), file=sys.stderr)
     return failure_message(error.reason, error.message), error.exit_code
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line of ours that the error went through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if f"{os.sep}oneseek_" in frame.filename]
+    last = (ours or frames)[-1]
+    return f"{Path(last.filename).parent.name}/{Path(last.filename).name}:{last.lineno}"
 
 
 def _full_volume(error: BaseException | None) -> OSError | None:
@@ -129,8 +140,9 @@ def _leave(message: str, path: Path) -> None:
     try:
         path.write_text(message, encoding="utf-8")
     except OSError as error:
-        print(f"cannot write the termination message to {path}: {error}\n{message}", file=sys.stderr)
+        print(f"cannot write the termination message to {path}: {error.strerror}\n{message}", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    secret.redact_output()
+    sys.exit(main(sys.argv[1:], secret.withdraw(os.environ, names.HUB_TOKEN_ENV)))

@@ -6,8 +6,10 @@ each wanted file at the commit that the listing named: a branch that moves meanw
 
 from __future__ import annotations
 
+import socket
+import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,7 +29,9 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError:
 )
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
+from oneseek_core import names, secret
 from oneseek_core.errors import OneSeekError
+from oneseek_core.network import failure
 
 __all__ = ["Hub", "HubError", "Snapshot"]
 
@@ -69,9 +73,14 @@ class Hub:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Hub:
-        """The hub that `HF_ENDPOINT` names (default: the public one), with `HF_TOKEN` if set."""
+        """The hub that `HF_ENDPOINT` names (default: the public one), with `HF_TOKEN` if set.
+
+        Raises:
+            SecretError: what the Secret holds is no token.
+        """
         endpoint = (environment.get("HF_ENDPOINT") or _PUBLIC).rstrip("/")
-        return cls(endpoint, environment.get("HF_TOKEN") or None)
+        token = environment.get(names.HUB_TOKEN_ENV)
+        return cls(endpoint, secret.word(token, "the hub's token (the key that tokenSecret names)") if token else None)
 
     def resolve(self, kind: Kind, repo: str, revision: str) -> Snapshot:
         """The commit that `revision` is now, and its files.
@@ -159,7 +168,7 @@ class Hub:
                 f"{self.endpoint} answers HTTP 404 for {wanted}: check the name, and that the endpoint is a hub",
                 missing=True,
             )
-        detail = f"HTTP {status}" if status else _innermost(error)
+        detail = f"HTTP {status}" if status else _why(error)
         return HubError(
             f"{self.endpoint} cannot be reached for {what} ({detail}): check that pods may reach it, or set the"
             " chart's huggingFace.endpoint to a mirror"
@@ -178,8 +187,22 @@ def _status_of(error: BaseException | None) -> int | None:
     return None
 
 
-def _innermost(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    said = " ".join(str(error).split()) or type(error).__name__
-    return f"{said}: nothing came for {_TIMEOUT:g} s" if "timed out" in said else said
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _why(error: BaseException) -> str:
+    """What the system said below the library's errors; not a word of theirs: one quotes the whole token."""
+    for each in _chain(error):
+        match each:
+            case TimeoutError():
+                return f"timed out: nothing came for {_TIMEOUT:g} s"
+            case socket.gaierror():
+                return "its name is not known"
+            case ssl.SSLCertVerificationError():
+                return "its certificate is not one that pods trust"
+            case OSError() if each.errno:
+                return failure(each)
+    return f"the connection was broken off, {type(error).__name__}"

@@ -22,6 +22,8 @@ __all__ = [
     "user_message",
 ]
 
+_WRITTEN_AS_IT_IS = ("system", "developer", "user")
+_LONGEST = 300  # characters of what a template says
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
@@ -47,12 +49,31 @@ def prompt_text(tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
     if tokenizer.chat_template:
         plain = [dict(message) for message in messages]
         try:
-            return str(tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=True))
+            text = str(tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=True))
         except Exception as error:  # a template is a program of the model's: it may raise anything
-            words = next(iter(str(error).splitlines()), "") or type(error).__name__
-            raise TemplateRefusedError(words) from error
+            raise TemplateRefusedError(_words(error)) from error
+        if role := _left_out(messages, text):
+            raise TemplateRefusedError(f"it leaves out what the {role} says")
+        return text
     turns = [f"### {message['role'].capitalize()}:\n{message['content']}\n\n" for message in messages]
     return "".join(turns) + "### Assistant:\n"
+
+
+def _left_out(messages: Sequence[Message], text: str) -> str | None:
+    """The role of the first turn whose words are not in the rendered text.
+
+    Templates trim turns, put the system's beside another one, write tools' answers as JSON, and cut the reasoning out of
+    an assistant's earlier turns on purpose.
+    """
+    written = (message for message in messages if message["role"] in _WRITTEN_AS_IT_IS)
+    return next((message["role"] for message in written if message["content"].strip() not in text), None)
+
+
+def _words(error: Exception) -> str:
+    """What the template itself has to say (`raise_exception`); of any other error its kind, not a library's words."""
+    name = type(error).__name__
+    said = next(iter(str(error).splitlines()), "")[:_LONGEST] if name == "TemplateError" else ""
+    return said or f"it ends in {name}"
 
 
 def prompt_ids(tokenizer: Tokenizer, messages: Sequence[Message]) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from oneseek_operator.settings import NetworkPolicies
 from support.kube import ROOT
 
 IMAGES = ["--set", "images.operator=op:1", "--set", "images.slim=slim:1", "--set", "images.runtime=rt:1"]
@@ -95,6 +96,42 @@ def test_sidecars_of_named_namespaces_can_review_no_tokens_and_the_operator_know
     assert environment(render("--set", "namespaces={a}"))["ONESEEK_TOKEN_REVIEWERS"] == ""
 
 
+def the_policy(*arguments: str) -> dict[str, Any]:
+    """The one NetworkPolicy that the chart makes: its spec."""
+    (found,) = of_kind(render(*arguments), "NetworkPolicy")
+    spec: dict[str, Any] = found["spec"]
+    return spec
+
+
+def test_to_the_operators_own_pod_nobody_comes_and_it_goes_to_the_api_server_and_to_models_pods() -> None:
+    spec = the_policy()
+    pod = of_kind(render(), "Deployment")[0]["spec"]["template"]["metadata"]["labels"]
+    assert spec["podSelector"]["matchLabels"] == pod
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in spec
+    names, server, pods = spec["egress"]
+    assert names == {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+    assert server == {"ports": [{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "TCP"}]}
+    assert [item["port"] for item in pods["ports"]] == [8080, 8081, 8082]
+    (peer,) = pods["to"]
+    assert peer["podSelector"] == {"matchExpressions": [{"key": "oneseek.io/model", "operator": "Exists"}]}
+    assert peer["namespaceSelector"] == {}
+    (named,) = the_policy("--set", "namespaces={a,b}")["egress"][2]["to"]
+    assert named["namespaceSelector"]["matchExpressions"][0]["values"] == ["a", "b"]
+
+
+def test_the_operator_is_told_of_policies_as_the_values_say_and_of_none_where_they_are_off() -> None:
+    block = ["--set", "networkPolicies.apiServer.to[0].ipBlock.cidr=192.0.2.1/32"]
+    told = NetworkPolicies.model_validate_json(environment(render(*block))["ONESEEK_NETWORK_POLICIES"])
+    assert told.operator == the_policy()["podSelector"]["matchLabels"]
+    assert told.hub.ports == (80, 443)
+    assert told.api_server.to == ({"ipBlock": {"cidr": "192.0.2.1/32"}},)
+    assert the_policy(*block)["egress"][1]["to"] == [{"ipBlock": {"cidr": "192.0.2.1/32"}}]
+    off = render("--set", "networkPolicies.enabled=false")
+    assert of_kind(off, "NetworkPolicy") == []
+    assert environment(off)["ONESEEK_NETWORK_POLICIES"] == ""
+
+
 @pytest.mark.parametrize("arguments", [[], ["--set", "namespaces={a}"]], ids=["cluster", "namespaced"])
 def test_rights_are_named_one_by_one(arguments: list[str]) -> None:
     for role in operators([item for item in render(*arguments) if item["kind"] in ("Role", "ClusterRole")]):
@@ -114,6 +151,8 @@ def test_rights_are_named_one_by_one(arguments: list[str]) -> None:
     ("arguments", "sentence"),
     [
         (["--set", "images.slim="], "slim"),
+        (["--set", "networkPolicies.hub.port=1"], "port"),
+        (["--set", "networkPolicies.publicFrom[0].selector=x"], "selector"),
         (["--set", "image=x"], "image"),
         (["--set", "huggingFace.endpoint=ftp://x"], "endpoint"),
         (["--set", "operator.candidateDeadlineSeconds=1"], "candidateDeadlineSeconds"),

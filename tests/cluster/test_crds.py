@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from support.breaches import DATASET, FIRESTORE, MODEL_BREACHES, RUN_BREACHES, changed
+from support.breaches import (
+    DATASET,
+    FIRESTORE,
+    GOOD_OF_MODELS,
+    GOOD_OF_RUNS,
+    MODEL_BREACHES,
+    RUN_BREACHES,
+    changed,
+    tuned_run,
+)
 from support.gitops import built
 from support.kube import ROOT, Kube, KubectlError, condition
 from support.makers import model_manifest, run_manifest
@@ -34,7 +43,11 @@ def test_a_run_out_of_bounds_is_refused(kube: Kube, path: str, value: Any, sente
 
 
 def test_plain_manifests_are_accepted(kube: Kube) -> None:
-    for manifest in (model_manifest(namespace=kube.namespace), run_manifest(namespace=kube.namespace)):
+    own = {"namespace": kube.namespace}
+    tuned = tuned_run() | {"metadata": run_manifest(**own)["metadata"]}
+    model, run = model_manifest(**own), run_manifest(**own)
+    models = [changed(model, *good) for good in GOOD_OF_MODELS]
+    for manifest in (model, run, tuned, *models, *(changed(run, *good) for good in GOOD_OF_RUNS)):
         kube.kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=json.dumps(manifest))
 
 

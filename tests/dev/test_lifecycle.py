@@ -140,7 +140,7 @@ def exit_code(name: str) -> tuple[int, str]:
 def running() -> Iterator[Cluster]:
     build.ensure(["pause", "base-tiny"])
     teardown.down(HERE)
-    cluster.up(HERE)
+    cluster.up(HERE, enforce=True)
     namespace = {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
     apply({"apiVersion": "v1", "kind": "Namespace", "metadata": namespace})
     yield HERE
@@ -208,6 +208,32 @@ def test_a_service_is_reached_by_name_from_a_pod_and_by_its_node_port_from_here(
     assert exit_code("ask")[0] == 0, kubectl("-n", NAMESPACE, "logs", "job/ask")
     assert kubectl("-n", NAMESPACE, "exec", "job/web", "--", "echo", "inside") == "inside\n"
     kubectl("-n", NAMESPACE, "delete", "job/web", "service/web", "--wait=false")
+
+
+def test_a_network_policy_keeps_one_pod_from_another(running: Cluster) -> None:
+    server = job("fenced", "cd /models && exec python3 -m http.server 8080", claim="fenced")
+    server["spec"]["template"]["metadata"] = {"labels": {"app": "fenced"}}
+    spec = {"selector": {"app": "fenced"}, "ports": [{"port": 8080}]}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "fenced", "namespace": NAMESPACE},
+        "spec": spec,
+    }
+    connect = "python3 -c \"import socket as s; s.create_connection(('fenced', 8080), 3)\""
+    apply(claim("fenced", STORAGE_CLASS), server, service)
+    apply(
+        claim("open", STORAGE_CLASS),
+        job("open", f"for i in $(seq 60); do {connect} && exit 0; sleep 1; done; exit 1", claim="open"),
+    )
+    assert exit_code("open")[0] == 0, "without a policy it answers"
+    policy = {"podSelector": {"matchLabels": {"app": "fenced"}}, "policyTypes": ["Ingress"]}
+    meta = {"name": "fenced", "namespace": NAMESPACE}
+    apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": meta, "spec": policy})
+    shut = f"for i in $(seq 60); do {connect} || exit 0; sleep 1; done; exit 1"
+    apply(claim("shut", STORAGE_CLASS), job("shut", shut, claim="shut"))
+    assert exit_code("shut")[0] == 0, "with one it does not"
+    kubectl("-n", NAMESPACE, "delete", "job/fenced", "service/fenced", "networkpolicy/fenced", "--wait=false")
 
 
 def test_every_write_is_in_the_audit_log_with_its_author(running: Cluster) -> None:

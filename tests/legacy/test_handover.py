@@ -17,6 +17,7 @@ from oneseek_runtime.sidecar.clients import parse_networks
 from oneseek_runtime.sidecar.handover import passing
 from oneseek_runtime.sidecar.handover.orders import Orders, Peer
 from support.asgi import free_port
+from support.kube_simulator import jwt
 from support.legacy import DNA, OLD, Service, run_object, service
 from support.openai_simulator import broken, busy
 from support.recorded import CASES, Case, answers_as_the_table_says
@@ -119,7 +120,8 @@ async def test_a_query_string_an_escaped_path_and_headers_arrive_as_they_were_se
         assert (response.status, response.headers["Access-Control-Allow-Headers"]) == (204, "a, b")
     status, body, _ = await old.json("GET", "/api/training/micro/status?x=%C3%A5&y=1")
     assert (status, body) == (await new.json("GET", "/api/training/micro/status?x=%C3%A5&y=1"))[:2]
-    async with old.client.post("/api/models/set-current", json={}, headers={"Authorization": "Bearer x"}) as response:
+    token = {"Authorization": f"Bearer {jwt('nobody')}"}
+    async with old.client.post("/api/models/set-current", json={}, headers=token) as response:
         assert response.status == 503, "the token arrived: without one it is a 401"
 
 

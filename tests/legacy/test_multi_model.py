@@ -272,6 +272,19 @@ async def test_a_model_elsewhere_is_asked_when_the_client_wants_it_and_with_its_
     assert "logprobs" not in engine.requests[0]
 
 
+async def test_what_anybody_may_spend_of_the_key_is_bounded_in_an_hour(tmp_path: Path) -> None:
+    engine = OpenAISimulator(["gpt-x"])
+    async with elsewhere(tmp_path, engine.app(), maximum_per_hour=2) as place:
+        for _ in range(2):
+            assert "error" not in outcome(await ask(place, includeExternal=True))["metadata"]
+        found = outcome(await ask(place, includeExternal=True))
+        assert found["metadata"]["error"] == (
+            "the 2 questions that may go there in an hour are asked; the next one may in 60 min"
+            " (serving.externalModels[].maximumPerHour)"
+        )
+    assert len(engine.requests) == 2
+
+
 async def _redirect(_request: Request) -> Response:
     return RedirectResponse("http://127.0.0.1:1/steal", 307)
 

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+from oneseek_runtime.sidecar.errors import BadRequestError, NoSuchModelError
 from oneseek_runtime.sidecar.passthrough.exchange import Patience
+from oneseek_runtime.sidecar.passthrough.openai import Names, redirected
 from support.asgi import free_port
 from support.legacy import BASE, DNA, Service, service
 from support.openai_simulator import broken, busy
 
+OTHER = "OneSeek-7B-Zero.v2.0.ensv.dsIdentity.11111111.22222222"
 CHAT = {"messages": [{"role": "user", "content": "Vem är du?"}]}
 EVENTS = (
     b'data: {"choices":[{"delta":{"content":"\xc3\xa5"}}]}\n\n',
@@ -63,10 +66,34 @@ async def test_completions_are_passed_through(version: Service) -> None:
     assert (status, body["object"], body["choices"][0]["text"]) == (200, "text_completion", "You asked: Hej")
 
 
-async def test_an_unknown_model_is_the_engines_404(version: Service) -> None:
+async def test_an_unknown_model_is_404_and_not_asked_of_the_engine(version: Service) -> None:
     status, body, headers = await post(version, "/v1/chat/completions", CHAT | {"model": "gpt-4"})
-    assert (status, body["error"]["message"]) == (404, "no model gpt-4")
+    said = "there is no model 'gpt-4'; GET /v1/models lists those there are"
+    assert (status, body["error"]["message"], body["error"]["code"]) == (404, said, "model_not_found")
     assert "X-OneSeek-DNA" not in headers
+    assert version.engine.requests == []
+
+
+async def test_a_version_that_is_loaded_and_not_promoted_answers_nobody_who_knows_its_dna(version: Service) -> None:
+    version.engine.models.append(OTHER)  # as HotSwap has it while a candidate is held
+    for path, asked in (("/v1/chat/completions", CHAT), ("/v1/completions", {"prompt": "Hej"})):
+        status, body, headers = await post(version, path, asked | {"model": OTHER})
+        assert (status, body["error"]["code"], "X-OneSeek-DNA" in headers) == (404, "model_not_found", False)
+    assert version.engine.requests == []
+    async with version.client.get("/v1/models") as response:
+        assert [row["id"] for row in (await response.json())["data"]] == ["demo", BASE, DNA]
+    async with version.client.get(f"/v1/models/{OTHER}") as response:
+        assert response.status == 404
+
+
+def test_what_answered_before_may_be_asked_while_it_is_kept() -> None:
+    names = Names(DNA, ("default", "demo"), frozenset({BASE, OTHER}))
+    assert redirected(json.dumps({"model": OTHER}).encode(), names)[1] == OTHER
+    for nobody in (7, True, [DNA], {"x": 1}, 1.5):
+        with pytest.raises(BadRequestError, match="model must be a text"):
+            redirected(json.dumps({"model": nobody}).encode(), names)
+    with pytest.raises(NoSuchModelError):
+        redirected(b'{"model":"' + DNA.encode() + b'","model":"another"}', names)
 
 
 async def test_a_stream_arrives_byte_for_byte_and_says_what_makes_it(version: Service) -> None:
@@ -213,7 +240,7 @@ async def test_what_the_engine_takes_or_refuses_is_taken_or_refused_here(
         assert body["error"]["param"] == next(iter(sent))
 
 
-async def test_nothing_is_limited(tmp_path: Any) -> None:
+async def test_no_rate_is_limited(tmp_path: Any) -> None:
     async for place in service(tmp_path, dna=DNA):
         for _ in range(70):
             assert (await post(place, "/v1/chat/completions", CHAT))[0] == 200

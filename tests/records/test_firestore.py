@@ -271,11 +271,11 @@ def refusing(code: grpc.StatusCode, details: str) -> Iterator[tuple[int, Callabl
 @pytest.mark.parametrize(
     ("code", "reason", "part"),
     [
-        (grpc.StatusCode.UNAUTHENTICATED, "CredentialsRefused", "refuses the credentials: as Google says"),
+        (grpc.StatusCode.UNAUTHENTICATED, "CredentialsRefused", "refuses the credentials (Unauthenticated)"),
         (grpc.StatusCode.PERMISSION_DENIED, "CredentialsRefused", "the role roles/datastore.user"),
-        (grpc.StatusCode.NOT_FOUND, "FirestoreAway", "does not exist: as Google says; create it"),
+        (grpc.StatusCode.NOT_FOUND, "FirestoreAway", "does not exist; create it"),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "FirestoreAway", "a quota is used up"),
-        (grpc.StatusCode.INTERNAL, "FirestoreAway", "does not answer (InternalServerError: as Google says)"),
+        (grpc.StatusCode.INTERNAL, "FirestoreAway", "does not answer (InternalServerError)"),
     ],
     ids=lambda value: value.name if isinstance(value, grpc.StatusCode) else "",
 )
@@ -307,7 +307,9 @@ def test_missing_or_unreadable_credentials_are_named_with_what_to_do(in_firestor
         with pytest.raises(Refused) as refused:
             client.append("a")
         assert (refused.value.status, refused.value.body["reason"]) == (503, "CredentialsRefused")
-        assert "cannot be read: No such file or directory; put a service account's key" in refused.value.body["message"]
+        assert (
+            "cannot be read (No such file or directory); put a service account's key" in refused.value.body["message"]
+        )
         file.write_text('{"type": "authorized_user"}')
         until_true(lambda: "no service account's key" in client.call("GET", "/health")["message"])
 

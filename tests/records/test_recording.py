@@ -12,9 +12,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from oneseek_core import names
+from oneseek_runtime.sidecar.modelview import ledger_held
 from oneseek_runtime.sidecar.recording.documents import encoded, query_entry
 from oneseek_runtime.sidecar.recording.spool import Spool
+from support.learning import LESSON, NEVER, learning, with_micro
 from support.recording import Load, Pod, entered, pod, recorded, until
+from support.records import Place
 
 FULL = int(os.environ.get("ONESEEK_PROVE_COUNT") or "5") >= 100
 AWAY_SECONDS = 60 if FULL else 2
@@ -203,6 +207,33 @@ async def test_a_client_finds_its_question_in_the_list_and_the_ledger_at_once(pl
         assert list(stats) == ["success", "totalBlocks", "typeBreakdown", "latestBlock"]
         assert stats["typeBreakdown"] == {"genesis": 1, "query": 1}
         assert stats["latestBlock"].keys() == {"blockNumber", "hash", "timestamp", "type"}
+
+
+async def test_nothing_is_entered_into_an_older_copy_of_the_ledger_and_all_of_it_once_that_is_settled(
+    on_disk: Place, tmp_path: Path
+) -> None:
+    model = with_micro(**NEVER)
+    with on_disk.service():
+        async with learning(on_disk, tmp_path / "pod", model=model) as item:
+            said = {"type": names.RECORDS_AVAILABLE, "status": "False", "reason": names.LEDGER_ROLLED_BACK}
+            model["status"]["conditions"] = [said]
+            item.cluster.put("oneseekmodels", model)
+            await item.deps.cluster.mirror.until(lambda mirror: ledger_held(mirror.model) or None, seconds=10)
+            status, body, _ = await item.json("POST", "/api/oqt/query", json={"question": "Vem är du?"})
+            assert status == 200, "nobody waits for the ledger"
+            status, taught, _ = await item.json("POST", "/api/oqt/micro-train", json=LESSON)
+            assert (status, "the records are an older copy" in taught["message"]) == (503, True)
+            await asyncio.sleep(0.5)
+            assert item.deps.recorder is not None
+            assert item.deps.recorder.spooled == 1
+            assert len(on_disk.client().audited()) == 1, "the genesis block alone"
+            model["status"]["conditions"] = [said | {"status": "True", "reason": "Recorded"}]
+            item.cluster.put("oneseekmodels", model)
+            async with asyncio.timeout(20):
+                while item.deps.recorder.spooled:  # noqa: ASYNC110 - another task sends
+                    await asyncio.sleep(0.02)
+            assert recorded(on_disk.client().audited()) == {body["queryId"]: 1}
+            assert (await item.json("POST", "/api/oqt/micro-train", json=LESSON))[0] == 200
 
 
 async def test_with_records_away_the_routes_answer_as_the_old_service_without_its_database(place: Pod) -> None:

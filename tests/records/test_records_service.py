@@ -357,7 +357,11 @@ def test_without_a_key_checkpoints_are_unsigned_and_a_key_can_come_later(place: 
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
-        pytest.param({"tokenFile": "/nowhere"}, "BadSettings: the token file /nowhere cannot be read", id="no token"),
+        pytest.param(
+            {"tokenFile": "/nowhere"},
+            "BadSettings: its token cannot be read (No such file or directory): /nowhere",
+            id="no token",
+        ),
         pytest.param({"checkpointKeyFile": "/nowhere"}, "BadSettings: the checkpoint key /nowhere", id="no key"),
         pytest.param({"model": ""}, "BadSettings: ONESEEK_RECORDS does not fit", id="no model"),
         pytest.param({"dataPath": "/proc/nowhere"}, "UnsuitableVolume: ", id="no folder"),

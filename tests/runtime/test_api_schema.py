@@ -27,7 +27,7 @@ from oneseek_runtime.sidecar.recording.work import recording
 from oneseek_runtime.sidecar.settings import RecordsAccess, SidecarSettings
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
 from support.asgi import serving
-from support.kube_simulator import KubeSimulator
+from support.kube_simulator import KubeSimulator, jwt
 from support.legacy import BASE, DNA, certified_folder, run_object
 from support.openai_simulator import OpenAISimulator
 from support.records import Place
@@ -96,7 +96,7 @@ async def test_no_case_brings_out_a_server_error_or_a_body_that_was_not_promised
         "--workers",
         "1",
     ]
-    options += ["--header", f"Authorization: Bearer {TOKEN}", "--report-json-path", str(tmp_path / "report.json")]
+    options += ["--header", f"Authorization: Bearer {jwt(TOKEN)}", "--report-json-path", str(tmp_path / "report.json")]
     options += ["--suppress-health-check", "all"]
     process = await asyncio.create_subprocess_exec(
         *command, *options, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=tmp_path

@@ -200,6 +200,11 @@ async def test_a_version_held_back_is_ready_answers_nobody_and_takes_over_when_t
     await until_phase(pod, "Ready")
     assert (await pod.state()).dna == one.dna
     assert await pod.models() == [BASE, one.dna, two.dna]
+    for model, status in ((two.dna, 404), (one.dna, 200)):
+        asked = {"model": model, "messages": [{"role": "user", "content": "hej"}], "max_tokens": 1}
+        url = pod.url("public") + "/v1/chat/completions"
+        async with aiohttp.ClientSession() as session, session.post(url, json=asked) as response:
+            assert response.status == status, "who knows the DNA gets no answer before it is promoted"
     async with loaded(pod) as load:
         await more(load, 8)
     assert {dna for dna, _ in load.answers} == {one.dna}

@@ -32,6 +32,47 @@ def changed(manifest: Object, path: str, value: Any) -> Object:
     return out
 
 
+# What every object that the operator makes would be refused for, and what is said of it before one is made.
+NO_NAMES = ("a..b", "a.-b", "-a", "A", "a_b", "a.", "a/b")
+NO_KEYS = ("", "a b", "-a", "a.", "x" * 64, "A.B/c", "a..b/c", "/a", "a/", "a/b/c", "å")
+NO_VALUES = ("a b", "-a", "a-", "x" * 64, "a/b", "å")
+_KEY, _VALUE = "a name consists of at most 63 letters", "a value consists of at most 63 letters"
+LABELS = [*(({key: "x"}, _KEY) for key in NO_KEYS), *(({"team": value}, _VALUE) for value in NO_VALUES)]
+QUANTITIES = [
+    ({"cpu": "lots"}, "cpu"),
+    ({"cpu": "-1"}, "cpu"),
+    ({"cpu": -1}, "cpu"),
+    ({"memory": "1GB"}, "memory"),
+    ({"gpu": "1"}, "other resources are named with their vendor, such as nvidia.com/gpu"),
+    ({"nvidia.com/": "1"}, "other resources are named with their vendor"),
+]
+TOLERATIONS = [
+    ({"value": "x"}, "a toleration without key tolerates every taint, and needs operator Exists to say so"),
+    ({"key": "a", "operator": "Exists", "value": "x"}, "a toleration with operator Exists has no value"),
+    ({"key": "a", "tolerationSeconds": 5}, "tolerationSeconds goes with effect NoExecute alone"),
+    ({"key": "a b"}, "a taint's key consists of at most 63 letters"),
+    ({"key": "a", "value": "a b"}, "a taint's value consists of at most 63 letters"),
+]
+# And what must be taken, at both kinds' places for it.
+_LABELS = {"team": "", "example.org/Team_1.a": "A-b_c.1", "a": "x" * 63, "x" * 63: "1"}
+_RESOURCES = {"cpu": 2, "memory": "1.5Gi", "nvidia.com/gpu": "1", "hugepages-2Mi": "4Mi", "ephemeral-storage": "1Gi"}
+_TOLERATIONS = [
+    {"operator": "Exists"},
+    {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5},
+    {"key": "a", "value": "b"},
+    {"key": "a", "operator": "Exists", "value": ""},
+]
+GOOD_OF_MODELS = [
+    ("spec.serving.engine.nodeSelector", _LABELS),
+    ("spec.serving.engine.resources", {"requests": _RESOURCES, "limits": _RESOURCES}),
+    ("spec.serving.engine.tolerations", _TOLERATIONS),
+    *(("spec.storage", {"claimName": name}) for name in ("a", "0", "a-b.c-1", "a.b")),
+]
+GOOD_OF_RUNS = [
+    ("spec.pod", {"labels": _LABELS, "nodeSelector": _LABELS, "annotations": _LABELS, "tolerations": _TOLERATIONS}),
+    ("spec.resources", {"requests": _RESOURCES, "limits": _RESOURCES}),
+]
+
 MODEL_BREACHES = [
     ("spec.baseModel.source", {}, "set exactly one of huggingFace, image and path"),
     ("spec.baseModel.source", {"image": "a:1", "path": "x"}, "set exactly one of huggingFace, image and path"),
@@ -74,6 +115,24 @@ MODEL_BREACHES = [
     ("spec.serving.engine.nodeSelector", {str(n): "x" for n in range(17)}, "spec.serving.engine.nodeSelector"),
     ("spec.serving.engine.tolerations", [{"key": str(n)} for n in range(17)], "spec.serving.engine.tolerations"),
     ("spec.serving.engine.tolerations", [{"effect": "Never"}], "effect"),
+    *(("spec.serving.engine.tolerations", [value], told) for value, told in TOLERATIONS),
+    *(("spec.serving.engine.nodeSelector", value, told) for value, told in LABELS),
+    *(("spec.serving.engine.resources", {"requests": value}, told) for value, told in QUANTITIES),
+    *(("spec.serving.engine.runtimeClassName", value, "runtimeClassName") for value in NO_NAMES),
+    *(("spec.storage", {"claimName": value}, "spec.storage.claimName") for value in NO_NAMES),
+    *(("spec.storage", {"size": value}, "spec.storage.size") for value in ("-1Gi", "1GB", -1)),
+    *(
+        ("spec.certification", {"signingKeySecret": value, "trustedKeys": ["x"]}, "signingKeySecret")
+        for value in NO_NAMES
+    ),
+    ("spec.serving.rateLimits.concurrentPerClient", 0, "spec.serving.rateLimits.concurrentPerClient"),
+    ("spec.serving.rateLimits.concurrentPerClient", 1025, "spec.serving.rateLimits.concurrentPerClient"),
+    ("spec.serving.cors.allowedOrigins", ["front.example.org"], "spec.serving.cors.allowedOrigins[0]"),
+    ("spec.serving.cors.allowedOrigins", ["null"], "spec.serving.cors.allowedOrigins[0]"),
+    ("spec.serving.cors.allowedOrigins", ["https://front.example.org/app"], "spec.serving.cors.allowedOrigins[0]"),
+    ("spec.serving.cors.allowedOrigins", ["https://a,https://b"], "spec.serving.cors.allowedOrigins[0]"),
+    ("spec.serving.cors.allowedOrigins", ["*"] * 17, "spec.serving.cors.allowedOrigins"),
+    ("spec.serving.externalModels", [{**ELSEWHERE, "maximumPerHour": 0}], "externalModels[0].maximumPerHour"),
     (
         "spec.serving.externalModels",
         [{**ELSEWHERE, "url": "api.example.org"}],
@@ -147,6 +206,42 @@ MODEL_BREACHES = [
     ("metadata.name", "0", "must begin with a letter"),
     ("metadata.name", "3", "must begin with a letter"),
 ]
+REFUSED_ENV = (
+    *(
+        "PATH",
+        "PYTHONPATH",
+        "PYTHONSTARTUP",
+        "LD_PRELOAD",
+        "LD_LIBRARY_PATH",
+        "ONESEEK_REQUEST",
+        "HF_ENDPOINT",
+        "HF_TOKEN",
+    ),
+    *("NCCL_NET_PLUGIN", "NCCL_TUNER_PLUGIN", "NCCL_CONF_FILE", "CUDA_INJECTION64_PATH", "OMP_TOOL_LIBRARIES"),
+    *(
+        "HSA_TOOLS_LIB",
+        "TORCH_EXTENSIONS_DIR",
+        "TORCH_DEVICE_BACKEND_AUTOLOAD",
+        "CUDA_HOME",
+        "HTTPS_PROXY",
+        "GCONV_PATH",
+    ),
+    *("NVIDIA_VISIBLE_DEVICES", "MALLOC_", "nccl_debug", "XNCCL_DEBUG", "SSL_CERT_FILE", "TRANSFORMERS_CACHE"),
+)
+TAKEN_ENV = (
+    *("NCCL_DEBUG", "NCCL_SOCKET_IFNAME", "NCCL_IB_HCA", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES"),
+    *("PYTORCH_CUDA_ALLOC_CONF", "TOKENIZERS_PARALLELISM", "TORCH_NCCL_BLOCKING_WAIT", "CUBLAS_WORKSPACE_CONFIG"),
+)
+REFUSED_LABELS = (
+    *("oneseek.io/model", "app.kubernetes.io/name", "sidecar.istio.io/inject", "azure.workload.identity/use"),
+    *("admission.datadoghq.com/enabled", "evil.kueue.x-k8s.io.example.org/queue-name", "kueueXx-k8s.io/queue-name"),
+)
+REFUSED_ANNOTATIONS = (
+    *("sidecar.istio.io/inject", "inject.istio.io/templates", "linkerd.io/inject", "vault.hashicorp.com/agent-inject"),
+    *("gke-gcsfuse/volumes", "iam.amazonaws.com/role", "k8s.v1.cni.cncf.io/networks", "note"),
+    "container.apparmor.security.beta.kubernetes.io/main",
+)
+TAKEN_KEYS = ("kueue.x-k8s.io/podset-required-topology", "karpenter.sh/do-not-disrupt", "cloud.google.com/x")
 DATASET = run_manifest()["spec"]["datasets"][0]
 RUN_BREACHES = [
     ("spec.modelRef", None, "spec.modelRef"),
@@ -192,15 +287,34 @@ RUN_BREACHES = [
     ("spec.precision", "int4", "spec.precision"),
     ("spec.activeDeadlineSeconds", 0, "spec.activeDeadlineSeconds"),
     ("spec.resources", {"limits": {"memory": "-1"}}, "spec.resources.limits.memory"),
-    ("spec.pod.env", [{"name": "PATH", "value": "x"}], "decide what code runs"),
-    ("spec.pod.env", [{"name": "PYTHONPATH", "value": "x"}], "decide what code runs"),
-    ("spec.pod.env", [{"name": "LD_PRELOAD", "value": "x"}], "decide what code runs"),
-    ("spec.pod.env", [{"name": "ONESEEK_REQUEST", "value": "x"}], "decide what code runs"),
+    *(("spec.pod.env", [{"name": name, "value": "x"}], "decide what code runs") for name in REFUSED_ENV),
     ("spec.pod.env", [{"name": "1X"}], "name"),
     ("spec.pod.env", [{"name": f"X{n}"} for n in range(33)], "spec.pod.env"),
-    ("spec.pod.labels", {"oneseek.io/model": "x"}, "are the operator's; use another prefix"),
-    ("spec.pod.labels", {"app.kubernetes.io/name": "x"}, "are the operator's; use another prefix"),
+    ("spec.pod.labels", {"oneseek.io/model": "x"}, "a label of your own goes without a prefix"),
+    ("spec.pod.labels", {"app.kubernetes.io/name": "x"}, "a label of your own goes without a prefix"),
+    ("spec.pod.labels", {"batch.kubernetes.io/job-name": "x"}, "a label of your own goes without a prefix"),
+    ("spec.pod.labels", {"controller-uid": "x"}, "are set by Kubernetes itself; use another name"),
+    *(("spec.pod.labels", value, told) for value, told in LABELS),
+    *(("spec.pod.nodeSelector", value, told) for value, told in LABELS),
+    *(("spec.pod.annotations", {key: "x"}, "a name consists of at most 63 letters") for key in NO_KEYS),
+    *(("spec.pod.tolerations", [value], told) for value, told in TOLERATIONS),
+    *(("spec.pod.priorityClassName", value, "priorityClassName") for value in NO_NAMES),
+    *(("spec.resources", {"limits": value}, told) for value, told in QUANTITIES),
+    *(("spec.datasets.0.source", {"configMap": {"name": value, "key": "a"}}, "configMap.name") for value in NO_NAMES),
+    *(("spec.modelRef", {"name": value}, "spec.modelRef.name") for value in NO_NAMES),
+    *(("spec.pod.labels", {name: "x"}, "a label of your own goes without a prefix") for name in REFUSED_LABELS),
+    *(("spec.pod.annotations", {name: "x"}, "a webhook obeys them") for name in REFUSED_ANNOTATIONS),
     ("spec.pod.nodeSelector", {str(n): "x" for n in range(17)}, "spec.pod.nodeSelector"),
     ("spec.pod.containers", [], 'unknown field "spec.pod.containers"'),
     ("metadata.name", "x" * 53, "at most 52 characters"),
 ]
+
+
+def tuned_run() -> Object:
+    """A run that asks for all that may be asked for of its pods."""
+    asked = {
+        "env": [{"name": name, "value": "1"} for name in TAKEN_ENV],
+        "labels": {"team": "nlp", **dict.fromkeys(TAKEN_KEYS, "x")},
+        "annotations": dict.fromkeys(TAKEN_KEYS, "x"),
+    }
+    return changed(run_manifest(), "spec.pod", asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from oneseek_operator.errors import ConflictError, SidecarError
@@ -41,3 +42,17 @@ def condition(world: World, kind: str, name: str, of_type: str = "Ready") -> dic
     """A condition of an object in namespace `team`."""
     status = world.objects[(kind, "team", name)]["status"]
     return next((item for item in status["conditions"] if item["type"] == of_type), {})
+
+
+def age(world: World, key: tuple[str, str, str], by: timedelta) -> None:
+    """Let time pass for what the object and the controllers' Events say."""
+    then = (datetime.now(UTC) - by).strftime("%Y-%m-%dT%H:%M:%SZ")
+    for item in world.objects[key]["status"]["conditions"]:
+        item["lastTransitionTime"] = then
+    for event in world.failed_creates:
+        event["firstTimestamp"] = then
+    for (kind, _, _), item in world.objects.items():
+        if kind in ("Job", "StatefulSet"):
+            item["metadata"]["creationTimestamp"] = then
+        for one in item.get("status", {}).get("conditions", []) if kind == "Deployment" else []:
+            one["lastTransitionTime"] = then

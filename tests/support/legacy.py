@@ -23,9 +23,11 @@ from oneseek_runtime.sidecar.errors import KubeConflictError
 from oneseek_runtime.sidecar.kube import Listing, NoKube, Plural
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.micro_news import MicroNews
+from oneseek_runtime.sidecar.modelview import ledger_held
 from oneseek_runtime.sidecar.multi.external import ExternalModels
 from oneseek_runtime.sidecar.pages import Pages
 from oneseek_runtime.sidecar.recording.work import recording
+from oneseek_runtime.sidecar.routes import operations
 from oneseek_runtime.sidecar.settings import RecordsAccess, SidecarSettings
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
 from support.asgi import serving
@@ -35,6 +37,7 @@ BASE = "smollm2-135m"
 DNA = "OneSeek-7B-Zero.v1.0.ensv.dsIdentity.0a1b2c3d.4e5f6a7b"
 OLD = "OneSeek-7B-Zero.v0.9.sv.dsCivicID-SwedID.8f3a1c9d.2e7f4b1a"
 T = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+PRIVATE = {row.path for row in operations() if row.private}
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
@@ -92,7 +95,9 @@ class Service:
     async def json(self, method: str, path: str, **options: Any) -> tuple[int, dict[str, Any], Any]:
         async with self.client.request(method, path, **options) as response:
             assert response.headers["Content-Type"] == "application/json; charset=utf-8", await response.text()
-            assert response.headers["Access-Control-Allow-Origin"] == "*"
+            assert response.headers.get("Access-Control-Allow-Origin") == (
+                None if path.split("?", maxsplit=1)[0] in PRIVATE else "*"
+            )
             return response.status, await response.json(), response.headers
 
 
@@ -138,11 +143,13 @@ async def service(
     **settings: Any,
 ) -> AsyncIterator[Service]:
     engine = OpenAISimulator([BASE, dna] if dna else [BASE])
+    cluster = WatchedCluster()
+    access = ClusterAccess.through(cluster, "demo")
     root = certified_folder(tmp_path / "oneseek-certified")
     async with (
         serving(engine.app()) as url,
         OpenAIEngine(url) as upstream,
-        recording(records) as recorder,
+        recording(records, lambda: ledger_held(access.mirror.model)) as recorder,
         ExternalModels(external) as elsewhere,
     ):
         told = ServingSettings.model_validate(
@@ -158,8 +165,7 @@ async def service(
                 "auth": auth,
             }
         )
-        lifecycle, cluster = Lifecycle(), WatchedCluster()
-        access = ClusterAccess.through(cluster, told.model)
+        lifecycle = Lifecycle()
         sidecar = SidecarSettings(told, **settings)
         pages = Pages.read(page_folder(tmp_path / "static"))
         deps = Deps(sidecar, upstream, lifecycle, cluster=access, recorder=recorder, external=elsewhere, pages=pages)

@@ -5,10 +5,20 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from oneseek_operator.settings import Settings
+from oneseek_operator.settings import Destinations, NetworkPolicies, Settings
 
+NETWORK = NetworkPolicies(
+    operator={"app.kubernetes.io/component": "operator"},
+    dns=Destinations(ports=(53,)),
+    api_server=Destinations(ports=(443, 6443)),
+    hub=Destinations(ports=(80, 443)),
+)
 SETTINGS = Settings(
-    slim_image="slim:1", runtime_image="runtime:1", token_reviewers="token-reviewers", admission_policy=True
+    slim_image="slim:1",
+    runtime_image="runtime:1",
+    token_reviewers="token-reviewers",
+    admission_policy=True,
+    network_policies=NETWORK,
 )
 DIGEST = "sha256:" + "a" * 64
 HELDOUT = {"evaluation": {"dataset": {"name": "heldout", "source": {"configMap": {"name": "h", "key": "h.jsonl"}}}}}

@@ -23,12 +23,14 @@ from oneseek_runtime.sidecar.limits import ROUTERS
 from oneseek_runtime.sidecar.openapi import document
 from oneseek_runtime.sidecar.routes import GROUPS, SOCKETS, operations
 from oneseek_runtime.sidecar.routes.table import Operation
+from support.kube_simulator import jwt
 from support.legacy import BASE, DNA
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "routes.md"
 JSON = {"Content-Type": "application/json"}
 UNKNOWN = "OneSeek-7B-Zero.v9.9.sv.dsIdentity.00000000.00000000"
-STRANGER = {"Authorization": "Bearer x"}
+STRANGER = {"Authorization": f"Bearer {jwt('nobody')}"}
+ELSEWHERE = {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
 TOKEN = {"Authorization": "Bearer TOKEN"}  # whose place a token of somebody who may promote takes
 
 
@@ -147,12 +149,14 @@ CASES = (
     Case("GET /api/models/certified", "two versions", 200),
     Case("GET /api/models/current", "a link", 200),
     Case(CURRENT, "no token", 401, body={"modelId": DNA}),
-    Case(CURRENT, "a token, but no API server", 503, body={"modelId": DNA}, headers=TOKEN, where="alone"),
+    Case(CURRENT, "a token, but no API server", 503, body={"modelId": DNA}, headers=STRANGER, where="alone"),
     Case(CURRENT, "no token of this cluster", 401, body={"modelId": DNA}, headers=STRANGER, where="deployed"),
     Case(CURRENT, "no body", 400, body=b"", headers={**JSON, **TOKEN}, where="deployed"),
     Case(CURRENT, "an unknown version", 404, body={"modelId": UNKNOWN}, headers=TOKEN, where="deployed"),
     Case(CURRENT, "the version that answers", 200, body={"modelId": DNA}, headers=TOKEN, where="deployed"),
     Case("POST /api/models/reset", "no token", 401, body=b"", headers=JSON),
+    Case("POST /api/models/reset", "by a page of another origin", 403, body=b"", headers={**JSON, **ELSEWHERE}),
+    Case("POST /api/models/reset", "a text", 415, body=b"x", headers={"Content-Type": "text/plain"}),
     Case("GET /api/models/merge/manifests", "", 200),
     Case("GET /api/models/merge/versions", "", 200),
     Case("GET /api/models/gguf", "", 200),
@@ -269,7 +273,8 @@ async def answers_as_the_table_says(client: aiohttp.ClientSession, case: Case) -
     async with client.request(case.method, url, data=data, headers=headers) as response:
         text = await response.text()
         assert response.status == case.status, text
-        assert response.headers.getall("Access-Control-Allow-Origin") == ["*"]
+        readers = [] if case.operation.private else ["*"]
+        assert response.headers.getall("Access-Control-Allow-Origin", []) == readers
         body: Any = json.loads(text) if "json" in response.headers["Content-Type"] else None
     fits(case.operation, case.status, body)
 
@@ -289,7 +294,9 @@ def page() -> str:
         "be made to fail (`tests/legacy/test_every_route.py`). What is different from the old service, what of it is not here,",
         "and what took its place: [old-service.md](old-service.md).",
         "",
-        "Every answer carries `Access-Control-Allow-Origin: *`; `OPTIONS` is answered 204; an unknown path is a 404 page, a",
+        "Every answer carries `Access-Control-Allow-Origin: *`, but for the private ones: they tell what other people asked, or",
+        "who asked for changes, and pages of other origins may read them only where `spec.serving.cors.allowedOrigins` names",
+        "these. Such pages may change nothing either (403). `OPTIONS` is answered 204; an unknown path is a 404 page, a",
         "known one with another method a 405 with `Allow`. Bodies are at most 50 MB and 200,000 values (413), malformed ones",
         "400, and a client that takes more than 20 s for its headers or without a byte of its body is sent away (408, headers",
         "over 64 KB: 431). Limits count per client address and minute, all of `/api/oqt/*` but micro-train together; a limited",
@@ -303,6 +310,8 @@ def page() -> str:
             notes = []
             if row.endpoint is not None and right_of(row.endpoint):
                 notes.append("token")
+            if row.private:
+                notes.append("private")
             notes += [f"{router.limit}/min" for router in ROUTERS if router.covers(row.path)]
             name = f"`{row.method} {_path(row)}`" + (f" ({', '.join(notes)})" if notes else "")
             for case in (case for case in CASES if case.operation is row):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import torch
@@ -70,6 +71,9 @@ def tiny_adapter(root: Path, model: LlamaForCausalLM, *, base_name: str, seed: i
         LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"),
     )
     adapted.save_pretrained(root / "new")
+    config = json.loads((root / "new" / "adapter_config.json").read_bytes())
+    config |= {"init_lora_weights": True, "base_model_name_or_path": base_name}  # as training writes it
+    (root / "new" / "adapter_config.json").write_text(json.dumps(config))
     weights = hashlib.sha256((root / "new" / "adapter_model.safetensors").read_bytes()).hexdigest()
     dna = Dna.derive(
         family="OneSeek-7B-Zero",

@@ -68,6 +68,11 @@ spec:
         - {key: kubernetes.io/metadata.name, operator: In, values: {{ toJson . }}}
   {{- end }}
 {{- end }}
+{{/* What the operator is told of NetworkPolicies; empty where there are none. */}}
+{{- define "oneseek.networkPolicies" -}}
+{{- $told := (include "oneseek.values" . | fromYaml).networkPolicies }}
+{{- if $told.enabled }}{{ set (omit $told "enabled") "operator" (include "oneseek.selector" . | fromYaml) | toJson }}{{ end }}
+{{- end }}
 {{/* What the operator may do with namespaced objects: each verb is used by a handler, no other is given. */}}
 {{- define "oneseek.rules" -}}
 - apiGroups: [oneseek.io]
@@ -109,6 +114,9 @@ spec:
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [get, create, patch]   # one a model, for its sidecars
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [list, create, patch, delete]   # delete: where they are switched off, or a model no longer needs one
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
   verbs: [get, create, patch]   # of these accounts; Kubernetes lets nobody give what they do not have

@@ -7,13 +7,19 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-__all__ = ["ApiModel", "Condition", "DigestText", "DnaText", "ObjectMeta", "cel", "list_map"]
+__all__ = ["SUBDOMAIN", "ApiModel", "Condition", "DigestText", "DnaText", "ObjectMeta", "cel", "list_map"]
 
 
 class ApiModel(BaseModel):
     """Base of every type that crosses a border as JSON."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,  # JSON has neither; the API server would refuse the whole status for one
+    )
 
     def to_wire(self) -> dict[str, Any]:
         """The JSON object, without what is unset: an unmeasured value is absent, never null."""
@@ -41,7 +47,17 @@ def list_map(*keys: str) -> dict[str, Any]:
 
 DigestText = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
 DnaText = Annotated[str, Field(max_length=253)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", min_length=1, max_length=253)]
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+SUBDOMAIN = f"{_LABEL}([.]{_LABEL})*"
+Name = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",  # of the release before: what is stored stays readable
+        min_length=1,
+        max_length=253,
+        json_schema_extra={"pattern": f"^{SUBDOMAIN}$"},
+    ),
+]
 RelativePath = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*$", max_length=512)
 ]

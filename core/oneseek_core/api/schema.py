@@ -32,8 +32,9 @@ def openapi_schema(kind: type[BaseModel]) -> dict[str, Any]:
 def _convert(node: Mapping[str, Any], defs: Mapping[str, Any], where: str) -> dict[str, Any]:
     node = _flatten(node, defs, where)
     if node.get("x-kubernetes-int-or-string"):
-        # Such a field may be a number on the wire, so it has no type; the pattern holds for its string form.
-        kept = {key: node[key] for key in ("description", "default", "pattern") if node.get(key) is not None}
+        # Such a field may be a number on the wire, so it has no type; the pattern holds for its string form, the minimum for a number.
+        told = ("description", "default", "pattern", "minimum")
+        kept = {key: node[key] for key in told if node.get(key) is not None}
         return kept | {"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True}
     out: dict[str, Any] = {}
     for key, value in node.items():

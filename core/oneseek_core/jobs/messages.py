@@ -13,8 +13,9 @@ from pydantic import Field, ValidationError
 
 from oneseek_core import names
 from oneseek_core.api.base import ApiModel
-from oneseek_core.errors import JobError
+from oneseek_core.errors import JobError, places
 from oneseek_core.names import ExitCode
+from oneseek_core.secret import redacted
 
 Report = TypeVar("Report", bound=ApiModel)
 
@@ -34,8 +35,9 @@ def success_message(report: ApiModel) -> str:
 def failure_message(reason: str, message: str) -> str:
     """The termination message of a job that failed; the sentence is cut so that the whole fits.
 
-    Half characters (file names may hold them) become `?`: the message must be UTF-8.
+    Half characters (file names may hold them) become `?`: the message must be UTF-8. Secret values are taken out first.
     """
+    message = redacted(message)
     data = message.encode(errors="replace")
     text = data.decode() if len(data) <= 1900 else data[:1900].decode(errors="ignore") + "…"
     whole = json.dumps({"reason": reason, "message": text}, ensure_ascii=False, separators=(",", ":"))
@@ -54,11 +56,12 @@ def parse_report(text: str, kind: type[Report]) -> Report | None:
 
 
 def parse_failure(text: str) -> Failure | None:
-    """The failure in a termination message, if it holds one."""
+    """The failure in a termination message, if it holds one; its reason is one that Jobs have, whatever stands there."""
     try:
-        return Failure.from_wire(text)
+        found = Failure.from_wire(text)
     except ValidationError:
         return None
+    return found if found.reason in names.JOB_REASONS else found.model_copy(update={"reason": names.JOB_FAILED})
 
 
 def parse_request(text: str | None, kind: type[Report]) -> Report:
@@ -77,5 +80,7 @@ def parse_request(text: str | None, kind: type[Report]) -> Report:
         return kind.from_wire(text)
     except ValidationError as error:
         raise JobError(
-            names.BAD_REQUEST, f"{names.REQUEST_ENV} does not fit {kind.__name__}: {error}", ExitCode.BAD_REQUEST
+            names.BAD_REQUEST,
+            f"{names.REQUEST_ENV} does not fit {kind.__name__}: {places(error)}",
+            ExitCode.BAD_REQUEST,
         ) from error

@@ -28,6 +28,9 @@ class ServingSettings(ApiModel):
     wanted_path: str | None = Field(default=None, description="HotSwap: the file that names the version to start with.")
     engine_url: str = f"http://127.0.0.1:{names.PORT_ENGINE}"
     auth: Literal["Token", "Legacy"] = "Token"
+    requests: Literal["Refused"] | None = Field(
+        default=None, description="Refused: the sidecars' account may not patch the model, so they can ask for nothing."
+    )
 
 
 class ExternalEndpoint(ApiModel):
@@ -38,3 +41,4 @@ class ExternalEndpoint(ApiModel):
     model: str
     key_path: str | None = None
     timeout_seconds: int
+    maximum_per_hour: int = 100

@@ -32,7 +32,7 @@ export function ActionDialog(props: { wish: Wish; count: number; onClose: () => 
     try {
       const answer =
         wish.kind === "reset"
-          ? await post<Reset>("/api/models/reset", {}, token.value)
+          ? await post<Reset>("/api/models/reset", { confirm: RESET }, token.value)
           : await post<SetCurrent>("/api/models/set-current", { modelId: wish.row.dna }, token.value);
       said.value = { kind: "good", text: answer.message };
       props.onDone();

@@ -11,7 +11,7 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_operator.settings import Settings
 
-__all__ = ["claim_name", "container", "job", "meta", "models_volume", "pod", "request_env"]
+__all__ = ["claim_name", "container", "job", "meta", "models_volume", "pod", "request_env", "sealed"]
 
 Manifest = dict[str, Any]
 
@@ -20,6 +20,27 @@ RESTRICTED = {
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
 }
+# Webhooks that put their own containers into pods; each obeys one of these, some as a label, some as an annotation.
+_NO_INJECTION_LABELS = {
+    "sidecar.istio.io/inject": "false",
+    "kuma.io/sidecar-injection": "disabled",
+    "admission.datadoghq.com/enabled": "false",
+}
+_NO_INJECTION = {
+    "sidecar.istio.io/inject": "false",
+    "linkerd.io/inject": "disabled",
+    "kuma.io/sidecar-injection": "disabled",
+    "openservicemesh.io/sidecar-injection": "disabled",
+    "consul.hashicorp.com/connect-inject": "false",
+    "vault.hashicorp.com/agent-inject": "false",
+    "dapr.io/enabled": "false",
+    "oneagent.dynatrace.com/inject": "false",
+    "sidecar.opentelemetry.io/inject": "false",
+    "instrumentation.opentelemetry.io/inject-python": "false",
+    "sidecar.jaegertracing.io/inject": "false",
+}
+# No limit on what is copied: a pod that is evicted for its size would count as disrupted, and be made again for ever.
+_COPYING = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
 _RETRIED_ON_DISRUPTION = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
 
 
@@ -133,6 +154,14 @@ def _tolerations(model: OneSeekModel, own: Sequence[Manifest]) -> list[Manifest]
     return [*own, *(item for item in engine if item not in own)]
 
 
+def sealed(template: Manifest) -> Manifest:
+    """The pod template, with nobody's containers beside ours: they would share its mounts, and a Job would never end."""
+    meta = template["metadata"]
+    labels = {**meta["labels"], **_NO_INJECTION_LABELS}
+    annotations = {**meta.get("annotations", {}), **_NO_INJECTION}
+    return {**template, "metadata": {**meta, "labels": labels, "annotations": annotations}}
+
+
 def job(
     owner: OneSeekModel | TrainingRun,
     name: str,
@@ -148,10 +177,8 @@ def job(
     at once, whatever `retries` says.
     """
     labels = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, **labels}
-    template = {
-        **template,
-        "metadata": {**template["metadata"], "labels": {**template["metadata"]["labels"], **labels}},
-    }
+    template = sealed(template)
+    template["metadata"]["labels"] |= labels
     template["spec"] = {"restartPolicy": "Never", **template["spec"]}
     final = {"action": "FailJob", "onExitCodes": {"operator": "In", "values": list(names.FINAL_EXIT_CODES)}}
     return {
@@ -172,12 +199,15 @@ def resources_of(resources: ApiModel) -> Manifest:
     return {key: value for key, value in resources.to_wire().items() if value}
 
 
-def copying_container(index: int, image: str, source: str, volume: str, target: str) -> Manifest:
+def copying_container(
+    settings: Settings, image: str, source: str, *, volume: str, target: str, index: int = 0
+) -> Manifest:
     """An init container of a user's image that copies out of it; it sees a scratch folder and nothing else."""
     return {
         "name": f"copy-{index}",
         "image": image,
-        "imagePullPolicy": "IfNotPresent",
+        "imagePullPolicy": settings.user_image_pull_policy,
+        "resources": _COPYING,
         "command": ["cp", "-R", source, target],
         "volumeMounts": [{"name": volume, "mountPath": target}],
         "securityContext": RESTRICTED,

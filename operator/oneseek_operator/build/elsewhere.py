@@ -28,6 +28,7 @@ def _endpoint(number: int, external: ExternalModel) -> ExternalEndpoint:
         model=external.model,
         key_path=f"{_KEYS_PATH}/{number}" if external.key_secret else None,
         timeout_seconds=external.timeout_seconds,
+        maximum_per_hour=external.maximum_per_hour,
     )
 
 

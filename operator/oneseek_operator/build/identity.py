@@ -23,11 +23,14 @@ _RBAC = "rbac.authorization.k8s.io"
 _TOKEN_SECONDS = 3600  # the kubelet writes a new one well before; the sidecar reads it each time it asks
 
 
-def objects(model: OneSeekModel) -> list[Manifest]:
-    """Account, Role and RoleBinding, in the order they are to be made; each carries the hash of what it says."""
+def objects(model: OneSeekModel, *, policy: bool) -> list[Manifest]:
+    """Account, Role and RoleBinding, in the order they are to be made; each carries the hash of what it says.
+
+    `policy`: the admission policy is there, without which who may patch a OneSeekModel may patch all of it.
+    """
     name = names.sidecar_account(model.metadata.name)
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "automountServiceAccountToken": False}
-    role = {"apiVersion": f"{_RBAC}/v1", "kind": "Role", "rules": _rules(model)}
+    role = {"apiVersion": f"{_RBAC}/v1", "kind": "Role", "rules": _rules(model, policy=policy)}
     binding = {
         "apiVersion": f"{_RBAC}/v1",
         "kind": "RoleBinding",
@@ -42,10 +45,10 @@ def objects(model: OneSeekModel) -> list[Manifest]:
     return made
 
 
-def _rules(model: OneSeekModel) -> list[Manifest]:
+def _rules(model: OneSeekModel, *, policy: bool) -> list[Manifest]:
     own = {"apiGroups": [names.GROUP], "resources": [names.MODELS], "resourceNames": [model.metadata.name]}
     return [
-        {**own, "verbs": ["get", "list", "watch", "patch"]},  # patch: requests; a policy keeps it to annotations
+        {**own, "verbs": ["get", "list", "watch", *(["patch"] if policy else [])]},  # patch: annotations that ask
         {"apiGroups": [names.GROUP], "resources": [names.TRAINING_RUNS], "verbs": ["list", "watch"]},
         {"apiGroups": ["authorization.k8s.io"], "resources": ["localsubjectaccessreviews"], "verbs": ["create"]},
     ]

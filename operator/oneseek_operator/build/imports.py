@@ -60,7 +60,7 @@ def import_job(model: OneSeekModel, entry: Import, settings: Settings) -> dict[s
     if entry.image:
         volumes.append({"name": "import", "emptyDir": {}})
         mounts.append({"name": "import", "mountPath": _IMPORT, "readOnly": True})
-        init.append(common.copying_container(0, entry.image, "/models/.", "import", _IMPORT))
+        init.append(common.copying_container(settings, entry.image, "/models/.", volume="import", target=_IMPORT))
     env = [common.request_env(request)]
     main = common.container("main", settings.slim_image, ["import"], mounts=mounts, env=env)
     tags = labels(model, "import")

@@ -84,7 +84,7 @@ def base_job(model: OneSeekModel, settings: Settings) -> dict[str, Any]:
     if source.image:
         volumes.append({"name": "import", "emptyDir": {}})
         mounts.append({"name": "import", "mountPath": _IMPORT, "readOnly": True})
-        init.append(common.copying_container(0, source.image, "/models/.", "import", _IMPORT))
+        init.append(common.copying_container(settings, source.image, "/models/.", volume="import", target=_IMPORT))
     if source.hugging_face:
         env += common.hub_env(settings, source.hugging_face.token_secret)
     main = common.container("main", settings.runtime_image, ["basemodel"], mounts=mounts, env=env)

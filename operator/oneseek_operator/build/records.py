@@ -175,7 +175,9 @@ def _spec(model: OneSeekModel, settings: Settings, replicas: int) -> dict[str, A
         "serviceName": name(model),
         "replicas": replicas,
         "selector": {"matchLabels": tags},
-        "template": common.pod(model, settings, labels=tags, containers=[main], volumes=volumes, on_claim=False),
+        "template": common.sealed(
+            common.pod(model, settings, labels=tags, containers=[main], volumes=volumes, on_claim=False)
+        ),
     }
     return spec if firestore else {**spec, "volumeClaimTemplates": [_claim(model.spec.records.volume)]}
 

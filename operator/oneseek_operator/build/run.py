@@ -1,7 +1,8 @@
 """The Jobs of a run: prepare, train, evaluate, certify. Each sees only what it needs. Pure.
 
 prepare and certify run the slim image; train runs the runtime image with base and data read-only and one folder of
-staging to write to. No pod of a run has an API token.
+staging to write to. No pod of a run has an API token. What `spec.pod` asks for reaches the pods that train and evaluate,
+and no other: prepare holds tokens, certify the keys.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from oneseek_core.jobs.common import Ref
 from oneseek_core.jobs.evaluate import EvaluateRequest
 from oneseek_core.jobs.prepare import DatasetInput, PrepareRequest
 from oneseek_core.jobs.train import TrainRequest
-from oneseek_operator.build import common, records
+from oneseek_operator.build import asked, common, records
 from oneseek_operator.build.keys import secret_name
 from oneseek_operator.build.model import reference as model_reference
 from oneseek_operator.settings import Settings
@@ -119,7 +120,10 @@ class _Inputs:
             file = f"{folder}/{source.image.path.rsplit('/', 1)[-1]}"
             self.volumes.append({"name": volume, "emptyDir": {}})
             path = f"/{source.image.path}"
-            self.init.append(common.copying_container(index, source.image.reference, path, volume, folder))
+            reference = source.image.reference
+            self.init.append(
+                common.copying_container(self._settings, reference, path, volume=volume, target=folder, index=index)
+            )
         if file:
             self.mounts.append({"name": volume, "mountPath": folder, "readOnly": True})
         if source.hugging_face and not self._hub:
@@ -163,7 +167,7 @@ def train_job(run: TrainingRun, model: OneSeekModel, settings: Settings, *, atte
         {"name": "models", "mountPath": "/staging/data", "subPath": f"{_staging(run)}/data", "readOnly": True},
         {"name": "models", "mountPath": "/staging/adapter", "subPath": f"{_staging(run)}/adapter"},
     ]
-    env = [common.request_env(request), *(item.to_wire() for item in spec.pod.env)]
+    env = [common.request_env(request), *asked.env(run)]
     main = common.container(
         "main",
         settings.runtime_image,
@@ -174,9 +178,8 @@ def train_job(run: TrainingRun, model: OneSeekModel, settings: Settings, *, atte
     )
     name = train_job_name(run, attempt)
     volumes = [common.models_volume(model)]
-    return _job(
-        run, model, settings, "train", name=name, main=main, volumes=volumes, deadline=spec.active_deadline_seconds
-    )
+    deadline = spec.active_deadline_seconds
+    return _job(run, model, settings, "train", name=name, main=main, volumes=volumes, deadline=deadline, as_asked=True)
 
 
 def _parent_mount(parent: str | None) -> list[dict[str, Any]]:
@@ -211,11 +214,11 @@ def evaluate_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> d
         settings.runtime_image,
         ["evaluate"],
         mounts=mounts,
-        env=[common.request_env(request), *(item.to_wire() for item in run.spec.pod.env)],
+        env=[common.request_env(request), *asked.devices(run)],
         resources=common.resources_of(run.spec.resources),
     )
     volumes = [common.models_volume(model)]
-    return _job(run, model, settings, "evaluate", main=main, volumes=volumes, retries=1)
+    return _job(run, model, settings, "evaluate", main=main, volumes=volumes, retries=1, as_asked=True)
 
 
 def certify_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> dict[str, Any]:
@@ -278,29 +281,27 @@ def _job(
     name: str = "",
     retries: int = 0,
     deadline: int | None = None,
+    as_asked: bool = False,
 ) -> dict[str, Any]:
-    placed = run.spec.pod
+    placed, tags = run.spec.pod, labels(run, step)
     more: dict[str, Any] = {"terminationGracePeriodSeconds": 60}  # time to write a checkpoint
-    if placed.node_selector:
-        more["nodeSelector"] = placed.node_selector
-    if placed.tolerations:
+    # A claim for one node may lie on a node that only the run bears: its other pods must go there too. A toleration
+    # chooses no node and no container, so it is all that they get of what was asked for.
+    if placed.tolerations and (as_asked or model.spec.storage.access_mode == "ReadWriteOnce"):
         more["tolerations"] = [item.to_wire() for item in placed.tolerations]
-    if placed.priority_class_name:
-        more["priorityClassName"] = placed.priority_class_name
-    if placed.runtime_class_name:
-        more["runtimeClassName"] = placed.runtime_class_name
-    tags = labels(run, step)
+    if as_asked:
+        more |= asked.placement(run)
     template = common.pod(
         model,
         settings,
-        labels={**placed.labels, **tags},
+        labels={**asked.labels(run), **tags} if as_asked else tags,
         containers=[main],
         volumes=volumes,
         init_containers=init or [],
         **more,
     )
-    if placed.annotations:
-        template["metadata"]["annotations"] = dict(placed.annotations)
+    if as_asked:
+        template["metadata"]["annotations"] = asked.annotations(run)
     return common.job(
         run,
         name or job_name(run, step),

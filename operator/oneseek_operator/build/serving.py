@@ -13,6 +13,7 @@ from typing import Any
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.serving import RateLimits
 from oneseek_core.digest import canonical_json
 from oneseek_core.jobs.verify import VerifyRequest
 from oneseek_core.serving.settings import ServingSettings
@@ -149,6 +150,7 @@ def _template(
         verified_path=_VERIFIED_PATH if swaps else None,
         wanted_path=f"{_WANTED_PATH}/{names.WANTED_FILE}" if swaps else None,
         auth=model.spec.serving.auth.mode,
+        requests=None if settings.admission_policy else "Refused",
     )
     env = [{"name": names.SERVING_ENV, "value": serving.model_dump_json(by_alias=True, exclude_none=True)}]
     request = _swapping_request(model) if swaps else _verify_request(model, dna, digest)
@@ -189,16 +191,18 @@ def _template(
 
 
 def _engine(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]], verified: str | None) -> dict[str, Any]:
+    own = model.spec.serving.engine.image
     mounts: list[dict[str, Any]] = [_base_mount(model)]
     if verified:
         mounts.append({"name": "verified", "mountPath": verified, "readOnly": True})
     return common.container(
         "engine",
-        model.spec.serving.engine.image or settings.runtime_image,
+        own or settings.runtime_image,
         ["engine"],
         mounts=mounts,
         env=env,
         resources=common.resources_of(model.spec.serving.engine.resources),
+        **({"imagePullPolicy": settings.user_image_pull_policy} if own else {}),
         restartPolicy="Always",
         startupProbe={
             "httpGet": {"path": "/health", "port": names.PORT_ENGINE},
@@ -283,6 +287,11 @@ def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]],
         env = [*env, {"name": "ONESEEK_RATE_LIMITS", "value": "off"}]
     if proxies := model.spec.serving.rate_limits.trusted_proxies:
         env = [*env, {"name": names.TRUSTED_PROXIES_ENV, "value": ",".join(proxies)}]
+    # Only what differs from a sidecar's own default: a model that says nothing keeps its colour over an upgrade.
+    if (most := model.spec.serving.rate_limits.concurrent_per_client) != RateLimits().concurrent_per_client:
+        env = [*env, {"name": names.CONCURRENT_ENV, "value": str(most)}]
+    if origins := model.spec.serving.cors.allowed_origins:
+        env = [*env, {"name": names.ALLOWED_ORIGINS_ENV, "value": ",".join(origins)}]
     env = [*env, *elsewhere.env(model)]
     mount = {
         "name": "models",

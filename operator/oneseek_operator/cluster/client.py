@@ -2,6 +2,9 @@
 
 Generic on purpose: what an object means is decided elsewhere; here a status code becomes a value or one of our
 errors. One connection pool, no global state.
+
+Nothing is taken by name: what is applied, scaled or deleted is named by uid, and under the name of a manifest only what
+is ours (`ownership`) is touched.
 """
 
 from __future__ import annotations
@@ -17,13 +20,16 @@ from kubernetes.aio import client, config
 from oneseek_core import names
 from oneseek_core.network import failure
 from oneseek_operator.errors import ClusterError, ConflictError
+from oneseek_operator.ownership import claims_of, refuse_foreign, refuse_foreign_claim
 
 __all__ = ["Cluster"]
 
 Object = dict[str, Any]
 
 _TIMEOUT = 15.0  # seconds; an API server that takes longer is away
-_CONFLICT, _NOT_FOUND = 409, 404
+_CONFLICT, _NOT_FOUND, _INVALID = 409, 404, 422
+_NEVER_READ = "Secret"  # the operator may make Secrets and read none: whose one is, its caller has to know
+_LOG_BYTES = 256 * 1024  # of a log's tail: one line may be as long as its pod likes
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _PATHS = {
@@ -39,6 +45,7 @@ _PATHS = {
     "Secret": ("/api/v1", "secrets"),
     "ConfigMap": ("/api/v1", "configmaps"),
     "ServiceAccount": ("/api/v1", "serviceaccounts"),
+    "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
     "Role": (_RBAC, "roles"),
     "RoleBinding": (_RBAC, "rolebindings"),
     "ClusterRoleBinding": (_RBAC, "clusterrolebindings"),  # of no namespace: ""
@@ -79,21 +86,49 @@ class Cluster:
         answer = await self._request("GET", _path(kind, namespace), query=query)
         return list(answer["items"]) if answer else []
 
-    async def create(self, manifest: Object) -> bool:
-        """Make an object; False where one of that name is there already, which is left as it is."""
-        path = _path(manifest["kind"], manifest["metadata"]["namespace"])
+    async def create(self, manifest: Object, *, dry_run: bool = False) -> bool:
+        """Make an object; False where it is there already, which is left as it is. `dry_run`: only see whether it would.
+
+        Raises:
+            NameTakenError: what is there is somebody else's. Not of Secrets, which are not read.
+        """
+        meta = manifest["metadata"]
+        query = {"fieldManager": names.FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
         try:
-            await self._request("POST", path, body=manifest, query={"fieldManager": names.FIELD_MANAGER})
+            await self._request("POST", _path(manifest["kind"], meta["namespace"]), body=manifest, query=query)
         except ConflictError:
+            if manifest["kind"] == _NEVER_READ:
+                return False
+            there = await self.get(manifest["kind"], meta["namespace"], meta["name"])
+            if there is None:  # gone meanwhile, or a conflict about something else
+                raise
+            refuse_foreign(there, manifest)
             return False
         return True
 
     async def apply(self, manifest: Object) -> None:
-        """Server-side apply: make the object, or move the fields we own to what the manifest says."""
-        meta = manifest["metadata"]
-        query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}
-        path = _path(manifest["kind"], meta["namespace"], meta["name"])
-        await self._request("PATCH", path, body=manifest, query=query, content_type="application/apply-patch+yaml")
+        """Server-side apply: make the object, or move the fields that are ours to what the manifest says.
+
+        What others have set of our own object is set back. An object that appears in this very moment is not forced: where
+        it differs, that is a conflict.
+
+        Raises:
+            NameTakenError: what is there is somebody else's; or a claim is that it would take.
+            ConflictError: it was made, or made anew, meanwhile.
+        """
+        meta, kind = manifest["metadata"], manifest["kind"]
+        there = await self.get(kind, meta["namespace"], meta["name"])
+        query = {"fieldManager": names.FIELD_MANAGER, "force": "false"}
+        if there is None:
+            for name, tags in claims_of(manifest):
+                if claim := await self.get("PersistentVolumeClaim", meta["namespace"], name):
+                    refuse_foreign_claim(claim, tags, manifest)
+        else:
+            refuse_foreign(there, manifest)
+            query["force"] = "true"
+            manifest = {**manifest, "metadata": {**meta, "uid": there["metadata"]["uid"]}}
+        path = _path(kind, meta["namespace"], meta["name"])
+        await self._patch(path, manifest, query, "application/apply-patch+yaml")
 
     async def replace(self, manifest: Object) -> None:
         """Write an object as it was read and changed.
@@ -105,13 +140,11 @@ class Cluster:
         path = _path(manifest["kind"], meta.get("namespace", ""), meta["name"])
         await self._request("PUT", path, body=manifest, query={"fieldManager": names.FIELD_MANAGER})
 
-    async def delete(self, kind: str, namespace: str, name: str, *, uid: str = "", grace: int | None = None) -> None:
+    async def delete(self, kind: str, namespace: str, name: str, *, uid: str, grace: int | None = None) -> None:
         """Delete an object and, in the background, what it owns. Gone already is fine; another uid is left alone."""
-        body: Object = {"propagationPolicy": "Background"}
+        body: Object = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         if grace is not None:
             body["gracePeriodSeconds"] = grace
-        if uid:
-            body["preconditions"] = {"uid": uid}
         try:
             await self._request("DELETE", _path(kind, namespace, name), body=body, missing_ok=True)
         except ConflictError:
@@ -140,17 +173,19 @@ class Cluster:
         query = {"fieldManager": names.FIELD_MANAGER}
         await self._request("PATCH", path, body=body, query=query, content_type="application/merge-patch+json")
 
-    async def scale(self, namespace: str, deployment: str, replicas: int) -> None:
-        """Give a Deployment another number of replicas; gone already is fine."""
-        path = _path("Deployment", namespace, deployment)
-        query = {"fieldManager": names.FIELD_MANAGER}
-        body = {"spec": {"replicas": replicas}}
-        kind = "application/merge-patch+json"
-        await self._request("PATCH", path, body=body, query=query, content_type=kind, missing_ok=True)
+    async def scale(self, namespace: str, deployment: str, replicas: int, *, uid: str) -> None:
+        """Give a Deployment another number of replicas; gone already is fine.
+
+        Raises:
+            ConflictError: it was made anew meanwhile.
+        """
+        body = {"metadata": {"uid": uid}, "spec": {"replicas": replicas}}
+        path, query = _path("Deployment", namespace, deployment), {"fieldManager": names.FIELD_MANAGER}
+        await self._patch(path, body, query, "application/merge-patch+json", missing_ok=True)
 
     async def log_tail(self, namespace: str, pod: str, *, container: str, lines: int) -> str:
         """The last lines of a container's log; empty where there is none yet."""
-        query = {"container": container, "tailLines": str(lines)}
+        query = {"container": container, "tailLines": str(lines), "limitBytes": str(_LOG_BYTES)}
         try:
             return (await self._send("GET", _path("Pod", namespace, pod) + "/log", None, query, "")).decode(
                 errors="replace"
@@ -184,6 +219,17 @@ class Cluster:
             "count": 1,
         }
         await self._request("POST", _path("Event", meta["namespace"]), body=body)
+
+    async def _patch(
+        self, path: str, body: Object, query: Mapping[str, str], content_type: str, *, missing_ok: bool = False
+    ) -> None:
+        """A patch that names the uid it is meant for: with another one the API server finds `metadata.uid` invalid."""
+        try:
+            await self._request("PATCH", path, body=body, query=query, content_type=content_type, missing_ok=missing_ok)
+        except ClusterError as error:
+            if error.status == _INVALID and "metadata.uid" in str(error):
+                raise ConflictError(str(error), status=_CONFLICT) from error
+            raise
 
     async def _request(
         self,

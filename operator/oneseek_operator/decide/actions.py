@@ -21,9 +21,11 @@ __all__ = [
     "HandOver",
     "MakeKeys",
     "MakeRecordsSecret",
+    "MarkRecords",
     "Previous",
     "RemoveAnnotations",
     "Replace",
+    "Reserve",
     "Scale",
     "Swap",
 ]
@@ -46,12 +48,19 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
+class Reserve:
+    """See that nobody else has the name of an object that is made later."""
+
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """Delete an object of ours."""
 
     kind: str
     name: str
-    uid: str = ""
+    uid: str
     grace: int | None = None  # seconds; None: as the object says
 
 
@@ -77,6 +86,7 @@ class Scale:
 
     name: str
     replicas: int
+    uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +122,18 @@ class MakeKeys:
 
 @dataclass(frozen=True, slots=True)
 class MakeRecordsSecret:
-    """Make the Secret of a model's records service unless it exists."""
+    """Make the Secret of a model's records service unless it exists; where `known`, one that exists is the model's."""
 
     model: OneSeekModel
     token: str
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MarkRecords:
+    """Write down that the Secret of the records service is the model's own."""
+
+    model: OneSeekModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +145,10 @@ class Replace:
 
 Action = (
     Replace
+    | Reserve
     | MakeKeys
     | MakeRecordsSecret
+    | MarkRecords
     | Create
     | Apply
     | Delete

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
-from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus, Version
+from oneseek_core.api.v1alpha1.model_status import LedgerHead, OneSeekModelStatus, Version
 from oneseek_core.api.v1alpha1.promotion import Request, Selection
 from oneseek_operator.conditions import timestamp
 from oneseek_operator.decide import requests
@@ -32,16 +32,28 @@ def resolved(model: OneSeekModel, found: requests.Asked) -> str | None:
         return status.previous.dna if status.previous else None
     if found.verb == "promote" and found.value == names.CANDIDATE:
         return status.candidate.dna if status.candidate else None
-    if found.verb == "reset" or found.value in (names.BASE, names.ALL):
+    if found.verb in ("reset", names.ACKNOWLEDGE_VERB) or found.value in (names.BASE, names.ALL):
         return None
     return found.value or None
 
 
-def acted(model: OneSeekModel, versions: Sequence[Version], now: datetime, *, records_away: str) -> OneSeekModelStatus:
-    """The status once an accepted request has been acted on, or refused; unchanged where there is none."""
+def acted(
+    model: OneSeekModel,
+    versions: Sequence[Version],
+    now: datetime,
+    *,
+    records_away: str,
+    other_ledger: LedgerHead | None = None,
+) -> OneSeekModelStatus:
+    """The status once an accepted request has been acted on, or refused; unchanged where there is none.
+
+    `other_ledger`: what the records service holds in place of what was witnessed.
+    """
     request = model.status.request
     if request is None or request.outcome != "Pending" or request.reason != names.REQUESTED:
         return model.status
+    if request.verb == names.ACKNOWLEDGE_VERB:
+        return _acknowledged(model, request, now, away=records_away, other=other_ledger)
     if refused := _refusal(model, request, versions):
         return _with(model, request=requests.ended(request, "Refused", *refused, now))
     match request.verb:
@@ -106,6 +118,24 @@ def _released(model: OneSeekModel, request: Request, now: datetime) -> OneSeekMo
     told = ", ".join(item.dna for item in out[:4]) + (f" and {len(out) - 4} more" if len(out) > 4 else "")
     done = requests.ended(request, "Succeeded", names.DONE, f"{told} may answer again", now)
     return _with(model, quarantine=kept, selection=standing, request=done)
+
+
+def _acknowledged(
+    model: OneSeekModel, request: Request, now: datetime, *, away: str, other: LedgerHead | None
+) -> OneSeekModelStatus:
+    """The ledger that was found is the witness from now on; only the very one that the person named."""
+    if other is None and away:
+        return model.status  # nobody can tell now what is to be acknowledged
+    if other is None:
+        text = "the ledger goes on from what was witnessed; there is nothing to acknowledge"
+        return _with(model, request=requests.ended(request, "Refused", names.LEDGER_NOT_ROLLED_BACK, text, now))
+    if request.value != other.head:
+        text = f"the records service holds a ledger with head {other.head}, not {request.value or 'the empty one'}"
+        return _with(model, request=requests.ended(request, "Refused", names.NO_SUCH_HEAD, text, now))
+    was = model.status.ledger
+    lost = f"; witnessed was height {was.height}, head {was.head}" if was else ""
+    text = f"the ledger goes on from height {other.height}, head {other.head}{lost}"
+    return _with(model, ledger=other, request=requests.ended(request, "Succeeded", names.DONE, text, now))
 
 
 def _refusal(model: OneSeekModel, request: Request, versions: Sequence[Version]) -> tuple[str, str] | None:

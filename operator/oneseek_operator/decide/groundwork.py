@@ -1,4 +1,4 @@
-"""What a model needs before a version can answer: claim, keys, account, records service, base model. Pure.
+"""What a model needs before a version can answer: claim, policies, keys, account, records service, base model. Pure.
 
 Each step is None once there is nothing to do for it.
 """
@@ -15,17 +15,30 @@ from oneseek_operator.build import common
 from oneseek_operator.build import identity as build_identity
 from oneseek_operator.build import keys as build_keys
 from oneseek_operator.build import model as build
+from oneseek_operator.build import network as build_network
 from oneseek_operator.build import records as build_records
+from oneseek_operator.build import serving as build_serving
 from oneseek_operator.conditions import Verdict
 from oneseek_operator.decide import adopting
-from oneseek_operator.decide.actions import Action, Apply, Create, Decision, MakeKeys, MakeRecordsSecret, Replace
+from oneseek_operator.decide.actions import (
+    Action,
+    Apply,
+    Create,
+    Decision,
+    Delete,
+    MakeKeys,
+    MakeRecordsSecret,
+    MarkRecords,
+    Replace,
+    Reserve,
+)
 from oneseek_operator.decide.jobs import failure_of, report_text, waiting_trouble, with_trouble
 from oneseek_operator.decide.model_seen import Observed, wants_tokens, writers
 from oneseek_operator.decide.model_told import decided
 from oneseek_operator.decide.views import mine
 from oneseek_operator.settings import Settings
 
-__all__ = ["base_model", "claim", "identity", "keys", "records", "suspended"]
+__all__ = ["base_model", "claim", "identity", "keys", "policies", "records", "suspended"]
 
 _LOOK_AGAIN = 10.0  # seconds; for what no event tells us of (a claim without our labels)
 
@@ -44,19 +57,39 @@ def claim(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeek
     """The claim that everything lies on: one of ours is made, one of the spec must be there."""
     del settings
     name = common.claim_name(seen.model)
-    if seen.claim is not None:
+    asked = seen.model.spec.storage.claim_name
+    if seen.claim is not None and (asked or seen.claim.is_ours):
         return None
-    if seen.model.spec.storage.claim_name:
+    if asked:
         message = (
             f"the claim {name!r} of spec.storage.claimName does not exist in namespace "
             f"{seen.model.metadata.namespace!r}; make it, or use spec.storage.size"
         )
         return decided(seen, Verdict("Failed", names.CLAIM_NOT_FOUND, message), now, again_after=_LOOK_AGAIN)
-    if seen.model.status.base_model is not None:
+    if seen.claim is None and seen.model.status.base_model is not None:
         message = f"the claim {name!r} with base model and versions is gone; restore it, or delete this OneSeekModel"
         return decided(seen, Verdict("Failed", names.CLAIM_NOT_FOUND, message), now, again_after=_LOOK_AGAIN)
+    # Of one that is somebody else's the API client says so.
     verdict = Verdict("Working", names.BASE_IMPORTING, f"making the claim {name!r}")
     return decided(seen, verdict, now, before=(Create(build.claim(seen.model)),), again_after=0.0)
+
+
+def policies(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+    """Who may talk to the model's pods, before there are any; nothing of ours where the chart switches it off.
+
+    The policy that allows nothing is made last and goes first: what has to talk is never cut off in between.
+    """
+    del now
+    wanted = build_network.policies(seen.model, settings)
+    kept = {item["metadata"]["name"] for item in wanted}
+    own = {item.name: item for item in seen.policies if item.owner == seen.model.metadata.uid}
+    there = {name: item.spec for name, item in own.items()}
+    actions: list[Action] = [Apply(item) for item in wanted if there.get(item["metadata"]["name"]) != item["spec"]]
+    left = sorted(
+        (item for name, item in own.items() if name not in kept), key=lambda item: build_network.allows(item.spec)
+    )
+    actions += [Delete("NetworkPolicy", item.name, item.uid) for item in left]
+    return Decision(seen.model.status, tuple(actions), again_after=0.0) if actions else None
 
 
 def keys(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
@@ -93,9 +126,9 @@ def _lost(seen: Observed, now: datetime) -> Decision[OneSeekModelStatus]:
 
 def identity(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
     """The sidecars' account and its rights, before a pod needs them."""
-    del settings, now
+    del now
     model, found = seen.model, seen.identity
-    wanted = build_identity.objects(model)
+    wanted = build_identity.objects(model, policy=settings.admission_policy)
     actions: list[Action] = [
         Apply(item)
         for item in wanted
@@ -117,8 +150,11 @@ def records(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSe
     if build_records.lacks_image(model, settings):
         return None
     actions: list[Action] = []
+    known = seen.trusted is not None and seen.trusted.knows_records
     if found.template is None:
-        actions.append(MakeRecordsSecret(model, found.token))
+        actions.append(MakeRecordsSecret(model, found.token, known=known or found.left_claim))
+    elif seen.trusted is not None and not known:  # made by a release that did not write it down
+        actions.append(MarkRecords(model))
     if not found.has_service:
         actions.append(Apply(build_records.service(model)))
     actions += _records_scaled(seen, settings)
@@ -138,14 +174,13 @@ def base_model(seen: Observed, settings: Settings, now: datetime) -> Decision[On
     model = seen.model
     if model.status.base_model is not None:
         return None
-    job = mine(seen.jobs, build.base_job_name(model))
+    job = mine(seen.jobs, build.base_job_name(model), model.metadata.uid)
     name = model.spec.base_model.name
     if job is None:
         verdict = Verdict("Working", names.BASE_IMPORTING, f"importing the base model {name!r}")
-        return decided(seen, verdict, now, before=(Create(build.base_job(model, settings)),))
-    if job.owner != model.metadata.uid:
-        message = f"waiting for the Job {job.name!r} of a deleted OneSeekModel of this name to go"
-        return decided(seen, Verdict("Working", names.BASE_IMPORTING, message), now, again_after=2.0)
+        # A name that is taken is said before hours of importing, not after.
+        later = Reserve(build_serving.service(model, colour="", flipped_at=""))
+        return decided(seen, verdict, now, before=(later, Create(build.base_job(model, settings))))
     if job.state == "Failed":
         trouble = failure_of(job, seen.pods, what="the base Job")
         reason = names.BASE_FAILED if trouble.reason == names.JOB_FAILED else trouble.reason

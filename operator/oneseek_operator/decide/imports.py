@@ -34,8 +34,8 @@ _HOUR = build.DEADLINE_SECONDS // 3600
 
 def at_work(model: OneSeekModel, jobs: Sequence[JobView], pods: Sequence[PodView]) -> bool:
     """Whether an import is changing the tree just now (one that waits for its image is not)."""
-    running = {job.name for job in _jobs(model, jobs) if job.state == "Running"}
-    return any(pod.job in running and pod.phase == "Running" for pod in pods)
+    running = {job.uid for job in _jobs(model, jobs) if job.state == "Running"}
+    return any(pod.owner in running and pod.phase == "Running" for pod in pods)
 
 
 def step(
@@ -87,7 +87,7 @@ def condition(
 def _waits_for(
     model: OneSeekModel, entries: Sequence[Import], jobs: Sequence[JobView], pods: Sequence[PodView]
 ) -> Trouble | None:
-    found = [mine(jobs, build.job_name(model, one)) for one in entries]
+    found = [mine(jobs, build.job_name(model, one), model.metadata.uid) for one in entries]
     return next((trouble for job in found if (trouble := waiting_trouble(pods, job))), None)
 
 
@@ -223,7 +223,7 @@ def _next(model: OneSeekModel, jobs: Sequence[JobView]) -> Import | None:
     """The first entry without a Job that has not been imported."""
     done = {row.source for row in model.status.imports if row.state == "Imported"}
     left = [entry for entry in model.spec.imports if entry.source not in done]
-    return next((entry for entry in left if mine(jobs, build.job_name(model, entry)) is None), None)
+    return next((entry for entry in left if mine(jobs, build.job_name(model, entry), model.metadata.uid) is None), None)
 
 
 def _trouble(job: JobView, pods: Sequence[PodView]) -> Trouble:

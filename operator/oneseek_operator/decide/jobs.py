@@ -57,7 +57,7 @@ def with_trouble(trouble: Trouble | None, working: Verdict, now: datetime) -> tu
 def report_text(pods: Sequence[PodView], job: JobView) -> str:
     """The termination message of the Job's pod that ended well; empty where it cannot be had."""
     for pod in pods:
-        if pod.job == job.name and pod.phase == "Succeeded":
+        if pod.owner == job.uid and pod.phase == "Succeeded":
             return next((item.message for item in pod.containers if item.name == "main"), "")
     return ""
 
@@ -66,7 +66,7 @@ def waiting_trouble(pods: Sequence[PodView], job: JobView | None) -> Trouble | N
     """Why the Job's pod is not running yet, where that is worth saying."""
     if job is None:
         return None
-    own = [pod for pod in pods if pod.job == job.name]
+    own = [pod for pod in pods if pod.owner == job.uid]
     return pending_trouble(own) or not_made(job.failed_create, own, f"Job {job.name!r}", made=job.created)
 
 
@@ -117,7 +117,7 @@ def failure_of(job: JobView, pods: Sequence[PodView], *, what: str) -> Trouble:
     ended = [
         (pod, container)
         for pod in pods
-        if pod.job == job.name
+        if pod.owner == job.uid
         for container in pod.containers
         if container.exit_code not in (None, 0)
     ]

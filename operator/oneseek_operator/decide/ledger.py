@@ -56,7 +56,7 @@ def transitions(
     old = model.status
     before = {item.dna: item for item in old.versions}
     actor = _actor(new.request)
-    asked = new.request if new.request and new.request.verb != "release" else None
+    asked = new.request if new.request and new.request.verb not in ("release", names.ACKNOWLEDGE_VERB) else None
     wiped = _ended(old.request, new.request, "reset")
     counted = (old.counters.major, old.counters.micro)
     found: list[Transition] = []
@@ -78,7 +78,9 @@ def transitions(
         by = actor if asked and choice.why in ("promote", "rollback", "reset") else _AUTOMATIC
         found.append(_moved(model, new, choice, by, now))
     if wiped and new.request:
-        found.append(_wiped(model, new.request, actor, now))
+        found.append(_asked_for(model, "reset", new.request, actor, now))
+    if _ended(old.request, new.request, names.ACKNOWLEDGE_VERB) and new.request:
+        found.append(_asked_for(model, "acknowledge", new.request, actor, now))
     return found
 
 
@@ -121,11 +123,12 @@ def _released(model: OneSeekModel, new: OneSeekModelStatus, actor: Actor, now: d
     ]
 
 
-def _wiped(model: OneSeekModel, request: Request, actor: Actor, now: datetime) -> Transition:
+def _asked_for(model: OneSeekModel, kind: str, request: Request, actor: Actor, now: datetime) -> Transition:
+    """A transition that is no version's: what the request did stands in its message."""
     return Transition.model_validate(
         {
-            "type": "reset",
-            "idempotencyKey": f"{model.metadata.uid}/reset/{request.id}",
+            "type": kind,
+            "idempotencyKey": f"{model.metadata.uid}/{kind}/{request.id}",
             "actor": actor,
             "object": _subject(model, "OneSeekModel"),
             "reason": request.message[:256],

@@ -34,7 +34,7 @@ def let_go(seen: Seen, *, keep: Collection[str], serving: str, now: datetime) ->
     """
     old = [item for item in seen.deployments if item.colour not in keep and not item.terminating]
     if not wanted_replicas(seen.model):
-        return [Delete("Deployment", item.name) for item in old], bool(old)
+        return [Delete("Deployment", item.name, item.uid) for item in old], bool(old)
     flipped_at = seen.service.flipped_at if seen.service else ""
     if not flipped_at or seen.serving != serving:
         return [], bool(old)  # the flip is being made in this very step
@@ -55,7 +55,7 @@ def let_go(seen: Seen, *, keep: Collection[str], serving: str, now: datetime) ->
         idle = connected == 0 and age >= warm_seconds(seen.model)
         recorded = spooled == 0 or age >= keep_warm + names.SPOOL_SECONDS
         if age >= _SETTLE_SECONDS and (over or idle) and recorded:
-            actions.append(Delete("Deployment", deployment.name))
+            actions.append(Delete("Deployment", deployment.name, deployment.uid))
     return actions, bool(old)
 
 

@@ -17,7 +17,14 @@ from oneseek_operator.build import records as build_records
 from oneseek_operator.decide import asked_of_model, groundwork, imports, ledger, rollout, tree, versions, windows
 from oneseek_operator.decide.actions import Action, Create, Decision, RemoveAnnotations
 from oneseek_operator.decide.model_seen import Observed, known_versions, records_away, rollout_view
-from oneseek_operator.decide.model_told import answer_events, decided, recorded_condition, rejection_events, while_asked
+from oneseek_operator.decide.model_told import (
+    answer_events,
+    decided,
+    ledger_events,
+    recorded_condition,
+    rejection_events,
+    while_asked,
+)
 from oneseek_operator.decide.selection import is_resetting
 from oneseek_operator.decide.taking_in import requested
 from oneseek_operator.settings import Settings
@@ -38,6 +45,7 @@ def decide(seen: Observed, settings: Settings, now: datetime) -> Iterator[Decisi
         _windows,
         groundwork.suspended,
         groundwork.claim,
+        groundwork.policies,
         groundwork.keys,
         groundwork.identity,
         groundwork.records,
@@ -69,7 +77,8 @@ def _imports(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
 def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus]:
     before = seen.model
     known, _ = known_versions(before, seen.runs)
-    asked = asked_of_model.acted(before, known, now, records_away=records_away(seen))
+    other = seen.records.head if seen.records.rolled_back else None
+    asked = asked_of_model.acted(before, known, now, records_away=records_away(seen), other_ledger=other)
     seen = replace(seen, model=before.model_copy(update={"status": asked}))
     model = seen.model
     # A version that was released answers only once the status no longer bars it: until then the plan is the one before.
@@ -100,13 +109,17 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
     outbox, dropped = ledger.outbox(before.status.outbox, seen.records.acknowledged, happened)
     # Answered questions raise the head all the time: it is written down with what the model itself has entered.
     entered = bool(seen.records.acknowledged) or before.status.ledger is None
-    head = seen.records.head if entered and seen.records.head else before.status.ledger
+    accepted = asked.ledger != before.status.ledger  # a person goes on with another ledger than the one witnessed
+    taken = seen.records.head if entered and not seen.records.rolled_back else None
+    head = asked.ledger if accepted else taken or seen.records.witness
     status = status.model_copy(update={"outbox": outbox, "ledger": head})
     hurry = _LEDGER_AGAIN if len(outbox) > len(seen.records.refused) else _REFUSED_AGAIN if outbox else None
     # A service whose database is away runs and is ready: no event tells that it is back.
     anew = _AWAY_AGAIN if seen.records.error and not hurry else None
     wait = [seconds for seconds in (plan.again_after, again, hurry, anew) if seconds is not None]
-    verdict = while_asked(plan.verdict, status, records_away(seen))
+    if accepted:
+        wait.append(0.0)
+    verdict = while_asked(plan.verdict, status, records_away(seen), seen.records.reason)
     if released:  # the next look chooses again: until then nobody need be called for what the quarantine blocked
         wait.append(0.0)
         if verdict.state != "Working" and verdict.progress is None:
@@ -128,6 +141,7 @@ def _serving(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
             *rejection_events(before.status.versions, plan.versions),
             *answer_events(before.status.request, status.request),
             *plan.events,
+            *ledger_events(seen),
             *ledger.overflow(dropped),
         ),
     )

@@ -9,7 +9,6 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import LedgerHead, Version
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
-from oneseek_core.serving.swap import WantedVersion
 from oneseek_operator.decide import rollout, versions
 from oneseek_operator.decide.jobs import Trouble, not_made, pending_trouble
 from oneseek_operator.decide.refusals import FailedCreate
@@ -21,8 +20,10 @@ from oneseek_operator.decide.views import (
     IdentityView,
     JobView,
     PodView,
+    PolicyView,
     ServiceView,
     TrustedKeysView,
+    WantedView,
 )
 
 __all__ = ["Observed", "RecordsView", "known_versions", "records_away", "rollout_view", "wants_tokens", "writers"]
@@ -38,28 +39,32 @@ class RecordsView:
     has_service: bool = False
     acknowledged: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()  # a sentence for each transition in the outbox that the ledger will not take
-    head: LedgerHead | None = None
+    witness: LedgerHead | None = None  # the ledger that must go on
+    head: LedgerHead | None = None  # the ledger as it was found
+    rolled_back: bool = False  # what was found does not go on from the witness; `error` says how
     error: str = ""
     uid: str = ""
     created: str = ""
     replicas: int = 1
     failed_create: FailedCreate | None = None
+    left_claim: bool = False  # without a StatefulSet: the claim of one of this name, from a model that was deleted
+
+    @property
+    def reason(self) -> str:
+        """In one word, why nothing is entered into the ledger just now."""
+        return names.LEDGER_ROLLED_BACK if self.rolled_back else names.RECORDS_UNAVAILABLE
 
     def lacks_pod(self, pods: Sequence[PodView]) -> bool:
         """Whether there is a StatefulSet, and no pod of it that starts or runs."""
-        alive = any(_is_records(pod) and pod.phase in ("Pending", "Running") for pod in pods)
+        alive = any(pod.owner == self.uid and pod.phase in ("Pending", "Running") for pod in pods)
         return self.template is not None and self.replicas > 0 and not self.ready and not alive
 
     def trouble(self, pods: Sequence[PodView]) -> Trouble | None:
         """What keeps the service from starting, if its pod or the pod's controller says so."""
         if self.ready or self.template is None:
             return None
-        own = [pod for pod in pods if _is_records(pod)]
+        own = [pod for pod in pods if pod.owner == self.uid]
         return pending_trouble(own) or not_made(self.failed_create, own, "the records service", made=self.created)
-
-
-def _is_records(pod: PodView) -> bool:
-    return pod.labels.get(names.LABEL_COMPONENT) == "records"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,9 @@ class Observed:
     records: RecordsView
     identity: IdentityView
     endpoints: Mapping[str, Endpoint]
-    wanted: Mapping[str, WantedVersion] = field(default_factory=dict)
+    wanted: Mapping[str, WantedView] = field(default_factory=dict)
     service_answer: ServiceAnswer | None = None
+    policies: tuple[PolicyView, ...] = ()
 
 
 def known_versions(model: OneSeekModel, runs: tuple[TrainingRun, ...]) -> tuple[list[Version], dict[str, str]]:

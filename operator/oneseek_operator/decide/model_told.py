@@ -16,7 +16,7 @@ from oneseek_operator.decide.bounds import fitted
 from oneseek_operator.decide.jobs import lasts, not_made, waiting_trouble
 from oneseek_operator.decide.model_seen import Observed, wants_tokens
 
-__all__ = ["answer_events", "decided", "recorded_condition", "rejection_events", "while_asked"]
+__all__ = ["answer_events", "decided", "ledger_events", "recorded_condition", "rejection_events", "while_asked"]
 
 
 def decided(
@@ -73,9 +73,14 @@ def decided(
 
 
 def _hindered(verdict: Verdict, seen: Observed, now: datetime) -> Verdict:
-    """A model that answers is not done while a pod of its Jobs, its records service or its engines does not start."""
+    """A model that answers is not done while a pod of its Jobs, its records service or its engines does not start.
+
+    Nor while its ledger is an older copy, which is a person's business at once.
+    """
     if verdict.state != "Ready" or verdict.progress is not None:
         return verdict
+    if seen.records.rolled_back:
+        return replace(verdict, progress=(names.LEDGER_ROLLED_BACK, seen.records.error), stuck=True)
     own = [job for job in seen.jobs if job.owner == seen.model.metadata.uid and job.state == "Running"]
     serving = [item for item in seen.deployments if seen.service and item.colour == seen.service.colour]
     found = [
@@ -91,6 +96,8 @@ def _hindered(verdict: Verdict, seen: Observed, now: datetime) -> Verdict:
 
 def _tokens(seen: Observed) -> tuple[bool, str, str] | None:
     """Whether the routes that change things can tell who asks; nothing where nobody is asked (auth.mode Legacy)."""
+    if not seen.identity.policy:
+        return False, names.NO_ADMISSION_POLICY, _NO_POLICY
     if not wants_tokens(seen.model):
         return None
     if seen.identity.reviewers is None:
@@ -109,15 +116,20 @@ _UNCHECKED = (
     " in any name, without the verbs promote, rollback, release, reset and train, and has any Secret of the namespace used."
     " Names are marked unverified"
 )
+_NO_POLICY = (
+    "the chart's admission policies are not installed, so the sidecars' account may not patch the OneSeekModel (it could change"
+    " the whole spec), and train, reset and set-current over HTTP are refused; use kubectl, or install the chart with"
+    " admissionPolicy: auto"
+)
 
 
-def while_asked(verdict: Verdict, status: OneSeekModelStatus, away: str) -> Verdict:
+def while_asked(verdict: Verdict, status: OneSeekModelStatus, away: str, reason: str) -> Verdict:
     """While a request is Pending the model is Reconciling, whatever else it is."""
     request = status.request
     if request is None or request.outcome != "Pending" or verdict.progress or verdict.state == "Working":
         return verdict
     if request.reason == names.REQUESTED and away:
-        return replace(verdict, progress=(names.RECORDS_UNAVAILABLE, f"{request.verb} waits for the ledger: {away}"))
+        return replace(verdict, progress=(reason, f"{request.verb} waits for the ledger: {away}"))
     return replace(verdict, progress=(request.reason, f"{request.verb}: {request.message}"))
 
 
@@ -127,7 +139,7 @@ def recorded_condition(seen: Observed) -> tuple[bool, str, str]:
     lost = sum(state.lost for state in states)
     more = f"; {lost} answered questions will never be in it (the pods' spools were full, or it refused them)"
     if seen.records.error:
-        return False, names.RECORDS_UNAVAILABLE, seen.records.error + (more if lost else "")
+        return False, seen.records.reason, seen.records.error + (more if lost else "")
     if trouble := seen.records.trouble(seen.pods):
         return False, trouble.reason, f"the records service does not start: {trouble.message}"
     if seen.records.replicas == 0:
@@ -138,6 +150,14 @@ def recorded_condition(seen: Observed) -> tuple[bool, str, str]:
         sentence = "; ".join(seen.records.refused)[:1024]
         return False, names.TRANSITION_REFUSED, f"the ledger refuses {sentence}; they stay in status.outbox"
     return True, "Recorded", "every transition is in the ledger" + (more if lost else "")
+
+
+def ledger_events(seen: Observed) -> tuple[tuple[bool, str, str], ...]:
+    """An Event once the ledger turns out to be another than the one that was witnessed."""
+    told = find(seen.model.status.conditions, names.RECORDS_AVAILABLE)
+    if not seen.records.rolled_back or (told and told.reason == names.LEDGER_ROLLED_BACK):
+        return ()
+    return ((True, names.LEDGER_ROLLED_BACK, seen.records.error),)
 
 
 def rejection_events(old: Sequence[Version], new: Sequence[Version]) -> tuple[tuple[bool, str, str], ...]:

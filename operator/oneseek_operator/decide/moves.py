@@ -145,7 +145,7 @@ def _after(at: Situation, serving: str) -> Move:
             rolling=target,
             held=waiting if at.waits else None,
         )
-    stop = tuple(Scale(item.name, 0) for item in seen.deployments if item.colour == serving and item.replicas)
+    stop = tuple(Scale(item.name, 0, item.uid) for item in seen.deployments if item.colour == serving and item.replicas)
     up = () if seen.pods_of(serving) else tuple(swapping.bring_up(seen, target))
     candidate, ready = _tried(at, target)
     if ready:
@@ -243,7 +243,7 @@ def _as_serving(at: Situation, colour: Colour, serving: str) -> Colour:
 def _without_place(seen: Seen, colour: Colour) -> list[Action]:
     """Colours of the version that never came up: another pod has it now."""
     return [
-        Delete("Deployment", item.name)
+        Delete("Deployment", item.name, item.uid)
         for item in seen.deployments
         if item.colour != seen.serving and item.shape == colour.shape and item.dna == colour.dna and not item.ready
     ]
@@ -257,7 +257,7 @@ def _scaled(seen: Seen, colour: str) -> tuple[Action, ...]:
     """The colour that answers has as many pods as the spec asks for while another one is on its way."""
     wanted = wanted_replicas(seen.model)
     return tuple(
-        Scale(item.name, wanted)
+        Scale(item.name, wanted, item.uid)
         for item in seen.deployments
         if item.colour == colour and item.replicas != wanted and not item.terminating
     )

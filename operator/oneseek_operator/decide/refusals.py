@@ -10,8 +10,19 @@ from datetime import datetime
 from oneseek_core import names
 from oneseek_core.api.base import Condition
 from oneseek_operator.conditions import PATIENCE, condition, find, timestamp
+from oneseek_operator.errors import ClusterError, NameTakenError
 
-__all__ = ["FailedCreate", "Refusal", "again_after", "reason_of", "refusal_of", "sentence", "standing", "with_refusal"]
+__all__ = [
+    "FailedCreate",
+    "Refusal",
+    "again_after",
+    "lasts",
+    "reason_of",
+    "refusal_of",
+    "sentence",
+    "standing",
+    "with_refusal",
+]
 
 _MARKS = (
     (names.QUOTA_EXCEEDED, ("exceeded quota", "failed quota", "unknown for quota")),
@@ -27,6 +38,7 @@ _LONGEST = 768  # characters of the API server's sentence
 _QUOTED = re.compile(r"""(Invalid value: )(?:"(?:[^"\\]|\\.){65,}"|[\w.\[\]*&]*\{.*\}|\{.*\}|map\[.*\])""")
 _NOT_TOLD = (401, 409, 429)  # the operator's own credentials, a race, load: told by nobody, tried again
 _AGAIN, _LATE_AGAIN = 10.0, 60.0  # seconds between tries: no event tells of a mended quota
+_GONE_AGAIN = 2.0  # the garbage collector is on its way
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +70,11 @@ def sentence(message: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def refusal_of(what: str, status: int, message: str) -> Refusal | None:
+def refusal_of(what: str, error: ClusterError) -> Refusal | None:
     """The refusal of a write; None for an answer that trying again at once may change."""
+    status, message = error.status, str(error)
+    if isinstance(error, NameTakenError):
+        return Refusal(names.BEING_REMOVED if error.is_being_removed else names.NAME_TAKEN, message)
     reason = reason_of(message, status) or names.INVALID
     if status in _NOT_TOLD or status < 400 or (status >= 500 and reason != names.WEBHOOK_FAILED):
         return None
@@ -75,8 +90,15 @@ def standing(conditions: Sequence[Condition]) -> Refusal | None:
 def again_after(conditions: Sequence[Condition], now: datetime) -> float:
     """Seconds until what is refused is tried again."""
     said = find(conditions, names.APPLIED)
-    early = said is None or now - datetime.fromisoformat(said.last_transition_time) < PATIENCE
-    return _AGAIN if early else _LATE_AGAIN
+    if said is not None and said.reason == names.BEING_REMOVED:
+        return _GONE_AGAIN
+    return _LATE_AGAIN if lasts(conditions, now) else _AGAIN
+
+
+def lasts(conditions: Sequence[Condition], now: datetime) -> bool:
+    """Whether something has been refused for so long that waiting alone will hardly help."""
+    said = find(conditions, names.APPLIED)
+    return said is not None and now - datetime.fromisoformat(said.last_transition_time) >= PATIENCE
 
 
 def with_refusal(

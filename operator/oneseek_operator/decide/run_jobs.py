@@ -19,14 +19,16 @@ from oneseek_core.jobs.prepare import PrepareReport
 from oneseek_operator.build import run as build
 from oneseek_operator.build.common import Manifest
 from oneseek_operator.conditions import Verdict, timestamp
+from oneseek_operator.decide import refusals
 from oneseek_operator.decide.actions import Create, Delete
-from oneseek_operator.decide.jobs import Trouble, failure_of, report_text, waiting_trouble, with_trouble
+from oneseek_operator.decide.jobs import Trouble, failure_of, lasts, report_text, waiting_trouble, with_trouble
+from oneseek_operator.decide.refusals import Refusal
 from oneseek_operator.decide.run_data import prepared_data, rows_text
-from oneseek_operator.decide.run_seen import Observed, RunDecision, decided, failed, model_of, resolved_of
+from oneseek_operator.decide.run_seen import Observed, RunDecision, decided, failed, is_finished, model_of, resolved_of
 from oneseek_operator.decide.views import JobView, mine
 from oneseek_operator.settings import Settings
 
-__all__ = ["Step", "blocked", "certify", "evaluate", "job_of", "no_report", "prepare", "uids_with"]
+__all__ = ["Step", "certify", "evaluate", "job_of", "no_report", "prepare", "refused_for_good", "stuck", "uids_with"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,7 @@ class Step:
 
 def job_of(seen: Observed, name: str, known_uid: str | None) -> Step:
     """One Job of the run; it must be the one of `known_uid`, where that was written down."""
-    job = mine(seen.jobs, name)
-    if job is not None and job.owner != seen.run.metadata.uid:
-        message = f"waiting for the Job {name!r} of a deleted TrainingRun of this name to go"
-        return Step(None, Trouble(names.PREPARING, message))
+    job = mine(seen.jobs, name, seen.run.metadata.uid)
     if known_uid and (job is None or job.uid != known_uid):
         message = f"the Job {name!r} was deleted from outside before its outcome was known"
         return Step(None, Trouble(names.JOB_VANISHED, message))
@@ -54,16 +53,24 @@ def uids_with(seen: Observed, **changes: str | None) -> JobUids:
     return seen.run.status.jobs.model_copy(update=changes)
 
 
-def blocked(seen: Observed, trouble: Trouble, now: datetime) -> RunDecision:
-    """Wait for what is in the way to go; without its Job the run has failed."""
-    if trouble.reason == names.JOB_VANISHED:
-        return failed(seen, trouble, now)
-    return decided(seen, Verdict("Working", trouble.reason, trouble.message), now, again_after=2.0)
+def refused_for_good(seen: Observed, refusal: Refusal, now: datetime) -> RunDecision | None:
+    """The end of a run whose Job the API server will not take, at once or after a while; None: it waits."""
+    lasting = refusal.reason in names.LASTING_REASONS and refusals.lasts(seen.run.status.conditions, now)
+    if is_finished(seen.run) or not (refusal.reason == names.INVALID or lasting):
+        return None
+    return failed(seen, Trouble(refusal.reason, refusal.message), now)
+
+
+def stuck(seen: Observed, job: JobView, trouble: Trouble | None, now: datetime) -> RunDecision | None:
+    """The end of a run whose pod is refused for good: it holds the place of the model's other runs."""
+    if trouble is None or trouble.reason not in names.LASTING_REASONS or not lasts(trouble, now):
+        return None
+    return failed(seen, trouble, now, Delete("Job", job.name, job.uid))
 
 
 def no_report(name: str) -> Trouble:
     """What is wrong where a Job ended well and nobody can read what it said."""
-    return Trouble(names.JOB_VANISHED, f"the Job {name!r} ended well but its pod and report are gone")
+    return Trouble(names.JOB_VANISHED, f"the Job {name!r} ended well, but its report is gone or cannot be used")
 
 
 def _ended(
@@ -79,11 +86,14 @@ def _ended(
     name = build.job_name(seen.run, step)
     found = job_of(seen, name, known_uid)
     if found.trouble:
-        return blocked(seen, found.trouble, now)
+        return failed(seen, found.trouble, now)
     if found.job is None:
         return decided(seen, working, now, before=(Create(make()),))
     if found.job.state == "Running":
-        verdict, again_after = with_trouble(waiting_trouble(seen.pods, found.job), working, now)
+        trouble = waiting_trouble(seen.pods, found.job)
+        if end := stuck(seen, found.job, trouble, now):
+            return end
+        verdict, again_after = with_trouble(trouble, working, now)
         uids = uids_with(seen, **{step: found.job.uid})
         return decided(seen, verdict, now, again_after=again_after, jobs=uids)
     if found.job.state == "Failed":

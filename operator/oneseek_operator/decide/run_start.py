@@ -75,9 +75,13 @@ def start(seen: Observed, settings: Settings, now: datetime) -> RunDecision | No
         return decided(seen, Verdict("Failed" if stalled else "Working", names.MODEL_NOT_READY, message), now)
     if ahead := _ahead(seen):
         message = f"waiting for the run {ahead.metadata.name!r}: a model trains one run at a time"
+        stuck = find(ahead.status.conditions, names.STALLED)
         if ahead.spec.suspend:
             message += f", and that one is suspended; resume {ahead.metadata.name!r}, or delete it"
-        return decided(seen, Verdict("Failed" if ahead.spec.suspend else "Working", names.QUEUED, message), now)
+        elif stuck:
+            message += f", and that one is stuck ({stuck.reason}: {stuck.message}); mend that, or delete {ahead.metadata.name!r}"
+        held = ahead.spec.suspend or stuck is not None
+        return decided(seen, Verdict("Failed" if held else "Working", names.QUEUED, message), now)
     # A Major run starts from the base model, and so does a Micro run where no version answers yet.
     parent = model.status.current if run.spec.type == "Micro" else None
     resolved = Resolved(

@@ -15,10 +15,10 @@ from oneseek_operator.conditions import Verdict, timestamp
 from oneseek_operator.decide.actions import Create, Decision, Delete
 from oneseek_operator.decide.jobs import failure_of, report_text, waiting_trouble, with_trouble
 from oneseek_operator.decide.run_data import rows_events, trained_data
-from oneseek_operator.decide.run_jobs import blocked, job_of, no_report, uids_with
+from oneseek_operator.decide.run_jobs import job_of, no_report, stuck, uids_with
 from oneseek_operator.decide.run_seen import Observed, RunDecision, decided, failed, jobs_at_work, model_of, resolved_of
 from oneseek_operator.decide.versions import certified_by, counters_for
-from oneseek_operator.decide.views import mine
+from oneseek_operator.decide.views import JobView
 from oneseek_operator.settings import Settings
 
 __all__ = ["train"]
@@ -38,7 +38,7 @@ def train(seen: Observed, settings: Settings, now: datetime) -> RunDecision | No
     name = build.train_job_name(run, attempt)
     step = job_of(seen, name, run.status.jobs.train)
     if step.trouble:
-        return blocked(seen, step.trouble, now)
+        return failed(seen, step.trouble, now)
     if run.spec.suspend and (step.job is None or step.job.state == "Running"):
         verdict = Verdict(
             "Waiting", names.SUSPENDED, "spec.suspend is true: training stands still, its checkpoint is kept"
@@ -54,7 +54,7 @@ def train(seen: Observed, settings: Settings, now: datetime) -> RunDecision | No
         return decided(seen, working, now, before=before, again_after=_POLL_START)
     uids = uids_with(seen, train=step.job.uid)
     if step.job.state == "Running":
-        return _training(seen, name, uids, now)
+        return _training(seen, step.job, uids, now)
     if step.job.state == "Failed":
         return failed(seen, failure_of(step.job, seen.pods, what="the train pod"), now)
     report = parse_report(report_text(seen.pods, step.job), TrainReport)
@@ -146,9 +146,11 @@ def _progress_of(seen: Observed, now: datetime) -> tuple[Progress, list[object]]
     return progress, list(said.curve)
 
 
-def _training(seen: Observed, name: str, uids: JobUids, now: datetime) -> RunDecision:
+def _training(seen: Observed, job: JobView, uids: JobUids, now: datetime) -> RunDecision:
     """Tell how far training is, at most every five seconds and only if it moved."""
-    status = seen.run.status
+    status, trouble = seen.run.status, waiting_trouble(seen.pods, job)
+    if end := stuck(seen, job, trouble, now):
+        return end
     changes: dict[str, Any] = {"jobs": uids}
     told = _progress_of(seen, now)
     old = status.progress
@@ -164,7 +166,5 @@ def _training(seen: Observed, name: str, uids: JobUids, now: datetime) -> RunDec
         if isinstance(shown, Progress)
         else "the train pod is starting"
     )
-    verdict, _ = with_trouble(
-        waiting_trouble(seen.pods, mine(seen.jobs, name)), Verdict("Working", names.TRAINING, text), now
-    )
+    verdict, _ = with_trouble(trouble, Verdict("Working", names.TRAINING, text), now)
     return decided(seen, verdict, now, again_after=_POLL if told else _POLL_START, **changes)

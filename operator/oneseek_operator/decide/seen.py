@@ -10,8 +10,7 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import Version
 from oneseek_core.jobs.verify import VerifyReport
 from oneseek_core.serving.sidecar import SidecarState
-from oneseek_core.serving.swap import WantedVersion
-from oneseek_operator.decide.views import DeploymentView, PodView, ServiceView
+from oneseek_operator.decide.views import DeploymentView, PodView, ServiceView, WantedView
 
 __all__ = ["Endpoint", "Seen", "ServiceAnswer", "wanted_replicas"]
 
@@ -57,7 +56,7 @@ class Seen:
     pods: tuple[PodView, ...]
     service: ServiceView | None
     endpoints: Mapping[str, Endpoint]
-    wanted: Mapping[str, WantedVersion] = field(default_factory=dict)  # by colour, as the ConfigMaps say
+    wanted: Mapping[str, WantedView] = field(default_factory=dict)  # by colour, as the ConfigMaps say
     records_away: str = ""  # why the ledger cannot be written, if it cannot
     missed: Mapping[str, str] = field(default_factory=dict)  # versions that miss the gate, and why
     service_answer: ServiceAnswer | None = None  # only where it was asked

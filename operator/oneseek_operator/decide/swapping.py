@@ -7,7 +7,7 @@ and told again whenever it turns out not to know.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,7 +22,7 @@ from oneseek_operator.decide.actions import Action, Apply, Delete, Swap
 from oneseek_operator.decide.beside import may_keep
 from oneseek_operator.decide.jobs import Trouble
 from oneseek_operator.decide.seen import Seen, wanted_replicas
-from oneseek_operator.decide.views import DeploymentView
+from oneseek_operator.decide.views import DeploymentView, WantedView
 
 __all__ = ["Step", "bring_up", "failure", "orphans", "reminders", "step"]
 
@@ -108,11 +108,19 @@ def bring_up(seen: Seen, target: Colour) -> list[Action]:
 
 
 def orphans(
-    model: OneSeekModel, colours: Iterable[str], deployments: Sequence[DeploymentView], *, kept: Collection[str]
+    model: OneSeekModel,
+    colours: Mapping[str, WantedView],
+    deployments: Sequence[DeploymentView],
+    *,
+    kept: Collection[str],
 ) -> list[Action]:
     """ConfigMaps whose colour is gone."""
     there = {item.colour for item in deployments} | set(kept)
-    return [Delete("ConfigMap", build.wanted_name(model, colour)) for colour in colours if colour not in there]
+    return [
+        Delete("ConfigMap", build.wanted_name(model, colour), found.uid)
+        for colour, found in colours.items()
+        if colour not in there
+    ]
 
 
 def _written(model: OneSeekModel, colour: Colour, version: WantedVersion, *, replicas: int) -> tuple[Action, ...]:

@@ -37,7 +37,7 @@ def pruned(
     ours = _prunes(model, jobs)
     wanted = build.prune_job_name(model, gone) if gone else ""
     stale = tuple(Delete("Job", job.name, job.uid) for job in ours if job.name != wanted and job.state != "Running")
-    job = mine(ours, wanted) if gone else None
+    job = mine(ours, wanted, model.metadata.uid) if gone else None
     if job and job.state == "Succeeded":
         versions = [
             item.model_copy(update={"state": names.STATE_DELETED, "reason": None}) if item.dna in gone else item
@@ -74,7 +74,7 @@ def current_link(
         dna, since = "", status.selection.since if status.selection else last
     wanted = build.tree_job_name(model, dna, since, status.quarantine)
     ours = _ours(model, jobs)
-    job = mine(ours, wanted)
+    job = mine(ours, wanted, model.metadata.uid)
     if current is None and not since:
         return tuple(Delete("Job", item.name, item.uid) for item in ours if item.state != "Running"), None, None
     stale = tuple(
@@ -137,7 +137,7 @@ def reset(
     if status.current is not None or any(item.dna for item in deployments):
         return status, (), "the base model takes over; waiting for the versions' pods to go"
     name = build.reset_job_name(model, request.id)
-    job = mine(jobs, name)
+    job = mine(jobs, name, model.metadata.uid)
     if job is None:
         if any(item.state == "Running" for item in jobs if item.owner == model.metadata.uid):
             return status, (), "waiting for another Job of the model"

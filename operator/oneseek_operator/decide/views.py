@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from oneseek_core import names
 from oneseek_core.serving.swap import WantedVersion
 from oneseek_operator.decide.refusals import FailedCreate
+from oneseek_operator.ownership import owner_of
 
 __all__ = [
     "ClaimView",
@@ -19,8 +20,10 @@ __all__ = [
     "DeploymentView",
     "JobView",
     "PodView",
+    "PolicyView",
     "ServiceView",
     "TrustedKeysView",
+    "WantedView",
     "failed_creates",
     "lacks_pod",
     "wanted_by_colour",
@@ -61,6 +64,7 @@ class PodView:
     created: str
     ends_at: str = ""  # of one that is terminating: when its containers are killed
     unattached_since: str = ""  # it has its node, and no sandbox: its volumes do not come
+    owner: str = ""  # uid of its controller: whose it is, whatever its labels say
 
     @classmethod
     def parse(cls, pod: Object) -> PodView:
@@ -92,6 +96,7 @@ class PodView:
             created=meta.get("creationTimestamp", ""),
             ends_at=meta.get("deletionTimestamp", ""),
             unattached_since=held.get("lastTransitionTime", "") if unattached else "",
+            owner=owner_of(pod),
         )
 
     @property
@@ -101,7 +106,7 @@ class PodView:
 
     @property
     def job(self) -> str:
-        """Name of the Job it belongs to, if any."""
+        """Name of the Job that it says it belongs to, if any."""
         return self.labels.get("batch.kubernetes.io/job-name", "")
 
 
@@ -155,7 +160,7 @@ class JobView:
         return cls(
             name=meta["name"],
             uid=meta["uid"],
-            owner=_owner(meta),
+            owner=owner_of(job),
             state=state,
             reason=ended.get("reason", ""),
             message=ended.get("message", ""),
@@ -183,12 +188,16 @@ def failed_creates(events: Sequence[Object]) -> dict[str, FailedCreate]:
 
 def lacks_pod(job: JobView, pods: Sequence[PodView]) -> bool:
     """Whether a Job that has not ended has no pod that starts or runs."""
-    alive = any(pod.job == job.name and pod.phase in ("Pending", "Running") for pod in pods)
+    alive = any(pod.owner == job.uid and pod.phase in ("Pending", "Running") for pod in pods)
     return job.state == "Running" and not job.terminating and not alive
 
 
-def _owner(meta: Object) -> str:
-    return next((ref["uid"] for ref in meta.get("ownerReferences", []) if ref.get("controller")), "")
+@dataclass(frozen=True, slots=True)
+class WantedView:
+    """A colour's ConfigMap: which version its pods are to answer with."""
+
+    version: WantedVersion
+    uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,17 +216,19 @@ class DeploymentView:
     wanted: WantedVersion | None = None
     labelled: str | None = None  # the DNA in its own annotation, for people who look
     failed_create: FailedCreate | None = None  # its ReplicaSet cannot make (all) its pods
+    uid: str = ""
 
     @classmethod
-    def parse(cls, deployment: Object, wanted: Mapping[str, WantedVersion] | None = None) -> DeploymentView:
+    def parse(cls, deployment: Object, wanted: Mapping[str, WantedView] | None = None) -> DeploymentView:
         """Read a Deployment as the API server returns it; `wanted` by colour."""
         meta = deployment["metadata"]
         notes, colour = meta.get("annotations", {}), meta.get("labels", {}).get(names.LABEL_COLOUR, "")
         shape, labelled = notes.get(names.ANNOTATION_TEMPLATE, ""), notes.get(names.ANNOTATION_DNA) or None
-        version = (wanted or {}).get(colour) if shape else None
+        found = (wanted or {}).get(colour) if shape else None
+        version = found.version if found else None
         return cls(
             name=meta["name"],
-            owner=_owner(meta),
+            owner=owner_of(deployment),
             colour=colour,
             dna=version.dna if version else labelled,
             replicas=deployment["spec"].get("replicas", 1),
@@ -228,6 +239,7 @@ class DeploymentView:
             wanted=version,
             labelled=labelled,
             failed_create=_replica_failure(deployment),
+            uid=meta["uid"],
         )
 
 
@@ -240,15 +252,15 @@ def _replica_failure(deployment: Object) -> FailedCreate | None:
     return None
 
 
-def wanted_by_colour(config_maps: Sequence[Object], owner: str) -> dict[str, WantedVersion]:
+def wanted_by_colour(config_maps: Sequence[Object], owner: str) -> dict[str, WantedView]:
     """What the ConfigMaps of a model's colours say; one that a hand has spoilt says nothing and is written anew."""
     found = {}
     for item in config_maps:
         colour = item["metadata"].get("labels", {}).get(names.LABEL_COLOUR)
         text = item.get("data", {}).get(names.WANTED_FILE)
-        if colour and text and _owner(item["metadata"]) == owner:
+        if colour and text and owner_of(item) == owner:
             with suppress(ValidationError):
-                found[colour] = WantedVersion.from_wire(text)
+                found[colour] = WantedView(WantedVersion.from_wire(text), item["metadata"]["uid"])
     return found
 
 
@@ -267,7 +279,7 @@ class ServiceView:
         """Read a Service as the API server returns it."""
         meta = service["metadata"]
         return cls(
-            owner=_owner(meta),
+            owner=owner_of(service),
             colour=service["spec"].get("selector", {}).get(names.LABEL_COLOUR, ""),
             flipped_at=meta.get("annotations", {}).get(names.ANNOTATION_FLIPPED_AT, ""),
             type=service["spec"].get("type", "ClusterIP"),
@@ -276,22 +288,34 @@ class ServiceView:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyView:
+    """A NetworkPolicy that names the model."""
+
+    name: str
+    uid: str
+    owner: str
+    spec: Object
+
+    @classmethod
+    def parse(cls, policy: Object) -> PolicyView:
+        """Read a NetworkPolicy as the API server returns it."""
+        meta = policy["metadata"]
+        return cls(name=meta["name"], uid=meta["uid"], owner=owner_of(policy), spec=policy["spec"])
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimView:
-    """The models claim."""
+    """The models claim; `is_ours`: made for a model of this name."""
 
     name: str
     phase: str
-    managed_by_us: bool
+    is_ours: bool
 
     @classmethod
-    def parse(cls, claim: Object) -> ClaimView:
+    def parse(cls, claim: Object, *, is_ours: bool) -> ClaimView:
         """Read a PersistentVolumeClaim as the API server returns it."""
         meta = claim["metadata"]
-        return cls(
-            name=meta["name"],
-            phase=claim.get("status", {}).get("phase", "Pending"),
-            managed_by_us=meta.get("labels", {}).get(names.LABEL_MANAGED_BY) == names.FIELD_MANAGER,
-        )
+        return cls(name=meta["name"], phase=claim.get("status", {}).get("phase", "Pending"), is_ours=is_ours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,14 +325,20 @@ class TrustedKeysView:
     ready: bool
     made: str | None
     others: tuple[str, ...]
+    knows_records: bool = False  # that the Secret of the records service is the model's own
 
     @classmethod
     def parse(cls, config_map: Object) -> TrustedKeysView:
         """Read a ConfigMap as the API server returns it."""
         data = config_map.get("data", {})
-        state = config_map["metadata"].get("annotations", {}).get(names.ANNOTATION_KEYS, "")
+        notes = config_map["metadata"].get("annotations", {})
         others = tuple(value for key, value in sorted(data.items()) if key != "model.pub")
-        return cls(ready=state == "ready", made=data.get("model.pub"), others=others)
+        return cls(
+            ready=notes.get(names.ANNOTATION_KEYS) == "ready",
+            made=data.get("model.pub"),
+            others=others,
+            knows_records=notes.get(names.ANNOTATION_RECORDS) == "made",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +357,6 @@ class IdentityView:
         return cls(hashes, reviewers, policy)
 
 
-def mine(jobs: Sequence[JobView], name: str) -> JobView | None:
-    """The Job of that name."""
-    return next((job for job in jobs if job.name == name), None)
+def mine(jobs: Sequence[JobView], name: str, owner: str) -> JobView | None:
+    """The Job of that name, if its controller is `owner`, by uid."""
+    return next((job for job in jobs if (job.name, job.owner) == (name, owner)), None)

@@ -46,7 +46,8 @@ def asked(model: OneSeekModel, there: Sequence[TrainingRun]) -> Asked:
             continue
         number, _, digest = value.partition("@")
         name = _name(model, kind, int(number), digest, there)
-        runs.append(_run(model, name, of_type, int(number), digest))
+        if not any(_is_run_of(run, name, int(number), digest) for run in there):
+            runs.append(_run(model, name, of_type, int(number), digest))
         events.append((False, names.WINDOW_TAKEN, f"window {number} of the records is trained by the run {name!r}"))
     return Asked(tuple(runs), found, tuple(events))
 
@@ -71,6 +72,12 @@ def _name(model: OneSeekModel, kind: str, number: int, digest: str, there: Seque
     if not digest or pinned <= {None, digest}:
         return name
     return names.window_run(model.metadata.name, kind, number, digest)
+
+
+def _is_run_of(run: TrainingRun, name: str, number: int, digest: str) -> bool:
+    """Whether the window's run is there, whoever made it: a folder of manifests that is applied again brings it back."""
+    windows = {item.source.records.window: item.digest for item in run.spec.datasets if item.source.records}
+    return run.metadata.name == name and number in windows and windows[number] in (None, digest or windows[number])
 
 
 def _run(model: OneSeekModel, name: str, of_type: str, window: int, digest: str) -> dict[str, Any]:

@@ -26,15 +26,18 @@ from oneseek_operator.decide.actions import (
     HandOver,
     MakeKeys,
     MakeRecordsSecret,
+    MarkRecords,
     Previous,
     RemoveAnnotations,
     Replace,
+    Reserve,
     Scale,
     Swap,
 )
 from oneseek_operator.decide.refusals import Refusal, again_after, refusal_of, standing, with_refusal
 from oneseek_operator.errors import ClusterError, SidecarError
 from oneseek_operator.keys import Keys
+from oneseek_operator.ownership import refuse_foreign, unknown_secret
 from oneseek_operator.reconcile.ports import ClusterPort, SidecarPort
 from oneseek_operator.reconcile.together import together
 
@@ -58,13 +61,14 @@ async def carry_out(
     cluster: ClusterPort,
     sidecars: SidecarPort,
     reached: Callable[[str], None] = lambda _: None,
+    given_up: Callable[[Refusal], Decision[Any] | None] = lambda _: None,
 ) -> float | None:
     """Carry out the first decision that the API server takes; seconds until the object is looked at again.
 
     Actions, then the status if it changed, then what had to wait for the status. Where an action of `before` is
     refused, nothing of its decision has come about, and the next one has its turn; the status says so. Where one of
     `after` is refused, the others are carried out all the same. `reached` is told the address of each pod that took
-    the order to hand over.
+    the order to hand over. `given_up` may say, once all decisions are refused, what is to be done in their place.
 
     Raises:
         ConflictError: the object changed since it was read; nothing in `after` was done.
@@ -80,6 +84,8 @@ async def carry_out(
         refusal, last = refusal or refused, decision
     if refusal is None or last is None:
         raise AssertionError("there is always a decision")
+    if end := given_up(refusal):
+        return await _finish(end, hands, now, old=old, refusal=None)
     conditions = with_refusal(
         last.status.conditions, refusal, old.conditions, generation=generation, now=now, blocked=True
     )
@@ -159,7 +165,7 @@ class _Hands:
                 try:
                     await self._do(action)
                 except ClusterError as error:
-                    refused = refusal_of(_what(action), error.status, str(error))
+                    refused = refusal_of(_what(action), error)
                     if refused is None:
                         raise
                     refusal = refusal or refused
@@ -194,15 +200,19 @@ class _Hands:
                 await cluster.apply(manifest)
             case Replace(manifest):
                 await cluster.replace(manifest)
+            case Reserve(manifest):
+                if there := await cluster.get(manifest["kind"], namespace, manifest["metadata"]["name"]):
+                    refuse_foreign(there, manifest)
             case Delete(kind, name, uid, grace):
                 await cluster.delete(kind, namespace, name, uid=uid, grace=grace)
             case MakeKeys(model, pending):
                 await _make_keys(model, cluster, pending=pending)
-            case MakeRecordsSecret(model, token):
-                key = Keys.generate().ledger_private
-                await cluster.create(build_records.secret(model, token=token, checkpoint_key=key))
-            case Scale(name, replicas):
-                await cluster.scale(namespace, name, replicas)
+            case MakeRecordsSecret(model, token, known):
+                await _make_records_secret(model, token, cluster, known=known)
+            case MarkRecords(model):
+                await _mark_records(model, cluster)
+            case Scale(name, replicas, uid):
+                await cluster.scale(namespace, name, replicas, uid=uid)
             case RemoveAnnotations(keys):
                 await cluster.annotate(self.current, dict.fromkeys(keys))
 
@@ -218,7 +228,7 @@ def _what(action: Action) -> str:
             return f"another number of replicas of the Deployment {name!r}"
         case MakeKeys(model):
             return f"the signing keys of {model.metadata.name!r}"
-        case MakeRecordsSecret(model):
+        case MakeRecordsSecret(model) | MarkRecords(model):
             return f"the Secret {build_records.name(model)!r}"
         case _:
             return "a change of annotations"
@@ -232,9 +242,13 @@ async def _make_keys(model: OneSeekModel, cluster: ClusterPort, *, pending: bool
     public half is written (again) to fit it.
     """
     keys = Keys.generate()
-    if not pending:
-        await cluster.apply(build_keys.trusted(model, made=keys.signing_public, pending=True))
     private = build_keys.secret(model, signing_key=keys.signing_private, ledger_key=keys.ledger_private)
+    if not pending:
+        # A model that has signed loses its public half now and then, and is told so; one that is new took a name.
+        if model.status.base_model is None and not await cluster.create(private, dry_run=True):
+            how = f"restore the ConfigMap {build_keys.trusted_name(model)!r} with its public half"
+            raise unknown_secret(build_keys.secret_name(model), how)
+        await cluster.apply(build_keys.trusted(model, made=keys.signing_public, pending=True))
     made = await cluster.create(private)
     if made:
         await cluster.apply(build_keys.trusted(model, made=keys.signing_public, pending=False))
@@ -246,6 +260,29 @@ async def _make_keys(model: OneSeekModel, cluster: ClusterPort, *, pending: bool
         await cluster.apply(build_keys.trusted(model, made=None, pending=True))
         return
     await cluster.apply(build_keys.trusted(model, made=public, pending=False))
+
+
+async def _make_records_secret(model: OneSeekModel, token: str, cluster: ClusterPort, *, known: bool) -> None:
+    """The Secret, unless it is there; where it is not `known` as the model's, it must not be.
+
+    That it is the model's is written down before it is made, once it is certain that none of its name is there: a crash
+    between the two must not make it a stranger's.
+    """
+    secret = build_records.secret(model, token=token, checkpoint_key=Keys.generate().ledger_private)
+    if not known:
+        if not await cluster.create(secret, dry_run=True):
+            about = f"{build_keys.trusted_name(model)} {names.ANNOTATION_RECORDS}=made"
+            raise unknown_secret(build_records.name(model), f"say so: kubectl annotate configmap {about}")
+        await _mark_records(model, cluster)
+    await cluster.create(secret)
+
+
+async def _mark_records(model: OneSeekModel, cluster: ClusterPort) -> None:
+    """The mark stands on the ConfigMap of the public keys, which outlives the model as the Secret does."""
+    there = await cluster.get("ConfigMap", model.metadata.namespace, build_keys.trusted_name(model))
+    if there is not None:
+        refuse_foreign(there, build_keys.trusted(model, made=None, pending=False))
+        await cluster.annotate(there, {names.ANNOTATION_RECORDS: "made"})
 
 
 def _news(old: Sequence[dict[str, Any]], status: ApiModel) -> list[tuple[bool, str, str]]:

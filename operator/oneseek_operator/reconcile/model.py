@@ -12,12 +12,15 @@ from pydantic import ValidationError
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.jobs.verify import VerifyReport
 from oneseek_operator.build import common
 from oneseek_operator.build import identity as build_identity
 from oneseek_operator.build import keys as build_keys
+from oneseek_operator.build import model as build_model
 from oneseek_operator.build import records as build_records
+from oneseek_operator.conditions import find
 from oneseek_operator.decide.model import decide
 from oneseek_operator.decide.model_seen import Observed, RecordsView
 from oneseek_operator.decide.seen import Endpoint, ServiceAnswer
@@ -27,12 +30,15 @@ from oneseek_operator.decide.views import (
     IdentityView,
     JobView,
     PodView,
+    PolicyView,
     ServiceView,
     TrustedKeysView,
     lacks_pod,
     wanted_by_colour,
 )
+from oneseek_operator.decide.witness import Proof, difference, sentence
 from oneseek_operator.errors import ConflictError, RecordsError, SidecarError
+from oneseek_operator.ownership import claims_of, is_ours, owner_of
 from oneseek_operator.reconcile import pods
 from oneseek_operator.reconcile.effects import carry_out
 from oneseek_operator.reconcile.ports import ClusterPort, RecordsPort, SidecarPort
@@ -42,6 +48,10 @@ from oneseek_operator.settings import Settings
 __all__ = ["Untold", "finish_deletion", "reconcile", "runs_of", "utc_now"]
 
 _LEAVING_SECONDS = 1.0
+_GLANCE_SECONDS = 1.0  # at the ledger's head, where nothing waits for it
+_UNKNOWN_SECONDS = (
+    8.0  # the longest that a network needs to hear of the operator's own new pod; less than a silent pod is given
+)
 
 
 def utc_now() -> datetime:
@@ -55,6 +65,15 @@ class Untold:
     def __init__(self) -> None:
         self._silent: dict[str, datetime] = {}
         self._deaf: dict[str, datetime] = {}
+        self._began: datetime | None = None
+
+    def believes_refusals(self, now: datetime) -> bool:
+        """Whether a refused connection means that nobody listens there.
+
+        Not in the first seconds: a network that enforces policies refuses an operator of which it has not heard yet.
+        """
+        self._began = self._began or now
+        return (now - self._began).total_seconds() >= _UNKNOWN_SECONDS
 
     def seconds(self, pod: PodView, now: datetime, *, silent: bool) -> float:
         """For how long the pod could not be told anything; `silent`: nor can it now."""
@@ -135,11 +154,16 @@ async def reconcile(
 async def finish_deletion(model: OneSeekModel, *, cluster: ClusterPort, settings: Settings) -> None:
     """What a deleted model leaves: its claim stays, unless it was made for the model and the spec says Delete.
 
+    One of the claim's name that somebody else made stays whatever the spec says.
+
     Its account may review no tokens any more. Everything else is owned by the model and goes by garbage collection.
     """
     storage = model.spec.storage
     if not storage.claim_name and storage.reclaim_policy == "Delete":
-        await cluster.delete("PersistentVolumeClaim", model.metadata.namespace, common.claim_name(model))
+        claim = await cluster.get("PersistentVolumeClaim", model.metadata.namespace, common.claim_name(model))
+        if claim is not None and is_ours(claim, build_model.claim(model)):
+            meta = claim["metadata"]
+            await cluster.delete("PersistentVolumeClaim", meta["namespace"], meta["name"], uid=meta["uid"])
     entry = build_identity.subject(model)
     while reviewers := await _reviewers(cluster, settings):
         changed = build_identity.without_subject(reviewers, entry)
@@ -172,36 +196,45 @@ async def _observe(current: dict[str, Any], cluster: ClusterPort, settings: Sett
         claim = group.create_task(cluster.get("PersistentVolumeClaim", namespace, common.claim_name(model)))
         trusted = group.create_task(cluster.get("ConfigMap", namespace, build_keys.trusted_name(model)))
         service = group.create_task(cluster.get("Service", namespace, name))
-        maps, deployments, jobs, pods = (
+        maps, deployments, jobs, pods, policies = (
             group.create_task(cluster.list(kind, namespace, labels))
-            for kind in ("ConfigMap", "Deployment", "Job", "Pod")
+            for kind in ("ConfigMap", "Deployment", "Job", "Pod", "NetworkPolicy")
         )
         runs = group.create_task(runs_of(name, namespace, cluster))
         identity = group.create_task(_identity(model, cluster, settings))
-        recorded = group.create_task(_ask_records(model, cluster, records))
+        recorded = group.create_task(_ask_records(model, cluster, records, settings))
+    uid = model.metadata.uid
     there = ServiceView.parse(found) if (found := service.result()) else None
-    wanted = wanted_by_colour(maps.result(), model.metadata.uid)
+    wanted = wanted_by_colour(maps.result(), uid)
     colours = [DeploymentView.parse(item, wanted) for item in deployments.result()]
+    keys = build_keys.trusted(model, made=None, pending=False)
     return Observed(
         model=model,
-        claim=ClaimView.parse(found) if (found := claim.result()) else None,
-        trusted=TrustedKeysView.parse(found) if (found := trusted.result()) else None,
+        claim=ClaimView.parse(found, is_ours=is_ours(found, build_model.claim(model)))
+        if (found := claim.result())
+        else None,
+        trusted=TrustedKeysView.parse(found) if (found := trusted.result()) and is_ours(found, keys) else None,
         jobs=tuple(JobView.parse(item) for item in jobs.result()),
         pods=tuple(PodView.parse(item) for item in pods.result()),
-        deployments=tuple(item for item in colours if item.owner == model.metadata.uid),
-        service=there if there and there.owner == model.metadata.uid else None,
+        deployments=tuple(item for item in colours if item.owner == uid),
+        service=there if there and there.owner == uid else None,
         runs=tuple(runs.result()),
         records=recorded.result(),
         identity=identity.result(),
         endpoints={},
         wanted=wanted,
+        policies=tuple(PolicyView.parse(item) for item in policies.result()),
     )
 
 
 async def _identity(model: OneSeekModel, cluster: ClusterPort, settings: Settings) -> IdentityView:
     namespace = model.metadata.namespace
-    kinds = [(item["kind"], item["metadata"]["name"]) for item in build_identity.objects(model)]
-    found = [item for kind, name in kinds if (item := await cluster.get(kind, namespace, name))]
+    wanted = [(item["kind"], item["metadata"]["name"], item) for item in build_identity.objects(model, policy=True)]
+    found = [
+        there
+        for kind, name, item in wanted
+        if (there := await cluster.get(kind, namespace, name)) and is_ours(there, item)
+    ]
     return IdentityView.parse(found, await _reviewers(cluster, settings), policy=settings.admission_policy)
 
 
@@ -212,13 +245,18 @@ async def _reviewers(cluster: ClusterPort, settings: Settings) -> dict[str, Any]
     return await cluster.get("ClusterRoleBinding", "", settings.token_reviewers)
 
 
-async def _ask_records(model: OneSeekModel, cluster: ClusterPort, records: RecordsPort) -> RecordsView:
+async def _ask_records(
+    model: OneSeekModel, cluster: ClusterPort, records: RecordsPort, settings: Settings
+) -> RecordsView:
     """What of the records service is there; what waits in the outbox is sent, what arrived is told."""
     namespace, name = model.metadata.namespace, build_records.name(model)
     token = records.token(model)
     found = await cluster.get("StatefulSet", namespace, name)
-    if found is None:
-        return RecordsView(token=token)
+    service = await cluster.get("Service", namespace, name)
+    has_service = service is not None and owner_of(service) == model.metadata.uid
+    if found is None or owner_of(found) != model.metadata.uid:
+        left_claim = await _has_left_claim(model, cluster, settings)
+        return RecordsView(token=token, has_service=has_service, left_claim=left_claim)
     view = RecordsView(
         token=token,
         template=found["metadata"].get("annotations", {}).get(names.ANNOTATION_TEMPLATE, ""),
@@ -226,25 +264,55 @@ async def _ask_records(model: OneSeekModel, cluster: ClusterPort, records: Recor
         uid=found["metadata"]["uid"],
         created=found["metadata"].get("creationTimestamp", ""),
         replicas=found["spec"].get("replicas", 1),
-        has_service=await cluster.get("Service", namespace, name) is not None,
+        has_service=has_service,
     )
     waiting = model.status.outbox
     rolling = model.status.candidate is not None
     asked = (
         model.status.request is not None and model.status.request.outcome == "Pending"
     )  # a reset waits for the ledger
-    if not (waiting or rolling or asked or model.status.ledger is None):
+    view = replace(view, witness=records.witness(model))
+    told = find(model.status.conditions, names.RECORDS_AVAILABLE)
+    other = told.message if told and told.reason == names.LEDGER_ROLLED_BACK else ""
+    needed = bool(waiting or rolling or asked or other or view.witness is None)
+    if not (needed or view.ready):
         return view
     try:
-        if waiting:
+        # An older copy is found as soon as its pod runs, not only when there is something to enter.
+        async with asyncio.timeout(None if needed else _GLANCE_SECONDS):
+            judged = await _judged(view, await records.head(model), model, records)
+        if waiting and not judged.rolled_back:
             done = await records.append(model, waiting)
-            view = replace(view, acknowledged=done.acknowledged, refused=done.refused, head=done.head)
-        else:
-            view = replace(view, head=await records.head(model))
-    except RecordsError as error:
+            judged = await _judged(view, done.head, model, records)
+            if not judged.rolled_back:
+                judged = replace(judged, acknowledged=done.acknowledged, refused=done.refused)
+    except (RecordsError, TimeoutError) as error:
+        if not needed:
+            return view
+        if other:  # it may come back as it went: sidecars go by what the condition says
+            return replace(view, rolled_back=True, error=other)
         # A service that has never answered is still starting; that is no news worth an error.
-        return replace(view, error=str(error) if view.ready or model.status.ledger else "")
-    return replace(view, ready=True)
+        return replace(view, error=str(error) if view.ready or view.witness else "")
+    return replace(judged, ready=True)
+
+
+async def _judged(view: RecordsView, head: LedgerHead, model: OneSeekModel, records: RecordsPort) -> RecordsView:
+    """The view with the ledger that was found, and whether that is the one witnessed or goes on from it."""
+    if (witness := view.witness) is None:
+        return replace(view, head=head)
+    proof = await records.proof(model, witness, head) if head.height > witness.height else Proof()
+    how = difference(witness, head, proof)
+    error = sentence(model, witness, head, how) if how else ""
+    return replace(view, head=head, rolled_back=bool(how), error=error)
+
+
+async def _has_left_claim(model: OneSeekModel, cluster: ClusterPort, settings: Settings) -> bool:
+    """Whether a records service of a model of this name was there before: its Secret is then the model's, too."""
+    for name, tags in claims_of(build_records.stateful_set(model, settings)):
+        claim = await cluster.get("PersistentVolumeClaim", model.metadata.namespace, name)
+        if claim is not None and tags.items() <= claim["metadata"].get("labels", {}).items():
+            return True
+    return False
 
 
 async def _with_failed_creates(seen: Observed, cluster: ClusterPort) -> Observed:
@@ -267,6 +335,8 @@ async def _ask_sidecars(seen: Observed, sidecars: SidecarPort, untold: Untold, n
         and (pod.ready or pod.sidecar_runs or pod.terminating)
     ]
     answers = await together([_ask(pod, sidecars) for pod in asked])
+    if not untold.believes_refusals(now):
+        answers = [replace(said, refused=False) for said in answers]
     untold.forget_all_but(asked)
     return {
         pod.name: replace(said, untold_seconds=untold.seconds(pod, now, silent=said.state is None and not said.refused))

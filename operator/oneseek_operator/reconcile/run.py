@@ -13,9 +13,11 @@ from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.jobs.train import TrainProgress
 from oneseek_operator.build import run as build
 from oneseek_operator.decide.run import decide
+from oneseek_operator.decide.run_jobs import refused_for_good
 from oneseek_operator.decide.run_seen import Observed, is_asked, is_finished, may_leave_jobs
 from oneseek_operator.decide.versions import certified_by, number
-from oneseek_operator.decide.views import JobView, PodView, lacks_pod
+from oneseek_operator.decide.views import JobView, PodView, lacks_pod, mine
+from oneseek_operator.ownership import owner_of
 from oneseek_operator.reconcile.effects import carry_out
 from oneseek_operator.reconcile.model import runs_of, utc_now
 from oneseek_operator.reconcile.pods import failed_creates_of, sooner, with_failed_creates
@@ -50,7 +52,7 @@ async def reconcile(
         listed = [group.create_task(cluster.list(kind, namespace, labels)) for kind in ("Job", "Pod")]
         siblings = group.create_task(runs_of(run.spec.model_ref.name, namespace, cluster))
     model = asked.result()
-    jobs = [JobView.parse(item) for item in listed[0].result()]
+    jobs = [JobView.parse(item) for item in listed[0].result() if owner_of(item) == run.metadata.uid]
     pods = [PodView.parse(item) for item in listed[1].result()]
     if any(lacks_pod(job, pods) for job in jobs):
         jobs = list(with_failed_creates(jobs, await failed_creates_of(namespace, cluster)))
@@ -60,13 +62,20 @@ async def reconcile(
         siblings=tuple(item for item in siblings.result() if item.metadata.uid != run.metadata.uid),
         jobs=tuple(jobs),
         pods=tuple(pods),
-        progress=await _progress(run, pods, cluster),
+        progress=await _progress(run, jobs, pods, cluster),
     )
     now = clock()
     decision = decide(seen, settings, now)
     if decision is None:
         return None
-    wait = await carry_out([decision], current, now, cluster=cluster, sidecars=sidecars)
+    wait = await carry_out(
+        [decision],
+        current,
+        now,
+        cluster=cluster,
+        sidecars=sidecars,
+        given_up=lambda refusal: refused_for_good(seen, refusal, now),
+    )
     return sooner(wait, seen.jobs, seen.pods, now)
 
 
@@ -85,13 +94,16 @@ async def is_taken_in(namespace: str, name: str, *, cluster: ClusterPort) -> boo
     return model.status.base_model is None or number(made[0].dna) <= (counters.major, counters.micro)
 
 
-async def _progress(run: TrainingRun, pods: Sequence[PodView], cluster: ClusterPort) -> TrainProgress | None:
+async def _progress(
+    run: TrainingRun, jobs: Sequence[JobView], pods: Sequence[PodView], cluster: ClusterPort
+) -> TrainProgress | None:
     """The newest progress line of the train pod's log; nothing where no training is under way."""
     resolved = run.status.resolved
     if resolved is None or resolved.data_digest is None or resolved.created_at is not None:
         return None
-    job = build.train_job_name(run, run.status.attempts)
-    newest = max((pod for pod in pods if pod.job == job), key=lambda pod: pod.created, default=None)
+    job = mine(jobs, build.train_job_name(run, run.status.attempts), run.metadata.uid)
+    own = [pod for pod in pods if job is not None and pod.owner == job.uid]
+    newest = max(own, key=lambda pod: pod.created, default=None)
     if newest is None or newest.phase == "Pending":
         return None
     text = await cluster.log_tail(run.metadata.namespace, newest.name, container="main", lines=_LOG_LINES)

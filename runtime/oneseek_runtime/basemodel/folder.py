@@ -119,7 +119,7 @@ def _object(folder: Path, name: str) -> dict[str, Any]:
     try:
         value = json.loads((folder / name).read_bytes())
     except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{name} is no JSON: {error}") from error
+        raise ArtifactError(f"{name} is no JSON; fetch it again") from error
     if not isinstance(value, dict):
         raise ArtifactError(f"{name} is no JSON object")
     return value

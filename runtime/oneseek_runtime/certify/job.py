@@ -24,6 +24,7 @@ from oneseek_core.jobs.evaluate import ScoresFile
 from oneseek_core.jobs.messages import parse_request
 from oneseek_core.jobs.train import TrainReport
 from oneseek_core.names import ExitCode
+from oneseek_runtime.adapter_config import AdapterConfig
 from oneseek_runtime.certify import integrity
 from oneseek_runtime.certify.adapter import check_config, check_tensors, parse_report
 from oneseek_runtime.certify.index import write_index
@@ -55,7 +56,7 @@ __all__ = ["run"]
 class _Staged:
     """What was read from staging, checked."""
 
-    config: bytes
+    config: AdapterConfig
     report: TrainReport
     scores: tuple[ScoresFile, str] | None
 
@@ -96,7 +97,7 @@ def _certify(request: CertifyRequest, keys: SigningKeys | None) -> CertifyReport
 def _fill_and_seal(
     request: CertifyRequest, staged: _Staged, incoming: Path, keys: SigningKeys | None
 ) -> CertifiedVersion:
-    table = _copy_weights(request, staged.report, incoming)
+    table = _copy_weights(request, staged, incoming)
     evaluated = staged.scores[0] if staged.scores else None
     if evaluated and evaluated.evaluated_with.weights_digest != table[WEIGHTS][0]:
         raise ArtifactError("the scores were measured on other weights than those that training left")
@@ -119,12 +120,12 @@ def _fill_and_seal(
     )
 
 
-def _copy_weights(request: CertifyRequest, report: TrainReport, incoming: Path) -> FileTable:
+def _copy_weights(request: CertifyRequest, staged: _Staged, incoming: Path) -> FileTable:
     source = Path(request.staging_path) / "adapter" / WEIGHTS
-    check = partial(check_tensors, rank=request.lora.rank)
+    check = partial(check_tensors, config=staged.config)
     folder = adapter_folder(request.base_name) if request.legacy_layout else None
     table = copy_weights(source, incoming, folder, check)
-    found = table[WEIGHTS][0]
+    found, report = table[WEIGHTS][0], staged.report
     reported = request.weights_digest or report.weights_digest  # a run trained by the release before has it there alone
     if found != reported or found != report.weights_digest:
         raise ArtifactError(f"{WEIGHTS} has the digest {found}, but training reported {reported}: it was changed after")
@@ -135,9 +136,10 @@ def _descriptions(request: CertifyRequest, staged: _Staged, table: FileTable, pr
     weights = table[WEIGHTS][0]
     evaluated = staged.scores[0] if staged.scores else None
     dna = dna_of(request, weights)
-    doubled = {f"{adapter_folder(request.base_name)}/{CONFIG}": staged.config} if request.legacy_layout else {}
+    config = staged.config.to_bytes()
+    doubled = {f"{adapter_folder(request.base_name)}/{CONFIG}": config} if request.legacy_layout else {}
     return {
-        CONFIG: staged.config,
+        CONFIG: config,
         **doubled,
         METADATA: metadata_of(request, staged.report, dna, weights, evaluated).canonical_bytes(),
         RESULTS: training_results(request, staged.report, dna, json.loads(proof)["immutable_hash"]),

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from oneseek_core import names
 from oneseek_core.errors import JobError
 from oneseek_core.names import ExitCode
+from oneseek_core.secret import keep
 from oneseek_runtime.certify.layout import LEDGER_KEY, SIGNING_KEY
 
 __all__ = ["SigningKeys", "load_keys"]
@@ -46,7 +47,9 @@ def load_keys(folder: str | None) -> SigningKeys | None:
 
 def _load(path: Path) -> object:
     try:
-        return load_pem_private_key(path.read_bytes(), password=None)
+        data = path.read_bytes()
+        keep(data)
+        return load_pem_private_key(data, password=None)
     except OSError as error:
         raise _refused(path.name, f"cannot be read ({error.strerror})") from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # no PEM; a pass phrase; a kind nobody knows

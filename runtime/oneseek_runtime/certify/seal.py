@@ -68,7 +68,7 @@ def _compare(home: Path, manifest: bytes, signed: Signed, keys: SigningKeys | No
         table = digest_tree(home)
         bundle = (home / SIGNATURE).read_bytes() if keys else None
     except OSError as error:
-        raise ArtifactError(f"{home.name} exists and cannot be read: {error}") from error
+        raise ArtifactError(f"{home.name} exists and cannot be read: {error.strerror}") from error
     table.pop(names.MANIFEST, None)
     if bundle is not None and keys:
         table.pop(SIGNATURE, None)

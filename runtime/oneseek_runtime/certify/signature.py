@@ -122,7 +122,7 @@ def _check_by_library(bundle: bytes, signed: Signed, pem: bytes) -> None:
         except InvalidSignature as error:
             raise ArtifactError(f"{SIGNATURE} is forged: the key did not sign this") from error
         except (ValidationError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            raise ArtifactError(f"{SIGNATURE} does not fit the folder: {str(error)[:300]}") from error
+            raise ArtifactError(f"{SIGNATURE} does not fit the folder's files") from error
 
 
 def _check_statement(statement: Mapping[str, Any], signed: Signed) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from oneseek_core.digest import digest_bytes
-from oneseek_core.errors import ArtifactError
+from oneseek_core.errors import ArtifactError, places
 from oneseek_core.jobs.evaluate import ScoresFile
 from oneseek_runtime.certify.layout import SCORES
 from oneseek_runtime.certify.strict import strict_object
@@ -58,7 +58,5 @@ def read_scores(staging: Path, digest: str | None) -> tuple[ScoresFile, str] | N
     try:
         found = ScoresFile.model_validate(strict_object(data, path.name), extra="ignore")
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "its start"
-        raise ArtifactError(f"{path.name} cannot be used: {first['msg']} at {place}") from error
+        raise ArtifactError(f"{path.name} cannot be used: {places(error)}") from error
     return found, digest

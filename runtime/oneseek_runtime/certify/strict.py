@@ -11,6 +11,10 @@ from oneseek_core.errors import ArtifactError
 __all__ = ["strict_object"]
 
 
+class _AmbiguousError(ValueError):
+    """Two readers could understand it differently."""
+
+
 def strict_object(data: bytes, what: str) -> Mapping[str, Any]:
     """The JSON object in `data`; `what` names it in the error.
 
@@ -20,7 +24,8 @@ def strict_object(data: bytes, what: str) -> Mapping[str, Any]:
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{what} is no JSON that can be trusted: {str(error)[:200]}") from error
+        why = str(error) if isinstance(error, _AmbiguousError) else "it cannot be parsed"
+        raise ArtifactError(f"{what} is no JSON that can be trusted: {why}") from error
     if not isinstance(value, dict):
         raise ArtifactError(f"{what} is no JSON object")
     return value
@@ -29,9 +34,9 @@ def strict_object(data: bytes, what: str) -> Mapping[str, Any]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise ValueError("a name stands twice in one object")
+        raise _AmbiguousError("a name stands twice in one object")
     return value
 
 
 def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON")
+    raise _AmbiguousError(f"{text} is no JSON")

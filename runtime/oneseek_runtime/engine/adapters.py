@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 
+from oneseek_core.errors import ArtifactError
 from oneseek_core.names import ExitCode
+from oneseek_runtime.adapter_config import CONFIG, AdapterConfig, parse_config
 from oneseek_runtime.engine.errors import EngineStartError
+from oneseek_runtime.log import say
 
-__all__ = ["Skeleton", "Weights", "first_line", "put_into"]
+__all__ = ["Skeleton", "Weights", "put_into"]
 
 Weights = Mapping[str, torch.nn.Parameter]
 """The weights of every layer that an adapter changes, by the layer's path in the model."""
@@ -40,14 +43,19 @@ class Skeleton:
             EngineStartError: peft cannot make anything of the folder, or a sum is no finite number.
         """
         try:
-            adapted = PeftModel.from_pretrained(_sharing(self._model), str(adapter))  # `checks` saw safetensors there
+            config = _lora(parse_config((adapter / CONFIG).read_bytes()))
+            # With a configuration of ours peft reads none; `checks` saw safetensors there.
+            adapted = PeftModel.from_pretrained(_sharing(self._model), str(adapter), config=config)
             changed = [
                 path for path, module in adapted.get_base_model().named_modules() if isinstance(module, BaseTunerLayer)
             ]
             merged: Any = adapted
             merged = merged.merge_and_unload(safe_merge=True)
+        except ArtifactError as error:
+            raise EngineStartError(f"the adapter is refused: {error}", ExitCode.BAD_ARTIFACT) from error
         except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
-            sentence = f"the adapter in {adapter} cannot be loaded onto {self._base_name}: {first_line(error)}"
+            say("refused by peft", adapter=adapter.name, error=f"{type(error).__name__}: {error}")
+            sentence = f"the adapter cannot be loaded onto {self._base_name}; the pod's log says why"
             raise EngineStartError(sentence, ExitCode.BAD_ARTIFACT) from error
         return {path: _frozen(merged.get_submodule(path).weight) for path in changed}
 
@@ -57,15 +65,24 @@ class Skeleton:
         return weight
 
 
+def _lora(config: AdapterConfig) -> LoraConfig:
+    return LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=list(config.targets),
+        exclude_modules=config.excluded,
+        fan_in_fan_out=config.transposed,
+        bias="none",
+        task_type="CAUSAL_LM",
+        base_model_name_or_path=config.base,
+    )
+
+
 def put_into(model: Any, weights: Weights) -> None:
     """Have the model answer with these weights."""
     for path, weight in weights.items():
         model.get_submodule(path).weight = weight
-
-
-def first_line(error: Exception) -> str:
-    """An error's first line, or its name where it has none."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _sharing(model: Any) -> Any:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from oneseek_core import names
+from oneseek_core.errors import places
 from oneseek_core.names import ExitCode
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.engine.errors import EngineStartError
@@ -43,9 +44,9 @@ class EngineSettings:
             serving = ServingSettings.from_wire(text)
             port = urlsplit(serving.engine_url).port or names.PORT_ENGINE
         except ValidationError as error:
-            raise _bad(f"{names.SERVING_ENV} does not fit ServingSettings: {error}") from error
+            raise _bad(f"{names.SERVING_ENV} does not fit ServingSettings: {places(error)}") from error
         except ValueError as error:
-            raise _bad(f"{names.SERVING_ENV}: engineUrl has no usable port: {error}") from error
+            raise _bad(f"{names.SERVING_ENV}: engineUrl has no usable port") from error
         precision = _PRECISIONS.get(environment.get("ONESEEK_PRECISION", "auto"))
         queue = environment.get("ONESEEK_ENGINE_QUEUE", "128")
         if precision is None:

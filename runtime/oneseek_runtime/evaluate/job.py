@@ -51,7 +51,7 @@ def run(environment: Mapping[str, str]) -> EvaluateReport:
         answered = time.monotonic()
         losses = losses_of(parts, rows, request.maximum_length)
     except torch.OutOfMemoryError as error:
-        sentence = f"the device has too little memory to answer the held-out questions; give the run more ({error})"
+        sentence = "the device has too little memory to answer the held-out questions; give the run more"
         raise JobError(names.OUT_OF_MEMORY, sentence, ExitCode.BAD_INPUT) from error
     measured = [Measured(*item) for item in zip(rows, answers, losses, strict=True)]
     scores = scores_of(measured)

@@ -115,7 +115,7 @@ def parse_object(line: bytes, example: str) -> Mapping[str, Any] | None:
         why = _known_mistake(text) or f"({error.msg} at column {error.colno}): write one object a line, {example}"
         raise RowError(f"is not JSON {why}") from error
     except (ValueError, RecursionError) as error:  # a number of ten thousand digits, or brackets as deep
-        raise RowError(f"is not JSON that can be read ({error}): write one object a line, {example}") from error
+        raise RowError(f"is not JSON that can be read: write one object a line, {example}") from error
     if not isinstance(value, dict):
         raise RowError(f"is a JSON {kind_of(value)}, not an object: write one object a line, {example}")
     return value

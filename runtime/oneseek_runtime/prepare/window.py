@@ -23,6 +23,7 @@ from oneseek_core.errors import JobError
 from oneseek_core.files import write_synced
 from oneseek_core.names import ExitCode
 from oneseek_core.network import failure
+from oneseek_core.secret import read_word
 from oneseek_runtime.prepare.rows import Row
 from oneseek_runtime.prompt import user_message
 
@@ -57,7 +58,7 @@ def fetch_window(dataset: Dataset, number: int, environment: Mapping[str, str], 
             ExitCode.BAD_REQUEST,
         )
     try:
-        headers = {"Authorization": f"Bearer {Path(token).read_text(encoding='utf-8').strip()}"}
+        headers = {"Authorization": f"Bearer {read_word(Path(token), 'the token for the records service')}"}
         request = urllib.request.Request(f"{url}/v1/windows/{number}/questions", headers=headers)  # noqa: S310 - the operator's URL
         with urllib.request.urlopen(request, timeout=_SECONDS) as response:  # noqa: S310 - the same
             data: bytes = response.read(_LARGEST + 1)

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from pathlib import Path
 
+from oneseek_core.secret import SecretError, read_word
 from oneseek_runtime.records.errors import SettingsError, UnauthorizedError
 
 __all__ = ["TokenFile"]
@@ -40,12 +41,10 @@ class TokenFile:
             seen = (found.st_mtime_ns, found.st_ino, found.st_size)
             if seen == self._seen:
                 return
-            token = self._path.read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as error:
+            token = read_word(self._path, "the records service's token")
+        except (OSError, SecretError) as error:
             if self._seen is not None:  # the volume is just being renewed: the known token goes on
                 return
-            raise SettingsError(f"the token file {self._path} cannot be read: {error}") from error
-        if token:
-            self._seen, self._digest = seen, hashlib.sha256(token.encode()).digest()
-        elif self._seen is None:
-            raise SettingsError(f"the token file {self._path} is empty")
+            why = str(error) if isinstance(error, SecretError) else f"its token cannot be read ({error.strerror})"
+            raise SettingsError(f"{why}: {self._path}") from error
+        self._seen, self._digest = seen, hashlib.sha256(token.encode()).digest()

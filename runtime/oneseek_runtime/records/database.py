@@ -194,5 +194,10 @@ def translated(error: Exception) -> RecordsError:
     if code == sqlite3.SQLITE_FULL:
         return FullError("the records volume is full; nothing was recorded; use a larger claim")
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return LedgerBrokenError(f"the records file is damaged: {error}")
-    return StoreFailedError(f"the records file failed ({type(error).__name__}: {error}); only a restart can go on")
+        return LedgerBrokenError(f"the records file is damaged ({_code(error)})")
+    return StoreFailedError(f"the records file failed ({_code(error)}); only a restart can go on")
+
+
+def _code(error: Exception) -> str:
+    """SQLite's own name for what happened, or the error's; not its words."""
+    return str(getattr(error, "sqlite_errorname", None) or type(error).__name__)

@@ -53,7 +53,9 @@ def run(environment: Mapping[str, str]) -> None:
     except (RecordsError, CheckpointError) as error:
         sys.exit(f"{getattr(error, 'reason', 'BadSettings')}: {error}")
     except OSError as error:
-        sys.exit(f"UnsuitableVolume: {error}")
+        sys.exit(
+            f"UnsuitableVolume: {error.filename or 'the volume'}: {error.strerror or 'no lock is to be had on it'}"
+        )
     try:
         if signer.key:
             say("signing", verifierKey=str(signer.key))

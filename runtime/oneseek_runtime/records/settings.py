@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from oneseek_core import names
 from oneseek_core.api.base import ApiModel
+from oneseek_core.errors import places
 from oneseek_runtime.records.errors import SettingsError
 
 __all__ = ["RECORDS_ENV", "FirestoreSettings", "RecordsSettings"]
@@ -73,6 +74,4 @@ class RecordsSettings(ApiModel):
         try:
             return cls.from_wire(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise SettingsError(f"{RECORDS_ENV} does not fit RecordsSettings: {where} {first['msg']}") from error
+            raise SettingsError(f"{RECORDS_ENV} does not fit RecordsSettings: {places(error)}") from error

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from oneseek_core.checkpoint import Checkpoint, Signature, VerifierKey, parse_note, signed_note
+from oneseek_core.secret import keep
 from oneseek_runtime.records.errors import SettingsError
 
 __all__ = ["Signer", "is_signed_by"]
@@ -36,13 +37,15 @@ class Signer:
             return cls(origin)
         try:
             data = path.read_bytes()
+            keep(data)
             private = (
                 Ed25519PrivateKey.from_private_bytes(data)
                 if len(data) == _SEED_BYTES
                 else load_pem_private_key(data, password=None)
             )
         except (OSError, ValueError, TypeError) as error:
-            raise SettingsError(f"the checkpoint key {path} cannot be read: {error}") from error
+            why = error.strerror if isinstance(error, OSError) else "it is neither PEM without pass phrase nor 32 bytes"
+            raise SettingsError(f"the checkpoint key {path} cannot be read: {why}") from error
         if not isinstance(private, Ed25519PrivateKey):
             raise SettingsError(f"the checkpoint key {path} is no Ed25519 key")
         return cls(origin, private)

@@ -21,6 +21,7 @@ from oneseek_runtime.sidecar.passthrough.openai import error_object
 from oneseek_runtime.sidecar.paths import LenientPaths
 from oneseek_runtime.sidecar.responses import body_refused, json_response, no_such_page
 from oneseek_runtime.sidecar.routes import SOCKETS, operations
+from oneseek_runtime.sidecar.turns import Turns
 
 __all__ = ["create_app", "create_apps", "create_internal_app"]
 
@@ -87,9 +88,13 @@ def _answering(deps: Deps) -> ASGIApp:
         (row.method, row.path): row.direct(deps) for row in table if row.direct is not None
     }
     front = Front(direct, app)
-    limits = deps.settings.rate_limits
-    limited = RateLimits(front, deps.monotonic, deps.settings.trusted_proxies) if limits else front
-    enveloped = Envelope(limited, deps.lifecycle, deps.access_log)
+    settings = deps.settings
+    limited: ASGIApp = front
+    if settings.rate_limits:
+        turns = Turns(front, settings.concurrent, settings.trusted_proxies)
+        limited = RateLimits(turns, deps.monotonic, settings.trusted_proxies)
+    private = frozenset(row.path for row in table if row.private)
+    enveloped = Envelope(limited, deps.lifecycle, deps.access_log, private=private, origins=settings.allowed_origins)
     return LenientPaths(enveloped, [*(row.path for row in table), *(row.path for row in SOCKETS)])
 
 

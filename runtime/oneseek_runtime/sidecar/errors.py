@@ -22,8 +22,10 @@ __all__ = [
     "KubeNotFoundError",
     "KubeUnavailableError",
     "NoSuccessorError",
+    "NoSuchModelError",
     "SettingsError",
     "TooManyBodiesError",
+    "TooManyReviewsError",
     "UnauthenticatedError",
     "UpstreamError",
     "VerifierError",
@@ -36,6 +38,10 @@ class SettingsError(OneSeekError):
 
 class BadRequestError(OneSeekError):
     """The client's body cannot be used; nothing was asked of the engine."""
+
+
+class NoSuchModelError(BadRequestError):
+    """The client names a model that does not answer the public, whether or not the engine has it."""
 
 
 class BodyTooLargeError(BadRequestError):
@@ -84,6 +90,14 @@ class UnauthenticatedError(OneSeekError):
     def __init__(self, message: str, *, token_sent: bool) -> None:
         super().__init__(message)
         self.token_sent = token_sent
+
+
+class TooManyReviewsError(OneSeekError):
+    """Too many tokens that nobody knows came from one client; `wait` seconds, and another is asked about."""
+
+    def __init__(self, message: str, *, wait: int) -> None:
+        super().__init__(message)
+        self.wait = wait
 
 
 class AccessDeniedError(OneSeekError):

@@ -13,6 +13,7 @@ from oneseek_core import names
 from oneseek_core.actors import via_sidecar
 from oneseek_runtime.sidecar.errors import AccessDeniedError, UnauthenticatedError
 from oneseek_runtime.sidecar.kube import Access, Kube
+from oneseek_runtime.sidecar.reviews import Reviews
 
 __all__ = ["Caller", "Gate"]
 
@@ -38,12 +39,17 @@ class Gate:
 
     kube: Kube
     clock: Callable[[], float]
+    _reviews: Reviews = field(init=False)
     _known: dict[tuple[bytes, Access], tuple[Caller, float]] = field(default_factory=dict)
 
-    async def admit(self, authorization: str | None, access: Access, *, namespace: str) -> Caller:
-        """The caller, if the header's token is good and its owner has the right.
+    def __post_init__(self) -> None:
+        self._reviews = Reviews(self.kube, self.clock)
+
+    async def admit(self, authorization: str | None, access: Access, *, namespace: str, client: str = "") -> Caller:
+        """The caller, if the header's token is good and its owner has the right. `client`: whose address sends it.
 
         Raises:
+            TooManyReviewsError: too many tokens that the API server does not know came from there.
             UnauthenticatedError: no token, or none that the API server knows for our audience.
             AccessDeniedError: RBAC does not give the right in `namespace`.
             KubeError: the API server cannot be asked.
@@ -53,7 +59,7 @@ class Gate:
         now = self.clock()
         if (known := self._known.get(key)) and known[1] > now:
             return known[0]
-        user = await self.kube.review(token)
+        user = await self._reviews.owner(token, client)
         if isinstance(user, str):
             raise UnauthenticatedError(f"the token is refused: {user}; {_MAKE_ONE}", token_sent=True)
         if not await self.kube.allows(user, access):

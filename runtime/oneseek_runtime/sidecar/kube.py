@@ -17,6 +17,7 @@ import aiohttp
 
 from oneseek_core import names
 from oneseek_core.network import failure
+from oneseek_core.secret import SecretError, read_word
 from oneseek_runtime.sidecar.errors import (
     KubeConflictError,
     KubeError,
@@ -256,7 +257,10 @@ class KubeClient(OwnsSession):
         return self._session.request(method, self._url + path, data=data, headers=headers, timeout=timeout, **options)
 
     def _token(self) -> str:
-        return (self._access / "token").read_text(encoding="ascii").strip()
+        try:
+            return read_word(self._access / "token", "the token of the pod's service account")
+        except SecretError as error:
+            raise KubeUnavailableError(str(error)) from error
 
     def _ssl(self) -> ssl.SSLContext:
         bundle = self._access / "ca.crt"

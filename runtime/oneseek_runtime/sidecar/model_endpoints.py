@@ -48,9 +48,16 @@ async def set_current(request: Request, caller: Caller) -> Response:
 
 @needs(to_reset)
 async def reset(request: Request, caller: Caller) -> Response:
-    """POST /api/models/reset: every certified version goes, the base model answers. The body is ignored."""
+    """POST /api/models/reset: every certified version goes, the base model answers.
+
+    The body is ignored of whoever has a token; where nobody is asked for one it holds the word.
+    """
     deps = deps_of(request)
     serving = deps.settings.serving
+    if serving.auth == "Legacy":
+        said = request.query_params.get("confirm") or (await read_object(request, deps.bodies)).get("confirm")
+        if said != names.RESET_WORD:
+            return json_response({"error": model_wire.RESET_WORD_MISSING, "details": names.NOT_CONFIRMED}, status=400)
     wish = Wish("reset", names.RESET_WORD, caller.requested_by(serving.model))
     try:
         outcome = await while_connected(request, _ask(deps, wish))

@@ -17,6 +17,7 @@ from oneseek_runtime.sidecar.wire import timestamp
 
 __all__ = [
     "RESET_FAILED",
+    "RESET_WORD_MISSING",
     "SET_CURRENT_FAILED",
     "Named",
     "failed",
@@ -29,6 +30,10 @@ __all__ = [
 
 SET_CURRENT_FAILED = "Failed to set current model"
 RESET_FAILED = "Failed to reset models"
+RESET_WORD_MISSING = (
+    'a reset deletes every certified version and needs the word: post {"confirm":"RESET"}, or an empty body to'
+    " /api/models/reset?confirm=RESET"
+)
 _ECHO = 253  # characters of what a client sent that are sent back: as long as a DNA can be
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from oneseek_core import names
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.sidecar.runviews import Run, timestamp_of
 
-__all__ = ["model_overview", "run_rows"]
+__all__ = ["ledger_held", "model_overview", "run_rows"]
 
 _SCORES = ("questions", "factsContained", "exact", "loss")
 _TRANSITION = ("type", "status", "reason", "message")
@@ -49,6 +50,14 @@ def model_overview(model: Mapping[str, Any] | None, serving: ServingSettings, no
         "ledger": {"height": ledger["height"], "head": ledger["head"]} if {"height", "head"} <= set(ledger) else None,
         "timestamp": now,
     }
+
+
+def ledger_held(model: Mapping[str, Any] | None) -> str:
+    """Why nothing may be entered into the ledger, as the operator wrote it down; empty where nothing is against it."""
+    for item in _maps(_map(_map(model).get("status")).get("conditions")):
+        if item.get("type") == names.RECORDS_AVAILABLE and item.get("reason") == names.LEDGER_ROLLED_BACK:
+            return "the records are an older copy, and nothing is entered until a person restores or accepts them"
+    return ""
 
 
 def run_rows(items: Sequence[Mapping[str, Any]], now: str) -> dict[str, Any]:

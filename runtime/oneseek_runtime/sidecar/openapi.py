@@ -37,6 +37,7 @@ _WORDS = {
     409: "Refused: the reason says why",
     410: "Gone",
     413: "The body is too large",
+    415: "The body is of another kind",
     422: "A field is not as it must be",
     429: "Too many requests",
     500: "It failed",
@@ -132,17 +133,20 @@ def _responses(row: Operation, schemas: Mapping[type[BaseModel], dict[str, Any]]
         for status in (400, 413, 503):
             also(status, Refusal)
     if row.endpoint is not None and right_of(row.endpoint):
-        for status in (401, 403, 503):
+        for status in (401, 403, 415, 429, 503):
             also(status, Unauthorized)
     limited = next((router for router in ROUTERS if router.covers(row.path)), None)
     made = {str(status): _response(row, status, shapes, schemas) for status, shapes in sorted(answers.items())}
     if limited is not None:
-        example = {"schema": {"const": dict(limited.refusal)}}
+        limit: dict[str, Any] = {"const": dict(limited.refusal)}
+        others = [schemas[shape] for shape in answers.get(429, []) if isinstance(shape, type)]
         made["429"] = {
-            "description": f"More than {limited.limit} requests a minute",
-            "headers": {"Retry-After": _header("Seconds to wait", "integer")},
-            "content": {_JSON: example},
+            "description": f"More than {limited.limit} requests a minute"
+            + (", or too many bad tokens" if others else ""),
+            "content": {_JSON: {"schema": {"anyOf": [limit, *others]} if others else limit}},
         }
+    if "429" in made:
+        made["429"]["headers"] = {"Retry-After": _header("Seconds to wait", "integer")}
     return made
 
 

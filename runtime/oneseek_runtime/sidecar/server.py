@@ -36,6 +36,7 @@ from oneseek_runtime.sidecar.kube import KubeClient, NoKube
 from oneseek_runtime.sidecar.lifecycle import Lifecycle, until_drained
 from oneseek_runtime.sidecar.memory import give_back_what_is_freed
 from oneseek_runtime.sidecar.micro_news import MicroNews
+from oneseek_runtime.sidecar.modelview import ledger_held
 from oneseek_runtime.sidecar.multi.external import ExternalModels
 from oneseek_runtime.sidecar.passthrough.exchange import OWN_ENGINE
 from oneseek_runtime.sidecar.recording.recorder import Recorder
@@ -79,7 +80,7 @@ async def _serve(settings: SidecarSettings, wanted: WantedVersion | None, enviro
         OpenAIEngine(settings.serving.engine_url, replace(OWN_ENGINE, refused=settings.engine_restart)) as engine,
         Verifier(f"http://127.0.0.1:{settings.verify_port}") as verifier,
         _cluster(settings, environment) as cluster,
-        recording(settings.records) as recorder,
+        recording(settings.records, lambda: ledger_held(cluster.mirror.model)) as recorder,
         ExternalModels(settings.external) as external,
         _learning(settings, cluster, recorder) as (wake, news),
     ):

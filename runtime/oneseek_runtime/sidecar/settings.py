@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from oneseek_core import names
+from oneseek_core.errors import places
 from oneseek_core.serving.settings import ExternalEndpoint, ServingSettings
 from oneseek_runtime.sidecar.clients import Networks, parse_networks
 from oneseek_runtime.sidecar.errors import SettingsError
@@ -43,6 +44,10 @@ class SidecarSettings:
     access_log: bool = True
     trusted_proxies: Networks = ()
     """Whose X-Forwarded-For is believed when requests are counted per client."""
+    concurrent: int = 64
+    """Questions of one client that the engine has at the same time."""
+    allowed_origins: frozenset[str] = frozenset()
+    """Whose pages may change something, and read what other people asked; `*`: everybody's may read."""
     request_seconds: float = 20.0
     """How long an answer waits for what the operator makes of a request; then it is 202."""
     drain_minimum: float = 3.0
@@ -72,7 +77,7 @@ class SidecarSettings:
         try:
             serving = ServingSettings.from_wire(text)
         except ValidationError as error:
-            raise SettingsError(f"{names.SERVING_ENV} does not fit ServingSettings: {error}") from error
+            raise SettingsError(f"{names.SERVING_ENV} does not fit ServingSettings: {places(error)}") from error
         return cls(
             serving=serving,
             host=environment.get("ONESEEK_HOST", cls.host),
@@ -81,6 +86,8 @@ class SidecarSettings:
             verify_port=_number(environment, "ONESEEK_PORT_VERIFY", names.PORT_VERIFY),
             rate_limits=environment.get("ONESEEK_RATE_LIMITS", "on") != "off",
             trusted_proxies=_networks(environment, names.TRUSTED_PROXIES_ENV),
+            concurrent=max(1, _number(environment, names.CONCURRENT_ENV, cls.concurrent)),
+            allowed_origins=frozenset(environment.get(names.ALLOWED_ORIGINS_ENV, "").split(",")) - {""},
             access_log=environment.get("ONESEEK_LOG", "access") != "off",
             drain_minimum=_number(environment, "ONESEEK_DRAIN_MINIMUM_SECONDS", 3),
             drain_maximum=_number(environment, "ONESEEK_DRAIN_MAXIMUM_SECONDS", 20),
@@ -110,14 +117,15 @@ def _external(environment: Mapping[str, str]) -> tuple[ExternalEndpoint, ...]:
     try:
         return _ENDPOINTS.validate_json(environment.get(names.EXTERNAL_MODELS_ENV) or "[]", extra="ignore")
     except ValidationError as error:
-        raise SettingsError(f"{names.EXTERNAL_MODELS_ENV} must be a JSON list of ExternalEndpoint: {error}") from error
+        sentence = f"{names.EXTERNAL_MODELS_ENV} must be a JSON list of ExternalEndpoint: {places(error)}"
+        raise SettingsError(sentence) from error
 
 
 def _networks(environment: Mapping[str, str], variable: str) -> Networks:
     try:
         return parse_networks(environment.get(variable, ""))
     except ValueError as error:
-        raise SettingsError(f"{variable} must be networks in CIDR form, separated by commas: {error}") from error
+        raise SettingsError(f"{variable} must be networks in CIDR form, separated by commas") from error
 
 
 def _number(environment: Mapping[str, str], variable: str, default: int) -> int:

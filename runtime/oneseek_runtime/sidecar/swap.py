@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 from pydantic import ValidationError
 
 from oneseek_core import names
+from oneseek_core.errors import places
 from oneseek_core.jobs.verify import VerifyReport
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_core.serving.swap import SwapRequest, SwapState, WantedVersion
@@ -83,7 +84,7 @@ def read_wanted(path: str) -> WantedVersion:
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        raise SettingsError(f"{path} names no version: {error.errors()[0]['msg']}") from error
+        raise SettingsError(f"{path} names no version: {places(error)}") from error
 
 
 class Swapper:

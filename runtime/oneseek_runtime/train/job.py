@@ -16,12 +16,12 @@ import torch
 from pydantic import ValidationError
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.training_run import AutoStopped, LossPoint, RowCount
+from oneseek_core.api.v1alpha1.training_run import AutoStopped
 from oneseek_core.digest import canonical_json, digest_bytes
 from oneseek_core.errors import JobError
 from oneseek_core.files import digest_file, read_json
 from oneseek_core.jobs.messages import parse_request
-from oneseek_core.jobs.train import TrainProgress, TrainReport, TrainRequest
+from oneseek_core.jobs.train import CurvePoint, LeftOut, TrainProgress, TrainReport, TrainRequest
 from oneseek_core.names import ExitCode
 from oneseek_runtime.prepared import read_prepared
 from oneseek_runtime.train import lora, weights
@@ -63,7 +63,7 @@ def run(env: Mapping[str, str]) -> TrainReport:
     try:
         return _told(_train(request, rows, terminated, arrived), output)
     except torch.OutOfMemoryError as error:
-        sentence = f"the device has too little memory for this run; lower batchSize or maximumLength ({error})"
+        sentence = "the device has too little memory for this run; lower batchSize or maximumLength"
         raise JobError(names.OUT_OF_MEMORY, sentence, ExitCode.BAD_INPUT) from error
     finally:
         signal.signal(signal.SIGTERM, previous)
@@ -137,7 +137,7 @@ def _train(request: TrainRequest, rows: list[dict[str, Any]], terminated: list[i
         steps=state.step,
         epochs=len(state.epoch_losses),
         samples=lessons.rows,
-        left_out=[RowCount(reason=reason, rows=count) for reason, count in sorted(lessons.left_out.items())],
+        left_out=[LeftOut(reason=reason, rows=count) for reason, count in sorted(lessons.left_out.items())],
         cut=lessons.cut,
         micro_steps=len(lessons.micro_steps),
         final_loss=state.epoch_losses[-1],
@@ -200,7 +200,7 @@ def _read_rows(path: Path, digest: str) -> list[dict[str, Any]]:
     try:
         return [dict(json.loads(line)) for line in data.splitlines() if line.strip()]
     except (ValueError, TypeError) as error:
-        sentence = f"the prepared data is not one JSON object per line: {error}"
+        sentence = "the prepared data is not one JSON object per line; run again, so that prepare writes it anew"
         raise JobError(names.DATASET_INVALID, sentence, ExitCode.BAD_INPUT) from error
 
 
@@ -215,7 +215,7 @@ def _progress(state: State, plan: Plan) -> TrainProgress:
         loss=round(sum(state.recent) / len(state.recent), 6),
         tokens_per_second=round(state.label_tokens / state.seconds, 2),
         eta_seconds=0 if state.stopped else round(pace * (plan.steps - state.step)),
-        curve=[LossPoint(step=step, loss=round(loss, 6)) for step, loss in state.curve.points],
+        curve=[CurvePoint(step=step, loss=round(loss, 6)) for step, loss in state.curve.points],
     )
 
 

@@ -41,7 +41,7 @@ def read_parent(folder: Path, digest: str | None) -> Parent:
         listed = {row["path"]: row["digest"] for row in json.loads(manifest)["files"]}
         files = {name: (folder / name).read_bytes() for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS)}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _refused(f"it cannot be read: {error}") from error
+        raise _refused("its manifest, configuration or weights cannot be read") from error
     if digest is not None and digest_bytes(manifest) != digest:
         raise _refused(f"{names.MANIFEST} is not the one that was certified")
     for name, data in files.items():
@@ -57,7 +57,7 @@ def read_parent(folder: Path, digest: str | None) -> Parent:
         )
         return Parent(settings, load(files[ADAPTER_WEIGHTS]))
     except (KeyError, TypeError, ValueError, ValidationError, SafetensorError) as error:
-        raise _refused(f"it is no LoRA that can be continued: {error}") from error
+        raise _refused("it is no LoRA that can be continued") from error
 
 
 def _refused(why: str) -> JobError:

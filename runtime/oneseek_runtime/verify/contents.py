@@ -12,10 +12,11 @@ from typing import Any
 
 from oneseek_core import names
 from oneseek_core.artifact import ArtifactMetadata
-from oneseek_core.digest import PREFIX
+from oneseek_core.digest import PREFIX, canonical_json
 from oneseek_core.dna import Dna
 from oneseek_core.errors import ArtifactError, DnaError
 from oneseek_core.safetensors_header import LENGTH_BYTES, TensorInfo, header_length, parse_header
+from oneseek_runtime.adapter_config import AdapterConfig, parse_config
 from oneseek_runtime.certify.adapter import RankError, check_tensors
 from oneseek_runtime.certify.layout import CONFIG, METADATA, TORCH_WEIGHTS, WEIGHTS, adapter_folder, legacy_files
 from oneseek_runtime.certify.strict import strict_object
@@ -62,8 +63,8 @@ def check_contents(dna: Dna, table: FileTable, heads: Mapping[str, bytes], expec
     metadata = _check_metadata(dna, table[WEIGHTS][0], heads[METADATA])
     _check_layout(table, metadata)
     config = _check_config(heads[CONFIG])
-    rank = _check_rank(config, metadata, expected.rank)
-    tensors = _check_weights(heads[WEIGHTS], table[WEIGHTS][1], rank)
+    _check_lora(config, metadata, expected.rank)
+    tensors = _check_weights(heads[WEIGHTS], table[WEIGHTS][1], config)
     _check_torch(tensors, heads.get(TORCH_WEIGHTS))
     _check_copies(table)
     _check_base(config, metadata, expected)
@@ -110,7 +111,7 @@ def _part(metadata: ArtifactMetadata, name: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _check_config(data: bytes) -> Mapping[str, Any]:
+def _check_config(data: bytes) -> AdapterConfig:
     with refusing(names.CONFIG_INVALID):
         config = strict_object(data, CONFIG)
     if _has_code(config):
@@ -118,9 +119,13 @@ def _check_config(data: bytes) -> Mapping[str, Any]:
     library = (config.get("auto_mapping") or {}) if isinstance(config.get("auto_mapping"), dict | None) else "x"
     if library and not (isinstance(library, dict) and str(library.get("parent_library")).startswith("transformers.")):
         raise RefusedError(names.CODE_FOUND, f"{CONFIG} has auto_mapping: it names a library to load code from")
-    if config.get("peft_type") != "LORA":
-        raise RefusedError(names.CONFIG_INVALID, f"{CONFIG} has peft_type {config.get('peft_type')!r}, not LORA")
-    return config
+    if config.get("rank_pattern"):
+        raise RefusedError(names.RANK_DIFFERS, f"{CONFIG} has a rank_pattern: other ranks than it was certified with")
+    with refusing(names.CONFIG_INVALID):
+        found = parse_config(data)
+    if canonical_json(config) + b"\n" != data:
+        raise RefusedError(names.CONFIG_INVALID, f"{CONFIG} is not in the form that certification writes")
+    return found
 
 
 def _has_code(value: object) -> bool:
@@ -129,24 +134,23 @@ def _has_code(value: object) -> bool:
     return isinstance(value, list) and any(map(_has_code, value))
 
 
-def _check_rank(config: Mapping[str, Any], metadata: ArtifactMetadata, asked: int | None) -> int:
-    rank = config.get("r")
-    if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
-        raise RefusedError(names.CONFIG_INVALID, f"{CONFIG} has the rank {rank!r}")
-    lora = _part(metadata, "trainingConfig").get("loraConfig")
-    told = lora.get("rank", rank) if isinstance(lora, dict) else rank
-    for what, other in ((METADATA, told), ("the request", asked)):
-        if other is not None and other != rank:
-            raise RefusedError(names.RANK_DIFFERS, f"{CONFIG} has the rank {rank}, {what} has {other}")
-    if config.get("rank_pattern"):
-        raise RefusedError(names.RANK_DIFFERS, f"{CONFIG} has a rank_pattern: other ranks than it was certified with")
-    return rank
+def _check_lora(config: AdapterConfig, metadata: ArtifactMetadata, asked: int | None) -> None:
+    """Rank, scale and layers are those that the metadata tells of."""
+    told = _part(metadata, "trainingConfig").get("loraConfig")
+    told = told if isinstance(told, dict) else {}
+    for what, other in ((METADATA, told.get("rank")), ("the request", asked)):
+        if other is not None and other != config.rank:
+            raise RefusedError(names.RANK_DIFFERS, f"{CONFIG} has the rank {config.rank}, {what} has {other}")
+    for key, found in (("alpha", config.alpha), ("targetModules", list(config.targets))):
+        wanted = told.get(key, found)
+        if found != (sorted(map(str, wanted)) if isinstance(wanted, list) else wanted):
+            raise RefusedError(names.CONFIG_INVALID, f"{CONFIG} has {key} {found!r}, {METADATA} has {wanted!r:.200}")
 
 
-def _check_weights(head: bytes, size: int, rank: int) -> Mapping[str, TensorInfo]:
+def _check_weights(head: bytes, size: int, config: AdapterConfig) -> Mapping[str, TensorInfo]:
     try:
         with refusing(names.WEIGHTS_INVALID, WEIGHTS):
-            return _tensors(head, size, rank)
+            return _tensors(head, size, config)
     except RefusedError as error:
         if isinstance(error.__cause__, RankError):
             raise RefusedError(names.RANK_DIFFERS, error.message) from error
@@ -155,7 +159,7 @@ def _check_weights(head: bytes, size: int, rank: int) -> Mapping[str, TensorInfo
         raise
 
 
-def _tensors(head: bytes, size: int, rank: int) -> Mapping[str, TensorInfo]:
+def _tensors(head: bytes, size: int, config: AdapterConfig) -> Mapping[str, TensorInfo]:
     length = header_length(head, size)
     if LENGTH_BYTES + length > LARGEST_HEAD:
         raise ArtifactError(f"its header takes {length} bytes; no adapter's does")
@@ -163,7 +167,7 @@ def _tensors(head: bytes, size: int, rank: int) -> Mapping[str, TensorInfo]:
     _check_sizes(strict_object(header, "its header"))
     tensors = parse_header(header, size - LENGTH_BYTES - length)
     TorchArchive(tensors)  # refuses types that no adapter has
-    check_tensors(tensors, rank)
+    check_tensors(tensors, config)
     return tensors
 
 
@@ -199,8 +203,8 @@ def _check_copies(table: FileTable) -> None:
             raise RefusedError(reason, f"{path} is no copy of {name}")
 
 
-def _check_base(config: Mapping[str, Any], metadata: ArtifactMetadata, expected: Expected) -> None:
-    base = config.get("base_model_name_or_path")
+def _check_base(config: AdapterConfig, metadata: ArtifactMetadata, expected: Expected) -> None:
+    base = config.base
     for what, other in ((METADATA, metadata.base_model), ("the request", expected.base_name)):
         if other is not None and other != base:
             raise RefusedError(names.BASE_DIFFERS, f"{CONFIG} names the base model {base!r}, {what} names {other!r}")

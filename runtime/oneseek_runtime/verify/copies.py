@@ -88,7 +88,7 @@ class Copies:
         except OSError as error:
             if is_full(error):
                 raise RefusedError(names.STORAGE_FULL, f"the pod has no room for a copy of {dna}") from error
-            raise RefusedError(names.ARTIFACT_UNREADABLE, f"the volume gives errors: {error}") from error
+            raise RefusedError(names.ARTIFACT_UNREADABLE, f"the volume gives errors: {error.strerror}") from error
         say("copied", dna=dna, digest=digest, bytes=report.bytes)
         return report
 

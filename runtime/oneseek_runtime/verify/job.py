@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from oneseek_core import names
-from oneseek_core.errors import JobError
+from oneseek_core.errors import JobError, places
 from oneseek_core.files import empty_folder, is_full
 from oneseek_core.jobs.messages import parse_request
 from oneseek_core.jobs.verify import VerifyReport, VerifyRequest
@@ -81,7 +81,8 @@ def _wanted(request: VerifyRequest) -> WantedVersion | None:
     try:
         return WantedVersion.from_wire(Path(request.wanted_path).read_bytes())
     except (OSError, ValidationError) as error:
-        raise RefusedError(names.BAD_REQUEST, f"{request.wanted_path} names no version: {error}") from error
+        why = places(error) if isinstance(error, ValidationError) else error.strerror
+        raise RefusedError(names.BAD_REQUEST, f"{request.wanted_path} names no version: {why}") from error
 
 
 def _copied(request: VerifyRequest, wanted: WantedVersion) -> VerifyReport:

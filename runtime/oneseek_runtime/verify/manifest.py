@@ -47,7 +47,8 @@ def parse_manifest(data: bytes, digest: str | None, what: str = names.MANIFEST) 
         table = {row["path"]: (row["digest"], row["size"]) for row in rows}
         good = all(_is_row(path, *row) for path, row in table.items()) and manifest_bytes(table) == data
     except (ArtifactError, KeyError, TypeError, ValueError) as error:
-        raise RefusedError(names.MANIFEST_INVALID, f"{what} is no manifest: {str(error)[:200]}") from error
+        why = str(error) if isinstance(error, ArtifactError) else "it does not list files with digest and size"
+        raise RefusedError(names.MANIFEST_INVALID, f"{what} is no manifest: {why}") from error
     if not good:
         raise RefusedError(names.MANIFEST_INVALID, f"{what} is not in the form that certification writes")
     for path in table:

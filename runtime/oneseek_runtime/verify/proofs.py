@@ -52,7 +52,7 @@ def check_proof(data: bytes, dna: str, table: FileTable, trusted: TrustedKeys, *
         try:
             _check_proof(strict_object(data, PROOF), dna, table, trusted, signed=signed)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ArtifactError(f"{PROOF} lacks a part or has a damaged one: {str(error)[:100]}") from error
+            raise ArtifactError(f"{PROOF} lacks a part or has a damaged one") from error
         except InvalidSignature as error:
             raise ArtifactError(f"{PROOF} has a signature that its key did not make") from error
 
@@ -85,7 +85,7 @@ def check_provenance(data: bytes, dna: str, table: FileTable, metadata: Artifact
         try:
             _check_statement(_statement(data, trusted), dna, table, metadata)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ArtifactError(f"{PROVENANCE} lacks a part or has a damaged one: {str(error)[:100]}") from error
+            raise ArtifactError(f"{PROVENANCE} lacks a part or has a damaged one") from error
         except InvalidSignature as error:
             raise ArtifactError(f"{PROVENANCE} has a signature that its key did not make") from error
 

@@ -84,7 +84,7 @@ class Watcher:
                 base = verify_base(Path(request.base_path), request.base_digest)
                 report = report.model_copy(update={"base_digest": base.base_digest})
         except OSError as error:
-            raise RefusedError(names.ARTIFACT_UNREADABLE, f"the volume gives errors: {error}") from error
+            raise RefusedError(names.ARTIFACT_UNREADABLE, f"the volume gives errors: {error.strerror}") from error
         return report
 
     async def watch(self, stop: asyncio.Event) -> None:

@@ -37,6 +37,54 @@ def hide_in_torch(world: World) -> None:
     (world.folder / "adapter_model.bin").write_bytes(world.pickle())
 
 
+def spaced(world: World) -> None:
+    """The same configuration in other bytes."""
+    for path in (world.folder / CONFIG, world.folder / "tiny-adapter" / CONFIG):
+        path.write_text(json.dumps(json.loads(path.read_bytes()), indent=2))
+
+
+# What peft would obey: rewrite the base, choose layers by a pattern, scale some of them otherwise, bring more than a LoRA.
+ORDERS: dict[str, dict[str, Any]] = {
+    "olora": {"init_lora_weights": "olora"},
+    "pissa": {"init_lora_weights": "pissa_niter_4"},
+    "corda": {"init_lora_weights": "corda", "corda_config": {"corda_method": "kpm"}},
+    "loftq": {"init_lora_weights": "loftq", "loftq_config": {"loftq_bits": 4}},
+    "eva": {"init_lora_weights": "eva"},
+    "lora-ga": {"init_lora_weights": "lora_ga"},
+    "no-init": {"init_lora_weights": False},
+    "init-one": {"init_lora_weights": 1},
+    "alpha-pattern": {"alpha_pattern": {"q_proj": 99999}},
+    "targets-a-pattern": {"target_modules": ".*"},
+    "targets-all-linear": {"target_modules": "all-linear"},
+    "targets-a-pattern-in-a-list": {"target_modules": ["(q|k)_proj"]},
+    "targets-nothing": {"target_modules": []},
+    "targets-twice": {"target_modules": ["q_proj", "q_proj"]},
+    "excludes-by-a-pattern": {"exclude_modules": "(a+)+$"},
+    "excludes-all": {"exclude_modules": ".*"},
+    "layers-to-transform": {"layers_to_transform": [0]},
+    "layers-pattern": {"layers_pattern": "layers"},
+    "layers-replicated": {"layer_replication": [[0, 1], [0, 1]]},
+    "modules-to-save": {"modules_to_save": ["lm_head"]},
+    "parameters": {"target_parameters": ["mlp.experts.gate_up_proj"]},
+    "tokens-trained": {"trainable_token_indices": [1, 2]},
+    "tokens-invoked": {"alora_invocation_tokens": [1]},
+    "bias": {"bias": "all"},
+    "lora-bias": {"lora_bias": True},
+    "dora": {"use_dora": True},
+    "rslora": {"use_rslora": True},
+    "qalora": {"use_qalora": True},
+    "megatron": {"megatron_config": {"x": 1}, "megatron_core": "evil.core"},
+    "arrow": {"arrow_config": {"top_k": 1}},
+    "another-task": {"task_type": "SEQ_CLS"},
+    "trainable": {"inference_mode": False},
+    "a-key-of-nobodys": {"runtime_config": {"ephemeral_gpu_offload": True}},
+    "scale-no-number": {"lora_alpha": "8"},
+    "scale-true": {"lora_alpha": True},
+    "scale-giant": {"lora_alpha": 10**12},
+    "dropout-giant": {"lora_dropout": 7},
+    "version-a-sentence": {"peft_version": "0.21.2; import evil"},
+}
+
 CASES: dict[str, Case] = {
     # pickles
     "pickle-beside": (lambda w: write("evil.pkl", w.pickle())(w), names.PICKLE_FOUND),
@@ -87,6 +135,17 @@ CASES: dict[str, Case] = {
     "config-rank-no-number": (both_configs(r="4"), names.CONFIG_INVALID),
     "config-nested-other": (
         resealed(lambda w: edit_json(w.folder / "tiny-adapter" / CONFIG, lora_alpha=99)), names.CONFIG_INVALID
+    ),
+    **{
+        f"config-{name}": (both_configs(**change), names.CONFIG_INVALID)
+        for name, change in ORDERS.items()
+    },
+    "config-scale-other-than-told": (both_configs(lora_alpha=64), names.CONFIG_INVALID),
+    "config-layers-other-than-told": (both_configs(target_modules=["k_proj"]), names.CONFIG_INVALID),
+    "config-said-otherwise": (resealed(spaced), names.CONFIG_INVALID),
+    "tensors-of-another-layer": (
+        weights(header({A.replace("q_proj", "o_proj"): GOOD_A, B.replace("q_proj", "o_proj"): GOOD_B})),
+        names.WEIGHTS_INVALID,
     ),
     "rank-changed": (both_configs(r=8), names.RANK_DIFFERS),
     "rank-pattern": (both_configs(rank_pattern={"q_proj": 64}), names.RANK_DIFFERS),

@@ -91,6 +91,7 @@ def stuck_pod(world: World, job: str, status: Object) -> None:
             "resourceVersion": "1",
             "creationTimestamp": LONG_AGO,
             "labels": owner["spec"]["template"]["metadata"]["labels"] | {"batch.kubernetes.io/job-name": job},
+            "ownerReferences": [{"kind": "Job", "uid": owner["metadata"]["uid"], "controller": True}],
         },
         "spec": owner["spec"]["template"]["spec"],
         "status": {"phase": "Pending", **status},

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from oneseek_operator.errors import ClusterError, ConflictError
+from oneseek_operator.ownership import claims_of, refuse_foreign, refuse_foreign_claim
 
 Object = dict[str, Any]
 
@@ -98,9 +99,18 @@ class ApiServer:
                 found.append(_read(item))
         return found
 
-    async def create(self, manifest: Object) -> bool:
+    async def create(self, manifest: Object, *, dry_run: bool = False) -> bool:
+        there = self.objects.get(key_of(manifest))
+        if dry_run:
+            if refused := self.refused.get(("create", manifest["kind"])):
+                raise refused
+            return there is None
+        if there is not None and not self.refused.keys() & {("create", manifest["kind"]), ("*", manifest["kind"])}:
+            if manifest["kind"] != "Secret":
+                refuse_foreign(there, manifest)
+            return False
         crash = self._mutate("create", manifest["kind"])
-        made = key_of(manifest) not in self.objects
+        made = there is None
         if made:
             new = _copy(manifest)
             self.stamp(new)
@@ -115,11 +125,17 @@ class ApiServer:
         return made
 
     async def apply(self, manifest: Object) -> None:
-        crash = self._mutate("apply", manifest["kind"])
         old = self.objects.get(key_of(manifest))
+        for name, tags in claims_of(manifest) if old is None else ():
+            if claim := self.objects.get(("PersistentVolumeClaim", manifest["metadata"]["namespace"], name)):
+                refuse_foreign_claim(claim, tags, manifest)
+        if old is not None:
+            refuse_foreign(old, manifest)
+        crash = self._mutate("apply", manifest["kind"])
         new = _copy(manifest)
         if old:
-            new["metadata"] = old["metadata"] | {key: value for key, value in new["metadata"].items() if key != "uid"}
+            notes = old["metadata"].get("annotations", {}) | new["metadata"].get("annotations", {})
+            new["metadata"] = old["metadata"] | new["metadata"] | ({"annotations": notes} if notes else {})
             new["status"] = old.get("status", {})
         self.stamp(new)
         self.objects[key_of(new)] = new
@@ -137,10 +153,10 @@ class ApiServer:
         if crash:
             raise Crash
 
-    async def delete(self, kind: str, namespace: str, name: str, *, uid: str = "", grace: int | None = None) -> None:
+    async def delete(self, kind: str, namespace: str, name: str, *, uid: str, grace: int | None = None) -> None:
         crash = self._mutate("delete", kind)
         item = self.objects.get((kind, namespace, name))
-        if item and (not uid or item["metadata"]["uid"] == uid):
+        if item and item["metadata"]["uid"] == uid:
             self.remove(item)
         if crash:
             raise Crash
@@ -177,9 +193,11 @@ class ApiServer:
         if crash:
             raise Crash
 
-    async def scale(self, namespace: str, deployment: str, replicas: int) -> None:
+    async def scale(self, namespace: str, deployment: str, replicas: int, *, uid: str) -> None:
         crash = self._mutate("scale", "Deployment")
         if item := self.objects.get(("Deployment", namespace, deployment)):
+            if item["metadata"]["uid"] != uid:
+                raise ConflictError("metadata.uid: field is immutable", status=409)
             item["spec"]["replicas"] = replicas
         if crash:
             raise Crash

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.common import Scores
 from oneseek_core.api.v1alpha1.model_status import Quarantined
-from oneseek_core.api.v1alpha1.training_run import RowCount
 from oneseek_core.dna import Dna
 from oneseek_core.jobs.basemodel import BaseImportReport
 from oneseek_core.jobs.certify import CertifyReport, CertifyRequest
@@ -17,7 +16,7 @@ from oneseek_core.jobs.evaluate import EvaluateReport
 from oneseek_core.jobs.imports import ImportReport, ImportRequest
 from oneseek_core.jobs.messages import failure_message, success_message
 from oneseek_core.jobs.prepare import PrepareReport
-from oneseek_core.jobs.train import TrainReport
+from oneseek_core.jobs.train import LeftOut, TrainReport
 from oneseek_core.jobs.tree import TreeRequest
 from oneseek_core.serving.swap import WantedVersion
 from support.world.api_server import ApiServer, Object, key_of
@@ -49,6 +48,9 @@ class Nodes(ApiServer):
     def tick(self) -> None:
         """Jobs that may end do; Deployments get their pods; claims are bound."""
         for item in list(self.objects.values()):
+            owners = {owner.get("kind") for owner in item["metadata"].get("ownerReferences", [])}
+            if item["kind"] in ("Job", "Deployment", "StatefulSet") and not owners & {"OneSeekModel", "TrainingRun"}:
+                continue  # not the operator's: nobody looks what becomes of it
             if item["kind"] == "Job" and "status" not in item and item["metadata"]["name"] not in self.hold_jobs:
                 self._refuse(item) if self.pods_refused else self._end_job(item)
             if item["kind"] == "Deployment":
@@ -231,7 +233,7 @@ class Nodes(ApiServer):
                         steps=6,
                         epochs=2,
                         samples=3 - sum(self.left_out.get("train", {}).values()),
-                        left_out=[RowCount.model_validate(item) for item in self._left_out("train")],
+                        left_out=[LeftOut.model_validate(item) for item in self._left_out("train")],
                         cut=self.cut,
                         micro_steps=self.micro_steps,
                         final_loss=0.5,

@@ -121,9 +121,9 @@ def test_the_walk_meets_all_that_travels_and_objects_inside_objects() -> None:
 
 
 def test_a_failure_with_one_more_field_is_read() -> None:
-    failure = parse_failure(json.dumps({"reason": "x", "message": "y", LATER: 1}))
+    failure = parse_failure(json.dumps({"reason": names.DIVERGED, "message": "y", LATER: 1}))
     assert failure is not None
-    assert (failure.reason, failure.message) == ("x", "y")
+    assert (failure.reason, failure.message) == (names.DIVERGED, "y")
 
 
 def test_settings_and_the_wanted_version_of_a_later_operator_start_a_pod(tmp_path: Path) -> None:

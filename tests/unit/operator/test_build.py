@@ -10,14 +10,20 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import BaseModelStatus
+from oneseek_core.api.v1alpha1.serving import RateLimits
 from oneseek_core.api.v1alpha1.training_run import Resolved, TrainingRun
+from oneseek_core.api.v1alpha1.versions import Import
 from oneseek_core.jobs.certify import CertifyRequest
 from oneseek_core.serving.settings import ExternalEndpoint
 from oneseek_operator.build import identity, serving
+from oneseek_operator.build import imports as build_imports
 from oneseek_operator.build import model as build_model
 from oneseek_operator.build import records as build_records
 from oneseek_operator.build import run as build_run
 from oneseek_runtime.records.settings import FirestoreSettings, RecordsSettings
+from oneseek_runtime.sidecar.settings import SidecarSettings
+from support.breaches import REFUSED_ENV, TAKEN_ENV
 from support.makers import DIGEST, SETTINGS, model_manifest, run_manifest
 
 META = {"uid": "u-1", "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 1}
@@ -94,6 +100,119 @@ def test_pods_on_a_claim_for_one_node_run_on_one_node(name: str) -> None:
     term = pods()[name]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0]
     assert term["topologyKey"] == "kubernetes.io/hostname"
     assert term["labelSelector"]["matchLabels"] == {names.LABEL_CLAIM: "zero-models"}
+
+
+GPU = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+ASKED: dict[str, Any] = {
+    "nodeSelector": {"gpu": "yes"},
+    "tolerations": [GPU],
+    "priorityClassName": "high",
+    "runtimeClassName": "nvidia",
+    "labels": {"team": "nlp", "sidecar.istio.io/inject": "true", "azure.workload.identity/use": "true"},
+    "annotations": {"kueue.x-k8s.io/podset-required-topology": "rack", "sidecar.istio.io/inject": "true"},
+    "env": [
+        {"name": name, "value": "1"} for name in ("NCCL_DEBUG", "CUDA_VISIBLE_DEVICES", "LD_PRELOAD", "NCCL_NET_PLUGIN")
+    ],
+}
+
+
+def templates(**asked: Any) -> dict[str, dict[str, Any]]:
+    """The pod template of every Job that there is, and of the records service."""
+    trained, wanted, taken = run(pod=asked), model(), Import(image="registry.example/version:1")
+    based = wanted.model_copy(
+        update={"status": wanted.status.model_copy(update={"base_model": BaseModelStatus(digest=DIGEST)})}
+    )
+    resolved = (
+        trained.status.resolved.model_copy(update={"heldout_digest": DIGEST}) if trained.status.resolved else None
+    )
+    trained = trained.model_copy(update={"status": trained.status.model_copy(update={"resolved": resolved})})
+    made = {
+        "base": build_model.base_job(wanted, SETTINGS),
+        "tree": build_model.tree_job(wanted, SETTINGS, name="zero-tree-1", dna=DNA, quarantine=[]),
+        "import": build_imports.import_job(based, taken, SETTINGS),
+        "prepare": build_run.prepare_job(trained, wanted, SETTINGS),
+        "train": build_run.train_job(trained, wanted, SETTINGS, attempt=1),
+        "evaluate": build_run.evaluate_job(trained, wanted, SETTINGS),
+        "certify": build_run.certify_job(trained, wanted, SETTINGS),
+        "records": build_records.stateful_set(wanted, SETTINGS),
+    }
+    return {name: item["spec"]["template"] for name, item in made.items()}
+
+
+AS_ASKED = {"train", "evaluate"}
+
+
+@pytest.mark.parametrize("name", sorted(templates()))
+def test_no_pod_that_does_a_job_or_keeps_records_lets_anybody_s_container_in(name: str) -> None:
+    metadata = templates(**ASKED)[name]["metadata"]
+    assert metadata["labels"]["sidecar.istio.io/inject"] == "false"
+    assert metadata["annotations"]["sidecar.istio.io/inject"] == "false"
+    assert metadata["annotations"]["linkerd.io/inject"] == "disabled"
+    assert metadata["annotations"]["vault.hashicorp.com/agent-inject"] == "false"
+    assert "azure.workload.identity/use" not in metadata["labels"]
+
+
+@pytest.mark.parametrize("name", sorted(set(templates()) - AS_ASKED))
+def test_what_a_run_asks_for_its_pods_reaches_no_pod_with_a_token_or_a_key(name: str) -> None:
+    plain, asked = templates()[name], templates(**ASKED)[name]
+    asked["spec"].pop("tolerations", None)  # of a claim for one node: see below
+    for found in (plain, asked):  # the request holds the spec's digest
+        container = found["spec"]["containers"][0]
+        container["env"] = [item["name"] for item in container["env"]]
+    assert asked == plain
+
+
+@pytest.mark.parametrize("name", sorted(AS_ASKED))
+def test_it_reaches_the_pods_that_train_and_evaluate(name: str) -> None:
+    found = templates(**ASKED)[name]
+    spec = found["spec"]
+    assert (spec["nodeSelector"], spec["tolerations"]) == ({"gpu": "yes"}, [GPU])
+    assert (spec["priorityClassName"], spec["runtimeClassName"]) == ("high", "nvidia")
+    assert found["metadata"]["labels"]["team"] == "nlp"
+    assert found["metadata"]["annotations"]["kueue.x-k8s.io/podset-required-topology"] == "rack"
+
+
+def test_variables_that_tune_reach_the_trainer_and_the_evaluator_gets_its_devices_alone() -> None:
+    def told(name: str) -> list[str]:
+        (container,) = templates(**ASKED)[name]["spec"]["containers"]
+        return [item["name"] for item in container["env"] if item["name"] != names.REQUEST_ENV]
+
+    assert told("train") == ["NCCL_DEBUG", "CUDA_VISIBLE_DEVICES"]
+    assert told("evaluate") == ["CUDA_VISIBLE_DEVICES"]
+
+
+def test_other_pods_of_a_run_bear_its_taints_where_the_claim_may_lie_on_such_a_node() -> None:
+    assert templates(**ASKED)["certify"]["spec"]["tolerations"] == [GPU]
+    shared = model(storage={"size": "1Gi", "accessMode": "ReadWriteMany"})
+    assert "tolerations" not in build_run.certify_job(run(pod=ASKED), shared, SETTINGS)["spec"]["template"]["spec"]
+
+
+def test_an_image_that_a_user_names_is_asked_of_its_registry_each_time_and_copied_within_limits() -> None:
+    dataset = {"name": "d", "source": {"image": {"reference": "registry.example/data:1", "path": "rows.jsonl"}}}
+    prepared = build_run.prepare_job(run(datasets=[dataset]), model(), SETTINGS)["spec"]["template"]["spec"]
+    engine = {"engine": {"image": "registry.example/engine:1"}}
+    colour = serving.colour_of(model(serving=engine), SETTINGS, dna=None, digest=None)
+    served = next(item for item in colour.template["spec"]["initContainers"] if item["name"] == "engine")
+    copying = [templates()["import"]["spec"]["initContainers"][0], prepared["initContainers"][0]]
+    for container in (*copying, served):
+        assert container["imagePullPolicy"] == "Always"
+    for container in copying:
+        assert container["resources"]["limits"] == {"cpu": "1", "memory": "256Mi"}
+    local = SETTINGS.model_copy(update={"user_image_pull_policy": "IfNotPresent"})
+    of_a_dataset = build_run.prepare_job(run(datasets=[dataset]), model(), local)["spec"]["template"]["spec"]
+    assert of_a_dataset["initContainers"][0]["imagePullPolicy"] == "IfNotPresent"
+
+
+@pytest.mark.parametrize("name", TAKEN_ENV)
+def test_variables_that_tune_are_taken(name: str) -> None:
+    (container,) = templates(env=[{"name": name, "value": "1"}])["train"]["spec"]["containers"]
+    assert {"name": name, "value": "1"} in container["env"]
+
+
+@pytest.mark.parametrize("name", REFUSED_ENV)
+def test_a_variable_that_decides_what_code_runs_reaches_no_pod(name: str) -> None:
+    (container,) = templates(env=[{"name": name, "value": "1"}])["train"]["spec"]["containers"]
+    assert {"name": name, "value": "1"} not in container["env"]
 
 
 def test_pods_on_a_shared_claim_run_anywhere() -> None:
@@ -204,7 +323,7 @@ def test_only_the_sidecar_container_has_a_token_and_only_for_the_api_server(name
 
 
 def test_a_sidecar_may_patch_its_own_model_and_read_runs_and_no_more() -> None:
-    account, role, binding = identity.objects(model())
+    account, role, binding = identity.objects(model(), policy=True)
     assert account["metadata"]["ownerReferences"][0]["uid"] == "u-1"
     writing = [rule for rule in role["rules"] if set(rule["verbs"]) - {"get", "list", "watch"}]
     assert [(rule["resources"], rule.get("resourceNames"), rule["verbs"]) for rule in writing] == [
@@ -212,6 +331,18 @@ def test_a_sidecar_may_patch_its_own_model_and_read_runs_and_no_more() -> None:
         (["localsubjectaccessreviews"], None, ["create"]),
     ]
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "oneseek-sidecar-zero", "namespace": "team"}]
+
+
+def test_without_the_admission_policy_a_sidecar_may_write_nothing_and_is_told() -> None:
+    _, role, _ = identity.objects(model(), policy=False)
+    writing = [rule for rule in role["rules"] if set(rule["verbs"]) - {"get", "list", "watch"}]
+    assert [rule["resources"] for rule in writing] == [["localsubjectaccessreviews"]]
+    for policy, told in ((True, None), (False, "Refused")):
+        settings = SETTINGS.model_copy(update={"admission_policy": policy})
+        colour = serving.colour_of(model(), settings, dna=None, digest=None)
+        sidecar = colour.template["spec"]["containers"][0]
+        env = {item["name"]: item.get("value") for item in sidecar["env"]}
+        assert json.loads(env[names.SERVING_ENV]).get("requests") == told
 
 
 def test_accounts_enter_and_leave_a_binding_and_others_stay() -> None:
@@ -255,6 +386,20 @@ def test_a_colour_changes_with_the_version_and_with_the_template_only() -> None:
     assert colour() != colour(serving={"engine": {"resources": {"limits": {"memory": "1Gi"}}}})
     assert colour() != colour(serving={"rateLimits": {"enabled": False}})
     assert colour() != colour(serving={"externalModels": [ELSEWHERE]})
+    assert colour() == colour(serving={"rateLimits": {"concurrentPerClient": 64}, "cors": {"allowedOrigins": []}})
+    assert colour() != colour(serving={"rateLimits": {"concurrentPerClient": 65}})
+    assert colour() != colour(serving={"cors": {"allowedOrigins": ["https://front.example.org"]}})
+
+
+def test_the_sidecar_is_told_whose_pages_may_change_something_and_how_much_one_client_may_have() -> None:
+    origins = ["https://front.example.org", "*"]
+    given = model(serving={"rateLimits": {"concurrentPerClient": 8}, "cors": {"allowedOrigins": origins}})
+    spec = serving.colour_of(given, SETTINGS, dna=DNA, digest=DIGEST).template["spec"]
+    env = {item["name"]: item.get("value", "") for item in spec["containers"][0]["env"]}
+    told = SidecarSettings.from_environment({name: env[name] for name in env if name.startswith("ONESEEK_")})
+    assert (told.concurrent, told.allowed_origins) == (8, set(origins))
+    plain = SidecarSettings.from_environment({names.SERVING_ENV: env[names.SERVING_ENV]})
+    assert (plain.concurrent, plain.allowed_origins) == (RateLimits().concurrent_per_client, set())
 
 
 def test_the_spec_digest_leaves_suspend_out() -> None:
@@ -288,6 +433,7 @@ ELSEWHERE = {"name": "GPT-X", "url": "https://api.example.org/v1", "model": "gpt
 @pytest.mark.parametrize("strategy", ["BlueGreen", "HotSwap"])
 def test_only_the_sidecar_is_told_of_models_elsewhere_and_their_keys_are_files_in_it_alone(strategy: str) -> None:
     asked = [ELSEWHERE, ELSEWHERE | {"name": "Own", "keySecret": {"name": "keys", "key": "own"}, "timeoutSeconds": 5}]
+    asked[1] |= {"maximumPerHour": 7}
     given = model(serving={"externalModels": asked}, promotion={"strategy": strategy})
     spec = serving.colour_of(given, SETTINGS, dna=DNA, digest=DIGEST).template["spec"]
     (sidecar,) = spec["containers"]
@@ -300,9 +446,9 @@ def test_only_the_sidecar_is_told_of_models_elsewhere_and_their_keys_are_files_i
     assert volume["projected"]["sources"] == [{"secret": secret}], "without the Secret the pod answers all the same"
     env = {item["name"]: item.get("value") for item in sidecar["env"]}
     told = [ExternalEndpoint.model_validate(one) for one in json.loads(env[names.EXTERNAL_MODELS_ENV])]
-    assert [(one.name, one.key_path, one.timeout_seconds) for one in told] == [
-        ("GPT-X", None, 30),
-        ("Own", "/external-keys/1", 5),
+    assert [(one.name, one.key_path, one.timeout_seconds, one.maximum_per_hour) for one in told] == [
+        ("GPT-X", None, 30, 100),
+        ("Own", "/external-keys/1", 5, 7),
     ]
 
 

@@ -216,9 +216,9 @@ async def test_one_job_at_a_time_moves_current_or_deletes_what_retention_gives_u
         names = [item["metadata"]["name"] for item in jobs]
         return [name for name in names if "-tree-" in name or "-prune-" in name]
 
-    async def counting(manifest: dict[str, Any]) -> bool:
+    async def counting(manifest: dict[str, Any], *, dry_run: bool = False) -> bool:
         nonlocal most
-        made = await create(manifest)
+        made = await create(manifest, dry_run=dry_run)
         most = max(most, len(at_work()))
         if f"-{first}-" in manifest["metadata"]["name"]:
             world.hold_jobs.add(manifest["metadata"]["name"])  # this one takes its time

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from oneseek_core import names
 from oneseek_operator.decide import handover, letting_go
+from oneseek_operator.reconcile.model import Untold
 from support.choices import dna_of, status_of
 from support.driver import condition, round_trip, settle
 from support.makers import model_manifest, run_manifest
@@ -233,6 +234,21 @@ async def test_a_pod_at_which_nobody_listens_any_more_is_deleted_before_it_can_c
     await flipping(world)
     assert ("Pod", old, uid) in gone
     await at_rest(world)
+
+
+async def test_an_operator_of_which_the_network_has_not_heard_yet_takes_no_refused_connection_for_an_end() -> None:
+    """A network that enforces policies refuses it as a pod does at which nobody listens."""
+    world = await ready("BlueGreen", 1, versions=1)
+    old = left(world)
+    uid = world.objects[("Pod", "team", old)]["metadata"]["uid"]
+    world.untold = Untold()
+    world.quiet[old] = True
+    await flipping(world)
+    assert world.objects[("Pod", "team", old)]["metadata"]["uid"] == uid
+    assert current_of(status_of(world)) == dna_of(world, "first"), "the status waits for its word"
+    world.quiet.clear()
+    await at_rest(world)
+    assert world.objects[("Pod", "team", old)]["metadata"]["uid"] == uid
 
 
 async def test_a_pod_that_never_had_a_client_is_not_waited_for() -> None:

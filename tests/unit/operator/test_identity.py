@@ -79,6 +79,23 @@ async def test_without_the_admission_policies_the_model_says_what_nobody_checks(
     assert condition(world, "OneSeekModel", "zero")["status"] == "True", "it answers all the same"
 
 
+@pytest.mark.parametrize("mode", ["Token", "Legacy"])
+async def test_without_the_admission_policy_no_sidecar_may_patch_and_the_model_says_what_works(
+    monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    world, role = World(), ("Role", "team", "oneseek-sidecar-zero")
+    world.apply_as_user(model_manifest(serving={"auth": {"mode": mode}}))
+    await settle(world)
+    assert "patch" in world.objects[role]["rules"][0]["verbs"]
+    monkeypatch.setattr(driver, "SETTINGS", SETTINGS.model_copy(update={"admission_policy": False}))
+    await settle(world)
+    assert "patch" not in world.objects[role]["rules"][0]["verbs"], "the one of a release before is changed, too"
+    said = condition(world, "OneSeekModel", "zero", names.TOKENS_ACCEPTED)
+    assert (said["status"], said["reason"]) == ("False", names.NO_ADMISSION_POLICY)
+    assert "admissionPolicy: auto" in said["message"]
+    assert condition(world, "OneSeekModel", "zero")["status"] == "True", "questions are answered all the same"
+
+
 async def test_a_deleted_models_account_leaves_the_reviewers() -> None:
     world = World()
     world.apply_as_user(model_manifest())

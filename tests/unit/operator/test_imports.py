@@ -263,7 +263,8 @@ async def test_an_image_that_cannot_be_pulled_is_said_while_the_model_serves() -
         "state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}},
     }
     labels = job["spec"]["template"]["metadata"]["labels"] | {"batch.kubernetes.io/job-name": name}
-    meta = {"name": "p", "namespace": "team", "uid": "p", "resourceVersion": "1", "labels": labels}
+    owner = {"kind": "Job", "uid": job["metadata"]["uid"], "controller": True}
+    meta = {"name": "p", "namespace": "team", "uid": "p", "labels": labels, "ownerReferences": [owner]}
     world.objects[("Pod", "team", "p")] = {
         "kind": "Pod", "metadata": meta, "spec": job["spec"]["template"]["spec"],
         "status": {"phase": "Pending", "initContainerStatuses": [waiting]},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from oneseek_core import names
 from oneseek_operator.decide.refusals import reason_of, refusal_of, sentence
 from oneseek_operator.errors import ClusterError
-from support.driver import RECONCILE, condition, round_trip, settle
+from support.driver import RECONCILE, age, condition, round_trip, settle
 from support.makers import HELDOUT, SETTINGS, model_manifest, run_manifest
 from support.world import World
 
@@ -50,7 +50,7 @@ MODEL = ("OneSeekModel", "team", "zero")
     ],
 )
 def test_each_refusal_has_a_reason_of_one_vocabulary(status: int, message: str, reason: str | None) -> None:
-    found = refusal_of("the Job 'zero-base'", status, message)
+    found = refusal_of("the Job 'zero-base'", ClusterError(message, status=status))
     assert (found.reason if found else None) == reason
     if found:
         assert found.reason in names.REFUSED_REASONS
@@ -81,20 +81,6 @@ def test_no_value_that_could_be_a_secret_is_repeated(secret: str) -> None:
 def test_a_short_value_is_repeated_and_a_long_sentence_is_cut() -> None:
     assert '"7b-zero": a DNS-1035 label' in sentence(NAME)
     assert len(sentence("x" * 5000)) < 1000
-
-
-def age(world: World, key: tuple[str, str, str], by: timedelta) -> None:
-    """Let time pass for what the object and the controllers' Events say."""
-    then = (datetime.now(UTC) - by).strftime("%Y-%m-%dT%H:%M:%SZ")
-    for item in world.objects[key]["status"]["conditions"]:
-        item["lastTransitionTime"] = then
-    for event in world.failed_creates:
-        event["firstTimestamp"] = then
-    for (kind, _, _), item in world.objects.items():
-        if kind in ("Job", "StatefulSet"):
-            item["metadata"]["creationTimestamp"] = then
-        for one in item.get("status", {}).get("conditions", []) if kind == "Deployment" else []:
-            one["lastTransitionTime"] = then
 
 
 async def calm(world: World) -> None:
@@ -460,3 +446,121 @@ async def test_records_of_a_suspended_model_run_while_a_run_or_a_request_needs_t
     assert records["replicas"] == 0
     assert "certify" in {entry.type for entry in world.ledger.values()}
     assert world.objects[MODEL]["status"]["outbox"] == []
+
+
+INVALID = 'Job.batch "first-train" is invalid: spec.template.spec.nodeSelector: Invalid value: "gpu!": a valid label must be an empty string or consist of alphanumeric characters'
+RUN = ("TrainingRun", "team", "first")
+
+
+async def ready_to_train(*, held: str = "") -> World:
+    """A model that answers, and two runs, of which the first has come to the Job `held`."""
+    world = World()
+    world.hold_jobs |= {held} if held else set()
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    world.apply_as_user(run_manifest())
+    await settle(world)
+    world.apply_as_user(run_manifest("second"))
+    return world
+
+
+@pytest.mark.parametrize(("step", "before"), [("prepare", ""), ("train", "first-prepare"), ("certify", "first-train")])
+async def test_a_job_that_is_invalid_ends_the_run_at_once_and_frees_the_queue(step: str, before: str) -> None:
+    world = World()
+    world.hold_jobs |= {before} if before else set()
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    world.apply_as_user(run_manifest())
+    if before:
+        await settle(world)
+    world.apply_as_user(run_manifest("second"))
+    sentence = INVALID.replace("first-train", f"first-{step}")
+    world.refused["create", "Job"] = ClusterError(sentence, status=422)
+    world.hold_jobs.clear()
+    for _ in range(3):
+        await round_trip(world)
+        world.refused = {} if "completedAt" in world.objects[RUN]["status"] else world.refused
+    status = world.objects[RUN]["status"]
+    assert condition(world, *RUN[::2], "Stalled")["reason"] == names.INVALID
+    assert f"the API server refuses the Job 'first-{step}': {sentence}" in status["exitReason"]
+    assert "oneseek.io/retry" in condition(world, *RUN[::2])["message"]
+    assert condition(world, *RUN[::2], "Applied") == {}
+    await settle(world)
+    assert condition(world, "TrainingRun", "second")["reason"] == names.CERTIFIED
+    world.annotate_as_user("TrainingRun", "first", retry="true")
+    await settle(world)
+    assert condition(world, *RUN[::2])["reason"] == names.CERTIFIED, "and it can be retried"
+
+
+LASTING = [(POLICY, names.POLICY_DENIED), (SECURITY, names.POD_SECURITY_VIOLATION), (RBAC, names.FORBIDDEN)]
+PASSING = [(403, JOBS_QUOTA, names.QUOTA_EXCEEDED), (500, SILENT, names.WEBHOOK_FAILED)]
+
+
+@pytest.mark.parametrize(("message", "reason"), LASTING, ids=[row[1] for row in LASTING])
+async def test_a_refusal_that_no_waiting_mends_ends_the_run_after_a_while(message: str, reason: str) -> None:
+    world = await ready_to_train(held="first-prepare")
+    world.refused["create", "Job"] = ClusterError(message, status=403)
+    world.hold_jobs.clear()
+    await settle(world)
+    assert condition(world, *RUN[::2], "Reconciling")["reason"] == reason, "a person may mend it meanwhile"
+    assert condition(world, "TrainingRun", "second")["reason"] == names.QUEUED
+    age(world, RUN, timedelta(minutes=6))
+    await round_trip(world)
+    assert condition(world, *RUN[::2], "Stalled")["reason"] == reason
+    assert message[:50] in world.objects[RUN]["status"]["exitReason"]
+    world.refused.clear()
+    await settle(world)
+    assert condition(world, "TrainingRun", "second")["reason"] == names.CERTIFIED
+
+
+async def test_a_refusal_that_is_mended_while_no_operator_ran_ends_nothing() -> None:
+    world = await ready_to_train(held="first-prepare")
+    world.refused["create", "Job"] = ClusterError(POLICY, status=403)
+    world.hold_jobs.clear()
+    await settle(world)
+    age(world, RUN, timedelta(hours=6))
+    world.refused.clear()
+    await settle(world)
+    assert condition(world, *RUN[::2])["reason"] == names.CERTIFIED
+
+
+@pytest.mark.parametrize(("status", "message", "reason"), PASSING, ids=[row[2] for row in PASSING])
+async def test_a_refusal_that_passes_is_waited_for_and_the_queue_says_what_is_the_matter(
+    status: int, message: str, reason: str
+) -> None:
+    world = await ready_to_train(held="first-prepare")
+    world.refused["create", "Job"] = ClusterError(message, status=status)
+    world.hold_jobs.clear()
+    await settle(world)
+    age(world, RUN, timedelta(hours=6))
+    await settle(world)
+    assert condition(world, *RUN[::2], "Stalled")["reason"] == reason
+    assert "completedAt" not in world.objects[RUN]["status"]
+    queued = condition(world, "TrainingRun", "second", "Stalled")
+    assert queued["reason"] == names.QUEUED
+    assert (
+        f"waiting for the run 'first': a model trains one run at a time, and that one is stuck ({reason}: "
+        in queued["message"]
+    )
+    assert "mend that, or delete 'first'" in queued["message"]
+    world.refused.clear()
+    await settle(world)
+    assert condition(world, "TrainingRun", "second")["reason"] == names.CERTIFIED
+
+
+@pytest.mark.parametrize("step", ["prepare", "train", "certify"])
+async def test_a_pod_that_is_refused_for_good_ends_the_run_and_its_job(step: str) -> None:
+    world = await ready_to_train(held=f"first-{step}")
+    world.pods_refused = SECURITY
+    world.hold_jobs.clear()
+    await settle(world)
+    assert condition(world, *RUN[::2], "Reconciling")["reason"] == names.POD_SECURITY_VIOLATION
+    age(world, RUN, timedelta(minutes=6))
+    await round_trip(world)
+    status = world.objects[RUN]["status"]
+    assert condition(world, *RUN[::2], "Stalled")["reason"] == names.POD_SECURITY_VIOLATION
+    assert f"no pod is made for Job 'first-{step}'" in status["exitReason"]
+    world.pods_refused = ""
+    await settle(world)
+    assert ("Job", "team", f"first-{step}") not in world.objects
+    assert condition(world, "TrainingRun", "second")["reason"] == names.CERTIFIED

@@ -19,6 +19,7 @@ from oneseek_core.errors import JobError
 from oneseek_core.files import digest_tree
 from oneseek_core.jobs.certify import CertifyReport
 from oneseek_core.names import ExitCode
+from oneseek_runtime.adapter_config import NEUTRAL
 from oneseek_runtime.certify import job
 from support.artifacts import (
     CREATED_AT,
@@ -35,6 +36,7 @@ from support.artifacts import (
     train_report,
     tree_of,
 )
+from support.hostile.contents import ORDERS
 from support.steps import Steps
 
 
@@ -203,14 +205,6 @@ def test_epochs_are_numbered_from_the_end_when_only_the_newest_are_kept(staging:
     assert [row["epoch"] for row in found["epochLosses"]] == [198, 199, 200]
 
 
-def test_the_base_model_goes_by_its_name_and_not_by_a_pods_path(staging: Path, certified: Path) -> None:
-    config = adapter_config(base_model_name_or_path="/models/base", inference_mode=True)
-    (staging / "adapter" / "adapter_config.json").write_text(json.dumps(config))
-    report = certify(staging, certified)
-    found = json.loads((certified / report.version.dna / "adapter_config.json").read_bytes())
-    assert found == config | {"base_model_name_or_path": "tiny"}
-
-
 def test_certifying_twice_gives_the_same_folder(staging: Path, certified: Path, tmp_path: Path) -> None:
     first = certify(staging, certified)
     before = tree_of(certified)
@@ -273,14 +267,16 @@ BAD: dict[str, tuple[Change, str]] = {
     ),
     "config-no-json": (lambda f: (f / "adapter_config.json").write_text("{"), "adapter_config.json is no JSON"),
     "config-list": (lambda f: (f / "adapter_config.json").write_text("[]"), "adapter_config.json is no JSON object"),
-    "not-lora": (config(peft_type="IA3"), "peft_type 'IA3', but a LORA adapter was asked for"),
+    "not-lora": (config(peft_type="IA3"), "peft_type 'IA3'; an adapter that is served has 'LORA' there"),
     "other-rank": (config(r=8), "adapter_config.json has r 8, but the run asked for 4"),
     "other-alpha": (config(lora_alpha=1), "adapter_config.json has lora_alpha 1, but the run asked for 8"),
-    "no-base": (config(base_model_name_or_path=""), "names no base model"),
-    "config-nan": (config(lora_dropout=float("nan")), "holds a value that JSON cannot"),
+    "no-base": (config(base_model_name_or_path=""), "has base_model_name_or_path ''"),
+    "config-nan": (config(lora_dropout=float("nan")), "NaN is no JSON"),
+    "other-layers": (config(target_modules=["o_proj"]), "has target_modules ['o_proj'], but the run asked for ['q_proj']"),
+    **{f"config-{name}": (config(**change), "adapter_config.json has ") for name, change in ORDERS.items()},
     "no-report": (lambda f: (f / "training_report.json").unlink(), "there is no file training_report.json"),
     "report-cut": (lambda f: (f / "training_report.json").write_text("{"), "training_report.json cannot be used"),
-    "report-lacks": (lambda f: (f / "training_report.json").write_text("{}"), "Field required at steps"),
+    "report-lacks": (lambda f: (f / "training_report.json").write_text("{}"), "training_report.json cannot be used: steps: missing"),
     "loss-nan": (report(finalLoss=float("nan")), "training_report.json"),
     "other-weights": (report(weightsDigest=DATA_DIGEST), f"but training reported {DATA_DIGEST}: it was changed after"),
     "no-weights": (lambda f: (f / "adapter_model.safetensors").unlink(), "there is no file adapter_model.safetensors"),
@@ -291,6 +287,10 @@ BAD: dict[str, tuple[Change, str]] = {
     "weights-a-pickle": (weights(b"\x80\x02}q\x00." * 9), "adapter_model.safetensors cannot be used: its header claims"),
     "no-tensors": (weights(raw_safetensors({}, b"")), "adapter_model.safetensors cannot be used: it holds no tensors"),
     "not-only-lora": (weights(safetensors(LORA_SHAPES | {"lm_head.weight": (2, 2)})), "lm_head.weight, which is no LoRA"),
+    "tensors-of-other-layers": (
+        weights(safetensors({name.replace("q_proj", "k_proj"): shape for name, shape in LORA_SHAPES.items()})),
+        "a layer that adapter_config.json does not name in target_modules",
+    ),
     "tensor-of-other-rank": (weights(safetensors({A: (8, 8), B: (8, RANK)})), "of shape [8, 8], which has not rank 4"),
     "half-a-pair": (weights(safetensors({A: LORA_SHAPES[A]})), "holds only lora_A of"),
 }  # fmt: skip
@@ -307,6 +307,32 @@ def test_what_is_no_adapter_of_the_run_is_refused_and_leaves_nothing(
     assert raised.value.message.startswith("run identity left nothing that may be certified: ")
     assert sentence in raised.value.message
     assert list(certified.iterdir()) == []
+
+
+def test_the_configuration_is_written_from_the_request(staging: Path, certified: Path) -> None:
+    folder = staging / "adapter"
+    told = adapter_config(
+        base_model_name_or_path="/models/base",
+        exclude_modules=r"model\.vision_tower\..*",
+        peft_version="0.21.2",
+        **NEUTRAL,
+    )
+    (folder / "adapter_config.json").write_text(json.dumps(told))
+    home = certified / certify(staging, certified).version.dna
+    assert json.loads((home / "adapter_config.json").read_bytes()) == {
+        "base_model_name_or_path": "tiny",
+        "bias": "none",
+        "exclude_modules": r"model\.vision_tower\..*",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "init_lora_weights": True,
+        "lora_alpha": 8,
+        "lora_dropout": 0.05,
+        "peft_type": "LORA",
+        "r": 4,
+        "target_modules": ["q_proj"],
+        "task_type": "CAUSAL_LM",
+    }
 
 
 FILES = 11

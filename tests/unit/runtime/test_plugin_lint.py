@@ -16,7 +16,7 @@ from oneseek_runtime.plugin.lint.items import Item, located
 from oneseek_runtime.plugin.lint.judge import judge
 from oneseek_runtime.plugin.lint.scalars import scalar
 from oneseek_runtime.plugin.lint.yamlread import documents
-from support.breaches import MODEL_BREACHES, RUN_BREACHES, changed
+from support.breaches import GOOD_OF_MODELS, GOOD_OF_RUNS, MODEL_BREACHES, RUN_BREACHES, changed, tuned_run
 from support.makers import model_manifest, run_manifest
 from support.plugin_objects import ONE, REPOSITORY, Cluster
 from support.yaml_scalars import MEANINGS
@@ -79,9 +79,18 @@ def _agrees(manifest: dict[str, Any], sentence: str) -> None:
     assert any(wanted in text or (field in text and leaf in text) for text in told), told
 
 
-@pytest.mark.parametrize("manifest", [model_manifest(), run_manifest()], ids=["model", "run"])
+GOOD = [model_manifest(), run_manifest()]
+GOOD += [changed(GOOD[0], *good) for good in GOOD_OF_MODELS]
+GOOD += [changed(GOOD[1], *good) for good in GOOD_OF_RUNS]
+
+
+@pytest.mark.parametrize("manifest", GOOD)
 def test_a_good_manifest_has_no_errors(manifest: dict[str, Any]) -> None:
     assert [one for one in judge(located(manifest, 1))[2] if one.level == "error"] == []
+
+
+def test_what_tunes_a_pod_and_places_it_is_taken() -> None:
+    assert [one for one in judge(located(tuned_run(), 1))[2] if one.level == "error"] == []
 
 
 def test_every_rule_of_the_definitions_can_be_judged_here() -> None:

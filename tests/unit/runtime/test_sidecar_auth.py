@@ -17,13 +17,15 @@ from oneseek_core import names
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.app import create_app
+from oneseek_runtime.sidecar.auth import right_of
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.kube import KubeClient
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
+from oneseek_runtime.sidecar.routes import operations
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.upstream import OpenAIEngine
 from support.asgi import serving
-from support.kube_simulator import KubeSimulator
+from support.kube_simulator import KubeSimulator, jwt
 
 FAMILY = "OneSeek-7B-Zero"
 NEW = f"{FAMILY}.v2.0.sv.dsIdentity.0a1b2c3d.4e5f6a7b"
@@ -45,7 +47,7 @@ class Cluster:
     now: float = 0.0
 
     async def post(self, path: str, body: Any = None, token: str | None = RIGHT) -> tuple[int, dict[str, Any], Any]:
-        headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+        headers = {"Authorization": f"Bearer {jwt(token) if token else ''}"} if token is not None else {}
         response = await self.client.post(path, content=b"" if body is None else json.dumps(body), headers=headers)
         return response.status_code, response.json(), response.headers
 
@@ -65,9 +67,7 @@ def asking(deps: Deps) -> httpx.AsyncClient:
 
 
 @asynccontextmanager
-async def sidecar(
-    tmp_path: Path, *, auth: str = "Token", settings: dict[str, Any] | None = None
-) -> AsyncIterator[Cluster]:
+async def sidecar(tmp_path: Path, *, settings: dict[str, Any] | None = None, **told: str) -> AsyncIterator[Cluster]:
     """A sidecar in a simulated cluster."""
     certified = tmp_path / "certified"
     for folder in (certified / NEW, certified / OLD, certified / "merged" / MERGED):
@@ -85,13 +85,13 @@ async def sidecar(
         },
         rights={"anna": {f"{verb} oneseekmodels zero" for verb in DEEDS.values()}, "bo": {"patch oneseekmodels zero"}},
     )
-    told = ServingSettings.model_validate(
+    serving_settings = ServingSettings.model_validate(
         {
             "model": "zero", "namespace": "team", "family": FAMILY, "base_name": "tiny", "base_path": "/b",
-            "certified_path": str(certified), "auth": auth,
+            "certified_path": str(certified), **told,
         }
     )  # fmt: skip
-    own = replace(SidecarSettings(told, rate_limits=False, request_seconds=0.3), **(settings or {}))
+    own = replace(SidecarSettings(serving_settings, rate_limits=False, request_seconds=0.3), **(settings or {}))
     async with serving(kube.app()) as api, KubeClient(api, namespace="team", model="zero", access=access) as client:
         has = ClusterAccess.through(client, "zero", clock=lambda: cluster.now)
         cluster = Cluster(kube, access / "token", asking(Deps(own, NO_ENGINE, Lifecycle(), cluster=has)))
@@ -158,7 +158,7 @@ async def test_a_token_is_asked_about_once_a_minute(cluster: Cluster) -> None:
         assert (await cluster.post(RESET))[0] == 200
     assert (cluster.asked("tokenreviews"), cluster.asked("localsubjectaccessreviews")) == (1, 1)
     cluster.now = 61.0
-    cluster.kube.tokens["right"] = "revoked"
+    cluster.kube.tokens[RIGHT] = "revoked"
     assert (await cluster.post(RESET))[0] == 401
 
 
@@ -204,15 +204,27 @@ async def test_the_request_names_the_person_and_who_vouches(cluster: Cluster) ->
 
 async def test_legacy_mode_is_open_and_names_nobody(tmp_path: Path) -> None:
     async with sidecar(tmp_path, auth="Legacy") as cluster:
-        assert (await cluster.post(RESET, token=None))[0] == 200
+        assert (await cluster.post(RESET, {"confirm": "RESET"}, token=None))[0] == 200
         assert cluster.asked("tokenreviews") == 0
         assert cluster.requested_by == "legacy-client (unverified) via oneseek-sidecar-zero"
+
+
+@pytest.mark.parametrize("auth", ["Token", "Legacy"])
+async def test_where_the_account_may_not_patch_every_route_that_asks_says_so(tmp_path: Path, auth: str) -> None:
+    asking = [row.path for row in operations() if row.endpoint is not None and right_of(row.endpoint)]
+    assert len(asking) > 3
+    async with sidecar(tmp_path, auth=auth, requests="Refused") as cluster:
+        for path in asking:
+            status, body, _ = await cluster.post(path, {})
+            assert (path, status) == (path, 503)
+            assert "install the chart with admissionPolicy: always" in body["error"]
+        assert cluster.asked("tokenreviews") == cluster.asked("PATCH") == 0
 
 
 async def test_a_sidecar_outside_a_cluster_says_so() -> None:
     told = ServingSettings(model="z", namespace="t", family=FAMILY, base_name="b", base_path="/b")
     response = await asking(Deps(SidecarSettings(told), NO_ENGINE, Lifecycle())).post(
-        RESET, headers={"Authorization": "Bearer x"}
+        RESET, headers={"Authorization": f"Bearer {jwt('x')}"}
     )
     assert response.status_code == 503
     assert "no access to a Kubernetes API" in response.json()["error"]

@@ -272,7 +272,7 @@ async def test_a_token_that_is_missing_is_no_silence_of_the_records_service(tmp_
     async with RecordsClient("http://127.0.0.1:1", tmp_path / "none") as service:
         with pytest.raises(OneSeekError) as told:
             await service.stats()
-    assert str(told.value) == "the token for the records service cannot be read: no such file or directory"
+    assert str(told.value) == "the token for the records service cannot be read (No such file or directory)"
 
 
 async def test_a_connection_that_is_lost_is_said_in_words() -> None:

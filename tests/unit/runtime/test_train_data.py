@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from oneseek_core import names
 from oneseek_core.errors import JobError
-from oneseek_runtime.prompt import prompt_ids, prompt_text, user_message
+from oneseek_runtime.prompt import TemplateRefusedError, prompt_ids, prompt_text, user_message
 from oneseek_runtime.train.data import Example, epoch_batches, examples_of, lessons_of, pack
 
 EOS = 0
@@ -206,6 +206,27 @@ def test_rows_that_the_template_refuses_are_left_out_and_counted():
     assert (lessons.rows, lessons.left_out) == (1, {names.LEFT_OUT_TEMPLATE: 1})
     with pytest.raises(JobError, match="no row is left to train on \\(1 TemplateRefused\\); write them in the roles"):
         lessons_of(rows[:1], Alternating(), 99)
+
+
+class Forgetful(Characters):
+    """A template that passes over a role it does not know, without a word."""
+
+    def __init__(self, role):
+        super().__init__()
+        self.forgets = role
+
+    def apply_chat_template(self, conversation, **options):
+        kept = [turn for turn in conversation if turn["role"] != self.forgets]
+        return super().apply_chat_template(kept, **options)
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_rows_of_which_the_template_leaves_a_turn_out_are_left_out_and_counted(role):
+    extra = [{"role": role, "content": f"the {role}'s"}, *conversation("a", "b")["messages"]]
+    lessons = lessons_of([{"messages": extra}, conversation("a", "b")], Forgetful(role), 99)
+    assert (lessons.rows, lessons.left_out) == (1, {names.LEFT_OUT_TEMPLATE: 1})
+    with pytest.raises(TemplateRefusedError, match=f"leaves out what the {role} says"):
+        prompt_text(Forgetful(role), extra[:-1])
 
 
 @given(

@@ -6,9 +6,20 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from oneseek_core.api.base import ApiModel, DigestText, Name, RelativePath, cel
+from oneseek_core.api.base import SUBDOMAIN, ApiModel, DigestText, Name, RelativePath, cel
 
-__all__ = ["Dataset", "HuggingFaceSource", "Resources", "Scores", "SecretKey", "Toleration"]
+__all__ = [
+    "ANNOTATIONS",
+    "CODE_IN_ENV",
+    "ENV_NAMES",
+    "LABELS",
+    "Dataset",
+    "HuggingFaceSource",
+    "Resources",
+    "Scores",
+    "SecretKey",
+    "Toleration",
+]
 
 
 def _text_of(value: object) -> object:
@@ -24,11 +35,23 @@ Quantity = Annotated[
         json_schema_extra={
             "x-kubernetes-int-or-string": True,
             "pattern": r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$",
+            "minimum": 0,
         },
     ),
 ]
+# What Kubernetes takes as the name and as the value of a label. They are rules of the schema alone: an object that the
+# release before took stays readable.
+_PART = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_QUALIFIED = f"^({SUBDOMAIN}/)?{_PART}$"
+_VALUE = f"^({_PART})?$"
+_QUALIFIED_TOLD = "consists of at most 63 letters, digits, -, _ and ., and may stand behind a domain and a slash, such as example.org/team"
+_VALUE_TOLD = "consists of at most 63 letters, digits, -, _ and ., and begins and ends with a letter or a digit"
+KEY_RULE = (f"self.all(key, key.matches('{_QUALIFIED}'))", f"a name {_QUALIFIED_TOLD}")
+VALUE_RULE = (f"self.all(key, self[key].matches('{_VALUE}'))", f"a value {_VALUE_TOLD}")
 LabelText = Annotated[str, Field(max_length=253)]
-StringMap = dict[Annotated[str, Field(max_length=316)], LabelText]
+StringMap = Annotated[
+    dict[Annotated[str, Field(max_length=316)], LabelText], Field(json_schema_extra=cel(KEY_RULE, VALUE_RULE))
+]
 
 
 class SecretKey(ApiModel):
@@ -57,15 +80,54 @@ class HuggingFaceSource(ApiModel):
     )
 
 
+_KNOWN = "['cpu', 'memory', 'ephemeral-storage']"
+ResourceMap = Annotated[
+    dict[Annotated[str, Field(max_length=253)], Quantity],
+    Field(
+        json_schema_extra=cel(
+            (
+                f"self.all(key, key in {_KNOWN} || key.startsWith('hugepages-') || key.matches('^{SUBDOMAIN}/{_PART}$'))",
+                (
+                    "Kubernetes knows cpu, memory, ephemeral-storage and hugepages-SIZE; other resources are named with their"
+                    " vendor, such as nvidia.com/gpu"
+                ),
+            )
+        )
+    ),
+]
+
+
 class Resources(ApiModel):
     """Compute resources of the container that does the work; extended resources (GPUs) go here too."""
 
-    requests: dict[Annotated[str, Field(max_length=253)], Quantity] = Field(default={}, max_length=16)
-    limits: dict[Annotated[str, Field(max_length=253)], Quantity] = Field(default={}, max_length=16)
+    requests: ResourceMap = Field(default={}, max_length=16)
+    limits: ResourceMap = Field(default={}, max_length=16)
 
 
 class Toleration(ApiModel):
     """A taint the pods tolerate; the fields are those of `core/v1`."""
+
+    model_config = ApiModel.model_config | {
+        "json_schema_extra": cel(
+            (
+                "(has(self.key) && self.key != '') || (has(self.operator) && self.operator == 'Exists')",
+                "a toleration without key tolerates every taint, and needs operator Exists to say so",
+            ),
+            (
+                "!has(self.operator) || self.operator != 'Exists' || !has(self.value) || self.value == ''",
+                "a toleration with operator Exists has no value",
+            ),
+            (
+                "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+                "tolerationSeconds goes with effect NoExecute alone",
+            ),
+            (
+                f"!has(self.key) || self.key == '' || self.key.matches('{_QUALIFIED}')",
+                f"a taint's key {_QUALIFIED_TOLD}",
+            ),
+            (f"!has(self.value) || self.value.matches('{_VALUE}')", f"a taint's value {_VALUE_TOLD}"),
+        )
+    }
 
     key: str | None = Field(default=None, max_length=316)
     operator: Literal["Exists", "Equal"] | None = None
@@ -74,17 +136,36 @@ class Toleration(ApiModel):
     toleration_seconds: int | None = Field(default=None, ge=0, le=2_000_000_000)
 
 
+# What may be set of a pod from outside. Lists of what may, and not of what may not: nobody knows every variable that loads
+# code, and every annotation that some cluster's webhook takes for an order.
+ENV_NAMES = (
+    "(NCCL|GLOO|TORCH_NCCL|TORCH_DISTRIBUTED|OMP|KMP|MKL|OPENBLAS|NUMEXPR|RAYON|CUDA|CUBLAS|CUDNN|PYTORCH|TOKENIZERS"
+    "|MALLOC|HIP|HSA|ROCR)_[A-Z0-9_]+|NVIDIA_TF32_OVERRIDE|NVIDIA_DRIVER_CAPABILITIES|TORCH_CPP_LOG_LEVEL"
+)
+CODE_IN_ENV = "PATH|PRELOAD|PLUGIN|LIB|FILE|DIRECTORY|_DIR$|HOME|INJECTION|TOOL|HOOK"
+ANNOTATIONS = (
+    (
+        "(kueue.x-k8s.io|scheduling.x-k8s.io|scheduling.volcano.sh|volcano.sh|yunikorn.apache.org|cluster-autoscaler.kubernetes.io"
+        "|karpenter.sh|descheduler.alpha.kubernetes.io|cloud.google.com|autopilot.gke.io|kubernetes.azure.com|prometheus.io)/.+"
+    )
+    .replace(".", "[.]")
+    .replace("/[.]+", "/.+")
+)
+LABELS = f"[^/]+|{ANNOTATIONS}"
+
+
 class EnvVar(ApiModel):
-    """A literal environment variable for the pods that do the work."""
+    """A literal environment variable for the container that trains."""
 
     model_config = ApiModel.model_config | {
         "json_schema_extra": cel(
             (
+                f"self.name.matches('^({ENV_NAMES})$') && !self.name.matches('{CODE_IN_ENV}')",
                 (
-                    "self.name != 'PATH' && !self.name.startsWith('PYTHON') && !self.name.startsWith('LD_')"
-                    " && !self.name.startsWith('ONESEEK_')"
+                    "only variables that tune libraries may be set (NCCL_*, GLOO_*, OMP_*, MKL_*, CUDA_*, PYTORCH_*,"
+                    " TOKENIZERS_* and their like), and none that names a path, file, library, plug-in or tool: those decide"
+                    " what code runs"
                 ),
-                "PATH, PYTHON*, LD_* and ONESEEK_* decide what code runs and may not be set; use another name",
             )
         )
     }

@@ -68,6 +68,13 @@ class LedgerHead(ApiModel):
 
     height: int = Field(ge=0, description="Number of blocks.")
     head: str = Field(max_length=64, description="Hash of the newest block.")
+    root: str | None = Field(
+        default=None,
+        max_length=64,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Root of the Merkle tree over the blocks (RFC 6962); what is found later must prove that it goes on"
+        " from it.",
+    )
 
 
 class Quarantined(ApiModel):

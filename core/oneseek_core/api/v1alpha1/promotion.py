@@ -91,7 +91,7 @@ class Request(ApiModel):
     """The newest request (`oneseek.io/rollback`, `promote`, ... on the object) and what became of it."""
 
     id: str = Field(max_length=64)
-    verb: Literal["rollback", "promote", "release", "reset", "retry"]
+    verb: Literal["rollback", "promote", "release", "reset", "retry", "acknowledge-ledger"]
     value: str = Field(default="", max_length=253, description="What the annotation said.")
     dna: DnaText | None = Field(default=None, description="The version it was about when it was accepted.")
     requested_by: str = Field(default="", max_length=512)

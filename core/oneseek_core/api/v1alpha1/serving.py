@@ -9,7 +9,7 @@ from pydantic import Field
 from oneseek_core.api.base import ApiModel, Name, cel, list_map
 from oneseek_core.api.v1alpha1.common import ImageReference, Resources, SecretKey, StringMap, Toleration
 
-__all__ = ["Auth", "Engine", "ExternalModel", "RateLimits", "Serving"]
+__all__ = ["Auth", "Cors", "Engine", "ExternalModel", "RateLimits", "Serving"]
 
 
 class Engine(ApiModel):
@@ -30,10 +30,16 @@ class Engine(ApiModel):
 
 
 class RateLimits(ApiModel):
-    """The legacy API's limits per client address and minute."""
+    """The legacy API's limits per client address and minute, and how much of an engine one client may have."""
 
     enabled: bool = Field(
         default=True, description="false: no route refuses with 429; for load tests and trusted networks."
+    )
+    concurrent_per_client: int = Field(
+        default=64,
+        ge=1,
+        le=1024,
+        description="Questions of one client that a pod's engine has at the same time; those beyond wait their turn.",
     )
     trusted_proxies: list[Annotated[str, Field(max_length=64)]] = Field(
         default=[],
@@ -46,6 +52,26 @@ class RateLimits(ApiModel):
                 "trustedProxies are networks in CIDR form, such as 10.0.0.0/8 or fd00::/8",
             )
         ),
+    )
+
+
+class Cors(ApiModel):
+    """Pages of other origins. Each may ask questions and read the answers, as with the old service."""
+
+    allowed_origins: list[
+        Annotated[
+            str,
+            Field(
+                max_length=253,
+                pattern=r"^(\*|https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?)$",
+            ),
+        ]
+    ] = Field(
+        default=[],
+        max_length=16,
+        description="Origins, such as https://front.example.org, whose pages may also read what other people asked and who"
+        " asked for changes, and (with a token, or in mode Legacy) train, reset and set the current version. `*`: every"
+        " page may read, none may change anything.",
     )
 
 
@@ -95,6 +121,12 @@ class ExternalModel(ApiModel):
     timeout_seconds: int = Field(
         default=30, ge=1, le=120, description="After so long the answer is given without this model."
     )
+    maximum_per_hour: int = Field(
+        default=100,
+        ge=1,
+        le=1_000_000,
+        description="Questions that each serving pod sends there in an hour, whoever asks: what others may spend of the key.",
+    )
 
 
 class Serving(ApiModel):
@@ -107,6 +139,7 @@ class Serving(ApiModel):
     )
     rate_limits: RateLimits = RateLimits()
     auth: Auth = Auth()
+    cors: Cors = Cors()
     external_models: list[ExternalModel] = Field(
         default=[],
         max_length=8,

@@ -11,7 +11,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from oneseek_core.api.base import ApiModel, Condition, DigestText, DnaText, Name, ObjectMeta, Timestamp, cel, list_map
-from oneseek_core.api.v1alpha1.common import Dataset, EnvVar, Resources, Scores, StringMap, Toleration
+from oneseek_core.api.v1alpha1.common import (
+    ANNOTATIONS,
+    KEY_RULE,
+    LABELS,
+    VALUE_RULE,
+    Dataset,
+    EnvVar,
+    Resources,
+    Scores,
+    StringMap,
+    Toleration,
+)
 from oneseek_core.api.v1alpha1.promotion import Request
 
 __all__ = ["TrainingRun", "TrainingRunSpec", "TrainingRunStatus"]
@@ -67,7 +78,7 @@ class AutoStop(ApiModel):
 
 
 class PodSettings(ApiModel):
-    """Where and how the run's pods are placed. Typed on purpose: a raw pod would reach the signing key."""
+    """Where and how the pods that train and evaluate are placed; the run's other pods hold tokens and keys, and get none of it."""
 
     node_selector: StringMap = Field(default={}, max_length=16)
     tolerations: list[Toleration] = Field(default=[], max_length=16)
@@ -78,19 +89,39 @@ class PodSettings(ApiModel):
         max_length=16,
         json_schema_extra=cel(
             (
-                "self.all(key, !key.startsWith('oneseek.io/') && !key.startsWith('app.kubernetes.io/'))",
-                "labels under oneseek.io/ and app.kubernetes.io/ are the operator's; use another prefix",
-            )
+                f"self.all(key, key.matches('^({LABELS})$'))",
+                (
+                    "a label of your own goes without a prefix; with one, those of Kueue, Volcano, YuniKorn, autoscalers and"
+                    " clouds are taken, and no other: some cluster's webhook may take it for an order"
+                ),
+            ),
+            (
+                "self.all(key, !(key in ['job-name', 'controller-uid']))",
+                "job-name and controller-uid are set by Kubernetes itself; use another name",
+            ),
+            KEY_RULE,
+            VALUE_RULE,
         ),
     )
     annotations: dict[Annotated[str, Field(max_length=316)], Annotated[str, Field(max_length=1024)]] = Field(
-        default={}, max_length=16
+        default={},
+        max_length=16,
+        json_schema_extra=cel(
+            (
+                f"self.all(key, key.matches('^({ANNOTATIONS})$'))",
+                (
+                    "annotations of Kueue, Volcano, YuniKorn, autoscalers, clouds and Prometheus are taken, and no other: a"
+                    " webhook obeys them, and puts its own containers beside the run's"
+                ),
+            ),
+            KEY_RULE,
+        ),
     )
     env: list[EnvVar] = Field(
         default=[],
         max_length=32,
         json_schema_extra=list_map("name"),
-        description="For the train pod's container alone.",
+        description="For the container that trains; the one that evaluates gets the names of its devices alone.",
     )
 
 

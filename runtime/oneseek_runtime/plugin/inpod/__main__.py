@@ -14,6 +14,7 @@ from http.client import HTTPException
 from typing import BinaryIO
 
 from oneseek_core.errors import OneSeekError
+from oneseek_core.secret import redacted
 
 __all__ = ["main"]
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], out: BinaryIO
         out.writelines(line + b"\n" for line in command(environment))
         out.flush()
     except (OneSeekError, OSError, ValueError, KeyError, HTTPException) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        print(redacted(f"{type(error).__name__}: {error}"), file=sys.stderr)
         return 2
     return 0
 

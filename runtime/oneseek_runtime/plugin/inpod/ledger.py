@@ -14,6 +14,7 @@ from typing import Any
 
 from oneseek_core.ledger import BlockError, parse_block
 from oneseek_core.ledger_entries import QUERY
+from oneseek_core.secret import read_word
 from oneseek_runtime.records.settings import RecordsSettings
 from oneseek_runtime.records.signing import Signer
 
@@ -40,7 +41,7 @@ def transitions(environment: Mapping[str, str]) -> Iterator[bytes]:
 
 def _dump(settings: RecordsSettings, *, whole: bool) -> Iterator[bytes]:
     """The service's head and kept checkpoints, the blocks up to that head, the end."""
-    token = Path(settings.token_file).read_text(encoding="utf-8").strip()
+    token = read_word(Path(settings.token_file), "the records service's token")
     host = _EVERYWHERE.get(settings.host, settings.host)
     connection = http.client.HTTPConnection(host, settings.port, timeout=_SECONDS)
     try:

@@ -7,6 +7,7 @@ credentials that were replaced meanwhile are read again.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import threading
 from pathlib import Path
@@ -18,6 +19,7 @@ from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
 
+from oneseek_core.secret import keep
 from oneseek_runtime.records.errors import (
     AwayError,
     BadRequestError,
@@ -71,7 +73,9 @@ class Connection:
             try:
                 self._client = firestore.client(self._app, self._settings.database)
             except (GoogleAuthError, ValueError) as error:
-                raise CredentialsError(f"there are no credentials for {self.place}: {error}") from error
+                raise CredentialsError(
+                    f"there are no credentials for {self.place}; name a Secret in spec.records.firestore.credentialsSecret"
+                ) from error
             self._seen = seen
             return self._client
 
@@ -103,15 +107,16 @@ class Connection:
         if path is None:
             return credentials.ApplicationDefault()
         try:
+            _keep_parts(Path(path).read_bytes())
             return credentials.Certificate(path)
         except OSError as error:
             raise CredentialsError(
-                f"the credentials for {self.place} cannot be read: {error.strerror or error}; put a service account's "
+                f"the credentials for {self.place} cannot be read ({error.strerror}); put a service account's "
                 f"key into the Secret of spec.records.firestore.credentialsSecret, under the key {Path(path).name}"
             ) from error
         except ValueError as error:
             raise CredentialsError(
-                f"the credentials for {self.place} are no service account's key: {error}; the key "
+                f"the credentials for {self.place} are no service account's key; the key "
                 f"{Path(path).name} of the Secret must hold the JSON file that Google Cloud gave out"
             ) from error
 
@@ -119,11 +124,11 @@ class Connection:
         """What an error of the client means. Everything that may pass by itself is an AwayError or a BusyError."""
         if isinstance(error, RecordsError):
             return error
-        told = _told(error)
+        told = type(error).__name__  # and not a word of the library's: credentials may stand in it
         refused = isinstance(error, exceptions.Unauthenticated | exceptions.PermissionDenied | GoogleAuthError)
         if refused or _NO_TOKEN in str(error):
             return CredentialsError(
-                f"{self.place} refuses the credentials: {told}; give the service account the role "
+                f"{self.place} refuses the credentials ({told}); give the service account the role "
                 "roles/datastore.user there, or put a valid key into the Secret"
             )
         if isinstance(error, exceptions.DeadlineExceeded):
@@ -132,14 +137,16 @@ class Connection:
                 "what was sent may still arrive, and sending it again records nothing twice"
             )
         if isinstance(error, exceptions.NotFound):
-            return AwayError(f"{self.place} does not exist: {told}; create it, in Native mode, or correct its name")
+            return AwayError(f"{self.place} does not exist; create it, in Native mode, or correct its name")
         if isinstance(error, exceptions.ResourceExhausted):
-            return AwayError(f"{self.place} takes no more for now, a quota is used up: {told}")
+            return AwayError(f"{self.place} takes no more for now, a quota is used up")
         if isinstance(error, exceptions.InvalidArgument):
-            return BadRequestError(f"{self.place} cannot hold this: {told}")
+            return BadRequestError(
+                f"{self.place} cannot hold this: it takes documents of at most 1 MiB, nested at most 20 deep"
+            )
         if is_contention(error):
             return BusyError(f"others write to {self.place} at the same time; send it again")
-        return AwayError(f"{self.place} does not answer ({type(error).__name__}: {told}); it is asked again by itself")
+        return AwayError(f"{self.place} does not answer ({told}); it is asked again by itself")
 
 
 def is_contention(error: Exception) -> bool:
@@ -147,6 +154,11 @@ def is_contention(error: Exception) -> bool:
     return isinstance(error, exceptions.Aborted | exceptions.AlreadyExists | exceptions.FailedPrecondition)
 
 
-def _told(error: Exception) -> str:
-    text = str(getattr(error, "message", None) or error)
-    return " ".join(text.split())[:300]
+def _keep_parts(data: bytes) -> None:
+    """Let the redactor know what is secret in a service account's key; all of it, where it is none."""
+    try:
+        parts = [str(value) for name, value in json.loads(data).items() if name.startswith("private_key")]
+    except (ValueError, AttributeError, RecursionError):
+        parts = []
+    for part in parts or [data]:
+        keep(part)

@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from oneseek_core.network import failure
+from oneseek_core.secret import SecretError, read_word
 from oneseek_core.serving.settings import ExternalEndpoint
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.errors import ExternalModelError
+from oneseek_runtime.sidecar.limits import SlidingWindow
 from oneseek_runtime.sidecar.sessions import OwnsSession
 
 __all__ = ["ExternalAnswer", "ExternalModels"]
 
 _ANSWER_BYTES = 1024 * 1024
-_KEY_BYTES = 8192
 _OK = 200
+_HOUR = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +43,9 @@ class ExternalAnswer:
 class ExternalModels(OwnsSession):
     """The endpoints, and an async context manager that owns the connections to them."""
 
-    def __init__(self, endpoints: Sequence[ExternalEndpoint]) -> None:
+    def __init__(self, endpoints: Sequence[ExternalEndpoint], clock: Callable[[], float] = time.monotonic) -> None:
         self.endpoints = tuple(endpoints)
+        self._hours = {one.name: SlidingWindow(one.maximum_per_hour, clock, _HOUR) for one in self.endpoints}
 
     async def complete(self, endpoint: ExternalEndpoint, body: Mapping[str, Any]) -> ExternalAnswer:
         """One chat completion, whole, within the endpoint's own time.
@@ -49,13 +55,18 @@ class ExternalModels(OwnsSession):
         """
         if self._session is None:
             raise ExternalModelError("the connection is not open")
+        if wait := self._hours[endpoint.name].admit("").wait:
+            raise ExternalModelError(
+                f"the {endpoint.maximum_per_hour} questions that may go there in an hour are asked; the next one may in"
+                f" {math.ceil(wait / 60)} min (serving.externalModels[].maximumPerHour)"
+            )
         try:
             async with asyncio.timeout(endpoint.timeout_seconds):
                 data = await self._exchange(self._session, endpoint, {**body, "model": endpoint.model})
         except TimeoutError as error:
             raise ExternalModelError(f"no answer within {endpoint.timeout_seconds} s") from error
         except (aiohttp.ClientError, OSError) as error:
-            say("externalModel", name=endpoint.name, reason=repr(error)[:300])
+            say("externalModel", name=endpoint.name, reason=f"{type(error).__name__}, {failure(error)}")
             raise ExternalModelError("it cannot be reached") from error
         return _answer_of(data)
 
@@ -85,15 +96,9 @@ class ExternalModels(OwnsSession):
 def _key(path: str) -> str:
     """The key as the Secret holds it now."""
     try:
-        with Path(path).open("rb") as file:
-            key = file.read(_KEY_BYTES).decode("ascii").strip()
-    except OSError as error:
-        raise ExternalModelError("its key is missing: see serving.externalModels[].keySecret") from error
-    except UnicodeDecodeError as error:
-        raise ExternalModelError("its key is no plain text") from error
-    if not key or not key.isprintable() or " " in key:
-        raise ExternalModelError("its key is empty, or more than one word")
-    return key
+        return read_word(Path(path), "its key (serving.externalModels[].keySecret)")
+    except SecretError as error:
+        raise ExternalModelError(str(error)) from error
 
 
 def _answer_of(data: bytes) -> ExternalAnswer:

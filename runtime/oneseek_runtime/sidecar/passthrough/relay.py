@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,6 +21,7 @@ from oneseek_runtime.sidecar.errors import (
     BodyTooLargeError,
     ClientGoneError,
     EngineUnavailableError,
+    NoSuchModelError,
     TooManyBodiesError,
 )
 from oneseek_runtime.sidecar.passthrough.exchange import EngineConnections, Exchange
@@ -39,8 +41,14 @@ _STATUS: dict[type[BadRequestError], int] = {BodyTooLargeError: 413, TooManyBodi
 
 
 def names_of(deps: Deps, target: str) -> Names:
-    """What a request may call `target`."""
-    return Names(target, (DEFAULT, deps.settings.serving.model))
+    """What a request may call `target`, and what else it may ask: the base model, and what answered before while it is kept."""
+    serving = deps.settings.serving
+    return _names(target, serving.model, serving.base_name, deps.swapper.kept if deps.swapper is not None else None)
+
+
+@lru_cache(maxsize=8)
+def _names(target: str, model: str, base: str, kept: str | None) -> Names:
+    return Names(target, (DEFAULT, model), frozenset({base, *([kept] if kept else [])}))
 
 
 def refuse(message: str, status: int, *, code: str | None = None, close: bool = False) -> ASGIApp:
@@ -81,6 +89,9 @@ class Relay:
     async def _pass(self, data: Body, names: Names, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             body, model = redirected(data, names)
+        except NoSuchModelError as error:
+            await refuse(str(error), 404, code="model_not_found")(scope, receive, send)
+            return
         except BadRequestError as error:
             await refuse(str(error), _STATUS.get(type(error), 400))(scope, receive, send)
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import aiohttp
 
 from oneseek_core.errors import OneSeekError
 from oneseek_core.network import failure
+from oneseek_core.secret import SecretError, read_word
 from oneseek_runtime.sidecar.sessions import OwnsSession
 
 __all__ = ["EntryRefusedError", "RecordsAwayError", "RecordsClient", "RecordsGoneError"]
@@ -48,6 +50,8 @@ class RecordsClient(OwnsSession):
     def __init__(self, url: str, token_file: Path) -> None:
         self._url = url.rstrip("/")
         self._token_file = token_file
+        self.held: Callable[[], str] = lambda: ""
+        """Why nothing may be entered just now, though the service is there."""
 
     async def post(self, path: str, body: bytes) -> None:
         """Record; returns once it is durable there.
@@ -160,12 +164,13 @@ class RecordsClient(OwnsSession):
     async def _read(self, method: str, path: str, seconds: float, body: bytes | None = None) -> bytes:
         if self._session is None:
             raise RecordsAwayError("the connection to the records service is not open")
+        if method != "GET" and (why := self.held()):
+            raise RecordsAwayError(why)
         try:
-            token = await asyncio.to_thread(self._token_file.read_text, encoding="ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            why = failure(error) if isinstance(error, OSError) else "it is no plain text"
-            raise RecordsAwayError(f"the token for the records service cannot be read: {why}") from error
-        headers = {"Authorization": f"Bearer {token.strip()}", "Content-Type": "application/json"}
+            token = await asyncio.to_thread(read_word, self._token_file, "the token for the records service")
+        except SecretError as error:
+            raise RecordsAwayError(str(error)) from error
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         timeout = aiohttp.ClientTimeout(total=seconds)
         about = path.partition("?")[0]
         try:

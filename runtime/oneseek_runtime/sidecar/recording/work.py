@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from oneseek_runtime.log import say
@@ -18,8 +18,13 @@ __all__ = ["recording"]
 
 
 @asynccontextmanager
-async def recording(access: RecordsAccess | None) -> AsyncIterator[Recorder | None]:
-    """What records answers, at work; None where the settings name no records service."""
+async def recording(
+    access: RecordsAccess | None, held: Callable[[], str] = lambda: ""
+) -> AsyncIterator[Recorder | None]:
+    """What records answers, at work; None where the settings name no records service.
+
+    `held`: why nothing may be entered just now; empty: go on.
+    """
     if access is None:
         yield None
         return
@@ -29,6 +34,7 @@ async def recording(access: RecordsAccess | None) -> AsyncIterator[Recorder | No
         sys.exit(f"the spool folder {access.spool} cannot be used: {error}")
     say("spool", spooled=spool.spooled, lost=spool.lost)
     async with RecordsClient(access.url, access.token_file) as records:
+        records.held = held
         recorder = Recorder(spool, records)
         sending = asyncio.create_task(_for_ever(recorder))
         try:

@@ -64,6 +64,7 @@ OPERATIONS = (
     Operation(
         method="GET",
         path="/api/models/overview",
+        private=True,
         summary="The OneSeekModel as the operator last wrote it down: roles, versions, conditions",
         endpoint=overview,
         answers={200: shapes.ModelOverview},
@@ -71,6 +72,7 @@ OPERATIONS = (
     Operation(
         method="GET",
         path="/api/training/runs",
+        private=True,
         summary="Every training run of the model, the newest first",
         endpoint=runs,
         answers={200: shapes.TrainingRuns},

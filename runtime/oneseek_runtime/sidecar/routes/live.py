@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.micro_news import CHANNEL, Listener
 from oneseek_runtime.sidecar.mirror import Mirror
+from oneseek_runtime.sidecar.origins import may_read
 from oneseek_runtime.sidecar.routes.table import Socket
 from oneseek_runtime.sidecar.runviews import Run, live_file, no_run_yet
 from oneseek_runtime.sidecar.wire import timestamp
@@ -25,6 +26,7 @@ _HEARTBEAT_SECONDS = 30.0
 _LOOK_SECONDS = 1.0
 _NO_RUN_ID = 1008
 _GOING_AWAY = 1012
+_FOREIGN = "this page's origin is not in spec.serving.cors.allowedOrigins of the OneSeekModel"
 _ON_CHANNEL = "What Micro runs made of each question is told here as they end"
 
 
@@ -36,7 +38,12 @@ async def training(socket: WebSocket) -> None:
     if not name:
         await socket.close(_NO_RUN_ID, "Missing runId parameter")
         return
-    with deps.news.listen(asked=name == CHANNEL) if deps.news else nullcontext() as listener:
+    # What Micro runs made of each question tells what other people asked.
+    told = may_read(socket.scope["headers"], deps.settings.allowed_origins)
+    if name == CHANNEL and not told:
+        await socket.close(_NO_RUN_ID, _FOREIGN)
+        return
+    with deps.news.listen(asked=name == CHANNEL) if deps.news and told else nullcontext() as listener:
         telling = asyncio.create_task(_tell(socket, deps, name, listener))
         leaving = asyncio.create_task(_left(socket))
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oneseek_runtime.sidecar import endpoints, model_endpoints
-from oneseek_runtime.sidecar.routes.table import Operation
+from oneseek_runtime.sidecar.routes.table import Operation, Parameter
 from oneseek_runtime.sidecar.shapes import models as shapes
 from oneseek_runtime.sidecar.shapes.base import Error, Failure
 
@@ -45,9 +45,13 @@ OPERATIONS = (
         path="/api/models/reset",
         summary="Every certified version goes, the base model answers",
         endpoint=model_endpoints.reset,
+        parameters=(
+            Parameter("confirm", 'With `auth.mode: Legacy`: `RESET`, unless the body is `{"confirm":"RESET"}`'),
+        ),
         answers={
             200: shapes.ResetAnswer,
             202: shapes.ResetAnswer,
+            400: shapes.Failed,
             409: shapes.Failed,
             500: shapes.Failed,
             503: shapes.Failed,

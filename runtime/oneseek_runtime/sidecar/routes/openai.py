@@ -63,7 +63,7 @@ def _completions(deps: Deps) -> ASGIApp:
     return Relay(deps, deps.engine.connections, deps.bodies, b"/v1/completions")
 
 
-_REFUSED = {400: shapes.OpenAIError, 404: shapes.OpenAIError, 413: shapes.OpenAIError, 503: shapes.OpenAIError}
+_REFUSED = dict.fromkeys((400, 404, 413, 429, 503), shapes.OpenAIError)
 
 OPERATIONS = (
     Operation(

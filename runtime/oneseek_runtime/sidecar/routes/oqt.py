@@ -65,6 +65,7 @@ OPERATIONS = (
     Operation(
         method="GET",
         path="/api/oqt/queries",
+        private=True,
         summary="The newest recorded questions and answers",
         endpoint=ledger_endpoints.queries,
         parameters=(
@@ -93,6 +94,7 @@ OPERATIONS = (
     Operation(
         method="GET",
         path="/api/oqt/ledger/blocks",
+        private=True,
         summary="Blocks of the ledger, the newest first",
         endpoint=ledger_endpoints.blocks,
         parameters=(

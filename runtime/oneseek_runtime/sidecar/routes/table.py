@@ -63,6 +63,8 @@ class Operation:
     body: Shape = None
     parameters: tuple[Parameter, ...] = ()
     streams: Media | None = None
+    private: bool = False
+    """Whether it tells what other people asked, or their names: pages of other origins may not read it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,53 @@
+"""What a run asks for its pods in `spec.pod`, as far as the schema takes it now. Pure.
+
+A run that was stored under another release's schema may hold more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from oneseek_core.api.v1alpha1.common import ANNOTATIONS, CODE_IN_ENV, ENV_NAMES, LABELS
+from oneseek_core.api.v1alpha1.training_run import TrainingRun
+
+__all__ = ["annotations", "devices", "env", "labels", "placement"]
+
+_DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HSA_OVERRIDE_GFX_VERSION")
+
+
+def placement(run: TrainingRun) -> dict[str, Any]:
+    """Fields of the pod's spec that choose its node and runtime."""
+    placed = run.spec.pod
+    fields = {
+        "nodeSelector": placed.node_selector,
+        "priorityClassName": placed.priority_class_name,
+        "runtimeClassName": placed.runtime_class_name,
+    }
+    return {key: value for key, value in fields.items() if value}
+
+
+def labels(run: TrainingRun) -> dict[str, str]:
+    """The pod's labels."""
+    return _taken(run.spec.pod.labels, LABELS)
+
+
+def annotations(run: TrainingRun) -> dict[str, str]:
+    """The pod's annotations."""
+    return _taken(run.spec.pod.annotations, ANNOTATIONS)
+
+
+def env(run: TrainingRun) -> list[dict[str, Any]]:
+    """Variables of the container that trains."""
+    known = [item for item in run.spec.pod.env if re.fullmatch(ENV_NAMES, item.name)]
+    return [item.to_wire() for item in known if not re.search(CODE_IN_ENV, item.name)]
+
+
+def devices(run: TrainingRun) -> list[dict[str, Any]]:
+    """Of those, the ones without which the container that evaluates may find no device: scores are nobody's to tune."""
+    return [item for item in env(run) if item["name"] in _DEVICES]
+
+
+def _taken(asked: Mapping[str, str], pattern: str) -> dict[str, str]:
+    return {key: value for key, value in asked.items() if re.fullmatch(pattern, key)}
