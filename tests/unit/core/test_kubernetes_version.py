@@ -48,8 +48,8 @@ def policies() -> list[str]:
     """The expressions of the admission policies, whose template has them as they are, but for what it repeats."""
     text = (ROOT / "charts/oneseek/templates/admission.yaml").read_text()
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("{{")]
-    parts = re.sub(r"\{\{.*?\}\}", "", "\n".join(lines)).split("\n---\n")
-    specs = [item["spec"] for part in parts if (item := yaml.safe_load(part))]
+    documents = yaml.safe_load_all(re.sub(r"\{\{.*?\}\}", "", "\n".join(lines)))
+    specs = [item["spec"] for item in documents if item]
     return [item["expression"] for spec in specs for item in [*spec["variables"], *spec["validations"]]]
 
 
