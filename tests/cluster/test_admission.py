@@ -116,6 +116,12 @@ def test_a_sidecar_asks_for_the_person_whose_token_it_reviewed(sidecar: Kube) ->
             patch(sidecar, "", notes(promote="x", requested_by=name))
 
 
+@pytest.mark.parametrize("word", ["rollback", "release", "retry", "acknowledge-ledger"])
+def test_a_sidecar_asks_for_nothing_that_no_route_of_it_does(sidecar: Kube, word: str) -> None:
+    with pytest.raises(KubectlError, match="is a sidecar, and no route of it asks for this"):
+        patch(sidecar, "", notes(**{word: "x", "requested_by": "anna via oneseek-sidecar-one"}))
+
+
 def test_who_impersonates_a_sidecars_account_is_no_sidecar(team: Kube) -> None:
     with pytest.raises(KubectlError, match="does not come from a pod of theirs: ask under your own name"):
         patch(
@@ -223,6 +229,24 @@ def test_a_manifest_that_asks_needs_the_verb_too(team: Kube) -> None:
     manifest = model_manifest("three", team.namespace, storage={"claimName": "nowhere"})
     manifest["metadata"]["annotations"] = {"oneseek.io/reset": "RESET"}
     with pytest.raises(KubectlError, match=r"has-edit may not reset oneseekmodels\.oneseek\.io/three"):
+        team.kubectl("create", "-f", "-", "--as=has-edit", "--dry-run=server", stdin=json.dumps(manifest))
+
+
+def test_who_opens_the_routes_to_everybody_may_do_all_that_they_do(team: Kube) -> None:
+    opened = {"spec": {"serving": {"auth": {"mode": "Legacy"}}}}
+    all_verbs = {"promote", "reset", "train"}
+    for missing in sorted(all_verbs):
+        verbs = ",".join(sorted({"get", "update", "patch"} | all_verbs - {missing}))
+        who = f"lacks-{missing}"
+        team.kubectl("create", "role", who, f"--verb={verbs}", "--resource=oneseekmodels.oneseek.io")
+        team.kubectl("create", "rolebinding", who, f"--role={who}", f"--user={who}")
+        with pytest.raises(KubectlError) as refused:
+            patch(team, who, opened)
+        said = f"{who} may not {missing} oneseekmodels.oneseek.io/one in namespace {team.namespace}, and spec.serving.auth.mode"
+        assert said in str(refused.value)
+    patch(team, "has-admin", opened)
+    manifest = model_manifest("three", team.namespace, storage={"claimName": "nowhere"}, **opened["spec"])
+    with pytest.raises(KubectlError, match="Legacy lets everybody do it"):
         team.kubectl("create", "-f", "-", "--as=has-edit", "--dry-run=server", stdin=json.dumps(manifest))
 
 

@@ -59,9 +59,8 @@ def rules() -> list[Rule]:
         if item["kind"] in ("Role", "ClusterRole") and "oneseek-operator" in name:
             account = "sidecar" if name.endswith("-tokens") else "operator"
             found += [Rule(name, tuple(_rights(account, rule))) for rule in item["rules"]]
-    _, role, _ = identity.objects(
-        OneSeekModel.model_validate(model_manifest(MODEL) | {"metadata": {"name": MODEL, "namespace": "n", "uid": "u"}})
-    )
+    meta = {"name": MODEL, "namespace": "n", "uid": "u"}
+    _, role, _ = identity.objects(OneSeekModel.model_validate(model_manifest(MODEL) | {"metadata": meta}), policy=True)
     return found + [Rule("a sidecar's", tuple(_rights("sidecar", rule))) for rule in role["rules"]]
 
 

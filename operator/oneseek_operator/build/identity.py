@@ -49,7 +49,7 @@ def _rules(model: OneSeekModel, *, policy: bool) -> list[Manifest]:
     own = {"apiGroups": [names.GROUP], "resources": [names.MODELS], "resourceNames": [model.metadata.name]}
     return [
         {**own, "verbs": ["get", "list", "watch", *(["patch"] if policy else [])]},  # patch: annotations that ask
-        {"apiGroups": [names.GROUP], "resources": [names.TRAINING_RUNS], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": [names.GROUP], "resources": [names.TRAINING_RUNS], "verbs": ["list", "watch"]},
         {"apiGroups": ["authorization.k8s.io"], "resources": ["localsubjectaccessreviews"], "verbs": ["create"]},
     ]
 

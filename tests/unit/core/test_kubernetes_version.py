@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[3]
 # An API server takes what is new in a new rule one release later, so that it can be rolled back by one.
 INTRODUCED = {
     "all": 0, "contains": 0, "endsWith": 0, "exists": 0, "filter": 0, "has": 0, "map": 0, "matches": 0, "size": 0,
-    "startsWith": 0, "orValue": 28, "isCIDR": 30, "isIP": 30,
+    "startsWith": 0, "dyn": 0, "string": 0, "join": 0, "indexOf": 0, "orValue": 28, "isCIDR": 30, "isIP": 30,
+    "group": 27, "resource": 27, "namespace": 27, "name": 27, "check": 27, "allowed": 27,  # of the authorizer
 }  # fmt: skip
 # What else we apply needs, in the release where it is on by default.
 FEATURES = {
@@ -43,16 +44,16 @@ def functions(expression: str) -> set[str]:
     return set(re.findall(r"([A-Za-z_]\w*)\(", code))
 
 
-def policy() -> list[str]:
-    """The expressions of the admission policy, whose template has them as they are."""
+def policies() -> list[str]:
+    """The expressions of the admission policies, whose template has them as they are, but for what it repeats."""
     text = (ROOT / "charts/oneseek/templates/admission.yaml").read_text()
-    lines = [line for line in text.splitlines() if not line.startswith("{{")]
-    parts = re.sub(r"\{\{.*?\}\}", "x", "\n".join(lines)).split("\n---\n")
-    spec = yaml.safe_load(parts[0])["spec"]
-    return [item["expression"] for item in [*spec["variables"], *spec["validations"]]]
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("{{")]
+    documents = yaml.safe_load_all(re.sub(r"\{\{.*?\}\}", "", "\n".join(lines)))
+    specs = [item["spec"] for item in documents if item]
+    return [item["expression"] for spec in specs for item in [*spec["variables"], *spec["validations"]]]
 
 
-EXPRESSIONS = [rule for definition in definitions().values() for rule in rules(definition)] + policy()
+EXPRESSIONS = [rule for definition in definitions().values() for rule in rules(definition)] + policies()
 
 
 def minimum() -> str:
