@@ -191,6 +191,10 @@ async def test_a_pod_that_speaks_tls_is_asked_once_it_has_proved_whose_it_is() -
         "another authority's": {"authority": Issued.authority(now)},
         "one that ended": {"now": now - timedelta(days=200)},
     }
+    async with serving(app) as url:
+        peer = Peer(HERE, int(url.rpartition(":")[2]), f"at {HERE}", TOKENS[Role.OPERATOR], trust(), NAME)
+        with pytest.raises(SidecarError, match="no TLS could be agreed upon"):
+            await ModelSidecars(asker, {HERE: peer}).state(HERE)
     for what, changes in forged.items():
         with pytest.raises(SidecarError, match="no certificate of this model's"):
             await ask(**changes)

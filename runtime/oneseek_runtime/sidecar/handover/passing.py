@@ -14,6 +14,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from oneseek_core import names
 from oneseek_runtime.access import Way
 from oneseek_runtime.sidecar.accesslog import AccessLog
 from oneseek_runtime.sidecar.envelope import CLOSE, CORS, dna_of_answer
@@ -143,6 +144,8 @@ class PassingOn:
     async def _first_of(self, peers: Sequence[Peer]) -> tuple[Peer, Exchange] | None:
         loop = asyncio.get_running_loop()
         for peer in peers:
+            public = peer.port == names.PORT_PUBLIC  # of one that speaks otherwise than this pod: without TLS
+            trust, name = (None, None) if public else (self._way.trust, self._way.name)
             try:
                 async with asyncio.timeout(_CONNECT_SECONDS):
                     _, exchange = await loop.create_connection(
