@@ -144,16 +144,16 @@ class PassingOn:
     async def _first_of(self, peers: Sequence[Peer]) -> tuple[Peer, Exchange] | None:
         loop = asyncio.get_running_loop()
         for peer in peers:
-            public = peer.port == names.PORT_PUBLIC  # of one that speaks otherwise than this pod: without TLS
-            trust, name = (None, None) if public else (self._way.trust, self._way.name)
+            # The public port is that of a pod which speaks otherwise than this one: without TLS.
+            way = Way() if peer.port == names.PORT_PUBLIC else self._way
             try:
                 async with asyncio.timeout(_CONNECT_SECONDS):
                     _, exchange = await loop.create_connection(
                         lambda: Exchange(loop),
                         peer.host,
                         peer.port,
-                        ssl=self._way.trust,
-                        server_hostname=self._way.name,
+                        ssl=way.trust,
+                        server_hostname=way.name,
                     )
             except (OSError, TimeoutError):  # a certificate of somebody else's is an OSError too
                 self._shun(peer)
