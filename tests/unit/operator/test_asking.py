@@ -51,6 +51,26 @@ CALLERS: dict[str, Ask] = {
 }
 
 
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"verdict": {"ok": False, "reason": "x y", "message": ""}},
+        {"verdict": {"ok": False, "reason": "R" * 129, "message": ""}},
+        {"swap": {"serial": 1, "phase": "Failed", "reason": "<b>", "message": "m"}},
+    ],
+    ids=lambda lie: str(lie)[:60],
+)
+async def test_a_pod_that_says_what_no_status_can_hold_has_said_nothing(
+    lie: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def state(_: Request) -> Response:
+        return JSONResponse(STATE.to_wire() | lie)
+
+    async with answered_by(state, monkeypatch) as (pods, _):
+        with pytest.raises(SidecarError, match="gave no SidecarState"):
+            await pods.state(HERE)
+
+
 def test_the_walk_meets_every_caller() -> None:
     public = {
         name
