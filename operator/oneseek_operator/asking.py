@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import aiohttp
@@ -40,7 +40,7 @@ class Peer:
     port: int
     label: str
     """As a sentence names it, after the path that was asked: "at 10.0.0.7"."""
-    token: str = ""
+    token: str = field(default="", repr=False)
     trust: ssl.SSLContext | None = None
     name: str | None = None
 
@@ -81,7 +81,7 @@ class Asker:
     @classmethod
     def connect(cls) -> Self:
         """A session of its own: these calls must not wait behind those to the API server."""
-        return cls(_session(aiohttp.TCPConnector()))
+        return cls(_session(aiohttp.TCPConnector(limit=0)))  # each serving pod has a long poll of its own
 
     async def close(self) -> None:
         """Release the connections."""

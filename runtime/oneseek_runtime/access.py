@@ -37,7 +37,7 @@ class AccessError(OneSeekError):
 class Way:
     """How another pod of the model is reached: with this token, and (TLS) as whom it must prove itself."""
 
-    token: str = ""
+    token: str = field(default="", repr=False)
     trust: ssl.SSLContext | None = None
     name: str | None = None
 

@@ -15,6 +15,10 @@ from support.kube import ROOT
 IMAGES = ["--set", "images.operator=op:1", "--set", "images.slim=slim:1", "--set", "images.runtime=rt:1"]
 
 
+KEY, AUTHORITY = "oneseek-operator-key", "oneseek-operator-authority"
+SECRETS = {((KEY, AUTHORITY), ("get",)), ((AUTHORITY,), ("update",)), ((), ("create",)), ((), ("create", "update"))}
+
+
 def render(*arguments: str, images: bool = True) -> list[dict[str, Any]]:
     """What `helm template` gives."""
     command = [str(ROOT / ".local/bin/helm"), "template", "oneseek", str(ROOT / "charts/oneseek")]
@@ -138,8 +142,8 @@ def test_rights_are_named_one_by_one(arguments: list[str]) -> None:
         for rule in role["rules"]:
             assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
             if "secrets" in rule["resources"]:
-                own = rule.get("resourceNames") == ["oneseek-operator-key"]
-                assert rule["verbs"] == (["get"] if own else ["create"]), "keys are written and never read back"
+                told = (tuple(rule.get("resourceNames", ())), tuple(rule["verbs"]))
+                assert told in SECRETS, "what a model's Secrets hold is written and never read back, nor patched"
             if set(rule["resources"]) & {"oneseekmodels", "trainingruns"}:
                 made = {"create"} if rule["resources"] == ["trainingruns"] else set()  # of windows that clients filled
                 assert not ({"create", "update", "delete"} - made) & set(rule["verbs"]), (
@@ -157,6 +161,7 @@ def test_rights_are_named_one_by_one(arguments: list[str]) -> None:
         (["--set", "huggingFace.endpoint=ftp://x"], "endpoint"),
         (["--set", "operator.candidateDeadlineSeconds=1"], "candidateDeadlineSeconds"),
         (["--set", "namespaces={Bad_Name}"], "namespaces"),
+        (["--set", "internalTLS=Mesh"], "internalTLS"),
     ],
 )
 def test_values_that_mean_nothing_are_refused(arguments: list[str], sentence: str) -> None:
@@ -267,3 +272,8 @@ def test_an_older_kubernetes_than_the_definitions_need_is_refused() -> None:
 def test_the_operator_may_read_why_a_controller_makes_no_pod_and_writes_no_other_events() -> None:
     rules = [rule for item in of_kind(render(), "ClusterRole") for rule in item["rules"]]
     assert [rule["verbs"] for rule in rules if rule["resources"] == ["events"]] == [["create", "list"]]
+
+
+@pytest.mark.parametrize(("asked", "told"), [((), "Operator"), (("--set", "internalTLS=None"), "None")])
+def test_the_operator_is_told_whether_it_makes_certificates(asked: tuple[str, ...], told: str) -> None:
+    assert environment(render(*asked))["ONESEEK_INTERNAL_TLS"] == told

@@ -56,10 +56,10 @@ def test_with_records_away_every_question_is_answered_and_recorded_once(kube: Ku
     assert (verdict["valid"], verdict["integrity"]) == (True, 100)
 
 
-def test_only_the_sidecar_can_read_the_records_token(kube: Kube) -> None:
+def test_only_the_sidecar_can_read_the_token_of_its_role(kube: Kube) -> None:
     (pod,) = kube.list("pods", "app.kubernetes.io/component=serving")
     for container in [*pod["spec"]["initContainers"], *pod["spec"]["containers"]]:
         mounted = {item["name"] for item in container["volumeMounts"]}
-        assert ("records-token" in mounted) == (container["name"] == "sidecar"), container["name"]
-    listed = kube.kubectl("exec", pod["metadata"]["name"], "-c", "sidecar", "--", "ls", "/records-token")
-    assert listed.split() == ["token"], "not the ledger's signing key"
+        assert ("access" in mounted) == (container["name"] == "sidecar"), container["name"]
+    listed = kube.kubectl("exec", pod["metadata"]["name"], "-c", "sidecar", "--", "ls", "/access")
+    assert listed.split() == ["ca.crt", "tls.crt", "tls.key", "token"], "not the ledger's signing key"

@@ -12,10 +12,14 @@ from typing import Any
 import aiohttp
 import pytest
 
+from oneseek_core import names
+from oneseek_core.roles import Role
 from oneseek_core.serving.handover import Handover, HandoverRequest
+from oneseek_runtime.access import Way
 from oneseek_runtime.sidecar.clients import parse_networks
 from oneseek_runtime.sidecar.handover import passing
 from oneseek_runtime.sidecar.handover.orders import Orders, Peer
+from support.access import NAME, TOKENS, trust
 from support.asgi import free_port
 from support.kube_simulator import jwt
 from support.legacy import DNA, OLD, Service, run_object, service
@@ -66,6 +70,20 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not holds():  # noqa: ASYNC110 - a server in this loop changes it
             await asyncio.sleep(0.005)
+
+
+async def test_a_pod_that_speaks_tls_passes_on_to_one_that_does_not_by_its_public_port(
+    tmp_path: Path, new: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public = new.client._base_url
+    assert public is not None
+    (tmp_path / "tls").mkdir()
+    way = Way(TOKENS[Role.SIDECAR], trust(), NAME)
+    async for old in service(tmp_path / "tls", dna=OLD, rate_limits=False, way=way):
+        monkeypatch.setattr(names, "PORT_PUBLIC", public.port)
+        await order(old, f"127.0.0.1:{public.port}")
+        status, body, _ = await ask(old)
+        assert (status, body["version"]) == (200, DNA)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import httpx
 import pytest
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.promotion import Probe
-from oneseek_core.jobs.verify import VerifyReport, VerifyRequest
+from oneseek_core.jobs.verify import VerifyReport
+from oneseek_core.roles import Role
 from oneseek_core.serving.swap import SwapState, WantedVersion
-from oneseek_runtime.verify.watch import Watcher, create_app
 from support.access import asking
 from support.hot_pod import BASE, Claim, HotPod
 
@@ -319,11 +319,14 @@ async def _is_kept(pod: HotPod, version: WantedVersion) -> bool:
     return swap is not None and swap.kept == version.dna
 
 
-async def test_an_order_older_than_the_newest_is_ignored(pod: HotPod) -> None:
+async def test_an_order_older_than_the_newest_is_refused_and_so_is_one_that_no_configmap_can_bear_out(
+    pod: HotPod,
+) -> None:
     old, new = SERIALS.next(), SERIALS.next()
     await pod.order(pod.claim.versions["two"], new)
     await until_answering(pod, pod.claim.versions["two"])
-    await pod.order(pod.claim.versions["three"], old)
+    for serial in (old, new, 2**53):
+        await pod.order(pod.claim.versions["three"], serial, status=409)
     assert (await pod.state()).swap == await until_phase(pod, "Done")
     assert (await pod.state()).dna == pod.claim.versions["two"].dna
 
@@ -390,12 +393,20 @@ async def test_the_engine_loads_nothing_but_what_the_verifier_has_marked(pod: Ho
     assert (unmarked["code"], unmarked["type"]) == (404, "NotFoundError")
 
 
-async def test_only_the_pod_itself_may_tell_the_verifier_what_to_copy() -> None:
-    app = create_app(Watcher(VerifyRequest(certified_path="/nowhere", verified_path="/nowhere")))
-    transport = httpx.ASGITransport(app, client=("10.0.0.9", 1234))
-    async with httpx.AsyncClient(transport=transport, base_url="http://verify") as client:
-        assert (await client.post("/copies", json={"serial": 1})).status_code == 403
-        assert (await client.put("/in-use", json={"serial": 1})).status_code == 403
+@pytest.mark.parametrize("container", ["engine", "watch"])
+async def test_engine_and_verifier_are_there_for_their_own_pod_alone(pod: HotPod, container: str) -> None:
+    socket.create_connection(("127.0.0.1", pod.ports[container])).close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", pod.ports[container]))
+
+
+async def test_an_order_without_the_operator_s_token_changes_nothing(pod: HotPod) -> None:
+    before = (await pod.state()).swap
+    for told in (asking(Role.SIDECAR), asking() | {"headers": {}}):
+        url = pod.url("internal") + "/internal/swap"
+        async with aiohttp.ClientSession() as session, session.post(url, json={"serial": 2**53}, **told) as response:
+            assert response.status in (401, 403)
+    assert (await pod.state()).swap == before
 
 
 async def test_of_two_pods_the_one_that_swapped_answers_for_the_other_until_that_has_swapped_too(
@@ -435,7 +446,7 @@ async def test_containers_that_restart_come_back_with_what_answered_whatever_the
     try:
         pod.start()
         await until_answering(pod, one)
-        await pod.order(two, 5)
+        await pod.order(two, 5, confirmed=False)
         await until_answering(pod, two)
         pod.kill("engine")
         pod.start("engine")

@@ -82,7 +82,9 @@ class HotPod:
         self._starts = 0
 
     def write_wanted(self, wanted: WantedVersion) -> None:
-        self.wanted_file.write_text(wanted.model_dump_json(by_alias=True))
+        new = self.wanted_file.with_name("new")
+        new.write_text(wanted.model_dump_json(by_alias=True))
+        new.replace(self.wanted_file)
 
     def url(self, port: str) -> str:
         return f"{'https' if port == 'internal' else 'http'}://127.0.0.1:{self.ports[port]}"
@@ -140,13 +142,17 @@ class HotPod:
             "ONESEEK_DRAIN_MINIMUM_SECONDS": "1",
         }
 
-    async def order(self, version: WantedVersion, serial: int, **more: Any) -> None:
-        """What the operator posts."""
+    async def order(
+        self, version: WantedVersion, serial: int, *, status: int = 202, confirmed: bool = True, **more: Any
+    ) -> None:
+        """What the operator posts; and `confirmed` by the ConfigMap's file, which the kubelet brings up afterwards."""
         request = SwapRequest(dna=version.dna, digest=version.digest, serial=serial, **more)
         async with aiohttp.ClientSession() as session:
             url = self.url("internal") + "/internal/swap"
             async with session.post(url, json=request.to_wire(), **asking()) as response:
-                assert response.status == 202, await response.text()
+                assert response.status == status, await response.text()
+        if confirmed and status == 202 and not request.hold:
+            self.write_wanted(version.model_copy(update={"serial": serial}))
 
     async def hand_over(self, to: HotPod | None, version: WantedVersion | None = None) -> None:
         """Have it pass new requests on to another pod, which answers with a version; None: answer again."""

@@ -8,15 +8,12 @@ from typing import Any
 from support.kube import Kube
 
 _READ_LEDGER = """
-import json, urllib.request
-blocks, headers = [], {"Authorization": "Bearer " + open("/token/token").read().strip()}
-while True:
-    url = f"http://127.0.0.1:8082/v1/blocks?limit=1000&from={len(blocks)}"
-    page = json.load(urllib.request.urlopen(urllib.request.Request(url, headers=headers)))["blocks"]
-    blocks += [{"type": b["data"]["type"], "queryId": b["data"].get("content", {}).get("queryId")} for b in page]
-    if not page:
-        break
-print(json.dumps(blocks))
+import json, os
+from oneseek_runtime.plugin.inpod.ledger import whole
+blocks = [json.loads(line) for line in list(whole(os.environ))[1:-1]]
+print(json.dumps([
+    {"type": b["data"]["type"], "queryId": b["data"].get("content", {}).get("queryId")} for b in blocks
+]))
 """
 
 

@@ -143,6 +143,7 @@ async def service(
     auth: str = "Token",
     records: RecordsAccess | None = None,
     external: Sequence[ExternalEndpoint] = (),
+    way: Way = Way(TOKENS[Role.SIDECAR]),  # noqa: B008 - frozen
     **settings: Any,
 ) -> AsyncIterator[Service]:
     engine = OpenAISimulator([BASE, dna] if dna else [BASE])
@@ -173,7 +174,7 @@ async def service(
         sidecar = SidecarSettings(told, **settings)
         pages = Pages.read(page_folder(tmp_path / "static"))
         deps = Deps(sidecar, upstream, lifecycle, cluster=access, recorder=recorder, external=elsewhere, pages=pages)
-        deps = replace(deps, way=Way(TOKENS[Role.SIDECAR]))
+        deps = replace(deps, way=way)
         tasks = [access.mirror.keep()]
         if recorder is not None:
             due = DueWindows(cluster, access.mirror, recorder.records, told.model, time.monotonic)

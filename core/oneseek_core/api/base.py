@@ -62,6 +62,8 @@ RelativePath = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*$", max_length=512)
 ]
 """A path below the claim: no leading slash, no part that starts with a dot (so none that climbs out)."""
+ReasonText = Annotated[str, Field(pattern=r"^[A-Za-z0-9]*$", max_length=128)]
+"""A reason that another component gave: it becomes a condition's, which the API server takes in this form alone."""
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"}, max_length=40)]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from oneseek_core import names
-from oneseek_core.api.base import ApiModel, DigestText, DnaText, Timestamp
+from oneseek_core.api.base import ApiModel, DigestText, DnaText, ReasonText, Timestamp
 
 
 class VerifyRequest(ApiModel):
@@ -40,7 +40,7 @@ class VerifyReport(ApiModel):
     """What the verifier found: `ok` with reason Verified, or why not. GET /verdict of a watching verifier."""
 
     ok: bool
-    reason: str
+    reason: ReasonText
     message: str
     dna: DnaText | None = None
     digest: DigestText | None = None

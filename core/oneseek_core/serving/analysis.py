@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from oneseek_core.api.base import ApiModel, DnaText
+from oneseek_core.api.base import ApiModel, DnaText, ReasonText
 from oneseek_core.api.v1alpha1.promotion import Probe
 from oneseek_core.digest import canonical_json, digest_bytes
 
@@ -34,7 +34,7 @@ class AnalysisState(ApiModel):
     digest: str = Field(description="Of the request.")
     dna: DnaText | None = Field(default=None, description="The version that was asked.")
     phase: Literal["Running", "Passed", "Failed"]
-    reason: str | None = None
+    reason: ReasonText | None = None
     message: str | None = Field(
         default=None, max_length=1024, description="Which question failed and how, or is asked."
     )

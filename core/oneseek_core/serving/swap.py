@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from oneseek_core.api.base import ApiModel, DigestText, DnaText
+from oneseek_core.api.base import ApiModel, DigestText, DnaText, ReasonText
 from oneseek_core.api.v1alpha1.promotion import Probe
 
 
@@ -38,6 +38,6 @@ class SwapState(ApiModel):
     serial: int
     phase: Literal["Verifying", "Loading", "Probing", "Ready", "Done", "Failed"]
     refused: bool = Field(default=False, description="The verifier's word: this is not what was certified.")
-    reason: str | None = None
+    reason: ReasonText | None = None
     message: str | None = None
     kept: DnaText | None = Field(default=None, description="What answered before and is loaded still, as it was told.")

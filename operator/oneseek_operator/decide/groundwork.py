@@ -37,9 +37,9 @@ from oneseek_operator.decide.actions import (
     Reserve,
 )
 from oneseek_operator.decide.jobs import failure_of, report_text, waiting_trouble, with_trouble
-from oneseek_operator.decide.model_seen import Observed, is_records, wants_tokens, writers
+from oneseek_operator.decide.model_seen import Observed, wants_tokens, writers
 from oneseek_operator.decide.model_told import decided
-from oneseek_operator.decide.views import mine
+from oneseek_operator.decide.views import PodView, mine
 from oneseek_operator.settings import Settings
 
 __all__ = ["access", "base_model", "claim", "identity", "keys", "policies", "records", "suspended"]
@@ -191,12 +191,18 @@ def _records_scaled(seen: Observed, settings: Settings) -> tuple[Action, ...]:
     """The StatefulSet as it must be, unless it is: of a suspended model it has no pod once nobody has to write."""
     replicas = 0 if seen.model.spec.suspend and not writers(seen) else 1
     now = "tls" if settings.internal_tls else "plain"
-    alive = [pod for pod in seen.pods if pod.phase in ("Pending", "Running") and not is_records(pod)]
-    others = sorted({pod.speaks for pod in alive} - {now, ""})
+    others = sorted({pod.speaks for pod in seen.pods if _calls_records(pod, seen)} - {now, ""})
     template = build_records.template_hash(seen.model, settings, replicas=replicas, others=others)
     if seen.records.template == template:
         return ()
     return (Apply(build_records.stateful_set(seen.model, settings, replicas=replicas, others=others)),)
+
+
+def _calls_records(pod: PodView, seen: Observed) -> bool:
+    """Whether it is one of the model's serving pods, or of a run's."""
+    runs = {run.metadata.uid for run in seen.runs}
+    jobs = {job.uid for job in seen.jobs if job.owner in runs}
+    return pod.phase in ("Pending", "Running") and (names.LABEL_COLOUR in pod.labels or pod.owner in jobs)
 
 
 def base_model(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:

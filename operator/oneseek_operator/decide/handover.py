@@ -72,8 +72,9 @@ def _order(seen: Seen, pod: PodView, to: Takeover, addresses: Sequence[str]) -> 
     state, colour = seen.endpoint(pod).state, pod.labels[names.LABEL_COLOUR]
     if state is None:
         return None
-    # One of the release before knows no token, and no other port than the public one asks for none.
-    there = [_public(one) for one in addresses] if pod.speaks == "before" else list(addresses)
+    # One of the release before, or from before TLS was turned on or off, can talk to their public port alone.
+    same = to.colour is None or {item.speaks for item in seen.pods_of(to.colour)} <= {pod.speaks}
+    there = list(addresses) if same else [_public(one) for one in addresses]
     order = Handover(dna=to.dna, addresses=there)
     if colour == to.colour:
         if state.dna == to.dna and (state.ready or pod.terminating):

@@ -236,7 +236,8 @@ async def _observe(
     listed = [DeploymentView.parse(item, wanted) for item in deployments.result()]
     colours = [item for item in listed if item.owner == uid]
     controllers = {item["metadata"]["uid"]: owner_of(item) for item in replica_sets.result()}
-    own = [pod for item in pods.result() if not foreign(pod := PodView.parse(item), controllers, colours)]
+    parsed = [PodView.parse(item) for item in pods.result()]
+    own = [pod for pod in parsed if pod.uid in untold.own or not foreign(pod, controllers, colours)]
     ours = askable(own, controllers, colours, untold.own)
     untold.own = {pod.uid for pod in own if pod.uid in untold.own or (pod in ours and not pod.terminating)}
     keys = build_keys.trusted(model, made=None, pending=False)

@@ -31,10 +31,12 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on, or refuse it."""
+        if scope["type"] != "http":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})  # there are none here
+            return
         path, passed_on = scope["path"], scope["path"].startswith(f"{PEER_PREFIX}/")
         needed = Role.SIDECAR if passed_on else self._roles.get(path, Role.OPERATOR)
-        if scope["type"] != "http":
-            raise ValueError("the internal port speaks HTTP alone")
         if needed is not OPEN:
             header = PEER_TOKEN.decode() if passed_on else "authorization"
             role = role_of(bearer(Headers(scope=scope).get(header, "")), self._accepted)

@@ -49,7 +49,7 @@ class KnownPaths:
         """The path as a route knows it; the path itself where none does."""
         if path in self._plain:
             return path
-        if path.startswith(f"{PEER_PREFIX}/"):  # what a pod of the release before passes on, which knows no token
+        if path.startswith(f"{PEER_PREFIX}/"):  # passed on by a pod that speaks otherwise than this one
             path = path.removeprefix(PEER_PREFIX)
         found = self._find(path)
         if found is None and path.endswith("/") and not path.endswith("//"):

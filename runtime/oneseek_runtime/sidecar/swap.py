@@ -159,20 +159,21 @@ class Swapper:
         return self._answering is not None
 
     def want(self, request: SwapRequest) -> SwapState:
-        """Take an order. Any number of times; an older one than the newest is ignored.
+        """Take an order, any number of times. One to hold a version back that is older than what answers is ignored.
 
         Raises:
-            OrderRefusedError: the ConfigMap says otherwise, or cannot have come so far.
+            OrderRefusedError: the ConfigMap, or a newer order, says otherwise, or the ConfigMap cannot have come so far.
         """
+        self.look()
         if request.serial > self._file.serial + _AHEAD:
             raise OrderRefusedError(f"serial {request.serial} is far beyond the ConfigMap's, {self._file.serial}")
-        if not request.hold and request.serial <= self._file.serial and not _same(request, self._file):
-            name = self._name(self._file)
+        meant = self._credited[0] if self._credited else self._file
+        if not request.hold and request.serial <= meant.serial and not _same(request, meant):
+            found, asked = self._name(meant), self._name(request)
             raise OrderRefusedError(
-                f"the ConfigMap names {name} under serial {self._file.serial}, not {self._name(request)}"
+                f"serial {meant.serial} names {found}, and {asked} was ordered under {request.serial}"
             )
-        newest = self._credited[0].serial if self._credited else self._file.serial
-        if request.serial >= newest and request != self._wanted:
+        if request.serial >= meant.serial and request != self._wanted:
             if not request.hold and request.serial > self._file.serial:
                 self._credited = (request, self._clock() + _CREDIT_SECONDS)
             self._take(request)

@@ -1,6 +1,7 @@
 """Failed connections in words."""
 
 import errno
+import ssl
 
 import pytest
 
@@ -20,6 +21,7 @@ class WrappedError(Exception):
     [
         (ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('10.0.0.1', 80)"), "connection refused"),
         (WrappedError(OSError(errno.EHOSTUNREACH, "x 10.0.0.1")), "no route to host"),
+        (WrappedError(ssl.SSLError(1, "[SSL] record layer failure")), "no TLS could be agreed upon"),
         (ConnectionResetError(), "the connection was broken off"),
         (OSError(-2, "Name or service not known"), "the connection was broken off"),
         (ValueError("10.0.0.1"), "the connection was broken off"),

@@ -128,7 +128,7 @@ def test_a_failure_with_one_more_field_is_read() -> None:
 
 def test_settings_and_the_wanted_version_of_a_later_operator_start_a_pod(tmp_path: Path) -> None:
     settings = full(ServingSettings)
-    more, _ = with_more(settings.model_copy(update={"engine_url": "http://127.0.0.1:8000"}))
+    more, _ = with_more(settings.model_copy(update={"engine_url": "http://127.0.0.1:8000", "tls_name": None}))
     elsewhere = [{"name": "a", "url": "http://x", "model": "m", "timeoutSeconds": 1, LATER: 1}]
     environment = {names.SERVING_ENV: json.dumps(more), names.EXTERNAL_MODELS_ENV: json.dumps(elsewhere)}
     sidecar = SidecarSettings.from_environment(environment)

@@ -51,6 +51,26 @@ CALLERS: dict[str, Ask] = {
 }
 
 
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"verdict": {"ok": False, "reason": "x y", "message": ""}},
+        {"verdict": {"ok": False, "reason": "R" * 129, "message": ""}},
+        {"swap": {"serial": 1, "phase": "Failed", "reason": "<b>", "message": "m"}},
+    ],
+    ids=lambda lie: str(lie)[:60],
+)
+async def test_a_pod_that_says_what_no_status_can_hold_has_said_nothing(
+    lie: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def state(_: Request) -> Response:
+        return JSONResponse(STATE.to_wire() | lie)
+
+    async with answered_by(state, monkeypatch) as (pods, _):
+        with pytest.raises(SidecarError, match="gave no SidecarState"):
+            await pods.state(HERE)
+
+
 def test_the_walk_meets_every_caller() -> None:
     public = {
         name
@@ -191,6 +211,10 @@ async def test_a_pod_that_speaks_tls_is_asked_once_it_has_proved_whose_it_is() -
         "another authority's": {"authority": Issued.authority(now)},
         "one that ended": {"now": now - timedelta(days=200)},
     }
+    async with serving(app) as url:
+        peer = Peer(HERE, int(url.rpartition(":")[2]), f"at {HERE}", TOKENS[Role.OPERATOR], trust(), NAME)
+        with pytest.raises(SidecarError, match="no TLS could be agreed upon"):
+            await ModelSidecars(asker, {HERE: peer}).state(HERE)
     for what, changes in forged.items():
         with pytest.raises(SidecarError, match="no certificate of this model's"):
             await ask(**changes)

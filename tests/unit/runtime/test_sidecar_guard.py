@@ -115,6 +115,14 @@ async def test_another_pod_asks_this_one_s_engine_a_question_and_nothing_else(pl
                 assert answer.status == 403, "no role comes to a path that is none"
 
 
+async def test_a_socket_is_closed_before_it_is_one(place: Service) -> None:
+    async with aiohttp.ClientSession(f"http://{place.address}") as client:
+        for path in ("/internal/state", f"{PEER_PREFIX}/ws", "/health"):
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await client.ws_connect(path)
+            assert refused.value.status == 403
+
+
 async def test_without_digests_nobody_is_let_in(place: Service) -> None:
     serving_settings = place.deps.settings.serving.model_copy(update={"accepted": {}})
     deps = replace(place.deps, settings=replace(place.deps.settings, serving=serving_settings))

@@ -96,9 +96,23 @@ async def test_a_serial_far_beyond_the_configmap_s_changes_nothing_and_stands_in
 async def test_an_order_that_the_configmap_contradicts_is_refused(serial: int) -> None:
     pod = Pod()
     await pod.settled()
-    with pytest.raises(OrderRefusedError, match=f"the ConfigMap names aa under serial 7, not {TWO.dna}"):
+    with pytest.raises(OrderRefusedError, match=f"serial 7 names aa, and bb was ordered under {serial}"):
         pod.swapper.want(order(TWO, serial))
     assert await pod.settled() == "aa"
+
+
+async def test_of_two_orders_on_credit_the_one_of_the_higher_serial_counts() -> None:
+    pod = Pod()
+    await pod.settled()
+    pod.swapper.want(order(TWO, 9))
+    for serial in (8, 9):
+        with pytest.raises(OrderRefusedError, match="serial 9 names bb, and cc was ordered under"):
+            pod.swapper.want(order(THREE, serial))
+    pod.swapper.want(order(THREE, 8, hold=True))
+    assert await pod.settled() == "bb"
+    assert pod.swapper.state.dna == "bb"
+    pod.swapper.want(order(THREE, 10))
+    assert await pod.settled() == "cc"
 
 
 async def test_an_order_that_no_configmap_ever_bore_out_is_taken_back() -> None:

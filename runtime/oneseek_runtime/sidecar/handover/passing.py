@@ -14,6 +14,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from oneseek_core import names
 from oneseek_runtime.access import Way
 from oneseek_runtime.sidecar.accesslog import AccessLog
 from oneseek_runtime.sidecar.envelope import CLOSE, CORS, dna_of_answer
@@ -143,14 +144,16 @@ class PassingOn:
     async def _first_of(self, peers: Sequence[Peer]) -> tuple[Peer, Exchange] | None:
         loop = asyncio.get_running_loop()
         for peer in peers:
+            # The public port is that of a pod which speaks otherwise than this one: without TLS.
+            way = Way() if peer.port == names.PORT_PUBLIC else self._way
             try:
                 async with asyncio.timeout(_CONNECT_SECONDS):
                     _, exchange = await loop.create_connection(
                         lambda: Exchange(loop),
                         peer.host,
                         peer.port,
-                        ssl=self._way.trust,
-                        server_hostname=self._way.name,
+                        ssl=way.trust,
+                        server_hostname=way.name,
                     )
             except (OSError, TimeoutError):  # a certificate of somebody else's is an OSError too
                 self._shun(peer)

@@ -226,19 +226,18 @@ class EngineConnections:
     def __init__(self, url: str, patience: Patience = OWN_ENGINE, way: Way | None = None) -> None:
         self.patience = patience
         self._way = way or Way()
-        token = self._way.token.encode()
-        self._authorization = b"authorization: Bearer %s\r\n" % token if token else b""
         parts = urlsplit(url)
         self._host = parts.hostname or "127.0.0.1"
         self._port = parts.port or 80
         self._prefix = parts.path.rstrip("/").encode()
-        self._authority = parts.netloc.encode()
+        self._fixed = b"host: %s\r\n" % parts.netloc.encode()
+        if self._way.token:
+            self._fixed += b"authorization: Bearer %s\r\n" % self._way.token.encode()
         self._idle: list[Exchange] = []
 
     def head(self, method: bytes, path: bytes, headers: Sequence[Header]) -> bytes:
         """The head of a request."""
-        lines = [b"%s %s%s HTTP/1.1\r\nhost: %s\r\n" % (method, self._prefix, path, self._authority)]
-        lines.append(self._authorization)
+        lines = [b"%s %s%s HTTP/1.1\r\n%s" % (method, self._prefix, path, self._fixed)]
         lines += [b"%s: %s\r\n" % header for header in headers]
         lines.append(b"\r\n")
         return b"".join(lines)
