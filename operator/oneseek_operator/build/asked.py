@@ -12,7 +12,7 @@ from typing import Any
 from oneseek_core.api.v1alpha1.common import ANNOTATIONS, CODE_IN_ENV, ENV_NAMES, LABELS
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 
-__all__ = ["pod_annotations", "devices", "env", "pod_labels", "placement"]
+__all__ = ["devices", "env", "placement", "pod_annotations", "pod_labels"]
 
 _DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HSA_OVERRIDE_GFX_VERSION")
 

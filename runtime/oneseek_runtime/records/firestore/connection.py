@@ -157,7 +157,9 @@ def is_contention(error: Exception) -> bool:
 def _keep_parts(data: bytes) -> None:
     """Let the redactor know what is secret in a service account's key; all of it, where it is none."""
     try:
-        parts: list[bytes | str] = [str(value) for name, value in json.loads(data).items() if name.startswith("private_key")]
+        parts: list[bytes | str] = [
+            str(value) for name, value in json.loads(data).items() if name.startswith("private_key")
+        ]
     except (ValueError, AttributeError, RecursionError):
         parts = []
     for part in parts or [data]:
