@@ -1,0 +1,134 @@
+"""Everybody who tries: accounts with the rights they are said to have, and pods as the model's own code makes them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from kubernetes import client
+
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.training_run import Resolved, TrainingRun, TrainingRunStatus
+from oneseek_operator.build.run import train_job
+from oneseek_operator.settings import Settings
+from support.auth_accounts import RBAC
+from support.images import images
+from support.kube import Kube
+from support.makers import DIGEST
+from support.tenant.attempt import Who
+
+__all__ = ["ACCOUNTS", "PODS", "account", "accounts", "api_of", "pod", "train_pod"]
+
+Object = dict[str, Any]
+MODELS = {"apiGroups": ["oneseek.io"], "resources": ["oneseekmodels", "trainingruns"]}
+# The account of each who has one, and the chart's ClusterRole, or the rules, that it is bound to.
+ACCOUNTS: dict[Who, tuple[str, str | list[Object]]] = {
+    Who.EDIT: ("editor", "edit"),
+    Who.AUTHOR: ("author", [{**MODELS, "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"]}]),
+    Who.PROMOTER: ("promoter", "promoter"),
+    Who.VIEWER: ("viewer", "view"),
+}
+PODS = {
+    Who.NOBODY: "nobody",
+    Who.CLIENT: "nobody",
+    Who.HERE: "nobody",
+    Who.LOOKALIKE: "lookalike",
+    Who.WRITER: "writer",
+    Who.TRAINER: "trainer",
+    Who.EDIT: "impostor",
+}
+_RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+_WAIT = ["python", "-c", "import time; time.sleep(3600)"]
+
+
+def accounts(kube: Kube) -> list[Object]:
+    """Accounts, roles and bindings in the model's namespace."""
+    found: list[Object] = []
+    for name, rights in ACCOUNTS.values():
+        found += account(kube, name, rights)
+    return found
+
+
+def account(kube: Kube, name: str, rights: str | list[Object]) -> list[Object]:
+    """An account with a role of its own: the rules, or those of a ClusterRole; never what `edit` may with Secrets."""
+    meta = {"name": name, "namespace": kube.namespace}
+    rules = rights if isinstance(rights, list) else _rules(kube, rights)
+    role = {"apiGroup": RBAC, "kind": "Role", "name": name}
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
+        {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": meta, "rules": rules},
+        {
+            "apiVersion": f"{RBAC}/v1",
+            "kind": "RoleBinding",
+            "metadata": meta,
+            "roleRef": role,
+            "subjects": [{"kind": "ServiceAccount", **meta}],
+        },
+    ]
+
+
+def _rules(kube: Kube, name: str) -> list[Object]:
+    """The rules of Kubernetes' `edit`, or of the chart's ClusterRole whose name ends so."""
+    roles = json.loads(kube.kubectl("get", "clusterroles", "-o", "json"))["items"]
+    ours = [item for item in roles if item["metadata"]["name"].endswith(f"oneseek-{name}")]
+    found = ours or [item for item in roles if item["metadata"]["name"] == name]
+    assert found, f"the chart has no ClusterRole for a {name}"
+    return [
+        {**rule, "resources": kept}
+        for rule in found[0]["rules"]
+        if (kept := [one for one in rule.get("resources", []) if not one.startswith("secrets")])
+    ]
+
+
+def api_of(kube: Kube, token: str) -> client.ApiClient:
+    """The API server for the bearer of a token, and for nobody else."""
+    view = json.loads(kube.kubectl("config", "view", "--raw", "--flatten", "-o", "json"))
+    found = client.Configuration(host=view["clusters"][0]["cluster"]["server"])
+    found.verify_ssl = False  # the attacker's connection, to a cluster of this machine
+    found.api_key = {"authorization": f"Bearer {token}"}
+    return client.ApiClient(found)
+
+
+def pod(kube: Kube, name: str, labels: dict[str, str] | None = None, claim: str = "", image: str = "slim") -> Object:
+    """A pod that waits for an attacker's orders; under `restricted`, with no token."""
+    volumes, mounts = [{"name": "tmp", "emptyDir": {}}], [{"name": "tmp", "mountPath": "/tmp"}]
+    if claim:
+        volumes.append({"name": "models", "persistentVolumeClaim": {"claimName": claim}})
+        mounts.append({"name": "models", "mountPath": "/models"})
+    main = {
+        "name": "main",
+        "image": images()[image],
+        "command": _WAIT,
+        "volumeMounts": mounts,
+        "securityContext": _RESTRICTED,
+    }
+    user = {"runAsNonRoot": True, "runAsUser": 10001, "runAsGroup": 10001, "fsGroup": 10001}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": kube.namespace, "labels": labels or {}},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": {**user, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [main],
+            "volumes": volumes,
+        },
+    }
+
+
+def train_pod(model: Object, run: Object) -> Object:
+    """The pod that `build.run` makes for the run's training, with the attacker's command in place of ours."""
+    resolved = Resolved(spec_digest=DIGEST, data_digest=DIGEST)
+    asked = TrainingRun.model_validate(run).model_copy(update={"status": TrainingRunStatus(resolved=resolved)})
+    settings = Settings(slim_image=images()["slim"], runtime_image=images()["runtime"])
+    template = train_job(asked, OneSeekModel.model_validate(model), settings, attempt=1)["spec"]["template"]
+    main = {**template["spec"]["containers"][0], "command": _WAIT}
+    main.pop("args")
+    meta = {"name": PODS[Who.TRAINER], "namespace": run["metadata"]["namespace"], **template["metadata"]}
+    spec = {**template["spec"], "containers": [main], "terminationGracePeriodSeconds": 0}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
