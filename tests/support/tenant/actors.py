@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -9,7 +10,7 @@ from kubernetes import client
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import Resolved, TrainingRun, TrainingRunStatus
-from oneseek_operator.build.run import train_job
+from oneseek_operator.build.run import certify_job, train_job
 from oneseek_operator.settings import Settings
 from support.auth_accounts import RBAC
 from support.images import images
@@ -17,7 +18,7 @@ from support.kube import Kube
 from support.makers import DIGEST
 from support.tenant.attempt import Who
 
-__all__ = ["ACCOUNTS", "PODS", "account", "accounts", "api_of", "pod", "train_pod"]
+__all__ = ["ACCOUNTS", "PODS", "account", "accounts", "api_of", "certify_pod", "pod", "train_pod"]
 
 Object = dict[str, Any]
 MODELS = {"apiGroups": ["oneseek.io"], "resources": ["oneseekmodels", "trainingruns"]}
@@ -93,15 +94,14 @@ def api_of(kube: Kube, token: str) -> client.ApiClient:
     return client.ApiClient(found)
 
 
-def pod(kube: Kube, name: str, labels: dict[str, str] | None = None, claim: str = "", image: str = "slim") -> Object:
-    """A pod that waits for an attacker's orders; under `restricted`, with no token."""
-    volumes, mounts = [{"name": "tmp", "emptyDir": {}}], [{"name": "tmp", "mountPath": "/tmp"}]
-    if claim:
-        volumes.append({"name": "models", "persistentVolumeClaim": {"claimName": claim}})
-        mounts.append({"name": "models", "mountPath": "/models"})
+def pod(kube: Kube, name: str, labels: dict[str, str] | None = None, **claims: str) -> Object:
+    """A pod that waits for an attacker's orders; under `restricted`, with no token, with claims as folders."""
+    volumes: list[Object] = [{"name": "tmp", "emptyDir": {}}]
+    volumes += [{"name": name, "persistentVolumeClaim": {"claimName": claim}} for name, claim in claims.items()]
+    mounts = [{"name": volume["name"], "mountPath": f"/{volume['name']}"} for volume in volumes]
     main = {
         "name": "main",
-        "image": images()[image],
+        "image": images()["slim"],
         "command": _WAIT,
         "volumeMounts": mounts,
         "securityContext": _RESTRICTED,
@@ -123,12 +123,40 @@ def pod(kube: Kube, name: str, labels: dict[str, str] | None = None, claim: str 
 
 def train_pod(model: Object, run: Object) -> Object:
     """The pod that `build.run` makes for the run's training, with the attacker's command in place of ours."""
-    resolved = Resolved(spec_digest=DIGEST, data_digest=DIGEST)
-    asked = TrainingRun.model_validate(run).model_copy(update={"status": TrainingRunStatus(resolved=resolved)})
-    settings = Settings(slim_image=images()["slim"], runtime_image=images()["runtime"])
-    template = train_job(asked, OneSeekModel.model_validate(model), settings, attempt=1)["spec"]["template"]
-    main = {**template["spec"]["containers"][0], "command": _WAIT}
+    found = _pod_of(train_job(_resolved(run), OneSeekModel.model_validate(model), _settings(), attempt=1))
+    main = found["spec"]["containers"][0]
+    main["command"] = _WAIT
     main.pop("args")
-    meta = {"name": PODS[Who.TRAINER], "namespace": run["metadata"]["namespace"], **template["metadata"]}
-    spec = {**template["spec"], "containers": [main], "terminationGracePeriodSeconds": 0}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
+    found["metadata"]["name"] = PODS[Who.TRAINER]
+    return found
+
+
+def certify_pod(model: Object, run: Object) -> Object:
+    """The pod that `build.run` makes to certify what the run's training left."""
+    found = _pod_of(certify_job(_resolved(run), OneSeekModel.model_validate(model), _settings()))
+    found["metadata"]["name"] = "certify"
+    return found
+
+
+def _settings() -> Settings:
+    return Settings(slim_image=images()["slim"], runtime_image=images()["runtime"])
+
+
+def _resolved(run: Object) -> TrainingRun:
+    resolved = Resolved(
+        spec_digest=DIGEST,
+        data_digest=DIGEST,
+        base_model_digest=DIGEST,
+        created_at="2026-09-01T10:11:12.345Z",
+        major=9,
+        language="sv",
+        tags=["Identity"],
+    )
+    return TrainingRun.model_validate(run).model_copy(update={"status": TrainingRunStatus(resolved=resolved)})
+
+
+def _pod_of(job: Object) -> Object:
+    template = copy.deepcopy(job["spec"]["template"])
+    template["metadata"]["namespace"] = job["metadata"]["namespace"]
+    template["spec"]["terminationGracePeriodSeconds"] = 0
+    return {"apiVersion": "v1", "kind": "Pod", **template}

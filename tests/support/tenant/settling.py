@@ -35,7 +35,7 @@ def settled() -> Iterator[Place]:
         found = stack.enter_context(given(kube, MODEL, versions=3))
         kube.apply(_model(kube, found), *_others(kube), *actors.accounts(kube))
         elsewhere.apply(*actors.account(elsewhere, "neighbour", actors.ACCOUNTS[Who.AUTHOR][1]))
-        kube.apply(actors.pod(kube, "nobody"), actors.pod(kube, "writer", claim=found.claim))
+        kube.apply(actors.pod(kube, "nobody"))
         elsewhere.apply(actors.pod(elsewhere, "nobody"))
         model = kube.wait("oneseekmodel", MODEL, _answers, within=240, what="Ready")
         kube.apply(run_manifest("first", MODEL, kube.namespace))
@@ -43,6 +43,7 @@ def settled() -> Iterator[Place]:
         colour = model["status"]["colour"]
         labels = {"oneseek.io/model": MODEL, "app.kubernetes.io/component": "serving"}
         kube.apply(actors.train_pod(model, run), actors.pod(kube, "lookalike", labels))
+        kube.apply(actors.pod(kube, "writer", models=found.claim, records=f"data-{MODEL}-records-0"))
         kube.apply(actors.pod(kube, "impostor", {**labels, "oneseek.io/colour": colour}))
         for one in {*actors.PODS.values()}:
             kube.wait("pod", one, _runs, within=60, what="Running")
