@@ -21,13 +21,12 @@ from support.tenant.attempt import Who
 __all__ = ["ACCOUNTS", "PODS", "account", "accounts", "api_of", "certify_pod", "pod", "train_pod"]
 
 Object = dict[str, Any]
-MODELS = {"apiGroups": ["oneseek.io"], "resources": ["oneseekmodels", "trainingruns"]}
-# The account of each who has one, and the chart's ClusterRole, or the rules, that it is bound to.
-ACCOUNTS: dict[Who, tuple[str, str | list[Object]]] = {
+# The account of each who has one, and the ClusterRole whose rules it has in the namespace.
+ACCOUNTS = {
     Who.EDIT: ("editor", "edit"),
-    Who.AUTHOR: ("author", [{**MODELS, "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"]}]),
-    Who.PROMOTER: ("promoter", "promoter"),
-    Who.VIEWER: ("viewer", "view"),
+    Who.AUTHOR: ("author", "oneseek-edit"),
+    Who.PROMOTER: ("promoter", "oneseek-promoter"),
+    Who.VIEWER: ("viewer", "oneseek-view"),
 }
 PODS = {
     Who.NOBODY: "nobody",
@@ -54,10 +53,15 @@ def accounts(kube: Kube) -> list[Object]:
     return found
 
 
-def account(kube: Kube, name: str, rights: str | list[Object]) -> list[Object]:
-    """An account with a role of its own: the rules, or those of a ClusterRole; never what `edit` may with Secrets."""
+def account(kube: Kube, name: str, of: str) -> list[Object]:
+    """An account that may what a ClusterRole allows, in this namespace, but nothing with Secrets."""
     meta = {"name": name, "namespace": kube.namespace}
-    rules = rights if isinstance(rights, list) else _rules(kube, rights)
+    given = json.loads(kube.kubectl("get", "clusterrole", of, "-o", "json"))["rules"]
+    rules = [
+        {**rule, "resources": kept}
+        for rule in given
+        if (kept := [one for one in rule.get("resources", []) if not one.startswith("secrets")])
+    ]
     role = {"apiGroup": RBAC, "kind": "Role", "name": name}
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
@@ -69,19 +73,6 @@ def account(kube: Kube, name: str, rights: str | list[Object]) -> list[Object]:
             "roleRef": role,
             "subjects": [{"kind": "ServiceAccount", **meta}],
         },
-    ]
-
-
-def _rules(kube: Kube, name: str) -> list[Object]:
-    """The rules of Kubernetes' `edit`, or of the chart's ClusterRole whose name ends so."""
-    roles = json.loads(kube.kubectl("get", "clusterroles", "-o", "json"))["items"]
-    ours = [item for item in roles if item["metadata"]["name"].endswith(f"oneseek-{name}")]
-    found = ours or [item for item in roles if item["metadata"]["name"] == name]
-    assert found, f"the chart has no ClusterRole for a {name}"
-    return [
-        {**rule, "resources": kept}
-        for rule in found[0]["rules"]
-        if (kept := [one for one in rule.get("resources", []) if not one.startswith("secrets")])
     ]
 
 

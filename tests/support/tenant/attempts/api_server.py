@@ -60,7 +60,7 @@ ATTEMPTS = (
     Attempt("promote without the verb", AUTHOR, noted("oneseekmodels", "zero", promote="$first"), policy("may not promote oneseekmodels.oneseek.io/zero")),
     Attempt("roll back without the verb", AUTHOR, noted("oneseekmodels", "zero", rollback="base"), policy("may not rollback oneseekmodels.oneseek.io/zero")),
     Attempt("reset without the verb", AUTHOR, noted("oneseekmodels", "zero", reset="RESET"), policy("may not reset oneseekmodels.oneseek.io/zero")),
-    Attempt("have a window trained without the verb", AUTHOR, noted("oneseekmodels", "zero", micro_window="1"), policy("may not train oneseekmodels.oneseek.io/zero")),
+    Attempt("have a window trained without the verb", PROMOTER, noted("oneseekmodels", "zero", micro_window="1"), policy("may not train oneseekmodels.oneseek.io/zero")),
     Attempt("ask in another's name", PROMOTER, noted("oneseekmodels", "zero", promote="$first", requested_by="anna"), policy("oneseek.io/requested-by is anna, but the one who asks is")),
     Attempt("say that the sidecar vouches", PROMOTER, noted("oneseekmodels", "zero", promote="$first", requested_by="anna via oneseek-sidecar-zero"), policy("but the one who asks is"), "held"),
     Attempt("change the spec with the right to promote", PROMOTER, patched({"serving": {"auth": {"mode": "Legacy"}}}), policy("may patch oneseekmodels.oneseek.io/zero and not update it"), "H4"),
