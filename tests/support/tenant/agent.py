@@ -50,7 +50,7 @@ def raw(order):
                 found += part
         except TimeoutError:
             pass
-    return {"said": found.decode("latin-1")}
+    return {"said": found.decode("latin-1") or "no connection: closed without an answer"}
 
 
 def http(order):
@@ -63,8 +63,8 @@ def http(order):
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     text = f"{order['method']} {order['path']} HTTP/1.1\r\n{head}\r\n".encode() + body.encode()
     said = raw({**order, "data": text.decode("latin-1")})["said"]
-    if not said:
-        return {"said": "no connection: closed without an answer"}
+    if not said.startswith("HTTP/"):
+        return {"said": said}
     return {
         "status": int(said.split(" ", 2)[1]),
         "said": said.partition("\r\n\r\n")[2].encode("latin-1").decode(errors="replace"),

@@ -12,7 +12,20 @@ from typing import Any
 from support.tenant.attempt import Call, Seen, Who
 from support.tenant.place import Place, conditions
 
-__all__ = ["api", "created", "file", "keys_in", "noted", "osdo", "patched", "port", "python", "raw", "web"]
+__all__ = [
+    "api",
+    "created",
+    "file",
+    "keys_in",
+    "noted",
+    "osdo",
+    "patched",
+    "port",
+    "python",
+    "raw",
+    "web",
+    "with_its_token",
+]
 
 Object = dict[str, Any]
 _TYPES = {"merge": "application/merge-patch+json", "apply": "application/apply-patch+yaml", "": "application/json"}
@@ -98,11 +111,33 @@ def web(method: str, of: str, body: Any = None, **headers: str) -> Call:
     return port("$service", 80, method, of, body, **headers)
 
 
-def raw(host: str, number: int, data: str) -> Call:
-    """Bytes to a port, as they stand; `\\n` is sent as CR LF."""
-    return lambda place, who: place.hands(who).do(
-        "raw", host=place.fill(host), port=number, data=place.fill(data).replace("\n", "\r\n")
-    )
+_FIND = """
+import json, os
+folder = os.environ.get("ONESEEK_ACCESS")
+token = open(folder + "/token" if folder else os.environ["ONESEEK_RECORDS_TOKEN_FILE"]).read().strip()
+host, _, number = os.environ["ONESEEK_RECORDS_URL"].split("//")[1].partition(":")
+said = json.dumps([host, int(number), token])
+"""
+
+
+def with_its_token(host: str, number: int, method: str, of: str, body: Any = None) -> Call:
+    """A request with the token that the sidecar itself has; with no host, to the records service."""
+
+    def call(place: Place, who: Who) -> Seen:
+        there, its, token = json.loads(place.hands(who).do("python", block=_FIND).said)
+        return port(host or there, number or its, method, of, body, Authorization=f"Bearer {token}")(place, who)
+
+    return call
+
+
+def raw(host: str, number: int, data: str, *, how: str = "") -> Call:
+    """Bytes to a port, as they stand; `\\n` is sent as CR LF. `how`: plain, or tls; empty: TLS where it is spoken."""
+
+    def call(place: Place, who: Who) -> Seen:
+        text = place.fill(data).replace("\n", "\r\n")
+        return place.hands(who).do("raw", host=place.fill(host), port=number, data=text, how=how)
+
+    return call
 
 
 def file(verb: str, name: str, text: str = "owned") -> Call:

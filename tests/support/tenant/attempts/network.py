@@ -9,7 +9,7 @@ import time
 
 from support.tenant import actors
 from support.tenant.attempt import Attempt, Call, Refusal, Seen, Who, answer, network
-from support.tenant.calls import api, port, raw
+from support.tenant.calls import api, port, raw, with_its_token
 from support.tenant.hands import hands_in
 from support.tenant.place import Place
 
@@ -117,6 +117,9 @@ ATTEMPTS = (
     Attempt("ask as a client of any address through the pods' own way in", LOOKALIKE, port("$pod", 8081, "GET", "/internal/public/api/oqt/status", oneseek_client="10.9.9.9"), _NO_TOKEN),
     Attempt("leave the pods' way in for the orders", LOOKALIKE, port("$pod", 8081, "POST", "/internal/public/../swap", _BASE), _NO_TOKEN),
     Attempt("reach the engine in a serving pod's labels", LOOKALIKE, port("$pod", 8000, "GET", "/v1/models"), network(), "H1"),
+    Attempt("order a swap without TLS", LOOKALIKE, raw("$pod", 8081, "POST /internal/swap HTTP/1.1\nHost: x\nContent-Length: 2\n\n{}", how="plain"), Refusal("sidecar", "no connection")),
+    Attempt("order a swap with the token that serving pods have for one another", Who.SIDECAR, with_its_token("$pod", 8081, "POST", "/internal/swap", _BASE), answer("sidecar", 403, "")),
+    Attempt("order a handover with the token that serving pods have for one another", Who.SIDECAR, with_its_token("$pod", 8081, "POST", "/internal/handover", _HANDOVER), answer("sidecar", 403, "")),
     Attempt("order a swap from within the pod", ENGINE, order("127.0.0.1", "swap", _BASE), _NO_TOKEN, "H1"),
     Attempt("have questions passed on from within the pod", ENGINE, order("127.0.0.1", "handover", _HANDOVER), _NO_TOKEN),
     Attempt("order a swap through the API server's proxy", EDIT, through_the_api_server("pods/SCHEME$pod_name:8081/proxy/", "internal/swap", _BASE), _NO_TOKEN),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from support.tenant.attempt import Attempt, Call, Refusal, Seen, Who, answer
-from support.tenant.calls import port
-from support.tenant.place import Place
+from support.tenant.attempt import Attempt, Refusal, Who, answer
+from support.tenant.calls import port, with_its_token
 
 __all__ = ["ATTEMPTS"]
 
@@ -19,27 +18,6 @@ _PROMOTION = {
 }
 _OTHERS = answer("records service", 401, "token")
 _NOT_ITS = Refusal("records service", "operator", 403)
-_FIND = """
-import os, json
-url = os.environ["ONESEEK_RECORDS_URL"]
-folder = os.environ.get("ONESEEK_ACCESS")
-token = open(folder + "/token" if folder else os.environ["ONESEEK_RECORDS_TOKEN_FILE"]).read().strip()
-host, _, number = url.split("//")[1].partition(":")
-said = json.dumps([host, int(number), token])
-"""
-
-
-def with_its_token(method: str, of: str, body: object = None) -> Call:
-    """A request with the token that the sidecar itself has for the service."""
-
-    def call(place: Place, who: Who) -> Seen:
-        import json  # noqa: PLC0415
-
-        host, number, token = json.loads(place.hands(who).do("python", block=_FIND).said)
-        return port(host, number, method, of, body, Authorization=f"Bearer {token}")(place, who)
-
-    return call
-
 
 ATTEMPTS = (
     Attempt("read the ledger in a serving pod's labels", LOOKALIKE, port("$records", 8082, "GET", "/v1/blocks"), _OTHERS),
@@ -47,6 +25,6 @@ ATTEMPTS = (
     Attempt("enter a promotion", LOOKALIKE, port("$records", 8082, "POST", "/v1/transitions", {"transitions": [_PROMOTION]}), _OTHERS),
     Attempt("enter an answer that was never given", LOOKALIKE, port("$records", 8082, "POST", "/v1/queries", {"queries": []}), _OTHERS),
     Attempt("enter a promotion with a guessed token", LOOKALIKE, port("$records", 8082, "POST", "/v1/transitions", {"transitions": [_PROMOTION]}, Authorization="Bearer " + "a" * 64), _OTHERS),
-    Attempt("enter a promotion in a person's verified name", SIDECAR, with_its_token("POST", "/v1/transitions", {"transitions": [_PROMOTION]}), _NOT_ITS, "M1"),
-    Attempt("take the key of a transition of the operator's before it", SIDECAR, with_its_token("POST", "/v1/transitions", {"transitions": [{**_PROMOTION, "idempotencyKey": "quarantine/$current"}]}), _NOT_ITS, "M1"),
+    Attempt("enter a promotion in a person's verified name", SIDECAR, with_its_token("", 0, "POST", "/v1/transitions", {"transitions": [_PROMOTION]}), _NOT_ITS, "M1"),
+    Attempt("take the key of a transition of the operator's before it", SIDECAR, with_its_token("", 0, "POST", "/v1/transitions", {"transitions": [{**_PROMOTION, "idempotencyKey": "quarantine/$current"}]}), _NOT_ITS, "M1"),
 )  # fmt: skip
