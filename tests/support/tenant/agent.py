@@ -49,8 +49,8 @@ def raw(order):
             while len(found) < MOST and (part := connection.recv(65536)):
                 found += part
         except TimeoutError:
-            pass
-    return {"said": found.decode("latin-1") or "no connection: closed without an answer"}
+            return {"said": found.decode("latin-1") or "no answer: silent"}
+    return {"said": found.decode("latin-1") or "no answer: closed"}
 
 
 def http(order):

@@ -117,7 +117,7 @@ ATTEMPTS = (
     Attempt("ask as a client of any address through the pods' own way in", LOOKALIKE, port("$pod", 8081, "GET", "/internal/public/api/oqt/status", oneseek_client="10.9.9.9"), _NO_TOKEN),
     Attempt("leave the pods' way in for the orders", LOOKALIKE, port("$pod", 8081, "POST", "/internal/public/../swap", _BASE), _NO_TOKEN),
     Attempt("reach the engine in a serving pod's labels", LOOKALIKE, port("$pod", 8000, "GET", "/v1/models"), network(), "H1"),
-    Attempt("order a swap without TLS", LOOKALIKE, raw("$pod", 8081, "POST /internal/swap HTTP/1.1\nHost: x\nContent-Length: 2\n\n{}", how="plain"), Refusal("sidecar", "no connection")),
+    Attempt("order a swap without TLS", LOOKALIKE, raw("$pod", 8081, "POST /internal/swap HTTP/1.1\nHost: x\nContent-Length: 2\n\n{}", how="plain"), Refusal("sidecar", "no answer: closed")),
     Attempt("order a swap with the token that serving pods have for one another", Who.SIDECAR, with_its_token("$pod", 8081, "POST", "/internal/swap", _BASE), answer("sidecar", 403, "")),
     Attempt("order a handover with the token that serving pods have for one another", Who.SIDECAR, with_its_token("$pod", 8081, "POST", "/internal/handover", _HANDOVER), answer("sidecar", 403, "")),
     Attempt("order a swap from within the pod", ENGINE, order("127.0.0.1", "swap", _BASE), _NO_TOKEN, "H1"),

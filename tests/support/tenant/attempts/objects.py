@@ -141,6 +141,7 @@ ATTEMPTS = (
     Attempt("take the labels of a serving pod", AUTHOR, created(pod_run(labels={"oneseek.io/colour": "$colour"})), schema("labels under oneseek.io/"), "held"),
     Attempt("load a library into the train process", AUTHOR, created(pod_run(env=[{"name": "LD_PRELOAD", "value": "/staging/adapter/x.so"}])), schema("spec.pod.env"), "held"),
     Attempt("point the hub's client at a host of one's own", AUTHOR, created(pod_run(env=[{"name": "HF_ENDPOINT", "value": "http://mallory.example"}])), schema("spec.pod.env")),
+    Attempt("queue everybody behind a run whose pods cannot be made", AUTHOR, created(pod_run(nodeSelector={"no key!": "x"})), schema("spec.pod.nodeSelector"), "M9"),
     Attempt("read another version as a dataset", AUTHOR, created(run(datasets=[{"name": "x", "source": {"path": "../oneseek-certified"}}])), schema("source.path"), "held"),
     Attempt("leave the claim by the base model's path", AUTHOR, created(model("mine", baseModel={"name": "tiny", "source": {"path": "../../etc"}})), schema("source.path"), "held"),
     Attempt("leave the claim by the base model's name", AUTHOR, created(model("mine", baseModel={"name": "../oneseek-certified", "source": {"path": "x"}})), schema("spec.baseModel.name"), "held"),
