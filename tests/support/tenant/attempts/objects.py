@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from support.kube import wait_until
 from support.makers import model_manifest, run_manifest
 from support.tenant.attempt import Attempt, Call, Seen, Who, operator, policy, schema
 from support.tenant.calls import api, created, noted, patched
@@ -79,17 +80,24 @@ def window_by_another_name(place: Place, who: Who) -> Seen:
         return made
     digest = "sha256:" + "7" * 64
     due = noted("oneseekmodels", "zero", micro_window=f"1@{digest}")(place, Who.SIDECAR)
-    said, until = f"the window has no run: {due.said[:300]}", time.monotonic() + 15
+    said, until = f"the window has no run, and nobody says so: {due.said[:300]}", time.monotonic() + 15
     while time.monotonic() < until:
-        runs = place.kube.list("trainingruns")
-        found = [item for item in runs if any(one.get("digest") == digest for one in item["spec"]["datasets"])]
-        if found:
-            said = f"another run learns from the window: {found[0]['metadata']['name']}"
-            place.kube.delete("trainingrun", found[0]["metadata"]["name"])
+        found = [item for item in place.kube.list("trainingruns") if _learns(item, digest)]
+        told = conditions(place.kube, "OneSeekModel", "zero", "", within=1)
+        if found or "NameTaken" in told:
+            said = told if "NameTaken" in told else f"another run learns from it: {found[0]['metadata']['name']}"
             break
         time.sleep(0.3)
     place.kube.delete("trainingrun", name)
+    wait_until(
+        lambda: any(_learns(item, digest) for item in place.kube.list("trainingruns")), within=60, what="its run"
+    )
+    place.kube.delete("trainingrun", name)
     return Seen(said)
+
+
+def _learns(item: dict[str, Any], digest: str) -> bool:
+    return any(one.get("digest") == digest for one in item["spec"]["datasets"])
 
 
 def forged_event(place: Place, who: Who) -> Seen:
@@ -153,7 +161,7 @@ ATTEMPTS = (
     Attempt("take somebody's ConfigMap for the trusted keys", AUTHOR, created(model("ledgers", storage={"size": "1Gi"}), "NameTaken"), _TAKEN, "H2"),
     Attempt("share the model's claim", AUTHOR, created(model("mine", storage={"claimName": "$claim"}), "ClaimInUse", within=90), operator("ClaimInUse"), "held"),
     Attempt("put a Job of one's own in the place of the operator's", AUTHOR, created(model("early", storage={"size": "1Gi"}), "NameTaken", before=[foreign_job("early")]), _TAKEN),
-    Attempt("take the name of a window's run before it is made", AUTHOR, window_by_another_name, operator("another run learns from the window: zero-micro-1-")),
+    Attempt("take the name of a window's run before it is made", AUTHOR, window_by_another_name, _TAKEN),
     Attempt("have the model repeat a forged Event", EDIT, forged_event, operator("Ready as before")),
     Attempt("train another namespace's model", NEIGHBOUR, created(elsewhere(run()), "ModelNotFound"), operator("ModelNotFound")),
     Attempt("use another namespace's claim", NEIGHBOUR, created(elsewhere(model("zero", storage={"claimName": "$claim"})), "ClaimNotFound"), operator("ClaimNotFound")),
