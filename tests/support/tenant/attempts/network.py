@@ -25,7 +25,9 @@ _STRANGER = {"previous": {"dna": "$first", "addresses": ["$impostor"]}}
 _HANDOVER = {"handover": {"dna": "$first", "addresses": ["$impostor"]}}
 _UNLOAD = {"lora_name": "$current"}
 _LOAD = {"lora_name": "mine", "lora_path": "/tmp"}
-_NO_TOKEN = answer("sidecar", 401, "token")
+_NO_TOKEN = answer("sidecar", 401, "takes the token of this model's operator")
+_NO_POD = answer("sidecar", 401, "no pod of this model")
+_NOT_ITS = answer("sidecar", 403, "takes the token of this model's operator")
 _LOOPBACK = Refusal("loopback alone", "no connection: ConnectionRefusedError")
 
 
@@ -58,7 +60,9 @@ def heir(place: Place, who: Who) -> Seen:
     owners = next(item["metadata"]["ownerReferences"] for item in colour if item["metadata"].get("ownerReferences"))
     labels = {"oneseek.io/model": "zero", "app.kubernetes.io/component": "serving", "oneseek.io/colour": "$colour"}
     pod = actors.pod(place.kube, "heir", labels)
-    pod["metadata"] |= {"ownerReferences": owners, "annotations": {"oneseek.io/control": "plain"}}
+    pod["metadata"]["ownerReferences"] = owners
+    token_only = {"serviceAccountToken": {"path": "token", "audience": "nobody"}}  # what a pod mounts that knows no TLS
+    pod["spec"]["volumes"].append({"name": "access", "projected": {"sources": [token_only]}})
     pod["spec"]["terminationGracePeriodSeconds"] = 120
     made = api("POST", "pods", pod)(place, who)
     if made.status != 201:
@@ -99,7 +103,7 @@ ATTEMPTS = (
     Attempt("load an adapter into the engine", HERE, port("$pod", 8000, "POST", "/v1/load_lora_adapter", _LOAD), network(), "H1"),
     Attempt("ask the engine past the sidecar", HERE, port("$pod", 8000, "GET", "/v1/models"), network(), "H1"),
     Attempt("read the verifier's verdict", HERE, port("$pod", 8083, "GET", "/verdict"), network(), "H1"),
-    Attempt("read the ledger", NOBODY, port("$records", 8082, "GET", "/v1/blocks"), network()),
+    Attempt("read the ledger", NOBODY, port("$records", 8084, "GET", "/v1/blocks"), network()),
     Attempt("read the ledger through its Service", HERE, port("$records_service", 8084, "GET", "/v1/blocks"), network()),
     Attempt("look at the operator's health port", NOBODY, port("$operator", 8080, "GET", "/healthz"), network()),
     Attempt("order a swap with serial 2^53", LOOKALIKE, order("$pod", "swap", _BASE), _NO_TOKEN, "H1"),
@@ -114,23 +118,23 @@ ATTEMPTS = (
     Attempt("order with an empty bearer", LOOKALIKE, order("$pod", "swap", _BASE, Authorization="Bearer "), _NO_TOKEN),
     Attempt("order with the digest of the token in place of the token", LOOKALIKE, order("$pod", "swap", _BASE, Authorization="Bearer " + "0" * 64), _NO_TOKEN),
     Attempt("order with a person's token for the API server", LOOKALIKE, order("$pod", "swap", _BASE, Authorization="Bearer $api_token"), _NO_TOKEN),
-    Attempt("ask as a client of any address through the pods' own way in", LOOKALIKE, port("$pod", 8081, "GET", "/internal/public/api/oqt/status", oneseek_client="10.9.9.9"), _NO_TOKEN),
-    Attempt("leave the pods' way in for the orders", LOOKALIKE, port("$pod", 8081, "POST", "/internal/public/../swap", _BASE), _NO_TOKEN),
+    Attempt("ask as a client of any address through the pods' own way in", LOOKALIKE, port("$pod", 8081, "GET", "/internal/public/api/oqt/status", oneseek_client="10.9.9.9"), _NO_POD),
+    Attempt("leave the pods' way in for the orders", LOOKALIKE, port("$pod", 8081, "POST", "/internal/public/../swap", _BASE), _NO_POD),
     Attempt("reach the engine in a serving pod's labels", LOOKALIKE, port("$pod", 8000, "GET", "/v1/models"), network(), "H1"),
     Attempt("order a swap without TLS", LOOKALIKE, raw("$pod", 8081, "POST /internal/swap HTTP/1.1\nHost: x\nContent-Length: 2\n\n{}", how="plain"), Refusal("sidecar", "no answer: closed")),
-    Attempt("order a swap with the token that serving pods have for one another", Who.SIDECAR, with_its_token("$pod", 8081, "POST", "/internal/swap", _BASE), answer("sidecar", 403, "")),
-    Attempt("order a handover with the token that serving pods have for one another", Who.SIDECAR, with_its_token("$pod", 8081, "POST", "/internal/handover", _HANDOVER), answer("sidecar", 403, "")),
+    Attempt("order a swap with the token that serving pods have for one another", Who.SIDECAR, with_its_token("$pod", 8081, "POST", "/internal/swap", _BASE), _NOT_ITS),
+    Attempt("order a handover with the token that serving pods have for one another", Who.SIDECAR, with_its_token("$pod", 8081, "POST", "/internal/handover", _HANDOVER), _NOT_ITS),
     Attempt("order a swap from within the pod", ENGINE, order("127.0.0.1", "swap", _BASE), _NO_TOKEN, "H1"),
     Attempt("have questions passed on from within the pod", ENGINE, order("127.0.0.1", "handover", _HANDOVER), _NO_TOKEN),
     Attempt("order a swap through the API server's proxy", EDIT, through_the_api_server("pods/SCHEME$pod_name:8081/proxy/", "internal/swap", _BASE), _NO_TOKEN),
-    Attempt("read the ledger through the API server's proxy", EDIT, through_the_api_server("pods/SCHEMEzero-records-0:8082/proxy/", "v1/blocks"), answer("records service", 401, "token")),
+    Attempt("read the ledger through the API server's proxy", EDIT, through_the_api_server("pods/SCHEMEzero-records-0:8084/proxy/", "v1/blocks"), answer("records service", 401, "a bearer token of this model's is needed")),
     Attempt("reach the engine through the API server's proxy", EDIT, through_the_api_server("pods/SCHEME$pod_name:8000/proxy/", "v1/models"), Refusal("loopback alone", "connection refused")),
     Attempt("be taken for the model's own pod by its labels", EDIT, told_to_listen(8), Refusal("operator", "nobody asked"), "H3"),
     Attempt("hear the operator's token, as a pod that says the serving pods' ReplicaSet made it and that it speaks no TLS", EDIT, heir, Refusal("operator", "no token came")),
     Attempt("ask the model, with what it has learnt", TRAINER, port("$service", 80, "GET", "/api/inference/status"), network()),
     Attempt("reach the sidecar's orders", TRAINER, order("$pod", "swap", _BASE), network()),
     Attempt("reach the engine", TRAINER, port("$pod", 8000, "GET", "/v1/models"), network()),
-    Attempt("reach the records service", TRAINER, port("$records", 8082, "GET", "/v1/blocks"), network()),
+    Attempt("reach the records service", TRAINER, port("$records", 8084, "GET", "/v1/blocks"), network()),
     Attempt("reach the API server", TRAINER, port("$api", 443, "GET", "/version"), network()),
     Attempt("reach the kubelet", TRAINER, port("$node", 10250, "GET", "/pods"), network()),
     Attempt("reach the cloud's metadata service", TRAINER, port("169.254.169.254", 80, "GET", "/latest/meta-data/"), network()),
