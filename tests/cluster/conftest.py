@@ -10,6 +10,7 @@ from support.kube import Kube, scratch_namespace
 
 # Those that take longest, first: a worker that begins one of them last would keep the others waiting for it.
 LONGEST = (
+    "test_hostile_tenant",
     "test_multi_model",
     "test_plugin",
     "test_certified",

@@ -33,6 +33,7 @@ class KubectlError(AssertionError):
 
 # Words for kinds, and where the API server keeps those.
 _CORE, _APPS, _BATCH, _OURS = "api/v1", "apis/apps/v1", "apis/batch/v1", "apis/oneseek.io/v1alpha1"
+_RBAC = "apis/rbac.authorization.k8s.io/v1"
 KINDS = {
     "configmap": (_CORE, "configmaps"),
     "event": (_CORE, "events"),
@@ -40,6 +41,10 @@ KINDS = {
     "pvc": (_CORE, "persistentvolumeclaims"),
     "secret": (_CORE, "secrets"),
     "service": (_CORE, "services"),
+    "serviceaccount": (_CORE, "serviceaccounts"),
+    "role": (_RBAC, "roles"),
+    "rolebinding": (_RBAC, "rolebindings"),
+    "networkpolicy": ("apis/networking.k8s.io/v1", "networkpolicies"),
     "deployment": (_APPS, "deployments"),
     "statefulset": (_APPS, "statefulsets"),
     "job": (_BATCH, "jobs"),

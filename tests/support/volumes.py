@@ -29,12 +29,21 @@ _FOLDER_MODE = 0o770  # as the local cluster makes its own: the kubelet opens it
 
 @dataclass(frozen=True)
 class Given:
-    """A claim with a base model and two certified versions on it."""
+    """A claim with a base model and certified versions on it, the older ones first."""
 
     claim: str
     folder: Path
-    first: str
-    second: str
+    versions: tuple[str, ...]
+
+    @property
+    def first(self) -> str:
+        """The oldest."""
+        return self.versions[0]
+
+    @property
+    def second(self) -> str:
+        """The one after it."""
+        return self.versions[1]
 
 
 def volume_folder(kube: Kube, claim: str) -> Path:
@@ -46,15 +55,15 @@ def volume_folder(kube: Kube, claim: str) -> Path:
     return Path(volume["spec"]["local"]["path"])
 
 
-def fill(folder: Path, *, second_on_another_base: bool = False) -> tuple[str, str]:
-    """Write a base model and two certified versions of it; the result is their DNAs, the older one first."""
+def fill(folder: Path, *, versions: int = 2, second_on_another_base: bool = False) -> tuple[str, ...]:
+    """Write a base model and certified versions of it; the result is their DNAs, the older ones first."""
     from support.tiny_model import tiny_base  # noqa: PLC0415 - torch, which few of those who import this need
 
     base = folder / BASE_PATH
     tiny_base(base)
     digest = manifest_digest({name: digest_file(base / name) for name in files_of(base)})
     dnas = []
-    for major in (1, 2):
+    for major in range(1, versions + 1):
         trained_on = OTHER_BASE if major == 2 and second_on_another_base else digest
         sealed, _ = certify(
             folder,
@@ -66,7 +75,7 @@ def fill(folder: Path, *, second_on_another_base: bool = False) -> tuple[str, st
         )
         dnas.append(sealed.name)
     shutil.rmtree(folder / "staging")
-    return dnas[0], dnas[1]
+    return tuple(dnas)
 
 
 def volume(like: Object, name: str, folder: Path, claim: tuple[str, str]) -> Object:
@@ -110,8 +119,8 @@ def claim(namespace: str, name: str, volume_name: str) -> Object:
 
 
 @contextmanager
-def given(kube: Kube, name: str, *, second_on_another_base: bool = False) -> Iterator[Given]:
-    """A claim `<name>-given` with two certified versions on it; volume and folder go afterwards."""
+def given(kube: Kube, name: str, *, versions: int = 2, second_on_another_base: bool = False) -> Iterator[Given]:
+    """A claim `<name>-given` with certified versions on it; volume and folder go afterwards."""
     locals_ = [item for item in kube.list("pv") if "local" in item["spec"]]
     assert locals_, "the cluster has no PersistentVolume of type local to make another one like it"
     like = locals_[0]
@@ -121,12 +130,12 @@ def given(kube: Kube, name: str, *, second_on_another_base: bool = False) -> Ite
     folder.mkdir()
     try:
         folder.chmod(_FOLDER_MODE)
-        first, second = fill(folder, second_on_another_base=second_on_another_base)
+        made = fill(folder, versions=versions, second_on_another_base=second_on_another_base)
         kube.apply(
             volume(like, volume_name, folder, (kube.namespace, claim_name)),
             claim(kube.namespace, claim_name, volume_name),
         )
-        yield Given(claim_name, folder, first, second)
+        yield Given(claim_name, folder, made)
     finally:
         kube.kubectl("delete", "pv", volume_name, "--wait=false", "--ignore-not-found", check=False)
         shutil.rmtree(folder, ignore_errors=True)
