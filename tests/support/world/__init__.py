@@ -77,7 +77,7 @@ class World(Clients):
         root = _tree(blocks).root().hex() if self.roots else None
         return LedgerHead(height=len(blocks), head=blocks[-1].hash, root=root)
 
-    async def proof(self, model: OneSeekModel, witness: LedgerHead, found: LedgerHead) -> Proof:
+    async def proof(self, witness: LedgerHead, found: LedgerHead) -> Proof:
         blocks = self._blocks()
         if witness.root is None or found.root is None:
             return Proof(block=blocks[witness.height - 1].line)
