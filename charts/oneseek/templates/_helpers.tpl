@@ -119,7 +119,7 @@ spec:
   verbs: [get, create, patch]   # one a model, for its sidecars
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
-  verbs: [list, create, patch, delete]   # delete: where they are switched off, or a model no longer needs one
+  verbs: [get, list, create, patch, delete]   # get: whose one is; delete: where they are switched off, or a model no longer needs one
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
   verbs: [get, create, patch]   # of these accounts; Kubernetes lets nobody give what they do not have
