@@ -71,7 +71,7 @@ class RecordsPort(Protocol):
 class RecordsPorts(Protocol):
     """Every model's."""
 
-    def of(self, model: OneSeekModel, pod: PodView | None) -> RecordsPort: ...
+    def of(self, model: OneSeekModel, pod: PodView | None, /) -> RecordsPort: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +105,4 @@ class SidecarPort(Protocol):
 class SidecarPorts(Protocol):
     """Every model's."""
 
-    def of(self, model: OneSeekModel, pods: Sequence[PodView]) -> SidecarPort: ...
+    def of(self, model: OneSeekModel, pods: Sequence[PodView], /) -> SidecarPort: ...
