@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from oneseek_operator.reconcile.model import reconcile
 from support.driver import settle
 from support.makers import DIGEST, SETTINGS, model_manifest
 from support.world import World
+from support.world.api_server import Crash
 
 TLS = SETTINGS.model_copy(update={"internal_tls": True})
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -333,3 +335,24 @@ async def test_an_authority_that_a_hand_has_spoilt_is_made_anew(spoilt: str) -> 
     again = await Authority(world, "system").view(now)
     assert len(again.fingerprints) == 1
     assert again != first
+
+
+async def test_a_crash_at_any_write_of_tokens_and_certificates_is_made_good() -> None:
+    async def story(at: int, *, after: bool) -> dict[str, set[str]]:
+        world, now = World(), datetime.now(UTC)
+        world.apply_as_user(model_manifest())
+        world.crash_at, world.crash_after_effect = at, after
+        with suppress(Crash):
+            await looked(world, now)
+        world.crash_at = None
+        await looked(world, now)
+        config = world.objects[("ConfigMap", "team", "zero-access")]
+        note = json.loads(config["metadata"]["annotations"][names.ANNOTATION_ACCESS])
+        assert {note["tokens"], *note["leaves"]} <= {*secrets(world), "serving", "records"}
+        return {name: set(held) for name, held in secrets(world).items() if "access" in name or "tls" in name}
+
+    whole = {tuple(sorted(found.rsplit("-", 1)[0] for found in await story(0, after=False)))}
+    for at in range(1, 14):
+        for after in (False, True):
+            whole.add(tuple(sorted(found.rsplit("-", 1)[0] for found in await story(at, after=after))))
+    assert whole == {("zero-access", "zero-records-tls", "zero-serving-tls")}
