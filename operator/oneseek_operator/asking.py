@@ -25,11 +25,12 @@ _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "oneseek-operator"}
 
 
 class AskingError(OneSeekError):
-    """There was no answer, or none that can be used. `refused`: nothing listens there."""
+    """There was no answer, or none that can be used. `refused`: nothing listens there. `alien`: not whom we know."""
 
-    def __init__(self, message: str, *, refused: bool = False) -> None:
+    def __init__(self, message: str, *, refused: bool = False, alien: bool = False) -> None:
         super().__init__(message)
         self.refused = refused
+        self.alien = alien
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,8 @@ class Asker:
         except TimeoutError as error:
             raise AskingError(f"{about} did not answer within {seconds:g} s") from error
         except aiohttp.ClientConnectorCertificateError as error:
-            raise AskingError(f"{about}: what listens there has no certificate of this model's") from error
+            sentence = f"{about}: what listens there has no certificate of this model's"
+            raise AskingError(sentence, alien=True) from error
         except aiohttp.ClientConnectorError as error:
             refused = isinstance(error.os_error, ConnectionRefusedError)
             raise AskingError(f"{about}: {failure(error)}", refused=refused) from error

@@ -49,11 +49,14 @@ class TransitionRefusedError(RecordsError):
 class SidecarError(OneSeekError):
     """A pod's sidecar did not answer as it must; `status`: what it answered, 0 where it did not answer at all.
 
-    `refused`: nothing listens there.
+    `refused`: nothing listens there. `alien`: it has a certificate, or asks for a token, of another key or authority.
     """
 
-    def __init__(self, message: str, *, ip: str = "", status: int = 0, refused: bool = False) -> None:
+    def __init__(
+        self, message: str, *, ip: str = "", status: int = 0, refused: bool = False, alien: bool = False
+    ) -> None:
         super().__init__(message)
+        self.alien = alien
         self.ip = ip
         self.status = status
         self.refused = refused

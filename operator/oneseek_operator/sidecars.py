@@ -39,6 +39,7 @@ _SERVICE_PORT = 80
 _NAME = 253  # characters of what a Service is answered by
 _ACCEPTED = 202
 _REFUSED = 503  # the verifier's status for "no"; its body says why
+_ALIEN = (401, 403)  # it knows another token as ours
 _UNKNOWN = (404, 405)  # a sidecar of the release before knows no such path
 
 
@@ -196,13 +197,11 @@ class ModelSidecars:
         try:
             answer = await self._asker.ask(peer, method, path, seconds=limit, body=body, afresh=afresh)
         except AskingError as error:
-            raise SidecarError(str(error), ip=peer.host, refused=error.refused) from error
+            raise SidecarError(str(error), ip=peer.host, refused=error.refused, alien=error.alien) from error
         if answer.status not in (200, also):
             said = f": {answer.said}" if answer.said else ""
-            what = path.partition("?")[0]
-            raise SidecarError(
-                f"{what} {peer.label} answered {answer.status}{said}", ip=peer.host, status=answer.status
-            )
+            sentence = f"{path.partition('?')[0]} {peer.label} answered {answer.status}{said}"
+            raise SidecarError(sentence, ip=peer.host, status=answer.status, alien=answer.status in _ALIEN)
         return answer.data
 
 

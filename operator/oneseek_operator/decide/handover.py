@@ -187,7 +187,8 @@ def replaced(seen: Seen, to: Takeover, now: datetime) -> list[tuple[Delete, str]
 def _is_needed(seen: Seen, pod: PodView, to: Takeover, now: datetime) -> bool:
     mine = pod.labels[names.LABEL_COLOUR] == to.colour
     if seen.endpoint(pod).state is None:
-        return _may_answer_unseen(seen, pod, to, now) and not (mine and seen.endpoint(pod).refused)
+        endpoint = seen.endpoint(pod)
+        return _may_answer_unseen(seen, pod, to, now) and not (mine and (endpoint.refused or endpoint.alien))
     return not is_handed_over(
         seen.endpoint(pod), _order(seen, pod, to, to.successors(seen)), terminating=pod.terminating
     )

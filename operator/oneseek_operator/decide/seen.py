@@ -19,12 +19,14 @@ __all__ = ["Endpoint", "Seen", "ServiceAnswer", "wanted_replicas"]
 class Endpoint:
     """What a pod's sidecar said, or why it said nothing.
 
-    `refused`: nothing listens there. `untold_seconds`: for how long it has been silent, or has taken no order.
+    `refused`: nothing listens there. `alien`: it was made with another key or authority of the operator's, and answers
+    clients all the same. `untold_seconds`: for how long it has been silent, or has taken no order.
     """
 
     state: SidecarState | None = None
     error: str = ""
     refused: bool = False
+    alien: bool = False
     untold_seconds: float = 0.0
     verdict: VerifyReport | None = None
 

@@ -398,7 +398,8 @@ async def _ask(pod: PodView, sidecars: SidecarPort) -> Endpoint:
     except (SidecarError, TimeoutError) as error:
         text = str(error) or f"it did not answer within {_LEAVING_SECONDS:g} s"
         refused = isinstance(error, SidecarError) and error.refused
-        return Endpoint(error=text, refused=refused, verdict=await _verdict(pod, sidecars))
+        alien = isinstance(error, SidecarError) and error.alien
+        return Endpoint(error=text, refused=refused, alien=alien, verdict=await _verdict(pod, sidecars))
     of_before = pod.speaks == "before" and state.verdict is None and not state.revision and not pod.terminating
     return Endpoint(state=state, verdict=await _verdict(pod, sidecars) if of_before else state.verdict)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,10 +18,12 @@ from oneseek_operator.build import records as build_records
 from oneseek_operator.certificates import Issued, kept, renewed_at, signer, with_successor
 from oneseek_operator.decide.owned import askable, foreign
 from oneseek_operator.decide.views import DeploymentView, PodView
+from oneseek_operator.errors import SidecarError
 from oneseek_operator.reconcile.model import reconcile
 from support.driver import settle
 from support.makers import DIGEST, SETTINGS, model_manifest
 from support.world import World
+from support.world.api_server import Crash
 
 TLS = SETTINGS.model_copy(update={"internal_tls": True})
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -333,3 +336,61 @@ async def test_an_authority_that_a_hand_has_spoilt_is_made_anew(spoilt: str) -> 
     again = await Authority(world, "system").view(now)
     assert len(again.fingerprints) == 1
     assert again != first
+
+
+async def test_a_crash_at_any_write_of_tokens_and_certificates_is_made_good() -> None:
+    async def story(at: int, *, after: bool) -> dict[str, set[str]]:
+        world, now = World(), datetime.now(UTC)
+        world.apply_as_user(model_manifest())
+        world.crash_at, world.crash_after_effect = at, after
+        with suppress(Crash):
+            await looked(world, now)
+        world.crash_at = None
+        await looked(world, now)
+        config = world.objects[("ConfigMap", "team", "zero-access")]
+        note = json.loads(config["metadata"]["annotations"][names.ANNOTATION_ACCESS])
+        assert {note["tokens"], *note["leaves"]} <= {*secrets(world), "serving", "records"}
+        return {name: set(held) for name, held in secrets(world).items() if "access" in name or "tls" in name}
+
+    whole = {tuple(sorted(found.rsplit("-", 1)[0] for found in await story(0, after=False)))}
+    for at in range(1, 14):
+        for after in (False, True):
+            whole.add(tuple(sorted(found.rsplit("-", 1)[0] for found in await story(at, after=after))))
+    assert whole == {("zero-access", "zero-records-tls", "zero-serving-tls")}
+
+
+async def test_pods_of_another_key_of_the_operator_s_go_on_answering_until_others_are_ready() -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    old = world.serving_pods()[0]["metadata"]["name"]
+    state = world.state
+
+    async def denied(ip: str) -> Any:
+        if ip == old:
+            raise SidecarError("/internal/state answered 401", ip=ip, status=401, alien=True)
+        return await state(ip)
+
+    world.state = denied  # type: ignore[method-assign]
+    world.rooms = 1
+    other = SETTINGS.model_copy(update={"token_key": type(SETTINGS.token_key)(b"o" * 32)})
+    for _ in range(10):
+        await looked_with(world, other)
+        world.ahead += timedelta(seconds=10)
+    assert old in [pod["metadata"]["name"] for pod in world.serving_pods()], "there is no room for another one"
+    world.rooms = 2
+    for _ in range(10):
+        await looked_with(world, other)
+        world.ahead += timedelta(seconds=10)
+    assert old not in world.behind(), "the other one answers"
+    assert world.writes["delete Pod"], "and the one that cannot be told is not left to answer in its place"
+
+
+async def looked_with(world: World, settings: Any) -> None:
+    """One look and one move of the world; a pod that cannot be told is told again next time."""
+    with suppress(SidecarError):
+        await reconcile(
+            "team", "zero", cluster=world, sidecars=world, records=world, authority=world, settings=settings,
+            clock=world.clock, untold=world.untold,
+        )  # fmt: skip
+    world.tick()
