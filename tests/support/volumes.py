@@ -57,7 +57,8 @@ def volume_folder(kube: Kube, claim: str) -> Path:
 
 def fill(folder: Path, *, versions: int = 2, second_on_another_base: bool = False) -> tuple[str, ...]:
     """Write a base model and certified versions of it; the result is their DNAs, the older ones first."""
-    from support.tiny_model import tiny_base  # noqa: PLC0415 - torch, which few of those who import this need
+    from support.hot_pod import strong_weights  # noqa: PLC0415 - torch, which few of those who import this need
+    from support.tiny_model import tiny_base  # noqa: PLC0415
 
     base = folder / BASE_PATH
     tiny_base(base)
@@ -67,6 +68,7 @@ def fill(folder: Path, *, versions: int = 2, second_on_another_base: bool = Fals
         trained_on = OTHER_BASE if major == 2 and second_on_another_base else digest
         sealed, _ = certify(
             folder,
+            strong_weights(major),
             keys=shared_keys(),
             major=major,
             baseName=BASE_NAME,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from kubernetes import client
@@ -79,8 +81,11 @@ def account(kube: Kube, name: str, of: str) -> list[Object]:
 def api_of(kube: Kube, token: str) -> client.ApiClient:
     """The API server for the bearer of a token, and for nobody else."""
     view = json.loads(kube.kubectl("config", "view", "--raw", "--flatten", "-o", "json"))
-    found = client.Configuration(host=view["clusters"][0]["cluster"]["server"])
-    found.verify_ssl = False  # the attacker's connection, to a cluster of this machine
+    cluster = view["clusters"][0]["cluster"]
+    with NamedTemporaryFile("wb", suffix=".crt", delete=False) as file:
+        file.write(base64.b64decode(cluster["certificate-authority-data"]))
+    found = client.Configuration(host=cluster["server"])
+    found.ssl_ca_cert = file.name
     found.api_key = {"authorization": f"Bearer {token}"}
     return client.ApiClient(found)
 

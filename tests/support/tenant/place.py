@@ -76,8 +76,11 @@ class Place:
     def look(self) -> standing.Standing:
         """How everything stands now."""
         found = standing.of(self.kube, self.given.folder)
-        with urllib.request.urlopen(f"{self.url}/api/inference/status", timeout=30) as response:
-            found["who answers"] = json.load(response)["model"]
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/inference/status", timeout=10) as response:
+                found["who answers"] = json.load(response)["model"]
+        except OSError as error:
+            found["who answers"] = f"nobody: {error}"
         return found
 
     def changed(self, may_change: Sequence[str]) -> list[str]:
