@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from oneseek_dev import build, cgroups, cluster, golden, images, memory, registries, tools
+from oneseek_dev import base, build, cgroups, cluster, golden, images, memory, registries, tools
 from oneseek_dev.console import say
 from oneseek_dev.layout import Cluster, cache_folder, checkout
 
@@ -81,16 +81,16 @@ def need(goal: str) -> Need:
             missing = not golden.has(names)
         else:
             missing = any(not build.is_there(images.named(name), images.named(name).tag()) for name in names)
-        base = not os.environ.get("ONESEEK_BASE_IMAGE") and not build.base_is_made()
+        bare = not os.environ.get("ONESEEK_BASE_IMAGE") and not base.is_made()
     except OSError:  # another user's cache
-        programs = missing = base = True
+        programs = missing = bare = True
     return Need(
         goal=goal,
         embedded=embedded,
         running=embedded and any(cluster.is_up(Cluster(checkout(), name)) for name in ("demo", "test")),
         programs=programs,
         images=missing,
-        base=base,
+        base=bare,
         venv=with_venv and not (checkout() / ".venv" / ".installed").exists(),
         packages=tuple(tools.missing_packages()),
     )

@@ -28,7 +28,7 @@ PACKAGES = {  # a program that proves that the Debian package is there
     "ebtables": "ebtables",
     "socat": "socat",
     "buildah": "buildah",
-    "debootstrap": "debootstrap",
+    "mmdebstrap": "mmdebstrap",
     "iproute2": "ip",
     "util-linux": "nsenter",
     "procps": "sysctl",
