@@ -4,10 +4,12 @@ The package carries SmolLM2-135M-Instruct in 4 bits; here it becomes bfloat16 sa
 and serving read. Runs while an image is built: `make_smollm2.py FOLDER`.
 """
 
+import functools
 import importlib.util
 import sys
 from pathlib import Path
 
+import gguf
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
@@ -33,6 +35,10 @@ def gguf_file() -> Path:
 
 def convert(source: Path, target: Path) -> None:
     """Write the model and its tokenizer to `target` as an ordinary folder."""
+    # transformers reads the file anew for the model, its configuration and the tokenizer, and makes the map of names anew
+    # for each of its modules: half of all the time.
+    gguf.GGUFReader = functools.cache(gguf.GGUFReader)
+    gguf.get_tensor_name_map = functools.cache(gguf.get_tensor_name_map)
     where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
     quantized = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
     config = AutoConfig.from_pretrained(**where)

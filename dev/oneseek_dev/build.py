@@ -1,32 +1,23 @@
-"""Building images with buildah: ordinary Dockerfiles, no container engine. A cluster's containerd gets them by hard links.
+"""Building images with buildah: ordinary Dockerfiles, no container engine. A cluster's containerd gets them by hard links."""
 
-buildah's own storage is in the user's cache, so layers are shared by all checkouts.
-"""
-
-import os
-import shlex
-import shutil
+import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from oneseek_dev import configs, layers, tools
+from oneseek_dev import base, buildah, configs, layers, tools
 from oneseek_dev.console import step
 from oneseek_dev.content import key_of
-from oneseek_dev.errors import DevError
-from oneseek_dev.images import BASE_KEY, BASE_PACKAGES, BASE_SUITE, NO_BASE, Image, named
+from oneseek_dev.images import NO_BASE, Image, named
 from oneseek_dev.layout import REGISTRY_PORT, cache_folder, checkout
 from oneseek_dev.locks import locked
 from oneseek_dev.processes import Daemon
 from oneseek_dev.readiness import port_answers, wait_until
 from oneseek_dev.shell import run, run_logged
 
-_LOCAL = "localhost/oneseek"
 _OLD_IMAGES_KEPT = 10
-_CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-_INDEX_SETTINGS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
 
 
 def registry_storage() -> Path:
@@ -36,12 +27,7 @@ def registry_storage() -> Path:
 
 def is_there(image: Image, tag: str) -> bool:
     """Whether exactly this image was built, and so can be handed to a cluster."""
-    return layers.image(store(), local_name(image, tag)) is not None
-
-
-def local_name(image: Image, tag: str) -> str:
-    """What buildah calls the image."""
-    return f"{_LOCAL}/{image.name}:{tag}"
+    return buildah.is_stored(buildah.local_name(image.name, tag))
 
 
 def hand_over(ctr: Sequence[str], tags: Mapping[str, str]) -> None:
@@ -49,17 +35,9 @@ def hand_over(ctr: Sequence[str], tags: Mapping[str, str]) -> None:
     for name, tag in tags.items():
         image = named(name)
         references = [image.reference(word) for word in (tag, image.alias) if word]
-        layers.hand_over(ctr, store(), local_name(image, tag), references)
-
-
-def store() -> Path:
-    """Buildah's own storage."""
-    return cache_folder() / "buildah"
-
-
-def _buildah(*words: str | Path) -> list[str | Path]:
-    run_root = Path("/run/oneseek/buildah")
-    return ["buildah", "--root", store(), "--runroot", run_root, "--storage-driver", "overlay", *words]
+        local = buildah.local_name(name, tag)
+        below = _dependencies_name(image)
+        layers.hand_over(ctr, buildah.store(), local, references, aside=_aside(image), below=below)
 
 
 def ensure(names: Iterable[str]) -> dict[str, str]:
@@ -93,152 +71,104 @@ def _building(name: str) -> AbstractContextManager[None]:
 
 def build(image: Image, tag: str) -> str:
     """Build the image and return its name in buildah's storage."""
-    arguments = list(image.arguments)
+    arguments, options = list(image.arguments), list[str]()
     if image.base != NO_BASE:
-        arguments.append(("BASE_IMAGE", base_image()))
+        arguments.append(("BASE_IMAGE", base.image()))
     if image.code:
         _build_dependencies(image)  # a layer of this build, and under its own name never collected
     if image.builder:
-        arguments.append(("BUILDER_IMAGE", _build_dependencies(named(image.builder))))
-    local = local_name(image, tag)
+        builder = named(image.builder)
+        arguments.append(("BUILDER_IMAGE", _build_dependencies(builder)))
+        options = _mount(builder, _aside(builder), "ro")
+    local = buildah.local_name(image.name, tag)
+    context = tools.node_folder() if image.base == NO_BASE else checkout()
     with step(f"building the image {image.name}", quiet_below=2):
-        _bud(image, local, arguments)
+        buildah.bud(image, local, arguments, context, *options)
     return local
 
 
 def _forget_old(name: str, keep: str) -> None:
     """Every change of code leaves an image behind; buildah gets slow with very many of them."""
+    reference = keep.rpartition(":")[0]
     listed = run(
-        _buildah("images", "--format", "{{.Name}}:{{.Tag}}", "--filter", f"reference={_LOCAL}/{name}"), check=False
+        buildah.command("images", "--format", "{{.Name}}:{{.Tag}}", "--filter", f"reference={reference}"), check=False
     )
-    old = [local for local in listed.split() if local.startswith(f"{_LOCAL}/{name}:") and local != keep]
+    old = [local for local in listed.split() if local.startswith(f"{reference}:") and local != keep]
     if len(old) >= _OLD_IMAGES_KEPT:
-        run(_buildah("rmi", *old), check=False)
+        run(buildah.command("rmi", *old), check=False)
+
+
+def _dependencies_name(image: Image) -> str:
+    return buildah.local_name(f"{image.name}-dependencies", image.dependencies_key())
+
+
+def _aside(image: Image) -> Path | None:
+    """What lies beside the dependencies' layers, as if it were one more; None: they are whole, or not built yet.
+
+    It goes by the stored image, which is the same as long as no step of its stage changed.
+    """
+    found = layers.image(buildah.store(), _dependencies_name(image))
+    if found is None or not image.packages or not buildah.sets_aside():
+        return None
+    return cache_folder() / "aside" / json.loads(found[0])["config"]["digest"].removeprefix("sha256:")
+
+
+def _mount(image: Image, aside: Path | None, how: str) -> list[str]:
+    return ["--volume", f"{aside}{image.packages}:{image.packages}:{how}"] if aside else []
 
 
 def _build_dependencies(image: Image) -> str:
-    local = f"{_LOCAL}/{image.name}-dependencies:{image.dependencies_key()}"
+    """Build the stage `dependencies`; what is set aside is in place once it is whole."""
+    local = _dependencies_name(image)
     with _building(f"{image.name}-dependencies"):
-        if not _is_stored(local):
-            with step(f"building what the image {image.name} depends on", quiet_below=2):
-                _bud(image, local, [*image.arguments, ("BASE_IMAGE", base_image())], target="dependencies")
+        aside = _aside(image)
+        if buildah.is_stored(local) and (aside is None or aside.is_dir()):
+            return local
+        arguments = [*image.arguments, ("BASE_IMAGE", base.image())]
+        with step(f"building what the image {image.name} depends on", quiet_below=2):
+            if image.packages and buildah.sets_aside():
+                _build_aside(image, local, arguments)
+            else:
+                buildah.bud(image, local, arguments, checkout(), target="dependencies")
     return local
 
 
-def base_is_made() -> bool:
-    """Whether the base image needs nothing of Debian any more."""
-    return _is_stored(f"{_LOCAL}/base:{BASE_KEY}")
-
-
-def _is_stored(local: str) -> bool:
-    return layers.image(store(), local) is not None
-
-
-def _bud(image: Image, local: str, arguments: list[tuple[str, str]], target: str = "") -> None:
-    root = checkout()
-    context = tools.node_folder() if image.base == NO_BASE else root
-    words: list[str | Path] = ["bud", "--isolation", "chroot", "--layers", "--tag", local]
-    words += ["--file", root / image.dockerfile, "--ignorefile", root / "dev" / "dockerignore"]
-    for key, value in arguments:
-        words += ["--build-arg", f"{key}={value}"]
-    if target:
-        words += ["--target", target]
-    for volume in _volumes():
-        words += ["--volume", volume]
-    log = cache_folder() / "logs" / f"image-{image.name}.log"
-    log.unlink(missing_ok=True)
-    run_logged(_buildah(*words, context), log)
-
-
-def _volumes() -> list[str]:
-    """What RUN steps may use without it staying in the image: the package index, its CA and npm's download cache."""
-    folder = cache_folder() / "build"
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = ["export npm_config_cache=/run/npm-cache"]
-    if _CA_BUNDLE.exists():
-        shutil.copyfile(_CA_BUNDLE, folder / "ca.crt")
-        names = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-        lines += [f"export {name}=/run/build/ca.crt" for name in names]
-    settings = {name: os.environ[name] for name in _INDEX_SETTINGS if os.environ.get(name)}
-    configured = run(["python3", "-m", "pip", "config", "get", "global.index-url"], check=False).strip()
-    if configured:
-        settings.setdefault("PIP_INDEX_URL", configured)
-        settings.setdefault("UV_DEFAULT_INDEX", settings["PIP_INDEX_URL"])
-    if shutil.which("npm") and (registry := run(["npm", "config", "get", "registry"], check=False).strip()):
-        settings["npm_config_registry"] = registry
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]
-    (folder / "env").write_text("\n".join(lines) + "\n")
-    npm_cache = cache_folder() / "npm"
-    npm_cache.mkdir(parents=True, exist_ok=True)
-    return [f"{folder}:/run/build:ro", f"{npm_cache}:/run/npm-cache"]
-
-
-def base_image() -> str:
-    """The base of our Dockerfiles on this machine: ONESEEK_BASE_IMAGE, else a small Debian made by debootstrap."""
-    if chosen := os.environ.get("ONESEEK_BASE_IMAGE"):
-        return chosen
-    local = f"{_LOCAL}/base:{BASE_KEY}"
-    with _building("base"):
-        if not _is_stored(local):
-            _build_base(local)
-    return local
-
-
-def _build_base(local: str) -> None:
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    with (
-        step("making the base image with debootstrap"),
-        tempfile.TemporaryDirectory(prefix="base-", dir=cache_folder()) as folder,
-    ):
-        _debootstrap(Path(folder) / "base.tar")
-        (Path(folder) / "Dockerfile").write_text("FROM scratch\nADD base.tar /\n")
-        run_logged(_buildah("bud", "--tag", local, folder), cache_folder() / "logs" / "base.log")
-
-
-def _debootstrap(archive: Path) -> None:
-    log = cache_folder() / "logs" / "debootstrap.log"
-    with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
-        tree = Path(folder) / "root"
-        include = f"--include={','.join(BASE_PACKAGES)}"
-        run_logged(["debootstrap", "--variant=minbase", include, BASE_SUITE, tree, debian_mirror()], log)
-        for waste in ("var/cache/apt", "var/lib/apt/lists", "var/log"):
-            shutil.rmtree(tree / waste, ignore_errors=True)
-            (tree / waste).mkdir(parents=True)
-        run(["tar", "-C", tree, "--numeric-owner", "--one-file-system", "-cf", archive, "."])
-
-
-def debian_mirror() -> str:
-    """The mirror that this machine's own apt uses for Debian itself."""
-    listed = run(["apt-get", "indextargets", "--format", "$(SITE) $(ORIGIN) $(CODENAME)"], check=False)
-    for line in listed.splitlines():
-        site, *rest = line.split()
-        if rest == ["Debian", BASE_SUITE]:
-            return site
-    raise DevError(
-        f"This machine's apt knows no mirror of Debian {BASE_SUITE} to make the base image from: run `apt-get update`, "
-        "or name an image in ONESEEK_BASE_IMAGE."
-    )
+def _build_aside(image: Image, local: str, arguments: Sequence[tuple[str, str]]) -> None:
+    part = cache_folder() / "aside" / f".{image.name}"
+    place = part / image.packages.lstrip("/")
+    # Where buildah finds all layers it runs nothing and fills nothing. If what they go with is lost: anew.
+    for options in ([], ["--no-cache"]):
+        run(["rm", "-rf", part])
+        place.mkdir(parents=True)
+        mounted = _mount(image, part, "rw")
+        buildah.bud(image, local, arguments, checkout(), *options, *mounted, target="dependencies")
+        aside = _aside(image)
+        if aside and not aside.exists() and any(place.iterdir()):
+            part.rename(aside)
+        if aside and aside.exists():
+            break
+    run(["rm", "-rf", part])
 
 
 def push(local: str, reference: str, *, insecure: bool = False) -> None:
     """Push an image from buildah's storage."""
     words: list[str | Path] = ["push", "--quiet", *(["--tls-verify=false"] if insecure else [])]
-    run_logged(_buildah(*words, local, f"docker://{reference}"), cache_folder() / "logs" / "push.log")
+    run_logged(buildah.command(*words, local, f"docker://{reference}"), cache_folder() / "logs" / "push.log")
 
 
 def save_layout(local: str, folder: Path) -> None:
     """Write an image from buildah's storage as an OCI image layout."""
-    run_logged(_buildah("push", "--quiet", local, f"oci:{folder}"), cache_folder() / "logs" / "save.log")
+    run_logged(buildah.command("push", "--quiet", local, f"oci:{folder}"), cache_folder() / "logs" / "save.log")
 
 
 def push_layout(folder: Path, name: str, tag: str) -> None:
     """Push an OCI image layout into the local registry; nothing of it stays in buildah's storage."""
-    image = run(_buildah("pull", "--quiet", f"oci:{folder}")).strip()
+    image = run(buildah.command("pull", "--quiet", f"oci:{folder}")).strip()
     try:
         with passing_registry() as address:
             push(image, f"{address}/oneseek/{name}:{tag}", insecure=True)
     finally:
-        run(_buildah("rmi", "--force", image), check=False)
+        run(buildah.command("rmi", "--force", image), check=False)
 
 
 @contextmanager
@@ -278,6 +208,6 @@ def start_registry(daemon: Daemon, config: Path, address: str) -> None:
 def save(local: str, archive: Path, reference: str) -> None:
     """Write an image from buildah's storage into an archive, under the name that manifests use."""
     run_logged(
-        _buildah("push", "--quiet", local, f"docker-archive:{archive}:{reference}"),
+        buildah.command("push", "--quiet", local, f"docker-archive:{archive}:{reference}"),
         cache_folder() / "logs" / "save.log",
     )

@@ -9,6 +9,7 @@ from oneseek_dev.teardown import unmount_below
 _WHAT = {
     "bin": "programs",
     "buildah": "layers of images",
+    "aside": "Python packages of images",
     "golden": "the same, laid out for clusters (files that both have count once)",
     "registry": "images that tests pushed",
     "nodes": "what clusters that run have of their own",

@@ -31,6 +31,7 @@ class Image:
     arguments: tuple[tuple[str, str], ...] = ()
     builder: str = ""  # the image whose `dependencies` stage builds this one
     base: str = PYTHON_BASE
+    packages: str = ""  # the folder that the dependencies fill, in gigabytes maybe
     alias: str = ""  # a second tag for manifests that people write by hand; it moves with the image
 
     def dependencies_key(self) -> str:
@@ -60,9 +61,12 @@ def _python(
     return Image(
         name,
         Path(folder) / "Dockerfile",
-        dependencies=(Path("requirements/build.txt"), Path(f"requirements/{requirements}.txt")),
+        dependencies=tuple(
+            Path("requirements") / file for file in ("build.txt", f"{requirements}.txt", f"{requirements}.imports")
+        ),
         code=(_CODE, Path(folder) / f"oneseek_{folder}", *pages),
         arguments=arguments,
+        packages="/opt/venv",
     )
 
 

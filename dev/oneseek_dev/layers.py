@@ -53,12 +53,30 @@ def stored(store: Path) -> dict[str, Path]:
     return {digest: place for digest, place in places.items() if place.is_dir()}
 
 
-def hand_over(ctr: Sequence[str], store: Path, local: str, names: Sequence[str]) -> None:
-    """Afterwards containerd has buildah's image `local` under these names, ready to run; packed layers are not made."""
-    found = image(store, local)
-    if found is None:
-        raise DevError(f"buildah's storage in {store} has no image {local}: run `python3 -m oneseek_dev images`.")
-    manifest, config = found
+def with_folder(manifest: bytes, config: bytes, digest: str, after: int) -> tuple[bytes, bytes]:
+    """The image with one layer more, which nobody packed: above the first `after`, under a digest that only names it."""
+    there, described = json.loads(config), json.loads(manifest)
+    there["rootfs"]["diff_ids"].insert(after, digest)
+    changed = json.dumps(there).encode()
+    described["layers"].insert(after, {**described["layers"][0], "digest": digest})
+    described["config"] |= {"digest": _digest(changed), "size": len(changed)}
+    return json.dumps(described).encode(), changed
+
+
+def hand_over(
+    ctr: Sequence[str], store: Path, local: str, names: Sequence[str], *, aside: Path | None = None, below: str = ""
+) -> None:
+    """Afterwards containerd has buildah's image `local` under these names, ready to run; packed layers are not made.
+
+    The folder `aside` is a layer too, above those of the image `below`, on which `local` stands.
+    """
+    manifest, config = _found(store, local)
+    folders = stored(store)
+    if aside:
+        digest = _digest(aside.name.encode())
+        after = len(json.loads(_found(store, below)[1])["rootfs"]["diff_ids"])
+        manifest, config = with_folder(manifest, config, digest, after)
+        folders |= {digest: aside} if aside.is_dir() else {}
     there = listed(ctr)
     wanted = [name for name in names if there.get(name) != _digest(manifest)]
     if not wanted:
@@ -66,7 +84,6 @@ def hand_over(ctr: Sequence[str], store: Path, local: str, names: Sequence[str])
     diff_ids = json.loads(config)["rootfs"]["diff_ids"]
     chain = chain_ids(diff_ids)
     have = set(run([*ctr, "snapshots", "list"]).split())
-    folders = stored(store)
     for parent, chain_id, diff_id in zip(["", *chain], chain, diff_ids, strict=False):
         if chain_id in have:
             continue
@@ -81,6 +98,12 @@ def hand_over(ctr: Sequence[str], store: Path, local: str, names: Sequence[str])
     run([*ctr, "content", "label", _digest(config), f"containerd.io/gc.ref.snapshot.overlayfs={chain[-1]}"])
     for chain_id in chain:
         run([*ctr, "snapshots", "label", chain_id, "containerd.io/gc.root="])
+
+
+def _found(store: Path, local: str) -> tuple[bytes, bytes]:
+    if found := image(store, local):
+        return found
+    raise DevError(f"buildah's storage in {store} has no image {local}: run `python3 -m oneseek_dev images`.")
 
 
 def listed(ctr: Sequence[str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from oneseek_dev import build, cgroups, cluster, golden, images, registries, tools
+from oneseek_dev import base, build, cgroups, cluster, golden, images, memory, registries, tools
 from oneseek_dev.console import say
 from oneseek_dev.layout import Cluster, cache_folder, checkout
 
@@ -81,16 +81,16 @@ def need(goal: str) -> Need:
             missing = not golden.has(names)
         else:
             missing = any(not build.is_there(images.named(name), images.named(name).tag()) for name in names)
-        base = not os.environ.get("ONESEEK_BASE_IMAGE") and not build.base_is_made()
+        bare = not os.environ.get("ONESEEK_BASE_IMAGE") and not base.is_made()
     except OSError:  # another user's cache
-        programs = missing = base = True
+        programs = missing = bare = True
     return Need(
         goal=goal,
         embedded=embedded,
         running=embedded and any(cluster.is_up(Cluster(checkout(), name)) for name in ("demo", "test")),
         programs=programs,
         images=missing,
-        base=base,
+        base=bare,
         venv=with_venv and not (checkout() / ".venv" / ".installed").exists(),
         packages=tuple(tools.missing_packages()),
     )
@@ -205,9 +205,7 @@ def _room(wanted: Need) -> Iterator[str]:
 
 
 def _memory(wanted: Need) -> Iterator[str]:
-    lines = (line.split() for line in _text("/proc/meminfo").splitlines())
-    sizes = {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines}
-    free, limit = sizes["MemAvailable"], cgroup_memory_limit()
+    free, limit = memory.free(), memory.limit()
     size = _MEMORY_BESIDE if wanted.running else _MEMORY
     if limit is not None and limit < size:
         yield (
@@ -219,28 +217,6 @@ def _memory(wanted: Need) -> Iterator[str]:
             f"{free / 1e9:.1f} GB of memory are free and {size / 1e9:.0f} GB are needed: "
             "end something, or use a larger machine."
         )
-
-
-def cgroup_memory_limit() -> int | None:
-    """The smallest limit of the cgroups that this process is in, of both versions; None without one."""
-    limits = []
-    for line in _text("/proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers not in {"", "memory"}:
-            continue
-        root, name = (
-            (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes")
-            if controllers
-            else (Path("/sys/fs/cgroup"), "memory.max")
-        )
-        folder = root / path.lstrip("/")
-        for place in (folder, *folder.parents):
-            text = _text(place / name).strip()
-            if text.isdigit():
-                limits.append(int(text))
-            if place == root:
-                break
-    return min(limits, default=None)
 
 
 def _cores(_: Need) -> Iterator[str]:

@@ -19,7 +19,7 @@ from oneseek_dev.readiness import wait_until
 from oneseek_dev.shell import run
 
 NAME, ALIAS = "registry.example/things:1234", "registry.example/things:v1"
-LOCAL = "localhost/things:latest"
+LOCAL, BELOW = "localhost/things:latest", "localhost/below:latest"
 
 
 @pytest.fixture
@@ -131,6 +131,32 @@ def test_layers_handed_over_are_those_that_containerd_would_have_unpacked(
     )
     assert NAME in removed.stdout
     assert len(layers.stored(store)) == 2  # buildah's own stay
+
+
+def test_a_folder_set_aside_is_a_layer_between_those_below_and_those_above(
+    ctr: list[str], store: Path, tmp_path: Path
+) -> None:
+    aside = tmp_path / "aside" / "things-1234"
+    (aside / "first").mkdir(parents=True)
+    (aside / "first" / "hidden").write_text("aside")
+    (aside / "package").write_text("aside")
+    layers.hand_over(ctr, store, LOCAL, [NAME], aside=aside, below=BELOW)
+    layers.hand_over(ctr, store, LOCAL, [NAME], aside=aside, below=BELOW)
+    manifest, config = (json.loads(blob) for blob in _stored(ctr))
+    chain = layers.chain_ids(config["rootfs"]["diff_ids"])
+    assert len(chain) == len(manifest["layers"]) == 3
+    folders = _snapshots(ctr, chain)
+    assert [(folder / "first" / "hidden").read_text() for folder in folders] == ["below", "aside", "above"]
+    assert (folders[1] / "package").samefile(aside / "package")
+
+    with pytest.raises(DevError, match="has lost a layer of localhost/things:latest"):
+        layers.hand_over(ctr, store, LOCAL, [ALIAS], aside=tmp_path / "aside" / "gone", below=BELOW)
+
+
+def _stored(ctr: list[str]) -> tuple[str, str]:
+    """The manifest and the configuration that containerd has for the image."""
+    manifest = run([*ctr, "content", "get", layers.listed(ctr)[NAME]])
+    return manifest, run([*ctr, "content", "get", json.loads(manifest)["config"]["digest"]])
 
 
 def test_what_buildah_has_not_or_has_lost_is_told(ctr: list[str], store: Path) -> None:

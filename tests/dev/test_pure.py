@@ -268,6 +268,18 @@ def test_the_cache_is_told_in_parts_and_goes_as_a_whole_unless_a_cluster_runs_fr
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
 
 
+@pytest.mark.parametrize(
+    ("cores", "free", "wanted"),
+    [
+        pytest.param(2, 20, {"GOGC": "off", "GOMEMLIMIT": "5120MiB"}, id="room for each compiler"),
+        pytest.param(2, 15, {}, id="less than the linker needs"),
+        pytest.param(16, 100, {}, id="many compilers"),
+    ],
+)
+def test_compilers_with_room_collect_no_garbage(cores: int, free: int, wanted: dict[str, str]) -> None:
+    assert tools.collection(cores, free * 2**30) == wanted
+
+
 def test_the_demo_builds_what_it_runs_and_nothing_else() -> None:
     assert set(images.wanted("demo")) == {"pause", "operator", "slim", "runtime", "base-smollm2"}
     assert set(images.wanted("test")) == set(images.CATALOGUE)

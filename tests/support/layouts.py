@@ -14,7 +14,7 @@ _ENV = os.environ | {"PYTHONPATH": str(ROOT / "dev")}
 
 def base_layout(folder: Path) -> Path:
     """The image that ours are built on, as a layout: small, and it has a `cp`."""
-    _launcher("build.save_layout(build.base_image(), Path(sys.argv[1]))", str(folder))
+    _launcher("build.save_layout(base.image(), Path(sys.argv[1]))", str(folder))
     return folder
 
 
@@ -28,7 +28,7 @@ def push_layout(folder: Path, name: str, tag: str) -> str:
 
 
 def _launcher(statement: str, *arguments: str) -> str:
-    program = f"import sys; from pathlib import Path; from oneseek_dev import build; from oneseek_dev.layout import REGISTRY_NAME; {statement}"
+    program = f"import sys; from pathlib import Path; from oneseek_dev import base, build; from oneseek_dev.layout import REGISTRY_NAME; {statement}"
     command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, cwd=ROOT, env=_ENV, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
