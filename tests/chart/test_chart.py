@@ -220,3 +220,9 @@ def test_an_older_kubernetes_than_the_definitions_need_is_refused() -> None:
 def test_the_operator_may_read_why_a_controller_makes_no_pod_and_writes_no_other_events() -> None:
     rules = [rule for item in of_kind(render(), "ClusterRole") for rule in item["rules"]]
     assert [rule["verbs"] for rule in rules if rule["resources"] == ["events"]] == [["create", "list"]]
+
+
+def test_images_that_users_name_are_asked_of_their_registry_unless_said_otherwise() -> None:
+    assert environment(render())["ONESEEK_USER_IMAGE_PULL_POLICY"] == "Always"
+    without = render("--set", "images.userPullPolicy=IfNotPresent")
+    assert environment(without)["ONESEEK_USER_IMAGE_PULL_POLICY"] == "IfNotPresent"
