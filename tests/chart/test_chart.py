@@ -277,3 +277,9 @@ def test_the_operator_may_read_why_a_controller_makes_no_pod_and_writes_no_other
 @pytest.mark.parametrize(("asked", "told"), [((), "Operator"), (("--set", "internalTLS=None"), "None")])
 def test_the_operator_is_told_whether_it_makes_certificates(asked: tuple[str, ...], told: str) -> None:
     assert environment(render(*asked))["ONESEEK_INTERNAL_TLS"] == told
+
+
+def test_images_that_users_name_are_asked_of_their_registry_unless_said_otherwise() -> None:
+    assert environment(render())["ONESEEK_USER_IMAGE_PULL_POLICY"] == "Always"
+    without = render("--set", "images.userPullPolicy=IfNotPresent")
+    assert environment(without)["ONESEEK_USER_IMAGE_PULL_POLICY"] == "IfNotPresent"

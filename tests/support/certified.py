@@ -84,11 +84,20 @@ def scores_file(weights: bytes, **changes: Any) -> dict[str, Any]:
     return {**measured, "byLanguage": {"sv": measured}, "evaluatedWith": how, "answers": []} | changes
 
 
-def stage(staging: Path, weights: bytes, *, rank: int = 4, scores: Mapping[str, Any] | None = None) -> Path:
+def stage(
+    staging: Path,
+    weights: bytes,
+    *,
+    rank: int = 4,
+    targets: Sequence[str] = ("q_proj",),
+    scores: Mapping[str, Any] | None = None,
+) -> Path:
     """What training (and evaluation) leave."""
     (staging / "adapter").mkdir(parents=True, exist_ok=True)
     (staging / "adapter" / "adapter_model.safetensors").write_bytes(weights)
-    (staging / "adapter" / "adapter_config.json").write_text(json.dumps(adapter_config(r=rank)))
+    (staging / "adapter" / "adapter_config.json").write_text(
+        json.dumps(adapter_config(r=rank, target_modules=list(targets)))
+    )
     (staging / "adapter" / "training_report.json").write_text(json.dumps(train_report(weights)))
     if scores is not None:
         (staging / "scores").mkdir(exist_ok=True)
@@ -100,9 +109,10 @@ def certify(
     home: Path, weights: bytes | None = None, *, keys: Keys | None, scores: Mapping[str, Any] | None = None, **more: Any
 ) -> tuple[Path, CertifyReport]:
     """Certify an adapter below `home`: the sealed folder and the report."""
-    rank = more.get("lora", {"rank": 4})["rank"]
+    lora = {"rank": 4, "targetModules": ["q_proj"], **more.get("lora", {})}
     data = weights or lora_weights()
-    staging = stage(home / "staging", data, rank=rank, scores=scores_file(data, **scores) if scores else None)
+    told = {"rank": lora["rank"], "targets": lora["targetModules"]}
+    staging = stage(home / "staging", data, **told, scores=scores_file(data, **scores) if scores else None)
     certified = home / "oneseek-certified"
     certified.mkdir(exist_ok=True)
     signing = {"signingKeysPath": str(keys.private)} if keys else {}

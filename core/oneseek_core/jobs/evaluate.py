@@ -16,6 +16,9 @@ class EvaluateRequest(ApiModel):
 
     run: Ref
     base_path: str = "/models/base"
+    base_digest: DigestText | None = Field(
+        default=None, description="Of the base model's manifest, as it was imported."
+    )
     adapter_path: str = "/staging/adapter"
     heldout_path: str = Field(default="/staging/evaluation", description="Folder with heldout.jsonl.")
     output_path: str = "/staging/scores"

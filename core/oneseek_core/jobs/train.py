@@ -34,6 +34,9 @@ class TrainRequest(ApiModel):
 
     run: Ref
     base_path: str
+    base_digest: DigestText | None = Field(
+        default=None, description="Of the base model's manifest, as it was imported."
+    )
     data_path: str
     output_path: str
     data_digest: DigestText

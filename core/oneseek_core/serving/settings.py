@@ -18,6 +18,9 @@ class ServingSettings(ApiModel):
     family: str
     base_name: str
     base_path: str
+    base_digest: DigestText | None = Field(
+        default=None, description="Of the base model's manifest, as it was imported."
+    )
     dna: DnaText | None = None
     digest: DigestText | None = None
     adapter_path: str | None = None

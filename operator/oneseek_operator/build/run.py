@@ -147,6 +147,7 @@ def train_job(run: TrainingRun, model: OneSeekModel, settings: Settings, *, atte
     request = TrainRequest(
         run=_reference(run),
         base_path="/models/base",
+        base_digest=resolved.base_model_digest,
         data_path="/staging/data",
         output_path="/staging/adapter",
         data_digest=resolved.data_digest,
@@ -197,6 +198,7 @@ def evaluate_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> d
         raise ValueError("evaluation needs a held-out set")
     request = EvaluateRequest(
         run=_reference(run),
+        base_digest=resolved.base_model_digest,
         heldout_digest=resolved.heldout_digest,
         maximum_length=run.spec.maximum_length,
         precision="auto",  # as the engine will serve it

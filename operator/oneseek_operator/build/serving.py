@@ -154,6 +154,7 @@ def _template(
         family=model.spec.family,
         base_name=model.spec.base_model.name,
         base_path=_BASE_PATH,
+        base_digest=model.status.base_model.digest if model.status.base_model else None,
         dna=dna,
         digest=digest,
         adapter_path=_ADAPTER_PATH if dna else None,

@@ -15,8 +15,9 @@ import torch
 
 from oneseek_core.names import ExitCode
 from oneseek_runtime.engine.adapters import Skeleton, put_into
+from oneseek_runtime.engine.basefiles import BaseChangedError, UnusableBaseError, own_files
 from oneseek_runtime.engine.errors import EngineStartError
-from oneseek_runtime.engine.pretrained import UnusableBaseError, load_config, load_model, load_tokenizer, own_files
+from oneseek_runtime.engine.pretrained import load_config, load_model, load_tokenizer
 
 __all__ = ["Parts", "context_of", "end_tokens", "load_parts"]
 
@@ -44,9 +45,15 @@ def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
 
 
 def load_parts(
-    *, base: Path, base_name: str, adapter: Path | None, precision: Literal["auto", "bf16", "fp32"], threads: int
+    *,
+    base: Path,
+    base_name: str,
+    adapter: Path | None,
+    precision: Literal["auto", "bf16", "fp32"],
+    threads: int,
+    base_digest: str | None = None,
 ) -> Parts:
-    """Load from local folders; no code of theirs runs, no pickle is read.
+    """Load from local folders; no code of theirs runs, no pickle is read. The base is that of the digest, where one is given.
 
     Raises:
         EngineStartError: transformers or peft cannot make a model of the files.
@@ -56,13 +63,14 @@ def load_parts(
     fast_bf16 = device.type == "cuda" or "AVX512" in torch.backends.cpu.get_cpu_capability()
     dtype = torch.bfloat16 if precision == "bf16" or (precision == "auto" and fast_bf16) else torch.float32
     try:
-        with own_files(base) as files:
+        with own_files(base, base_digest) as files:
             config = load_config(files)
             tokenizer = load_tokenizer(files, config)
             model = load_model(files, config, dtype)
     except UnusableBaseError as error:
         sentence = f"the base model in {base} cannot be loaded: {error}"
-        raise EngineStartError(sentence, ExitCode.BAD_INPUT) from error
+        changed = isinstance(error, BaseChangedError)
+        raise EngineStartError(sentence, ExitCode.DIGEST_DIFFERS if changed else ExitCode.BAD_INPUT) from error
     model = model.to(device).eval().requires_grad_(requires_grad=False)
     if adapter is not None:
         put_into(model, Skeleton(model, base_name).weights_with(adapter))

@@ -200,11 +200,20 @@ class LoadedModel:
             pass
 
 
-def load(*, base: Path, base_name: str, precision: Literal["auto", "bf16", "fp32"], threads: int) -> LoadedModel:
+def load(
+    *,
+    base: Path,
+    base_name: str,
+    precision: Literal["auto", "bf16", "fp32"],
+    threads: int,
+    base_digest: str | None = None,
+) -> LoadedModel:
     """Load a base model from a folder that `checks` has accepted.
 
     Raises:
         EngineStartError: transformers cannot make a model of the files.
     """
-    parts = load_parts(base=base, base_name=base_name, adapter=None, precision=precision, threads=threads)
+    parts = load_parts(
+        base=base, base_name=base_name, adapter=None, precision=precision, threads=threads, base_digest=base_digest
+    )
     return LoadedModel(model=parts.model, tokenizer=parts.tokenizer, base_name=base_name)

@@ -1,14 +1,13 @@
 """[I/O] The base model as transformers makes it of its files: one way for the base Job, train, evaluate and the engine.
 
-What is loaded is what was digested: transformers sees a folder of links to the base model's own files and nothing that
-lies beside them (an adapter_config.json there would be applied). No code of the model's runs, no pickle is read, and a
-tensor that the files lack is refused where transformers would make it up.
+What is loaded is what was digested: transformers sees a folder of the base model's own files (`basefiles`) and nothing that
+lies beside them (an adapter_config.json there would be applied), and is handed the tensors. No code of the model's runs, no
+pickle is read, and a tensor that the files lack is refused where transformers would make it up.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +18,11 @@ import transformers
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging as transformers_logging
 
-from oneseek_core.errors import ArtifactError
-from oneseek_runtime.basemodel.folder import wanted_files
+from oneseek_runtime.engine.basefiles import BaseChangedError, UnusableBaseError, own_files, read_weights
 from oneseek_runtime.log import say
 
 __all__ = [
+    "BaseChangedError",
     "UnusableBaseError",
     "check_tokens",
     "embedding_rows",
@@ -43,30 +42,11 @@ _MOST_NAMES = 5
 _UNQUANTISED = "use the unquantised model: weights in fp32, fp16 or bf16 are what is trained and served"
 
 
-class UnusableBaseError(ArtifactError):
-    """The files are no model that can be trained and served; the sentence says why and what to do."""
-
-
 def shown(values: Iterator[str] | list[str] | set[str]) -> str:
     """Names in a sentence: the first few, and how many more."""
     found = sorted(values)
     more = f" and {len(found) - _MOST_NAMES} more" if len(found) > _MOST_NAMES else ""
     return ", ".join(found[:_MOST_NAMES]) + more
-
-
-@contextmanager
-def own_files(folder: Path) -> Iterator[Path]:
-    """A folder of links to the base model's own files.
-
-    Raises:
-        UnusableBaseError: there is no such folder.
-    """
-    if not folder.is_dir():
-        raise UnusableBaseError(f"there is no folder {folder}")
-    with tempfile.TemporaryDirectory(prefix="base-") as name:
-        for file in wanted_files(path.name for path in folder.iterdir() if path.is_file()):
-            (Path(name) / file).symlink_to((folder / file).absolute())
-        yield Path(name)
 
 
 @contextmanager
@@ -209,14 +189,23 @@ def load_model(files: Path, config: Any, dtype: torch.dtype) -> Any:
 
     Raises:
         UnusableBaseError: transformers cannot make it of them, or a tensor is missing or left over.
+        BaseChangedError: they are not those that were imported.
     """
     with refused("transformers cannot load the weights: fetch the model again, or take another"):
         GenerationConfig.from_model_config(config)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            files, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True, **_OPTIONS
+        with torch.device("meta"):
+            empty = random_model(config, dtype)
+        # Where the class keeps some of its parts in another format, transformers converts each at its place.
+        parts = [part for part in empty.state_dict().values() if part.is_floating_point()]
+        alike = not empty._get_dtype_plan(dtype) and all(part.dtype == dtype for part in parts)
+        tensors = read_weights(files, type(config).extra_files, dtype if alike else None)
+        model, info = type(empty).from_pretrained(
+            None, config=empty.config, state_dict=tensors, dtype=dtype, output_loading_info=True
         )
-        model, info = loaded
         refuse_gaps(model, info)
+        stored = (files / "generation_config.json").exists()
+        told: dict[str, Any] = {} if stored else {"config_file_name": "config.json", "_from_model_config": True}
+        model.generation_config = GenerationConfig.from_pretrained(files, local_files_only=True, **told)
     return model
 
 

@@ -62,6 +62,7 @@ def _ready_model(settings: EngineSettings, base: Path, adapter: Path | None) -> 
         base_name=serving.base_name,
         precision=settings.precision,
         threads=threads,
+        base_digest=serving.base_digest,
     )
     if adapter is not None and serving.dna is not None:
         model.add(serving.dna, adapter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from oneseek_core import names
 from oneseek_core.digest import canonical_json, digest_bytes
 from oneseek_core.errors import JobError
-from oneseek_core.files import digest_file, write_atomic
+from oneseek_core.files import copy_hashing, write_atomic
 from oneseek_core.jobs.evaluate import EvaluatedWith, EvaluateReport, EvaluateRequest, ScoresFile
 from oneseek_core.jobs.messages import parse_request
 from oneseek_core.names import ExitCode
@@ -30,6 +31,10 @@ __all__ = ["SCORES", "run"]
 
 HELDOUT = "heldout.jsonl"
 SCORES = "scores.json"
+_REASONS = {
+    ExitCode.BAD_ARTIFACT: names.ARTIFACT_INVALID,
+    ExitCode.DIGEST_DIFFERS: names.BASE_DIGEST_DIFFERS,
+}
 
 
 def run(environment: Mapping[str, str]) -> EvaluateReport:
@@ -41,11 +46,11 @@ def run(environment: Mapping[str, str]) -> EvaluateReport:
     """
     request = parse_request(environment.get(names.REQUEST_ENV), EvaluateRequest)
     rows = _read_rows(Path(request.heldout_path) / HELDOUT, request.heldout_digest)
-    adapter = Path(request.adapter_path)
-    weights_digest = _weights_digest(adapter)
     start = time.monotonic()
     try:
-        parts = _load(request, adapter)
+        with tempfile.TemporaryDirectory(prefix="adapter-") as own:
+            weights_digest = _copied(Path(request.adapter_path), Path(own))
+            parts = _load(request, Path(own))
         loaded = time.monotonic()
         answers = answers_of(parts, rows, request.maximum_new_tokens)
         answered = time.monotonic()
@@ -99,22 +104,31 @@ def _read_rows(path: Path, digest: str) -> list[HeldoutRow]:
     return rows
 
 
-def _weights_digest(adapter: Path) -> str:
-    """SHA-256 of the weights that are measured. Training's own code wrote the folder: a link could lead anywhere."""
+def _copied(adapter: Path, own: Path) -> str:
+    """Copy the adapter to a folder that nobody else can write; the result is the SHA-256 of the weights that are measured.
+
+    Training's own code wrote the folder: a link could lead anywhere.
+    """
     for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
         path = adapter / name
         if path.is_symlink() or not path.is_file():
             sentence = f"training left no plain file {name}, so there is no adapter to measure"
             raise JobError(names.ARTIFACT_INVALID, sentence, ExitCode.BAD_ARTIFACT)
-    return digest_file(adapter / ADAPTER_WEIGHTS)[0]
+        digest, _size = copy_hashing(path, own / name)
+    return digest
 
 
 def _load(request: EvaluateRequest, adapter: Path) -> Parts:
     base = Path(request.base_path)
     try:
         return load_parts(
-            base=base, base_name=base.name, adapter=adapter, precision=request.precision, threads=cpu_limit()
+            base=base,
+            base_name=base.name,
+            adapter=adapter,
+            precision=request.precision,
+            threads=cpu_limit(),
+            base_digest=request.base_digest,
         )
     except EngineStartError as error:
-        reason = names.ARTIFACT_INVALID if error.exit_code == ExitCode.BAD_ARTIFACT else names.BASE_INVALID
+        reason = _REASONS.get(error.exit_code, names.BASE_INVALID)
         raise JobError(reason, str(error), error.exit_code) from error

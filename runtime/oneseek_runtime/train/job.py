@@ -73,7 +73,7 @@ def _train(request: TrainRequest, rows: list[dict[str, Any]], terminated: list[i
     output, base, fingerprint = Path(request.output_path), Path(request.base_path), _fingerprint(request)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(cpu_limit())
-    lessons = lessons_of(rows, load_tokenizer(base), request.maximum_length)
+    lessons = lessons_of(rows, load_tokenizer(base, request.base_digest), request.maximum_length)
     examples = lessons.examples
 
     notes = weights.checkpoint_notes(output)
@@ -81,7 +81,8 @@ def _train(request: TrainRequest, rows: list[dict[str, Any]], terminated: list[i
         notes = None  # of another request: not ours to go on from
     parent = read_parent(Path(request.parent_path), request.parent_digest) if request.parent_path else None
     settings_of_lora = request.lora if parent is None else parent.lora
-    model, precision = load_base(base, device, notes["precision"] if notes else request.precision)
+    wanted = notes["precision"] if notes else request.precision
+    model, precision = load_base(base, device, wanted, request.base_digest)
     packs = can_pack(model, examples, request.maximum_length)
     model = lora.add_adapter(model, settings_of_lora, base_name=base.name, seed=request.seed)
     if parent is not None:
@@ -173,7 +174,9 @@ def _told(report: TrainReport, output: Path) -> TrainReport:
 
 def _fingerprint(request: TrainRequest) -> str:
     """Digest of all that decides the result; two requests with the same one would train the same adapter."""
-    deciding = request.model_dump(mode="json", exclude={"run", "data_path", "output_path", "parent_path"})
+    deciding = request.model_dump(
+        mode="json", exclude={"run", "data_path", "output_path", "parent_path", "base_digest"}
+    )
     return digest_bytes(canonical_json(deciding))
 
 

@@ -54,23 +54,25 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device)[:64] if device.type == "cuda" else "cpu"
 
 
-def load_tokenizer(base: Path) -> Any:
-    """The base model's tokenizer.
+def load_tokenizer(base: Path, digest: str | None = None) -> Any:
+    """The tokenizer of the base model, which is that of the digest where one is given.
 
     Raises:
-        JobError: the folder holds none that can be used.
+        JobError: the folder holds none that can be used, or another base model.
     """
-    with _usable(base) as files:
+    with _usable(base, digest) as files:
         return pretrained.load_tokenizer(files, pretrained.load_config(files))
 
 
-def load_base(base: Path, device: torch.device, wanted: Literal["auto", "bf16", "fp32"]) -> tuple[Any, Precision]:
+def load_base(
+    base: Path, device: torch.device, wanted: Literal["auto", "bf16", "fp32"], digest: str | None = None
+) -> tuple[Any, Precision]:
     """The base model, frozen in use only, in the number format that was asked for or measured to be faster.
 
     Raises:
-        JobError: the folder holds no causal language model that can be trained.
+        JobError: the folder holds no causal language model that can be trained, or another than that of the digest.
     """
-    with _usable(base) as files:
+    with _usable(base, digest) as files:
         config = pretrained.load_config(files)
         precision = _faster(config, device) if wanted == "auto" else wanted
         model = pretrained.load_model(files, config, DTYPES[precision])
@@ -78,10 +80,13 @@ def load_base(base: Path, device: torch.device, wanted: Literal["auto", "bf16", 
 
 
 @contextmanager
-def _usable(base: Path) -> Iterator[Path]:
+def _usable(base: Path, digest: str | None) -> Iterator[Path]:
     try:
-        with pretrained.own_files(base) as files:
+        with pretrained.own_files(base, digest) as files:
             yield files
+    except pretrained.BaseChangedError as error:
+        sentence = f"the base model {base.name} on the claim is not the one that was imported: {error}"
+        raise JobError(names.BASE_DIGEST_DIFFERS, sentence, ExitCode.DIGEST_DIFFERS) from error
     except pretrained.UnusableBaseError as error:
         sentence = f"the base model {base.name} cannot be used: {error}"
         raise JobError(names.BASE_INVALID, sentence, ExitCode.BAD_INPUT) from error
