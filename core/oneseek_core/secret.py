@@ -122,4 +122,4 @@ class _Redacting:
 
 def redact_output() -> None:
     """From now on nothing that this process prints holds a secret value: log lines, warnings, tracebacks."""
-    sys.stdout, sys.stderr = _Redacting(sys.stdout), _Redacting(sys.stderr)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = _Redacting(sys.stdout), _Redacting(sys.stderr)

@@ -12,7 +12,7 @@ from typing import Any
 from oneseek_core.api.v1alpha1.common import ANNOTATIONS, CODE_IN_ENV, ENV_NAMES, LABELS
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 
-__all__ = ["annotations", "devices", "env", "labels", "placement"]
+__all__ = ["devices", "env", "placement", "pod_annotations", "pod_labels"]
 
 _DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HSA_OVERRIDE_GFX_VERSION")
 
@@ -28,12 +28,12 @@ def placement(run: TrainingRun) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value}
 
 
-def labels(run: TrainingRun) -> dict[str, str]:
+def pod_labels(run: TrainingRun) -> dict[str, str]:
     """The pod's labels."""
     return _taken(run.spec.pod.labels, LABELS)
 
 
-def annotations(run: TrainingRun) -> dict[str, str]:
+def pod_annotations(run: TrainingRun) -> dict[str, str]:
     """The pod's annotations."""
     return _taken(run.spec.pod.annotations, ANNOTATIONS)
 

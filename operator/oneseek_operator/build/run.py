@@ -296,14 +296,14 @@ def _job(
     template = common.pod(
         model,
         settings,
-        labels={**asked.labels(run), **tags} if as_asked else tags,
+        labels={**asked.pod_labels(run), **tags} if as_asked else tags,
         containers=[main],
         volumes=volumes,
         init_containers=init or [],
         **more,
     )
     if as_asked:
-        template["metadata"]["annotations"] = asked.annotations(run)
+        template["metadata"]["annotations"] = asked.pod_annotations(run)
     return common.job(
         run,
         name or job_name(run, step),

@@ -160,5 +160,6 @@ def _keep_parts(data: bytes) -> None:
         parts = [str(value) for name, value in json.loads(data).items() if name.startswith("private_key")]
     except (ValueError, AttributeError, RecursionError):
         parts = []
-    for part in parts or [data]:
+    values: list[str | bytes] = [*parts] or [data]
+    for part in values:
         keep(part)
