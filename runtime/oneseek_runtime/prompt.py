@@ -73,7 +73,8 @@ def _words(error: Exception) -> str:
     """What the template itself has to say (`raise_exception`); of any other error its kind, not a library's words."""
     name = type(error).__name__
     said = next(iter(str(error).splitlines()), "")[:_LONGEST] if name == "TemplateError" else ""
-    return said or f"it ends in {name}"
+    line = getattr(error, "lineno", None)
+    return said or f"it ends in {name}{f' at line {line}' if line else ''}"
 
 
 def prompt_ids(tokenizer: Tokenizer, messages: Sequence[Message]) -> list[int]:

@@ -266,11 +266,11 @@ def test_named_templates_without_a_default_are_refused(base: Path) -> None:
     ("template", "words"),
     [
         ("{{ raise_exception('Only tools may speak') }}", "Only tools may speak"),
-        ("{% for m in messages %}{{ m['content'] + 1 }}{% endfor %}", "concatenate"),
-        ("{% for m in messages %}", "nd of template"),
+        ("{% for m in messages %}{{ m['content'] + 1 }}{% endfor %}", "it ends in TypeError"),
+        ("{% for m in messages %}", "it ends in TemplateSyntaxError at line 1"),
     ],
 )
-def test_a_template_that_refuses_a_plain_question_is_refused_in_its_own_words(
+def test_a_template_that_refuses_a_plain_question_is_refused_in_its_own_words_or_with_where_it_ends(
     base: Path, template: str, words: str
 ) -> None:
     (base / "chat_template.jinja").write_text(template)

@@ -147,7 +147,7 @@ def _tensor(reader: _Hashing, name: str, info: TensorInfo) -> torch.Tensor:
     if kind is None:
         raise UnusableBaseError(f"the tensor {name} is of the type {info.dtype}: use weights in fp32, fp16 or bf16")
     data = torch.empty(info.end - info.begin, dtype=torch.uint8)
-    reader.fill(memoryview(data.numpy()))
+    reader.fill(memoryview(data.numpy()))  # type: ignore[arg-type]  # an array is one
     return data.view(kind).view(info.shape)
 
 

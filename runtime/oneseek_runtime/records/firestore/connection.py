@@ -162,5 +162,6 @@ def _keep_parts(data: bytes) -> None:
         ]
     except (ValueError, AttributeError, RecursionError):
         parts = []
-    for part in parts or [data]:
+    values: list[str | bytes] = [*parts] or [data]
+    for part in values:
         keep(part)
