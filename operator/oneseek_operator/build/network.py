@@ -68,7 +68,9 @@ def _allowed(model: OneSeekModel, settings: Settings, told: NetworkPolicies) -> 
             dns,
             _to(told.api_server),
             _rule("to", records, *_RECORDS),
-            _rule("to", [_own(model, "serving")], names.PORT_INTERNAL),
+            _rule(
+                "to", [_own(model, "serving")], names.PORT_INTERNAL, names.PORT_PUBLIC
+            ),  # the latter of the release before
             *(_at(external.url) for external in model.spec.serving.external_models),
         ),
     )
