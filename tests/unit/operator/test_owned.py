@@ -29,6 +29,7 @@ NAMES = {
     "PersistentVolumeClaim zero-models",
     "Secret zero-signing-keys",
     "ConfigMap zero-trusted-keys",
+    "ConfigMap zero-access",
     "ServiceAccount oneseek-sidecar-zero",
     "Role oneseek-sidecar-zero",
     "RoleBinding oneseek-sidecar-zero",
