@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.errors import OneSeekError
 from oneseek_core.roles import Role
 from oneseek_core.serving.analysis import AnalysisRequest
@@ -48,6 +49,9 @@ CALLERS: dict[str, Ask] = {
     "previous": lambda pods, _: pods.previous(HERE, None),
     "append": lambda _, records: records.append([transition("a")]),
     "head": lambda _, records: records.head(),
+    "proof": lambda _, records: records.proof(
+        LedgerHead(height=1, head="a" * 64, root="b" * 64), LedgerHead(height=2, head="c" * 64, root="d" * 64)
+    ),
 }
 
 
