@@ -181,7 +181,7 @@ async def test_nothing_of_a_foreign_page_is_quoted_and_a_sentence_is_bounded(
     assert not [text for text in said[1:] if "abc" in text]
 
 
-@pytest.mark.parametrize("caller", [name for name in CALLERS if name not in ("served", "append", "head")])
+@pytest.mark.parametrize("caller", [name for name in CALLERS if name not in ("served", "append", "head", "proof")])
 async def test_an_address_that_is_no_pod_of_this_model_s_is_asked_nothing(caller: str) -> None:
     asker = Asker.connect()
     with pytest.raises(SidecarError, match=r"at 127\.0\.0\.1 is no pod that was seen to be this model's own"):
