@@ -294,19 +294,16 @@ async def _ask_records(
     """What of the records service is there; what waits in the outbox is sent, what arrived is told."""
     namespace, name = model.metadata.namespace, build_records.name(model)
     found = await cluster.get("StatefulSet", namespace, name)
+    applied = await _applied_service(model, cluster)
     if found is None or owner_of(found) != model.metadata.uid:
-        return RecordsView(left_claim=await _has_left_claim(model, cluster, settings))
-    service = await cluster.get("Service", namespace, name)
-    ours = service is not None and owner_of(service) == model.metadata.uid
+        return RecordsView(service=applied, left_claim=await _has_left_claim(model, cluster, settings))
     view = RecordsView(
         template=found["metadata"].get("annotations", {}).get(names.ANNOTATION_TEMPLATE, ""),
         ready=found.get("status", {}).get("readyReplicas", 0) > 0,
         uid=found["metadata"]["uid"],
         created=found["metadata"].get("creationTimestamp", ""),
         replicas=found["spec"].get("replicas", 1),
-        service=service["metadata"].get("annotations", {}).get(names.ANNOTATION_TEMPLATE, "")
-        if service and ours
-        else None,
+        service=applied,
     )
     pods = [pod for pod in own if is_records(pod) and pod.owner == view.uid and pod.ip and not pod.terminating]
     port = records.of(model, pods[0] if pods else None)
@@ -338,6 +335,15 @@ async def _ask_records(
         # A service that has never answered is still starting; that is no news worth an error.
         return replace(view, error=str(error) if view.ready or view.witness else "")
     return replace(judged, ready=True)
+
+
+async def _applied_service(model: OneSeekModel, cluster: ClusterPort) -> str | None:
+    """What the service's Service was applied as; None where there is none of the model's own."""
+    found = await cluster.get("Service", model.metadata.namespace, build_records.name(model))
+    if found is None or owner_of(found) != model.metadata.uid:
+        return None
+    template: str = found["metadata"].get("annotations", {}).get(names.ANNOTATION_TEMPLATE, "")
+    return template
 
 
 async def _judged(view: RecordsView, head: LedgerHead, model: OneSeekModel, records: RecordsPort) -> RecordsView:

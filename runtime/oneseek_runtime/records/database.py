@@ -190,6 +190,8 @@ def known_document(connection: sqlite3.Connection, like: Document) -> Document |
 
 def translated(error: Exception) -> RecordsError:
     """What an error of the database means: full, damaged, or failed for good."""
+    if isinstance(error, RecordsError):
+        return StoreFailedError(f"the records file failed: {error}; only a restart can go on")
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
         return FullError("the records volume is full; nothing was recorded; use a larger claim")

@@ -87,7 +87,7 @@ async def calm(world: World) -> None:
     """Rounds until nobody has a status to write; what is refused is tried again all the time."""
     for _ in range(40):
         before = sum(count for what, count in world.writes.items() if what.startswith("status "))
-        for _ in range(3):
+        for _ in range(6):  # steps without a word for people lie between
             await round_trip(world)
         if sum(count for what, count in world.writes.items() if what.startswith("status ")) == before:
             return

@@ -93,7 +93,7 @@ async def world_head(world: World) -> LedgerHead:
     """The ledger's head, also while the operator cannot ask for it."""
     away, world.records_away = world.records_away, False
     try:
-        return await world.head(None)  # type: ignore[arg-type]
+        return await world.head()
     finally:
         world.records_away = away
 

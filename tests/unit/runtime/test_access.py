@@ -129,7 +129,7 @@ async def test_another_name_than_the_address_is_proved(access: Access) -> None:
 @pytest.mark.parametrize("text", ["", "two words", "two\nlines", "ä"])
 def test_a_token_that_is_no_word_is_never_sent_and_never_quoted(access: Access, text: str) -> None:
     (access.folder / "token").write_text(text, encoding="utf-8")
-    with pytest.raises(AccessError, match=r"this pod's role (is no word|cannot be read)") as told:
+    with pytest.raises(AccessError, match=r"this pod's role (is not one word|cannot be read)") as told:
         _ = access.token
     assert not text or text not in str(told.value)
 

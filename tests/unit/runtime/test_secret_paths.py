@@ -18,13 +18,13 @@ from oneseek_core import names, secret
 from oneseek_core.api.v1alpha1.common import Dataset
 from oneseek_core.names import ExitCode
 from oneseek_core.serving.settings import ExternalEndpoint
+from oneseek_runtime.access import Access
 from oneseek_runtime.basemodel import job as basemodel_job
 from oneseek_runtime.certify.keys import load_keys
 from oneseek_runtime.certify.layout import LEDGER_KEY, SIGNING_KEY
 from oneseek_runtime.plugin.inpod import ledger
 from oneseek_runtime.prepare import job as prepare_job
 from oneseek_runtime.prepare.window import fetch_window
-from oneseek_runtime.records.auth import TokenFile
 from oneseek_runtime.records.signing import Signer
 from oneseek_runtime.sidecar.kube import KubeClient
 from oneseek_runtime.sidecar.multi.external import ExternalModels
@@ -74,13 +74,9 @@ def key_of_a_model_elsewhere(tmp: Path, value: str) -> object:
     return run(ask())
 
 
-def token_of_the_records_service(tmp: Path, value: str) -> object:
-    return TokenFile(stored(tmp, value))
-
-
 def token_that_a_sidecar_sends_to_records(tmp: Path, value: str) -> object:
     async def ask() -> object:
-        async with RecordsClient(NOWHERE, stored(tmp, value)) as client:
+        async with RecordsClient(NOWHERE, Access(stored(tmp, value, "token").parent)) as client:
             return await client.stats()
 
     return run(ask())
@@ -88,13 +84,14 @@ def token_that_a_sidecar_sends_to_records(tmp: Path, value: str) -> object:
 
 def token_that_prepare_sends_to_records(tmp: Path, value: str) -> object:
     dataset = Dataset.from_wire(json.dumps({"name": "w", "source": {"records": {"window": 1}}}))
-    told = {names.RECORDS_URL_ENV: NOWHERE, names.RECORDS_TOKEN_ENV: str(stored(tmp, value))}
+    told = {names.RECORDS_URL_ENV: NOWHERE, names.ACCESS_ENV: str(stored(tmp, value, "token").parent)}
     return fetch_window(dataset, 1, told, tmp / "lessons")
 
 
 def token_that_the_plugin_sends_to_records(tmp: Path, value: str) -> object:
-    settings = {"model": "m", "namespace": "n", "dataPath": str(tmp), "tokenFile": str(stored(tmp, value)), "port": 9}
-    return list(ledger.whole({"ONESEEK_RECORDS": json.dumps(settings | {"host": "127.0.0.1"})}))
+    told = {"model": "m", "namespace": "n", "dataPath": str(tmp), "accepted": {}, "port": 9, "host": "127.0.0.1"}
+    folder = str(stored(tmp, value, "token").parent)
+    return list(ledger.whole({"ONESEEK_RECORDS": json.dumps(told), names.ACCESS_ENV: folder}))
 
 
 def token_of_the_service_account(tmp: Path, value: str) -> object:
@@ -127,7 +124,6 @@ PATHS: list[Callable[[Path, str], object]] = [
     hub_of_a_base_model,
     hub_of_a_dataset,
     key_of_a_model_elsewhere,
-    token_of_the_records_service,
     token_that_a_sidecar_sends_to_records,
     token_that_prepare_sends_to_records,
     token_that_the_plugin_sends_to_records,
