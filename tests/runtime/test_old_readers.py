@@ -24,8 +24,11 @@ def keys() -> Keys:
 
 @pytest.mark.parametrize("dtype", ["F64", "F32", "F16", "BF16"])
 def test_old_readers_get_the_same_tensors_without_running_a_pickle(tmp_path: Path, keys: Keys, dtype: str) -> None:
-    weights = lora_weights(dtype=dtype, modules=("q_proj", "v_proj", "o_proj"))
-    home, _ = certify(tmp_path, weights, keys=keys)
+    modules = ["q_proj", "v_proj", "o_proj"]
+    weights = lora_weights(dtype=dtype, modules=modules)
+    home, _ = certify(
+        tmp_path, weights, keys=keys, lora={"rank": 4, "alpha": 8, "dropout": 0.05, "targetModules": modules}
+    )
     wanted = load(weights)
     for mapped in (False, True):
         found = torch.load(home / "adapter_model.bin", weights_only=True, mmap=mapped)
