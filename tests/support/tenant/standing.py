@@ -69,12 +69,12 @@ def of(kube: Kube, claim: Path) -> Standing:
 
 
 def _versions(claim: Path) -> Standing:
-    """What lies in the versions' folder and in the base model: names, sizes, times."""
+    """What lies in the versions' folder and in the base model: names, sizes, times. Not CURRENT: tree Jobs write it anew."""
     found: Standing = {}
     for root in ("oneseek-certified", "basemodeller"):
         for path in sorted((claim / root).rglob("*")):
             stat = path.lstat()
-            if path.is_file() and not path.is_symlink():
+            if path.is_file() and not path.is_symlink() and "-CURRENT" not in path.name:
                 found[f"file {path.relative_to(claim)}"] = f"{stat.st_size} {stat.st_mtime_ns}"
     return found
 

@@ -139,7 +139,7 @@ ATTEMPTS = (
     Attempt("have certify read the signing key as the adapter's configuration", TRAINER, certified(osdo("symlink", "/keys/signing.key", _STAGED + "adapter_config.json")), Refusal("certify", "exit code 15"), "held"),
     Attempt("have certify wait for ever on a pipe", TRAINER, certified(osdo("mkfifo", _STAGED + "adapter_model.safetensors")), Refusal("certify", "exit code 15"), "held"),
     Attempt("lie about the length of the weights' header", TRAINER, certified(python(_HEADER), file("write", _STAGED + "adapter_config.json", "{}")), Refusal("certify", "exit code 15"), "held"),
-    Attempt("move the marker of the current version", WRITER, still_ready(python(_KEEP), file("write", _MARK, "$first")), operator("answers as before: True"), may_change=("file oneseek-certified/OneSeek-7B-Zero-CURRENT",)),
+    Attempt("move the marker of the current version", WRITER, still_ready(python(_KEEP), file("write", _MARK, "$first")), operator("answers as before: True")),
     Attempt("put a folder of one's own among the versions, and have it promoted", WRITER, then(osdo("mkdir", f"/models/oneseek-certified/{_ALONE}"), file("write", f"/models/oneseek-certified/{_ALONE}/metadata.json", "{}"), asks=_ALONE, reason="NoSuchVersion"), operator("NoSuchVersion")),
     Attempt("have a path promoted", WRITER, then(osdo("mkdir", "/models/mine"), asks="../mine", reason="NoSuchVersion"), operator("NoSuchVersion")),
     Attempt("change a version's weights, and have it promoted", WRITER, then(python(_FLIP), asks="$first", reason="$first (FileChanged)", within=90), operator("FileChanged"), "held", _QUARANTINE),
