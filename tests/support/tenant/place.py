@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from string import Template
 from typing import Any
 
@@ -71,7 +72,8 @@ class Place:
             auth_settings=["BearerToken"],
         )
         answer = api.call_api(*asked, _request_timeout=30)
-        return Seen(answer.read().decode(errors="replace"), answer.status)
+        text = answer.read().decode(errors="replace")
+        return Seen(_message(text) if answer.status >= HTTPStatus.BAD_REQUEST else text, answer.status)
 
     def look(self) -> standing.Standing:
         """How everything stands now."""
@@ -85,8 +87,8 @@ class Place:
 
     def changed(self, may_change: Sequence[str]) -> list[str]:
         """What is no longer as it was; from now on that is how it is, so that one attempt alone is told of it."""
-        now = self.look()
-        before, self.was = self.was, now
+        now = {name: text for name, text in self.look().items() if name in self.was}
+        before, self.was = self.was, self.was | now
         return [
             text
             for text in standing.differences(before, now)
@@ -96,6 +98,14 @@ class Place:
     def ready(self) -> bool:
         """The model says that it answers."""
         return condition(self.kube.get("oneseekmodel", "zero") or {}).get("status") == "True"
+
+
+def _message(text: str) -> str:
+    """The sentence of an API server's refusal."""
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return text
 
 
 def conditions(kube: Kube, kind: str, name: str, reason: str, *, within: float) -> str:
@@ -113,5 +123,6 @@ def conditions(kube: Kube, kind: str, name: str, reason: str, *, within: float) 
     try:
         wait_until(there, within=within, what=reason)
     except AssertionError:
-        return f"the status does not say so within {within:.0f} s, but: {said}".replace(reason, f"[{reason}]")
+        print(said)
+        return f"the status did not say so within {within:.0f} s; what it says is printed"
     return said

@@ -122,6 +122,7 @@ def _place(kube: Kube, elsewhere: Kube, found: Given, stack: ExitStack) -> Place
         "sidecar": f"system:serviceaccount:{kube.namespace}:oneseek-sidecar-{MODEL}",
         "promoter": f"system:serviceaccount:{kube.namespace}:promoter",
         **{f"{name}_token": token(kube, name) for name in (account for account, _ in actors.ACCOUNTS.values())},
+        "public_key": trusted_keys()[0],
         "api_token": token(kube, "promoter", "https://kubernetes.default.svc"),
         "neighbour_token": token(elsewhere, "neighbour"),
     }

@@ -54,6 +54,8 @@ def of(kube: Kube, claim: Path) -> Standing:
     found["the model"] = f"{meta['uid']} {_hash([model['spec'], meta.get('finalizers'), meta.get('ownerReferences')])}"
     found |= {f"status.{part}": json.dumps(status.get(part), sort_keys=True) for part in _TOLD}
     for pod in kube.list("pods", "oneseek.io/model=zero"):
+        if pod["metadata"]["labels"].get("app.kubernetes.io/component") not in ("serving", "records"):
+            continue  # a Job's
         if not pod["metadata"].get("ownerReferences"):
             continue  # an attacker's own
         states = pod["status"].get("containerStatuses", []) + pod["status"].get("initContainerStatuses", [])
@@ -67,18 +69,18 @@ def of(kube: Kube, claim: Path) -> Standing:
 
 
 def _versions(claim: Path) -> Standing:
-    """What lies in the versions' folder and in the base model: names, sizes, times."""
+    """What lies in the versions' folder and in the base model: names, sizes, times. Not CURRENT: tree Jobs write it anew."""
     found: Standing = {}
     for root in ("oneseek-certified", "basemodeller"):
         for path in sorted((claim / root).rglob("*")):
             stat = path.lstat()
-            if path.is_file() and not path.is_symlink():
+            if path.is_file() and not path.is_symlink() and "-CURRENT" not in path.name:
                 found[f"file {path.relative_to(claim)}"] = f"{stat.st_size} {stat.st_mtime_ns}"
     return found
 
 
 def differences(before: Standing, now: Standing) -> list[str]:
-    """What was there and is another or gone. What is new is not looked at: an attacker may make objects of his own."""
+    """What was there and is another or gone. What is new is not looked at: attackers may make objects of their own."""
     return [
         f"{name}: {was[:300]} -> {now.get(name, 'gone')[:300]}" for name, was in before.items() if now.get(name) != was
     ]

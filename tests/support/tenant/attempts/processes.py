@@ -35,7 +35,7 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
     seen.append(text)
 said = "others: " + str([t for t in seen if "oneseek_runtime" in t]) if any("oneseek_runtime" in t for t in seen) else "nobody else's process"
 """
-_LOAD = {"lora_name": "mine", "lora_path": "/spool/mine"}
+_LOAD = {"lora_name": "$first", "lora_path": "/spool/mine"}
 
 ATTEMPTS = (
     Attempt("find a key or token in environment and files", TRAINER, keys_in("/models", "/staging", "/var/run", "/tmp"), kernel("nothing found")),
@@ -59,7 +59,7 @@ ATTEMPTS = (
     Attempt("say which version is wanted, in its own mount", SIDECAR, file("write", "/wanted/wanted.json"), _READ_ONLY),
     Attempt("find the private signing key", SIDECAR, file("read", "/keys/signing.key"), _NOT_THERE),
     Attempt("find the key that signs checkpoints", SIDECAR, file("read", "/token/checkpoint.key"), _NOT_THERE),
-    Attempt("have the engine load an adapter of its own", SIDECAR, port("127.0.0.1", 8000, "POST", "/v1/load_lora_adapter", _LOAD), Refusal("engine", "lora_path", 400)),
+    Attempt("have the engine load an adapter of its own", SIDECAR, port("127.0.0.1", 8000, "POST", "/v1/load_lora_adapter", _LOAD), Refusal("engine", "only what the verifier has copied there is loaded", 400)),
     Attempt("change the verified copy it was given", ENGINE, file("write", "/models/verified/mine"), _READ_ONLY),
     Attempt("change the base model it was given", ENGINE, file("write", "/models/base/config.json"), _READ_ONLY),
     Attempt("find the token of the pod's account", ENGINE, file("read", _TOKEN), _NOT_THERE),

@@ -17,6 +17,7 @@ WRITER = Who.WRITER
 _ALONE = "OneSeek-7B-Zero.v9.0.sv.dsIdentity.00000000.00000000"
 _QUARANTINE = (
     "status.quarantine",
+    "status.selection",  # what the promoter asked for
     "status.versions",
     "file oneseek-certified/$first",
     "file oneseek-certified/.quarantine",
@@ -49,7 +50,7 @@ def then(*steps: Call, asks: str = "", reason: str = "", within: float = 60) -> 
             asked = noted("oneseekmodels", "zero", promote=asks)(place, Who.PROMOTER)
             if asked.status != 200:
                 return asked
-        return Seen(conditions(place.kube, "OneSeekModel", "zero", reason, within=within))
+        return Seen(conditions(place.kube, "OneSeekModel", "zero", place.fill(reason), within=within))
 
     return call
 
@@ -138,10 +139,10 @@ ATTEMPTS = (
     Attempt("have certify read the signing key as the adapter's configuration", TRAINER, certified(osdo("symlink", "/keys/signing.key", _STAGED + "adapter_config.json")), Refusal("certify", "exit code 15"), "held"),
     Attempt("have certify wait for ever on a pipe", TRAINER, certified(osdo("mkfifo", _STAGED + "adapter_model.safetensors")), Refusal("certify", "exit code 15"), "held"),
     Attempt("lie about the length of the weights' header", TRAINER, certified(python(_HEADER), file("write", _STAGED + "adapter_config.json", "{}")), Refusal("certify", "exit code 15"), "held"),
-    Attempt("move the marker of the current version", WRITER, still_ready(python(_KEEP), file("write", _MARK, "$first")), operator("answers as before: True"), may_change=("file oneseek-certified/OneSeek-7B-Zero-CURRENT",)),
+    Attempt("move the marker of the current version", WRITER, still_ready(python(_KEEP), file("write", _MARK, "$first")), operator("answers as before: True")),
     Attempt("put a folder of one's own among the versions, and have it promoted", WRITER, then(osdo("mkdir", f"/models/oneseek-certified/{_ALONE}"), file("write", f"/models/oneseek-certified/{_ALONE}/metadata.json", "{}"), asks=_ALONE, reason="NoSuchVersion"), operator("NoSuchVersion")),
     Attempt("have a path promoted", WRITER, then(osdo("mkdir", "/models/mine"), asks="../mine", reason="NoSuchVersion"), operator("NoSuchVersion")),
-    Attempt("change a version's weights, and have it promoted", WRITER, then(python(_FLIP), asks="$first", reason="FileChanged", within=90), operator("FileChanged"), "held", _QUARANTINE),
-    Attempt("change the base model between two starts, and have a version promoted", WRITER, then(python(_SWAP_BASE), asks="$other", reason="BaseModelDigestDiffers", within=90), operator("BaseModelDigestDiffers"), "M6", (*_QUARANTINE, "file basemodeller/")),
+    Attempt("change a version's weights, and have it promoted", WRITER, then(python(_FLIP), asks="$first", reason="$first (FileChanged)", within=90), operator("FileChanged"), "held", _QUARANTINE),
+    Attempt("change the base model between two starts, and have a version promoted", WRITER, then(python(_SWAP_BASE), asks="$other", reason="$other (FileChanged)", within=90), operator("FileChanged"), "M6", (*_QUARANTINE, "file basemodeller/")),
     Attempt("put an older copy of the ledger in its place", WRITER, older_ledger, operator("LedgerRolledBack"), "M2", ("pod zero-records-0",)),
 )  # fmt: skip
