@@ -55,12 +55,10 @@ def told_to_listen(seconds: float) -> Call:
 
 
 def heir(place: Place, who: Who) -> Seen:
-    """A pod with a forged owner, the colour's ReplicaSet, that leaves and does not go: the ReplicaSet lets it be."""
+    """A pod that is given the colour's ReplicaSet for its owner once it runs, and does not go when that one deletes it."""
     colour = place.kube.list("pods", "oneseek.io/colour=" + place.facts["colour"])
-    owners = next(item["metadata"]["ownerReferences"] for item in colour if item["metadata"].get("ownerReferences"))
-    labels = {"oneseek.io/model": "zero", "app.kubernetes.io/component": "serving", "oneseek.io/colour": "$colour"}
-    pod = actors.pod(place.kube, "heir", labels)
-    pod["metadata"]["ownerReferences"] = owners
+    own = next(item["metadata"] for item in colour if item["metadata"].get("ownerReferences"))
+    pod = actors.pod(place.kube, "heir")
     token_only = {"serviceAccountToken": {"path": "token", "audience": "nobody"}}  # what a pod mounts that knows no TLS
     pod["spec"]["volumes"].append({"name": "access", "projected": {"sources": [token_only]}})
     pod["spec"]["terminationGracePeriodSeconds"] = 120
@@ -71,11 +69,11 @@ def heir(place: Place, who: Who) -> Seen:
         place.kube.wait("pod", "heir", lambda item: item["status"].get("phase") == "Running", within=30)
         with hands_in(place.kube, "heir", "main") as hands:
             hands.do("listen", ports=[8081, 8083], answer="HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-            place.kube.kubectl("label", "oneseekmodel", "zero", f"looked=at-{time.time_ns()}", "--overwrite")
-            return hands.do("heard", seconds=8)
+            meta = {"labels": own["labels"], "ownerReferences": own["ownerReferences"]}
+            forged = api("PATCH", "pods/heir", {"metadata": meta})(place, who)
+            return hands.do("heard", seconds=8) if forged.status == 200 else forged
     finally:
         place.kube.kubectl("delete", "pod", "heir", "--grace-period=0", "--force", "--ignore-not-found")
-        place.kube.kubectl("label", "oneseekmodel", "zero", "looked-")
 
 
 def through_the_api_server(of: str, what: str, body: object = None) -> Call:
