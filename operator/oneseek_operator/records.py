@@ -48,7 +48,8 @@ class Records:
 
     def of(self, model: OneSeekModel, pod: PodView | None) -> ModelRecords:
         """A model's, which that pod is; None: there is none to ask."""
-        if pod is None or pod.speaks not in ("tls", "plain"):
+        # Whoever may make pods decides how one says it speaks: where there is TLS, no token goes without it.
+        if pod is None or pod.speaks not in (("tls",) if self._settings.internal_tls else ("tls", "plain")):
             return ModelRecords(self._asker, None)
         peer = Peer(pod.ip, names.PORT_RECORDS, "of the records service")
         peer = replace(peer, token=access.token(model, self._settings, Role.OPERATOR))

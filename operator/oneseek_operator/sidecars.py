@@ -57,10 +57,11 @@ class Sidecars:
         book: dict[str, Peer] = {}
         for pod in pods:
             peer = Peer(pod.ip, names.PORT_INTERNAL, f"at {pod.ip}")
-            if pod.speaks != "before":
-                peer = replace(peer, token=token)
             if pod.speaks == "tls":
-                peer = replace(peer, trust=self._trust(), name=name)
+                peer = replace(peer, trust=self._trust(), name=name, token=token)
+            elif pod.speaks == "plain" and not self._settings.internal_tls:
+                # Whoever may make pods decides how one says it speaks: where there is TLS, no token goes without it.
+                peer = replace(peer, token=token)
             book[pod.ip] = peer
         return ModelSidecars(self._asker, book)
 

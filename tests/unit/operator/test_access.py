@@ -12,6 +12,7 @@ import pytest
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.roles import Role, role_of, token_digest
+from oneseek_operator.asking import Asker
 from oneseek_operator.authority import SECRET, Authority
 from oneseek_operator.build import access, serving
 from oneseek_operator.build import records as build_records
@@ -20,6 +21,10 @@ from oneseek_operator.decide.owned import askable, foreign
 from oneseek_operator.decide.views import DeploymentView, PodView
 from oneseek_operator.errors import SidecarError
 from oneseek_operator.reconcile.model import reconcile
+from oneseek_operator.records import Records
+from oneseek_operator.settings import Settings
+from oneseek_operator.sidecars import Sidecars
+from support.access import trust
 from support.driver import settle
 from support.makers import DIGEST, SETTINGS, model_manifest
 from support.world import World
@@ -249,6 +254,20 @@ def test_only_pods_whose_controllers_end_at_the_model_are_asked(seen: PodView, *
 def test_how_a_pod_speaks_is_read_off_what_was_mounted_for_it() -> None:
     assert (pod().speaks, pod(tls=False).speaks) == ("tls", "plain")
     assert (pod(volume="records-token").speaks, pod(volume="x").speaks) == ("before", "")
+
+
+@pytest.mark.parametrize(
+    ("settings", "tls", "shown"), [(TLS, True, True), (TLS, False, False), (SETTINGS, False, True)]
+)
+async def test_where_there_is_tls_no_token_goes_without_it(settings: Settings, *, tls: bool, shown: bool) -> None:
+    seen, asker = pod(tls=tls), Asker.connect()
+    try:
+        serving_pod = Sidecars(asker, settings, trust).of(model(), [seen])._book[seen.ip]
+        records_pod = Records(asker, settings, trust).of(model(), seen)._peer
+    finally:
+        await asker.close()
+    assert bool(serving_pod.token) is shown
+    assert bool(records_pod and records_pod.token) is shown
 
 
 async def test_a_foreign_pod_with_a_model_s_labels_is_asked_nothing_and_holds_nothing_up() -> None:
