@@ -19,7 +19,7 @@ from oneseek_core.network import failure
 __all__ = ["Answer", "Asker", "AskingError", "Peer"]
 
 LARGEST = 256 * 1024  # bytes of an answer
-_SAID = 200  # characters
+_SAID = 300  # characters; our own sentences say what to do at their end
 _PIECE = 64 * 1024
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "oneseek-operator"}
 

@@ -17,7 +17,7 @@ from support.images import images
 from support.kube import Kube, condition, scratch_namespace, wait_until
 
 PUBLIC, INTERNAL = names.PORT_PUBLIC, names.PORT_INTERNAL
-ENGINE, VERIFY, RECORDS = names.PORT_ENGINE, names.PORT_VERIFY, names.PORT_RECORDS
+ENGINE, VERIFY, RECORDS = names.PORT_ENGINE, names.PORT_VERIFY, names.PORT_RECORDS_TLS
 LISTENING = 7777
 TRY = """
 import json, socket, sys
