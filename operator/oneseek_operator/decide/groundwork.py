@@ -191,7 +191,8 @@ def _records_scaled(seen: Observed, settings: Settings) -> tuple[Action, ...]:
     """The StatefulSet as it must be, unless it is: of a suspended model it has no pod once nobody has to write."""
     replicas = 0 if seen.model.spec.suspend and not writers(seen) else 1
     now = "tls" if settings.internal_tls else "plain"
-    others = sorted({pod.speaks for pod in seen.pods if _calls_records(pod, seen)} - {now, ""})
+    # Where there is TLS, "plain" may be the word of a pod that is nobody's; where there is none, it is `now`.
+    others = sorted({pod.speaks for pod in seen.pods if _calls_records(pod, seen)} - {now, "", "plain"})
     template = build_records.template_hash(seen.model, settings, replicas=replicas, others=others)
     if seen.records.template == template:
         return ()
