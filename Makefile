@@ -105,7 +105,7 @@ manifests-check: venv
 	 || { echo "generated files are stale: run 'make manifests' and commit"; rm -rf $$scratch; exit 1; }; done; rm -rf $$scratch
 
 openapi: venv ## Generate docs/openapi.json and docs/routes.md from the route table
-	PYTHONPATH=core:runtime $(PY) -m oneseek_runtime.sidecar.openapi > docs/openapi.json
+	PYTHONPATH=core:runtime $(PY) -m oneseek_runtime.sidecar.api.openapi > docs/openapi.json
 	PYTHONPATH=core:runtime:tests $(PY) -m support.recorded
 
 prove: preflight-prove test-cluster ## Long proofs, on real pods too; result files under docs/proofs/ (PROOF="flips kills" for some)

@@ -14,15 +14,15 @@ from pydantic import SecretBytes, ValidationError
 
 from oneseek_core import names, secret
 from oneseek_core.errors import places
-from oneseek_operator.asking import Asker
-from oneseek_operator.authority import Authority
-from oneseek_operator.cluster.client import Cluster
+from oneseek_operator.clients.certificate_authority import Authority
+from oneseek_operator.clients.kubernetes import Cluster
+from oneseek_operator.clients.operator_key import load_key
+from oneseek_operator.clients.pod_http import Asker
+from oneseek_operator.clients.records import Records
+from oneseek_operator.clients.sidecar import Sidecars
 from oneseek_operator.deps import Deps
-from oneseek_operator.handlers import events, kinds
-from oneseek_operator.identity import load_key
-from oneseek_operator.records import Records
+from oneseek_operator.handlers import daemons, watches
 from oneseek_operator.settings import Settings
-from oneseek_operator.sidecars import Sidecars
 
 
 async def _configure(settings: kopf.OperatorSettings, memo: Any, **_: object) -> None:
@@ -55,8 +55,8 @@ async def _run() -> None:
     kopf.on.startup(registry=registry)(_configure)
     kopf.on.cleanup(registry=registry)(_close)
     kopf.on.login(registry=registry)(kopf.login_with_service_account)
-    events.register(registry)
-    kinds.register(registry)
+    watches.register(registry)
+    daemons.register(registry)
     await kopf.operator(
         registry=registry,
         # Kopf would ask for a user name, which an image need not have; its own type for this is not public.

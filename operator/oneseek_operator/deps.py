@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from oneseek_operator.authority import Authority
-from oneseek_operator.cluster.client import Cluster
-from oneseek_operator.followers import Followers
+from oneseek_operator.clients.certificate_authority import Authority
+from oneseek_operator.clients.followers import Followers
+from oneseek_operator.clients.kubernetes import Cluster
+from oneseek_operator.clients.records import Records
+from oneseek_operator.clients.sidecar import Sidecars
 from oneseek_operator.reconcile.model import Untold, utc_now
-from oneseek_operator.records import Records
 from oneseek_operator.settings import Settings
-from oneseek_operator.sidecars import Sidecars
 from oneseek_operator.wakeups import Key, Wakeups
 
 __all__ = ["Deps"]

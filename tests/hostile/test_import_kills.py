@@ -12,7 +12,7 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.jobs.imports import ImportReport
-from oneseek_runtime.certified import certified_versions
+from oneseek_runtime.artifact.folders import certified_versions
 from oneseek_runtime.imports import job
 from support.artifacts import BASE_DIGEST, environment, tree_of
 from support.certified import certify, shared_keys

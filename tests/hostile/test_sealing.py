@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from oneseek_core.jobs.certify import CertifyReport
-from oneseek_runtime.certified import certified_versions
+from oneseek_runtime.artifact.folders import certified_versions
 from oneseek_runtime.certify import job
 from oneseek_runtime.verify.expected import Expected
 from oneseek_runtime.verify.folder import verify_folder

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from oneseek_runtime.certified import certified_versions
+from oneseek_runtime.artifact.folders import certified_versions
 from oneseek_runtime.verify.expected import Expected
 from oneseek_runtime.verify.folder import verify_folder
 from oneseek_runtime.verify.trust import trusted_keys

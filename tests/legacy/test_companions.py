@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from oneseek_runtime.sidecar.routes import live
+from oneseek_runtime.sidecar.api.training import websocket
 from support.legacy import DNA, OLD, Service, T, model_object, run_object, service
 from support.openai_simulator import broken
 
@@ -179,9 +179,9 @@ async def test_a_socket_without_a_run_is_closed_and_one_for_a_future_run_waits(p
 async def test_a_socket_on_which_nothing_happens_hears_a_heartbeat(
     place: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert live._HEARTBEAT_SECONDS == 30
-    monkeypatch.setattr(live, "_HEARTBEAT_SECONDS", 0.02)
-    monkeypatch.setattr(live, "_LOOK_SECONDS", 0.01)
+    assert websocket._HEARTBEAT_SECONDS == 30
+    monkeypatch.setattr(websocket, "_HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(websocket, "_LOOK_SECONDS", 0.01)
     async with asyncio.timeout(20), place.client.ws_connect("/ws/training?runId=identity") as socket:
         assert (await socket.receive_json())["type"] == "initial_state"
         for _ in range(2):

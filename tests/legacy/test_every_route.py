@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from oneseek_runtime.sidecar.openapi import document
-from oneseek_runtime.sidecar.routes import operations
+from oneseek_runtime.sidecar.api.openapi import document
+from oneseek_runtime.sidecar.api.table import operations
 from support.legacy import DNA, Service, run_object, service
 from support.openai_simulator import broken, busy
 from support.recorded import CASES, PAGE, Case, answers_as_the_table_says, page

@@ -16,9 +16,9 @@ from oneseek_core import names
 from oneseek_core.roles import Role
 from oneseek_core.serving.handover import Handover, HandoverRequest
 from oneseek_runtime.access import Way
-from oneseek_runtime.sidecar.clients import parse_networks
-from oneseek_runtime.sidecar.handover import passing
+from oneseek_runtime.sidecar.handover import forwarding
 from oneseek_runtime.sidecar.handover.orders import Orders, Peer
+from oneseek_runtime.sidecar.http.client_address import parse_networks
 from support.access import NAME, TOKENS, trust
 from support.asgi import free_port
 from support.kube_simulator import jwt
@@ -375,7 +375,7 @@ async def copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 async def test_waiting_has_a_limit_in_number_and_one_in_time_and_each_is_named(
     old: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passing, "_WAITING", 2)
+    monkeypatch.setattr(forwarding, "_WAITING", 2)
     await order(old)
     asking = [asyncio.create_task(ask(old)) for _ in range(2)]
     await until(lambda: waiting(old) == 2)
@@ -384,7 +384,7 @@ async def test_waiting_has_a_limit_in_number_and_one_in_time_and_each_is_named(
     assert body["message"] == f"{DNA} takes over, and 2 requests wait for it already"
     asking[0].cancel()
     await until(lambda: waiting(old) == 1)
-    monkeypatch.setattr(passing, "_WAITING_SECONDS", 0.1)
+    monkeypatch.setattr(forwarding, "_WAITING_SECONDS", 0.1)
     await order(old, f"127.0.0.1:{free_port()}")
     message = f"{DNA} took over, and no pod of it could be reached within 0 s"
     assert (await asking[1])[1] == {"error": "Service Unavailable", "message": message}

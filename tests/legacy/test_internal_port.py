@@ -22,9 +22,10 @@ from oneseek_core.roles import Role
 from oneseek_core.serving.analysis import AnalysisRequest, AnalysisState
 from oneseek_core.serving.handover import Handover, HandoverRequest
 from oneseek_core.serving.sidecar import SidecarState
-from oneseek_runtime.sidecar import analysis, internal, verifier
+from oneseek_runtime.sidecar.api import internal
 from oneseek_runtime.sidecar.app import create_internal_app
-from oneseek_runtime.sidecar.verifier import Verdicts, Verifier
+from oneseek_runtime.sidecar.engine import analysis, verifier
+from oneseek_runtime.sidecar.engine.verifier import Verdicts, Verifier
 from support.access import headers
 from support.asgi import serving
 from support.legacy import BASE, DNA, OLD, Service

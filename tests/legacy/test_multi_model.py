@@ -22,12 +22,12 @@ from oneseek_core.serving.settings import ExternalEndpoint
 from oneseek_core.serving.sidecar import PreviousRequest, WarmVersion
 from oneseek_runtime.access import Access
 from oneseek_runtime.records.wire import parse_queries
+from oneseek_runtime.sidecar.api.multi import fan_out
 from oneseek_runtime.sidecar.app import create_app, create_internal_app
-from oneseek_runtime.sidecar.multi import asking
-from oneseek_runtime.sidecar.multi.previous import ENGINE_PREFIX
-from oneseek_runtime.sidecar.recording.client import RecordsClient
-from oneseek_runtime.sidecar.recording.recorder import Recorder
-from oneseek_runtime.sidecar.recording.spool import Spool
+from oneseek_runtime.sidecar.engine.previous import ENGINE_PREFIX
+from oneseek_runtime.sidecar.records.client import RecordsClient
+from oneseek_runtime.sidecar.records.recorder import Recorder
+from oneseek_runtime.sidecar.records.spool import Spool
 from support.access import headers
 from support.asgi import free_port, serving
 from support.legacy import BASE, DNA, OLD, UUID4, Service, T, service
@@ -161,14 +161,14 @@ async def test_an_address_that_would_have_to_be_looked_up_is_refused(version: Se
 
 def test_only_what_was_kept_is_asked_as_the_version_before() -> None:
     listed = [BASE, OLD, DNA]
-    both = asking.loaded_roles(target=OLD, base=BASE, listed=listed, kept=None)
+    both = fan_out.loaded_roles(target=OLD, base=BASE, listed=listed, kept=None)
     assert both == [(OLD, "current"), (BASE, "base")], "a version that is tried out may still be refused"
-    assert asking.loaded_roles(target=DNA, base=BASE, listed=listed, kept=OLD) == [
+    assert fan_out.loaded_roles(target=DNA, base=BASE, listed=listed, kept=OLD) == [
         (DNA, "current"),
         (OLD, "previous"),
         (BASE, "base"),
     ]
-    assert asking.loaded_roles(target=DNA, base=BASE, listed=[BASE, DNA], kept=OLD)[1:] == [(BASE, "base")]
+    assert fan_out.loaded_roles(target=DNA, base=BASE, listed=[BASE, DNA], kept=OLD)[1:] == [(BASE, "base")]
 
 
 async def test_the_base_model_alone_is_one_model_that_agrees_with_itself(base: Service) -> None:
@@ -208,7 +208,7 @@ async def test_where_no_model_answers_the_failure_names_each(version: Service) -
 async def test_pods_of_the_version_before_that_take_too_long_are_left_out(
     version: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "_OTHER_PODS_SECONDS", 0.05)
+    monkeypatch.setattr(fan_out, "_OTHER_PODS_SECONDS", 0.05)
     async with told(version, OpenAISimulator([OLD], hold=asyncio.Event())):
         body = await ask(version)
     slow = body["modelResponses"][1]

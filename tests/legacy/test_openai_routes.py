@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from oneseek_runtime.sidecar.api.openai.names import Names, redirected
+from oneseek_runtime.sidecar.engine.http_exchange import Patience
 from oneseek_runtime.sidecar.errors import BadRequestError, NoSuchModelError
-from oneseek_runtime.sidecar.passthrough.exchange import Patience
-from oneseek_runtime.sidecar.passthrough.openai import Names, redirected
 from support.asgi import free_port
 from support.legacy import BASE, DNA, Service, service
 from support.openai_simulator import broken, busy

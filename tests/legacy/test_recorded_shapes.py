@@ -14,7 +14,7 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
-from oneseek_runtime.sidecar import endpoints
+from oneseek_runtime.sidecar.api.oqt import endpoints
 from oneseek_runtime.sidecar.app import create_app
 from support.asgi import serving
 from support.legacy import BASE, DNA, OLD, UUID4, Service, T

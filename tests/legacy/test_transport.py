@@ -12,8 +12,8 @@ import pytest
 import uvicorn
 
 from oneseek_runtime.sidecar.app import create_app
-from oneseek_runtime.sidecar.clients import parse_networks
-from oneseek_runtime.sidecar.connections import BoundedProtocol, Bounds
+from oneseek_runtime.sidecar.http.client_address import parse_networks
+from oneseek_runtime.sidecar.http.slow_clients import BoundedProtocol, Bounds
 from oneseek_runtime.sidecar.server import Server
 from support.asgi import free_port
 from support.legacy import DNA, Service, service

@@ -13,10 +13,10 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.ledger import parse_block
 from oneseek_core.roles import Role
-from oneseek_operator.asking import Asker, Peer
-from oneseek_operator.decide.witness import Proof, difference
+from oneseek_operator.clients.pod_http import Asker, Peer
+from oneseek_operator.clients.records import ModelRecords, Records
 from oneseek_operator.errors import RecordsError
-from oneseek_operator.records import ModelRecords, Records
+from oneseek_operator.model.ledger_witness import Proof, difference
 from support.access import HERE, TOKENS, trust
 from support.ledgers import transition
 from support.makers import SETTINGS, model_manifest

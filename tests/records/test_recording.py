@@ -13,9 +13,9 @@ import aiohttp
 import pytest
 
 from oneseek_core import names
-from oneseek_runtime.sidecar.modelview import ledger_held
-from oneseek_runtime.sidecar.recording.documents import encoded, query_entry
-from oneseek_runtime.sidecar.recording.spool import Spool
+from oneseek_runtime.sidecar.api.dashboard.bodies import ledger_held
+from oneseek_runtime.sidecar.records.documents import encoded, query_entry
+from oneseek_runtime.sidecar.records.spool import Spool
 from support.access import asking
 from support.learning import LESSON, NEVER, learning, with_micro
 from support.recording import Load, Pod, entered, pod, recorded, until

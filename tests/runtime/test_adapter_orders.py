@@ -9,7 +9,7 @@ from peft import LoraConfig
 from transformers import AutoModelForCausalLM
 
 from oneseek_core.names import ExitCode
-from oneseek_runtime.adapter_config import NEUTRAL
+from oneseek_runtime.artifact.adapter_config import NEUTRAL
 from oneseek_runtime.engine.adapters import Skeleton
 from oneseek_runtime.engine.errors import EngineStartError
 from support.hostile.contents import ORDERS

@@ -19,14 +19,14 @@ import pytest
 from oneseek_core import names
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.access import Access
-from oneseek_runtime.sidecar.access import ClusterAccess
 from oneseek_runtime.sidecar.app import create_app
+from oneseek_runtime.sidecar.cluster.access import ClusterAccess
+from oneseek_runtime.sidecar.cluster.client import KubeClient
 from oneseek_runtime.sidecar.deps import Deps
-from oneseek_runtime.sidecar.kube import KubeClient
+from oneseek_runtime.sidecar.engine.client import OpenAIEngine
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
-from oneseek_runtime.sidecar.recording.work import recording
+from oneseek_runtime.sidecar.records.work import recording
 from oneseek_runtime.sidecar.settings import RecordsAccess, SidecarSettings
-from oneseek_runtime.sidecar.upstream import OpenAIEngine
 from support.asgi import serving
 from support.kube_simulator import KubeSimulator, jwt
 from support.legacy import BASE, DNA, certified_folder, run_object

@@ -9,7 +9,7 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.jobs.train import TrainReport
-from oneseek_operator.decide.run_data import prepared_data, trained_data
+from oneseek_operator.run.data import prepared_data, trained_data
 from oneseek_runtime.certify import job as certify
 from oneseek_runtime.engine.model import LoadedModel, load
 from oneseek_runtime.engine.wire import Asked

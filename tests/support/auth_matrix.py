@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from oneseek_core.serving.settings import ServingSettings
-from oneseek_runtime.sidecar.auth import right_of
-from oneseek_runtime.sidecar.routes import operations
+from oneseek_runtime.sidecar.api.auth import right_of
+from oneseek_runtime.sidecar.api.table import operations
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs/auth.md"

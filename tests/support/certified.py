@@ -20,11 +20,11 @@ from oneseek_core import names
 from oneseek_core.digest import canonical_json, digest_bytes, manifest_bytes
 from oneseek_core.files import digest_tree
 from oneseek_core.jobs.certify import CertifyReport
+from oneseek_runtime.artifact.ledger_proof import immutable_hash, signed_bytes
+from oneseek_runtime.artifact.provenance import envelope
+from oneseek_runtime.artifact.signature import Signed, sign
 from oneseek_runtime.certify import job
 from oneseek_runtime.certify.keys import load_keys
-from oneseek_runtime.certify.proof import immutable_hash, signed_bytes
-from oneseek_runtime.certify.provenance import envelope
-from oneseek_runtime.certify.signature import Signed, sign
 from support.artifacts import DATA_DIGEST, adapter_config, certify_request, environment, raw_safetensors, train_report
 
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "U8": 1, "I32": 4}

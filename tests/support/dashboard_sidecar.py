@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from oneseek_runtime.sidecar import server
-from oneseek_runtime.sidecar.kube import KubeClient
+from oneseek_runtime.sidecar.cluster.client import KubeClient
 
 
 def _there(environment: Mapping[str, str], *, namespace: str, model: str) -> KubeClient:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from oneseek_runtime.access import Access
-from oneseek_runtime.sidecar.routes import operations
+from oneseek_runtime.sidecar.api.table import operations
 from oneseek_runtime.sidecar.settings import RecordsAccess
 from support.legacy import DNA, Service, model_object, run_object, service
 from support.recorded import fits

@@ -17,21 +17,21 @@ import aiohttp
 from oneseek_core.roles import Role
 from oneseek_core.serving.settings import ExternalEndpoint, ServingSettings
 from oneseek_runtime.access import Way
-from oneseek_runtime.sidecar.access import ClusterAccess
+from oneseek_runtime.sidecar.api.dashboard.bodies import ledger_held
+from oneseek_runtime.sidecar.api.dashboard.files import Pages
+from oneseek_runtime.sidecar.api.table import operations
 from oneseek_runtime.sidecar.app import create_apps
+from oneseek_runtime.sidecar.cluster.access import ClusterAccess
+from oneseek_runtime.sidecar.cluster.client import Listing, NoKube, Plural
 from oneseek_runtime.sidecar.deps import Deps
-from oneseek_runtime.sidecar.due import DueWindows
+from oneseek_runtime.sidecar.engine.client import OpenAIEngine
+from oneseek_runtime.sidecar.engine.external import ExternalModels
 from oneseek_runtime.sidecar.errors import KubeConflictError
-from oneseek_runtime.sidecar.kube import Listing, NoKube, Plural
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
-from oneseek_runtime.sidecar.micro_news import MicroNews
-from oneseek_runtime.sidecar.modelview import ledger_held
-from oneseek_runtime.sidecar.multi.external import ExternalModels
-from oneseek_runtime.sidecar.pages import Pages
-from oneseek_runtime.sidecar.recording.work import recording
-from oneseek_runtime.sidecar.routes import operations
+from oneseek_runtime.sidecar.records.work import recording
 from oneseek_runtime.sidecar.settings import RecordsAccess, SidecarSettings
-from oneseek_runtime.sidecar.upstream import OpenAIEngine
+from oneseek_runtime.sidecar.training.run_events import MicroNews
+from oneseek_runtime.sidecar.training.window_notifier import DueWindows
 from support.access import ACCEPTED, TOKENS, headers
 from support.asgi import serving
 from support.openai_simulator import OpenAISimulator

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
-from oneseek_operator.build import identity
+from oneseek_operator.resources import service_account
 from support.kube import NAME, ROOT
 from support.makers import model_manifest
 from support.people import rendered
@@ -60,7 +60,9 @@ def rules() -> list[Rule]:
             account = "sidecar" if name.endswith("-tokens") else "operator"
             found += [Rule(name, tuple(_rights(account, rule))) for rule in item["rules"]]
     meta = {"name": MODEL, "namespace": "n", "uid": "u"}
-    _, role, _ = identity.objects(OneSeekModel.model_validate(model_manifest(MODEL) | {"metadata": meta}), policy=True)
+    _, role, _ = service_account.objects(
+        OneSeekModel.model_validate(model_manifest(MODEL) | {"metadata": meta}), policy=True
+    )
     return found + [Rule("a sidecar's", tuple(_rights("sidecar", rule))) for rule in role["rules"]]
 
 

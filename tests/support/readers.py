@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from oneseek_operator.decide import letting_go
+from oneseek_operator.rollout import drain
 from support.kube import ROOT
 from support.phases import PHASES
 from support.phases.phase import Phase, record
@@ -121,8 +121,8 @@ def document(text: str, new_table: str) -> str:
 
 def main() -> None:
     """Write everything again."""
-    letting_go._SETTLE_SECONDS = 0
-    letting_go.warm_seconds = lambda _: 0  # type: ignore[assignment]
+    drain._SETTLE_SECONDS = 0
+    drain.warm_seconds = lambda _: 0  # type: ignore[assignment]
     GOLDEN.mkdir(parents=True, exist_ok=True)
     for path in GOLDEN.glob("*.yaml"):
         path.unlink()

@@ -18,11 +18,11 @@ import aiohttp
 import jsonschema_rs
 from yarl import URL
 
-from oneseek_runtime.sidecar.auth import right_of
-from oneseek_runtime.sidecar.limits import ROUTERS
-from oneseek_runtime.sidecar.openapi import document
-from oneseek_runtime.sidecar.routes import GROUPS, SOCKETS, operations
-from oneseek_runtime.sidecar.routes.table import Operation
+from oneseek_runtime.sidecar.api.auth import right_of
+from oneseek_runtime.sidecar.api.openapi import document
+from oneseek_runtime.sidecar.api.operation import Operation
+from oneseek_runtime.sidecar.api.table import GROUPS, SOCKETS, operations
+from oneseek_runtime.sidecar.http.rate_limit import ROUTERS
 from support.kube_simulator import jwt
 from support.legacy import BASE, DNA
 

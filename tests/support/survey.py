@@ -33,7 +33,7 @@ from oneseek_core import names  # noqa: E402
 from oneseek_core.api.v1alpha1.training_run import LoraSettings  # noqa: E402
 from oneseek_core.errors import ArtifactError  # noqa: E402
 from oneseek_core.files import read_tensors  # noqa: E402
-from oneseek_runtime.certify.adapter import check_config, check_tensors  # noqa: E402
+from oneseek_runtime.artifact.adapter import check_config, check_tensors  # noqa: E402
 from oneseek_runtime.engine.basecheck.check import check_small_files, check_weights  # noqa: E402
 from oneseek_runtime.engine.loading import load_parts  # noqa: E402
 from oneseek_runtime.engine.model import load  # noqa: E402

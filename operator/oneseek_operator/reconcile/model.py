@@ -15,18 +15,12 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.jobs.verify import VerifyReport
-from oneseek_operator.build import access as build_access
-from oneseek_operator.build import common
-from oneseek_operator.build import identity as build_identity
-from oneseek_operator.build import keys as build_keys
-from oneseek_operator.build import model as build_model
-from oneseek_operator.build import records as build_records
 from oneseek_operator.conditions import find
-from oneseek_operator.decide.model import decide
-from oneseek_operator.decide.model_seen import Observed, RecordsView, is_records
-from oneseek_operator.decide.owned import askable, foreign
-from oneseek_operator.decide.seen import Endpoint, ServiceAnswer
-from oneseek_operator.decide.views import (
+from oneseek_operator.errors import ConflictError, RecordsError, SidecarError
+from oneseek_operator.model.decide import decide
+from oneseek_operator.model.ledger_witness import Proof, difference, sentence
+from oneseek_operator.observe.model import Observed, RecordsView, is_records
+from oneseek_operator.observe.objects import (
     AccessView,
     ClaimView,
     DeploymentView,
@@ -39,11 +33,12 @@ from oneseek_operator.decide.views import (
     lacks_pod,
     wanted_by_colour,
 )
-from oneseek_operator.decide.witness import Proof, difference, sentence
-from oneseek_operator.errors import ConflictError, RecordsError, SidecarError
-from oneseek_operator.ownership import claims_of, is_ours, owner_of
-from oneseek_operator.reconcile import pods
-from oneseek_operator.reconcile.effects import carry_out
+from oneseek_operator.observe.owned_pods import askable, foreign
+from oneseek_operator.observe.ownership import claims_of, is_ours, owner_of
+from oneseek_operator.observe.rollout import Endpoint, ServiceAnswer
+from oneseek_operator.reconcile import pod_events as pods
+from oneseek_operator.reconcile.apply import carry_out
+from oneseek_operator.reconcile.concurrency import side_by_side, together
 from oneseek_operator.reconcile.ports import (
     AuthorityPort,
     AuthorityView,
@@ -53,7 +48,12 @@ from oneseek_operator.reconcile.ports import (
     SidecarPort,
     SidecarPorts,
 )
-from oneseek_operator.reconcile.together import side_by_side, together
+from oneseek_operator.resources import common
+from oneseek_operator.resources import keys as build_keys
+from oneseek_operator.resources import model as build_model
+from oneseek_operator.resources import pod_access as build_access
+from oneseek_operator.resources import records as build_records
+from oneseek_operator.resources import service_account as build_identity
 from oneseek_operator.settings import Settings
 
 __all__ = ["Untold", "finish_deletion", "reconcile", "runs_of", "utc_now"]

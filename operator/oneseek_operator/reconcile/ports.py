@@ -16,8 +16,8 @@ from oneseek_core.serving.handover import Handover
 from oneseek_core.serving.sidecar import SidecarState, WarmVersion
 from oneseek_core.serving.swap import SwapRequest
 from oneseek_operator.certificates import Issued
-from oneseek_operator.decide.views import PodView
-from oneseek_operator.decide.witness import Proof
+from oneseek_operator.model.ledger_witness import Proof
+from oneseek_operator.observe.objects import PodView
 
 __all__ = [
     "Appended",

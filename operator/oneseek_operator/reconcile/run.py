@@ -11,19 +11,19 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.jobs.train import TrainProgress
-from oneseek_operator.build import run as build
-from oneseek_operator.decide.run import decide
-from oneseek_operator.decide.run_jobs import refused_for_good
-from oneseek_operator.decide.run_seen import Observed, is_asked, is_finished, may_leave_jobs
-from oneseek_operator.decide.versions import certified_by, number
-from oneseek_operator.decide.views import JobView, PodView, lacks_pod, mine
-from oneseek_operator.ownership import owner_of
-from oneseek_operator.reconcile.effects import carry_out
+from oneseek_operator.observe.objects import JobView, PodView, lacks_pod, mine
+from oneseek_operator.observe.ownership import owner_of
+from oneseek_operator.observe.run import Observed, is_asked, is_finished, may_leave_jobs
+from oneseek_operator.reconcile.apply import carry_out
+from oneseek_operator.reconcile.concurrency import side_by_side
 from oneseek_operator.reconcile.model import runs_of, utc_now
-from oneseek_operator.reconcile.pods import failed_creates_of, sooner, with_failed_creates
+from oneseek_operator.reconcile.pod_events import failed_creates_of, sooner, with_failed_creates
 from oneseek_operator.reconcile.ports import ClusterPort
-from oneseek_operator.reconcile.together import side_by_side
+from oneseek_operator.resources import run as build
+from oneseek_operator.run.decide import decide
+from oneseek_operator.run.jobs import refused_for_good
 from oneseek_operator.settings import Settings
+from oneseek_operator.versions.states import certified_by, number
 
 __all__ = ["is_taken_in", "reconcile"]
 

@@ -14,8 +14,8 @@ from oneseek_core.errors import DnaError
 from oneseek_core.jobs.basemodel import BaseImportReport
 from oneseek_core.jobs.common import CertifiedVersion
 from oneseek_core.jobs.messages import success_message
+from oneseek_runtime.artifact.folders import certified_versions
 from oneseek_runtime.basemodel.fetch import FileTable
-from oneseek_runtime.certified import certified_versions
 
 __all__ = ["fitted", "report_of"]
 

@@ -24,12 +24,11 @@ from oneseek_core.jobs.evaluate import ScoresFile
 from oneseek_core.jobs.messages import parse_request
 from oneseek_core.jobs.train import TrainReport
 from oneseek_core.names import ExitCode
-from oneseek_runtime.adapter_config import AdapterConfig
-from oneseek_runtime.certify import integrity
-from oneseek_runtime.certify.adapter import check_config, check_tensors, parse_report
-from oneseek_runtime.certify.index import write_index
-from oneseek_runtime.certify.keys import SigningKeys, load_keys
-from oneseek_runtime.certify.layout import (
+from oneseek_runtime.artifact import verify_integrity
+from oneseek_runtime.artifact.adapter import check_config, check_tensors, parse_report
+from oneseek_runtime.artifact.adapter_config import AdapterConfig
+from oneseek_runtime.artifact.index import write_index
+from oneseek_runtime.artifact.layout import (
     CONFIG,
     DNA,
     INTEGRITY,
@@ -41,10 +40,11 @@ from oneseek_runtime.certify.layout import (
     WEIGHTS,
     adapter_folder,
 )
-from oneseek_runtime.certify.metadata import dna_of, metadata_of, scores_of, training_results
-from oneseek_runtime.certify.proof import dna_file, ledger_proof
-from oneseek_runtime.certify.provenance import envelope, statement
-from oneseek_runtime.certify.seal import fresh_folder, seal
+from oneseek_runtime.artifact.ledger_proof import dna_file, ledger_proof
+from oneseek_runtime.artifact.metadata import dna_of, metadata_of, scores_of, training_results
+from oneseek_runtime.artifact.provenance import envelope, statement
+from oneseek_runtime.artifact.publish import fresh_folder, seal
+from oneseek_runtime.certify.keys import SigningKeys, load_keys
 from oneseek_runtime.certify.staged import read_scores, read_small
 from oneseek_runtime.certify.weights import FileTable, copy_weights
 from oneseek_runtime.log import say
@@ -144,7 +144,7 @@ def _descriptions(request: CertifyRequest, staged: _Staged, table: FileTable, pr
         METADATA: metadata_of(request, staged.report, dna, weights, evaluated).canonical_bytes(),
         RESULTS: training_results(request, staged.report, dna, json.loads(proof)["immutable_hash"]),
         DNA: dna_file(request, dna),
-        INTEGRITY: Path(integrity.__file__).read_bytes(),
+        INTEGRITY: Path(verify_integrity.__file__).read_bytes(),
     }
 
 

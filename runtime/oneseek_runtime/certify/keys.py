@@ -14,7 +14,7 @@ from oneseek_core import names
 from oneseek_core.errors import JobError
 from oneseek_core.names import ExitCode
 from oneseek_core.secret import keep
-from oneseek_runtime.certify.layout import LEDGER_KEY, SIGNING_KEY
+from oneseek_runtime.artifact.layout import LEDGER_KEY, SIGNING_KEY
 
 __all__ = ["SigningKeys", "load_keys"]
 

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from oneseek_core.digest import digest_bytes
 from oneseek_core.errors import ArtifactError, places
 from oneseek_core.jobs.evaluate import ScoresFile
-from oneseek_runtime.certify.layout import SCORES
-from oneseek_runtime.certify.strict import strict_object
+from oneseek_runtime.artifact.layout import SCORES
+from oneseek_runtime.artifact.strict_json import strict_object
 
 __all__ = ["read_scores", "read_small"]
 

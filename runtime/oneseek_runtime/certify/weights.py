@@ -20,7 +20,7 @@ from threading import Lock
 from oneseek_core.digest import PREFIX
 from oneseek_core.errors import ArtifactError
 from oneseek_core.safetensors_header import LENGTH_BYTES, TensorInfo, header_length, parse_header
-from oneseek_runtime.certify.layout import TORCH_WEIGHTS, WEIGHTS
+from oneseek_runtime.artifact.layout import TORCH_WEIGHTS, WEIGHTS
 from oneseek_runtime.certify.torch_zip import TorchArchive
 
 __all__ = ["copy_weights"]

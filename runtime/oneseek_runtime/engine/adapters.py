@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 
 from oneseek_core.errors import ArtifactError
 from oneseek_core.names import ExitCode
-from oneseek_runtime.adapter_config import CONFIG, AdapterConfig, parse_config
+from oneseek_runtime.artifact.adapter_config import CONFIG, AdapterConfig, parse_config
 from oneseek_runtime.engine.errors import EngineStartError
 from oneseek_runtime.log import say
 

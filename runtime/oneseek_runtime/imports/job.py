@@ -20,10 +20,10 @@ from oneseek_core.jobs.common import CertifiedVersion
 from oneseek_core.jobs.imports import ImportReport, ImportRequest
 from oneseek_core.jobs.messages import parse_request
 from oneseek_core.names import ExitCode
-from oneseek_runtime.certified import read_certified
-from oneseek_runtime.certify.index import write_index
-from oneseek_runtime.certify.layout import METADATA
-from oneseek_runtime.certify.seal import publish
+from oneseek_runtime.artifact.folders import read_certified
+from oneseek_runtime.artifact.index import write_index
+from oneseek_runtime.artifact.layout import METADATA
+from oneseek_runtime.artifact.publish import publish
 from oneseek_runtime.imports.source import claimed_dna, version_folder
 from oneseek_runtime.log import say
 from oneseek_runtime.verify.expected import Expected

@@ -8,9 +8,9 @@ from oneseek_core import names
 from oneseek_core.dna import Dna
 from oneseek_core.errors import DnaError
 from oneseek_core.jobs.imports import ImportRequest
-from oneseek_runtime.certify.layout import METADATA
+from oneseek_runtime.artifact.layout import METADATA
+from oneseek_runtime.artifact.strict_json import strict_object
 from oneseek_runtime.certify.staged import read_small
-from oneseek_runtime.certify.strict import strict_object
 from oneseek_runtime.verify.refusal import RefusedError, refusing
 
 __all__ = ["claimed_dna", "version_folder"]

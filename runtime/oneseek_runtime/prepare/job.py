@@ -21,7 +21,7 @@ from oneseek_core.jobs.common import CertifiedVersion
 from oneseek_core.jobs.messages import parse_request
 from oneseek_core.jobs.prepare import PrepareReport, PrepareRequest
 from oneseek_core.names import ExitCode
-from oneseek_runtime.certified import certified_versions
+from oneseek_runtime.artifact.folders import certified_versions
 from oneseek_runtime.hub import Hub
 from oneseek_runtime.log import say
 from oneseek_runtime.prepare.files import FileError, lines_of, plain_file, refuse_foreign, rows_of_file

@@ -12,19 +12,20 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
 from oneseek_core.roles import Role
-from oneseek_runtime.sidecar import endpoints, internal
+from oneseek_runtime.sidecar.api import internal
+from oneseek_runtime.sidecar.api.internal_auth import OPEN, Guard
+from oneseek_runtime.sidecar.api.openai.names import error_object
+from oneseek_runtime.sidecar.api.oqt import endpoints
+from oneseek_runtime.sidecar.api.table import SOCKETS, operations
 from oneseek_runtime.sidecar.deps import Deps
-from oneseek_runtime.sidecar.envelope import Envelope
+from oneseek_runtime.sidecar.engine.concurrency_limit import Turns
+from oneseek_runtime.sidecar.engine.previous import ENGINE_PREFIX
 from oneseek_runtime.sidecar.errors import BadRequestError, ClientGoneError
-from oneseek_runtime.sidecar.guard import OPEN, Guard
-from oneseek_runtime.sidecar.handover.passing import PassingOn, PeerEntry
-from oneseek_runtime.sidecar.limits import RateLimits
-from oneseek_runtime.sidecar.multi.previous import ENGINE_PREFIX
-from oneseek_runtime.sidecar.passthrough.openai import error_object
-from oneseek_runtime.sidecar.paths import LenientPaths
-from oneseek_runtime.sidecar.responses import body_refused, json_response, no_such_page
-from oneseek_runtime.sidecar.routes import SOCKETS, operations
-from oneseek_runtime.sidecar.turns import Turns
+from oneseek_runtime.sidecar.handover.forwarding import PassingOn, PeerEntry
+from oneseek_runtime.sidecar.http.middleware import Envelope
+from oneseek_runtime.sidecar.http.paths import LenientPaths
+from oneseek_runtime.sidecar.http.rate_limit import RateLimits
+from oneseek_runtime.sidecar.http.responses import body_refused, json_response, no_such_page
 
 __all__ = ["INTERNAL", "create_app", "create_apps", "create_internal_app"]
 

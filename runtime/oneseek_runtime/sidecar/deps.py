@@ -11,25 +11,25 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 
 from oneseek_runtime.access import Way
-from oneseek_runtime.sidecar.access import ClusterAccess
-from oneseek_runtime.sidecar.accesslog import AccessLog
-from oneseek_runtime.sidecar.analysis import Analysis
-from oneseek_runtime.sidecar.bodies import Bodies
-from oneseek_runtime.sidecar.changes import Changes
+from oneseek_runtime.sidecar.api.dashboard.files import Pages, installed_pages
+from oneseek_runtime.sidecar.api.oqt.bodies import Question
+from oneseek_runtime.sidecar.cluster.access import ClusterAccess
+from oneseek_runtime.sidecar.engine.analysis import Analysis
+from oneseek_runtime.sidecar.engine.client import Engine
+from oneseek_runtime.sidecar.engine.completion import Completion
+from oneseek_runtime.sidecar.engine.external import ExternalModels
+from oneseek_runtime.sidecar.engine.hotswap import Swapper
+from oneseek_runtime.sidecar.engine.previous import PreviousVersion
+from oneseek_runtime.sidecar.engine.verifier import Verdicts
 from oneseek_runtime.sidecar.errors import EngineAnswerError, UpstreamError
 from oneseek_runtime.sidecar.handover.orders import Orders
+from oneseek_runtime.sidecar.http.access_log import AccessLog
+from oneseek_runtime.sidecar.http.request_body import Bodies
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
-from oneseek_runtime.sidecar.micro_news import MicroNews
-from oneseek_runtime.sidecar.multi.external import ExternalModels
-from oneseek_runtime.sidecar.multi.previous import PreviousVersion
-from oneseek_runtime.sidecar.pages import Pages, installed_pages
-from oneseek_runtime.sidecar.recording.recorder import Recorder
+from oneseek_runtime.sidecar.records.recorder import Recorder
 from oneseek_runtime.sidecar.settings import SidecarSettings
-from oneseek_runtime.sidecar.swap import Swapper
-from oneseek_runtime.sidecar.translate import Completion
-from oneseek_runtime.sidecar.upstream import Engine
-from oneseek_runtime.sidecar.verifier import Verdicts
-from oneseek_runtime.sidecar.wire import Question
+from oneseek_runtime.sidecar.state_changes import Changes
+from oneseek_runtime.sidecar.training.run_events import MicroNews
 
 __all__ = ["Deps", "Loaded", "deps_of"]
 

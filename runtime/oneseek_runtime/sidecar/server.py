@@ -25,29 +25,29 @@ from starlette.types import ASGIApp
 from oneseek_core.serving.swap import WantedVersion
 from oneseek_runtime.access import AccessError, Way, over_tls
 from oneseek_runtime.log import say
-from oneseek_runtime.sidecar.access import ClusterAccess
-from oneseek_runtime.sidecar.accesslog import AccessLog
-from oneseek_runtime.sidecar.analysis import Analysis
+from oneseek_runtime.sidecar.api.dashboard.bodies import ledger_held
 from oneseek_runtime.sidecar.app import create_apps
-from oneseek_runtime.sidecar.changes import Changes
-from oneseek_runtime.sidecar.connections import BoundedProtocol, end_overdue
+from oneseek_runtime.sidecar.cluster.access import ClusterAccess
+from oneseek_runtime.sidecar.cluster.client import KubeClient, NoKube
 from oneseek_runtime.sidecar.deps import Deps
-from oneseek_runtime.sidecar.due import DueWindows
+from oneseek_runtime.sidecar.engine.analysis import Analysis
+from oneseek_runtime.sidecar.engine.client import OpenAIEngine
+from oneseek_runtime.sidecar.engine.external import ExternalModels
+from oneseek_runtime.sidecar.engine.hotswap import Swapper, read_wanted, wanted_now
+from oneseek_runtime.sidecar.engine.http_exchange import OWN_ENGINE
+from oneseek_runtime.sidecar.engine.verifier import Verdicts, Verifier
 from oneseek_runtime.sidecar.errors import SettingsError
 from oneseek_runtime.sidecar.handover.orders import Orders
-from oneseek_runtime.sidecar.kube import KubeClient, NoKube
+from oneseek_runtime.sidecar.http.access_log import AccessLog
+from oneseek_runtime.sidecar.http.slow_clients import BoundedProtocol, end_overdue
 from oneseek_runtime.sidecar.lifecycle import Lifecycle, until_drained
 from oneseek_runtime.sidecar.memory import give_back_what_is_freed
-from oneseek_runtime.sidecar.micro_news import MicroNews
-from oneseek_runtime.sidecar.modelview import ledger_held
-from oneseek_runtime.sidecar.multi.external import ExternalModels
-from oneseek_runtime.sidecar.passthrough.exchange import OWN_ENGINE
-from oneseek_runtime.sidecar.recording.recorder import Recorder
-from oneseek_runtime.sidecar.recording.work import recording
+from oneseek_runtime.sidecar.records.recorder import Recorder
+from oneseek_runtime.sidecar.records.work import recording
 from oneseek_runtime.sidecar.settings import SidecarSettings
-from oneseek_runtime.sidecar.swap import Swapper, read_wanted, wanted_now
-from oneseek_runtime.sidecar.upstream import OpenAIEngine
-from oneseek_runtime.sidecar.verifier import Verdicts, Verifier
+from oneseek_runtime.sidecar.state_changes import Changes
+from oneseek_runtime.sidecar.training.run_events import MicroNews
+from oneseek_runtime.sidecar.training.window_notifier import DueWindows
 
 __all__ = ["Server", "run"]
 

@@ -12,9 +12,9 @@ from oneseek_core import names
 from oneseek_core.errors import places
 from oneseek_core.serving.settings import ExternalEndpoint, ServingSettings
 from oneseek_runtime.access import Access
-from oneseek_runtime.sidecar.clients import Networks, parse_networks
+from oneseek_runtime.sidecar.engine.http_exchange import OWN_ENGINE
 from oneseek_runtime.sidecar.errors import SettingsError
-from oneseek_runtime.sidecar.passthrough.exchange import OWN_ENGINE
+from oneseek_runtime.sidecar.http.client_address import Networks, parse_networks
 
 __all__ = ["RecordsAccess", "SidecarSettings"]
 

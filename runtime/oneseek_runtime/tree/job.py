@@ -14,7 +14,7 @@ from oneseek_core.files import fsync_dir, write_atomic
 from oneseek_core.jobs.messages import parse_request
 from oneseek_core.jobs.tree import TreeReport, TreeRequest
 from oneseek_core.names import ExitCode
-from oneseek_runtime.certify.index import write_index
+from oneseek_runtime.artifact.index import write_index
 from oneseek_runtime.log import say
 from oneseek_runtime.tree.reset import README, wipe
 

@@ -16,10 +16,10 @@ from oneseek_core.digest import PREFIX, canonical_json
 from oneseek_core.dna import Dna
 from oneseek_core.errors import ArtifactError, DnaError
 from oneseek_core.safetensors_header import LENGTH_BYTES, TensorInfo, header_length, parse_header
-from oneseek_runtime.adapter_config import AdapterConfig, parse_config
-from oneseek_runtime.certify.adapter import RankError, check_tensors
-from oneseek_runtime.certify.layout import CONFIG, METADATA, TORCH_WEIGHTS, WEIGHTS, adapter_folder, legacy_files
-from oneseek_runtime.certify.strict import strict_object
+from oneseek_runtime.artifact.adapter import RankError, check_tensors
+from oneseek_runtime.artifact.adapter_config import AdapterConfig, parse_config
+from oneseek_runtime.artifact.layout import CONFIG, METADATA, TORCH_WEIGHTS, WEIGHTS, adapter_folder, legacy_files
+from oneseek_runtime.artifact.strict_json import strict_object
 from oneseek_runtime.certify.torch_zip import TorchArchive
 from oneseek_runtime.verify.expected import Expected
 from oneseek_runtime.verify.reading import LARGEST_HEAD

@@ -13,9 +13,9 @@ from oneseek_core import names
 from oneseek_core.digest import digest_bytes
 from oneseek_core.files import empty_folder
 from oneseek_core.jobs.verify import VerifyReport
+from oneseek_runtime.artifact.layout import LOADED, PROOF, PROVENANCE, SIGNATURE
+from oneseek_runtime.artifact.signature import Signed
 from oneseek_runtime.basemodel.folder import adapter_files, wanted_files
-from oneseek_runtime.certify.layout import LOADED, PROOF, PROVENANCE, SIGNATURE
-from oneseek_runtime.certify.signature import Signed
 from oneseek_runtime.verify.contents import check_contents, dna_of_folder
 from oneseek_runtime.verify.expected import Expected
 from oneseek_runtime.verify.manifest import check_names, check_present, parse_manifest

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from oneseek_core import names
 from oneseek_core.digest import digest_bytes, manifest_bytes
 from oneseek_core.errors import ArtifactError
-from oneseek_runtime.certify.layout import (
+from oneseek_runtime.artifact.layout import (
     CONFIG,
     METADATA,
     PROOF,
@@ -22,7 +22,7 @@ from oneseek_runtime.certify.layout import (
     WEIGHTS,
     is_known,
 )
-from oneseek_runtime.certify.strict import strict_object
+from oneseek_runtime.artifact.strict_json import strict_object
 from oneseek_runtime.verify.refusal import RefusedError
 
 __all__ = ["check_names", "check_present", "is_pickle", "parse_manifest"]

@@ -16,11 +16,11 @@ from oneseek_core import names
 from oneseek_core.artifact import ArtifactMetadata
 from oneseek_core.digest import PREFIX
 from oneseek_core.errors import ArtifactError
-from oneseek_runtime.certify.layout import PROOF, PROVENANCE
-from oneseek_runtime.certify.proof import immutable_hash, signed_bytes
-from oneseek_runtime.certify.provenance import PAYLOAD_TYPE, PREDICATE_TYPE, STATEMENT_TYPE, key_id, pae
-from oneseek_runtime.certify.signature import Signed, UntrustedSignatureError, check_signature
-from oneseek_runtime.certify.strict import strict_object
+from oneseek_runtime.artifact.layout import PROOF, PROVENANCE
+from oneseek_runtime.artifact.ledger_proof import immutable_hash, signed_bytes
+from oneseek_runtime.artifact.provenance import PAYLOAD_TYPE, PREDICATE_TYPE, STATEMENT_TYPE, key_id, pae
+from oneseek_runtime.artifact.signature import Signed, UntrustedSignatureError, check_signature
+from oneseek_runtime.artifact.strict_json import strict_object
 from oneseek_runtime.verify.refusal import RefusedError, refusing
 from oneseek_runtime.verify.trust import TrustedKeys
 

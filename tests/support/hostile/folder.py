@@ -12,8 +12,8 @@ from typing import Any
 
 from oneseek_core.digest import manifest_bytes
 from oneseek_core.files import digest_tree
+from oneseek_runtime.artifact.signature import Signed, sign
 from oneseek_runtime.certify.keys import load_keys
-from oneseek_runtime.certify.signature import Signed, sign
 from support.certified import Keys, certify, edit_json, lora_weights, reseal
 
 WEIGHTS = "adapter_model.safetensors"

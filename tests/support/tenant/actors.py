@@ -12,7 +12,7 @@ from kubernetes import client
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import Resolved, TrainingRun, TrainingRunStatus
-from oneseek_operator.build.run import certify_job, train_job
+from oneseek_operator.resources.run import certify_job, train_job
 from oneseek_operator.settings import Settings
 from support.auth_accounts import RBAC
 from support.images import images

@@ -17,8 +17,8 @@ from oneseek_core.ledger import Block, first_block, next_block
 from oneseek_core.ledger_entries import Transition
 from oneseek_core.merkle import Tree
 from oneseek_operator.certificates import Issued
-from oneseek_operator.decide.witness import Proof
 from oneseek_operator.errors import RecordsError
+from oneseek_operator.model.ledger_witness import Proof
 from oneseek_operator.reconcile.model import Untold
 from oneseek_operator.reconcile.ports import Appended, AuthorityView
 from support.ledgers import AT

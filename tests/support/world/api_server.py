@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from oneseek_operator.errors import ClusterError, ConflictError
-from oneseek_operator.ownership import claims_of, refuse_foreign, refuse_foreign_claim
+from oneseek_operator.observe.ownership import claims_of, refuse_foreign, refuse_foreign_claim
 
 Object = dict[str, Any]
 

@@ -21,8 +21,8 @@ from oneseek_core.serving.settings import ServingSettings
 from oneseek_core.serving.sidecar import SidecarState
 from oneseek_core.serving.swap import WantedVersion
 from oneseek_runtime.engine.settings import EngineSettings
+from oneseek_runtime.sidecar.engine.hotswap import read_wanted
 from oneseek_runtime.sidecar.settings import SidecarSettings
-from oneseek_runtime.sidecar.swap import read_wanted
 
 LATER = "fieldOfALaterRelease"
 TEXTS = ("OneSeek", "sha256:" + "0" * 64, "2026-01-01T00:00:00.000Z", "10.0.0.1", "a/b", "model", "Qwen/x", "0" * 40)

@@ -12,18 +12,18 @@ import pytest
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.roles import Role, role_of, token_digest
-from oneseek_operator.asking import Asker
-from oneseek_operator.authority import SECRET, Authority
-from oneseek_operator.build import access, serving
-from oneseek_operator.build import records as build_records
 from oneseek_operator.certificates import Issued, kept, renewed_at, signer, with_successor
-from oneseek_operator.decide.owned import askable, foreign
-from oneseek_operator.decide.views import DeploymentView, PodView
+from oneseek_operator.clients.certificate_authority import SECRET, Authority
+from oneseek_operator.clients.pod_http import Asker
+from oneseek_operator.clients.records import Records
+from oneseek_operator.clients.sidecar import Sidecars
 from oneseek_operator.errors import SidecarError
+from oneseek_operator.observe.objects import DeploymentView, PodView
+from oneseek_operator.observe.owned_pods import askable, foreign
 from oneseek_operator.reconcile.model import reconcile
-from oneseek_operator.records import Records
+from oneseek_operator.resources import pod_access, serving
+from oneseek_operator.resources import records as build_records
 from oneseek_operator.settings import Settings
-from oneseek_operator.sidecars import Sidecars
 from support.access import trust
 from support.driver import settle
 from support.makers import DIGEST, SETTINGS, model_manifest
@@ -42,28 +42,34 @@ def model(*, uid: str = "u-1", **meta: str) -> OneSeekModel:
 
 def test_a_token_is_one_role_s_of_one_model_s() -> None:
     models = [model(), model(uid="u-2"), model(name="one"), model(namespace="other")]
-    tokens = {access.token(one, SETTINGS, role) for one in models for role in Role}
+    tokens = {pod_access.token(one, SETTINGS, role) for one in models for role in Role}
     assert len(tokens) == len(models) * len(Role), "a model that is made again has others"
-    assert access.token_before(model(), SETTINGS) not in tokens
+    assert pod_access.token_before(model(), SETTINGS) not in tokens
     assert all(len(token) == 64 for token in tokens)
     with pytest.raises(ValueError, match="the operator's key"):
-        access.token(model(), SETTINGS.model_copy(update={"token_key": type(SETTINGS.token_key)(b"")}), Role.OPERATOR)
+        pod_access.token(
+            model(), SETTINGS.model_copy(update={"token_key": type(SETTINGS.token_key)(b"")}), Role.OPERATOR
+        )
     assert "k" * 32 not in repr(SETTINGS)
 
 
 def test_who_is_asked_holds_digests_and_the_secret_lacks_the_operator_s() -> None:
-    secret = access.secret(model(), SETTINGS)
+    secret = pod_access.secret(model(), SETTINGS)
     assert set(secret["stringData"]) == {"sidecar", "prepare", "reader"}
     assert secret["metadata"]["ownerReferences"][0]["uid"] == "u-1"
-    told = access.accepted(model(), SETTINGS, *Role)
+    told = pod_access.accepted(model(), SETTINGS, *Role)
     for role in Role:
-        token = access.token_before(model(), SETTINGS) if role is Role.BEFORE else access.token(model(), SETTINGS, role)
+        token = (
+            pod_access.token_before(model(), SETTINGS)
+            if role is Role.BEFORE
+            else pod_access.token(model(), SETTINGS, role)
+        )
         assert told[role] == token_digest(token)
         assert role_of(token, told) is role
     assert role_of("", told) is None
     made = json.dumps([build_records.stateful_set(model(), TLS), template(TLS)])
-    assert not [role for role in Role if access.token(model(), SETTINGS, role) in made]
-    assert access.secret_name(model(), SETTINGS) != access.secret_name(model(uid="u-2"), SETTINGS)
+    assert not [role for role in Role if pod_access.token(model(), SETTINGS, role) in made]
+    assert pod_access.secret_name(model(), SETTINGS) != pod_access.secret_name(model(uid="u-2"), SETTINGS)
 
 
 def template(settings: Any = SETTINGS) -> dict[str, Any]:

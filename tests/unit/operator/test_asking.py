@@ -22,12 +22,12 @@ from oneseek_core.roles import Role
 from oneseek_core.serving.analysis import AnalysisRequest
 from oneseek_core.serving.sidecar import SidecarState
 from oneseek_core.serving.swap import SwapRequest
-from oneseek_operator import sidecars as module
-from oneseek_operator.asking import LARGEST, Asker, Peer
 from oneseek_operator.certificates import Issued
+from oneseek_operator.clients import sidecar as module
+from oneseek_operator.clients.pod_http import LARGEST, Asker, Peer
+from oneseek_operator.clients.records import ModelRecords
+from oneseek_operator.clients.sidecar import ModelSidecars
 from oneseek_operator.errors import SidecarError
-from oneseek_operator.records import ModelRecords
-from oneseek_operator.sidecars import ModelSidecars
 from support.access import NAME, TOKENS, trust
 from support.asgi import serving
 from support.ledgers import transition

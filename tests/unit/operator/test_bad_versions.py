@@ -11,7 +11,7 @@ import pytest
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.serving.sidecar import SidecarState
-from oneseek_operator.build import serving
+from oneseek_operator.resources import serving
 from support.driver import condition, round_trip, settle
 from support.makers import SETTINGS, model_manifest, run_manifest
 from support.world import World

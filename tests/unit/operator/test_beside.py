@@ -8,7 +8,7 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.serving.sidecar import WarmVersion
-from oneseek_operator.decide import letting_go
+from oneseek_operator.rollout import drain
 from support.choices import dna_of
 from support.driver import settle
 from support.makers import model_manifest, run_manifest
@@ -17,7 +17,7 @@ from support.world import World
 
 @pytest.fixture(autouse=True)
 def warm(monkeypatch: pytest.MonkeyPatch, no_settling: None) -> None:
-    monkeypatch.setattr(letting_go, "warm_seconds", lambda _: 3600)
+    monkeypatch.setattr(drain, "warm_seconds", lambda _: 3600)
 
 
 async def two_versions(**spec: Any) -> World:
@@ -56,7 +56,7 @@ async def test_the_pod_that_answers_knows_the_pods_of_the_version_before_while_t
     world.previous_told.clear()  # another process of the sidecar
     await settle(world)
     assert world.previous_told[serving_pod(world)] == told
-    monkeypatch.setattr(letting_go, "warm_seconds", lambda _: 0)
+    monkeypatch.setattr(drain, "warm_seconds", lambda _: 0)
     await settle(world)
     assert world.previous_told[serving_pod(world)] is None
     assert not [kind for kind, _, name in world.objects if kind == "Pod" and name == told.addresses[0]]
@@ -81,7 +81,7 @@ async def test_an_engine_that_took_a_version_over_keeps_the_one_before_for_as_lo
     before = len(world.orders)
     await settle(world)
     assert len(world.orders) == before, "nothing is told twice"
-    monkeypatch.setattr(letting_go, "warm_seconds", lambda _: 0)
+    monkeypatch.setattr(drain, "warm_seconds", lambda _: 0)
     await settle(world)
     assert world.kept == {}
     assert (await world.state(pod)).dna == dna_of(world, "second")

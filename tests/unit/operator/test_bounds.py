@@ -8,7 +8,7 @@ from oneseek_core.api.base import Condition
 from oneseek_core.api.v1alpha1.common import Scores, ScoreSet
 from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus, Quarantined, Version, VersionRef
 from oneseek_core.ledger_entries import Actor, Subject, Transition
-from oneseek_operator.decide.bounds import LIMIT, fitted
+from oneseek_operator.model.bounds import LIMIT, fitted
 from support.makers import DIGEST
 
 NOW = "2026-01-01T00:00:00.000Z"

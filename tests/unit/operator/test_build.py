@@ -16,11 +16,11 @@ from oneseek_core.api.v1alpha1.training_run import Resolved, TrainingRun
 from oneseek_core.api.v1alpha1.versions import Import
 from oneseek_core.jobs.certify import CertifyRequest
 from oneseek_core.serving.settings import ExternalEndpoint
-from oneseek_operator.build import identity, serving
-from oneseek_operator.build import imports as build_imports
-from oneseek_operator.build import model as build_model
-from oneseek_operator.build import records as build_records
-from oneseek_operator.build import run as build_run
+from oneseek_operator.resources import imports as build_imports
+from oneseek_operator.resources import model as build_model
+from oneseek_operator.resources import records as build_records
+from oneseek_operator.resources import run as build_run
+from oneseek_operator.resources import service_account, serving
 from oneseek_runtime.records.settings import FirestoreSettings, RecordsSettings
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from support.breaches import REFUSED_ENV, TAKEN_ENV
@@ -326,7 +326,7 @@ def test_only_the_sidecar_container_has_a_token_and_only_for_the_api_server(name
 
 
 def test_a_sidecar_may_patch_its_own_model_and_read_runs_and_no_more() -> None:
-    account, role, binding = identity.objects(model(), policy=True)
+    account, role, binding = service_account.objects(model(), policy=True)
     assert account["metadata"]["ownerReferences"][0]["uid"] == "u-1"
     writing = [rule for rule in role["rules"] if set(rule["verbs"]) - {"get", "list", "watch"}]
     assert [(rule["resources"], rule.get("resourceNames"), rule["verbs"]) for rule in writing] == [
@@ -337,7 +337,7 @@ def test_a_sidecar_may_patch_its_own_model_and_read_runs_and_no_more() -> None:
 
 
 def test_without_the_admission_policy_a_sidecar_may_write_nothing_and_is_told() -> None:
-    _, role, _ = identity.objects(model(), policy=False)
+    _, role, _ = service_account.objects(model(), policy=False)
     writing = [rule for rule in role["rules"] if set(rule["verbs"]) - {"get", "list", "watch"}]
     assert [rule["resources"] for rule in writing] == [["localsubjectaccessreviews"]]
     for policy, told in ((True, None), (False, "Refused")):
@@ -349,12 +349,12 @@ def test_without_the_admission_policy_a_sidecar_may_write_nothing_and_is_told() 
 
 
 def test_accounts_enter_and_leave_a_binding_and_others_stay() -> None:
-    mine, other = identity.subject(model()), {"kind": "ServiceAccount", "name": "other", "namespace": "team"}
-    assert identity.with_subject({}, mine)["subjects"] == [mine]
-    both = identity.with_subject({"subjects": [other]}, mine)
+    mine, other = service_account.subject(model()), {"kind": "ServiceAccount", "name": "other", "namespace": "team"}
+    assert service_account.with_subject({}, mine)["subjects"] == [mine]
+    both = service_account.with_subject({"subjects": [other]}, mine)
     assert both["subjects"] == [other, mine]
-    assert identity.with_subject({"subjects": [mine, other]}, mine)["subjects"] == [mine, other], "as it is"
-    assert identity.without_subject(both, mine)["subjects"] == [other]
+    assert service_account.with_subject({"subjects": [mine, other]}, mine)["subjects"] == [mine, other], "as it is"
+    assert service_account.without_subject(both, mine)["subjects"] == [other]
 
 
 def test_a_users_image_sees_a_scratch_folder_and_not_the_claim() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from oneseek_core import names
-from oneseek_operator.cluster.client import Cluster
+from oneseek_operator.clients.kubernetes import Cluster
 from oneseek_operator.errors import ClusterError, ConflictError, NameTakenError
 
 Object = dict[str, Any]

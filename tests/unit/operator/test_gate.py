@@ -9,7 +9,7 @@ import pytest
 from oneseek_core.api.v1alpha1.common import Scores
 from oneseek_core.api.v1alpha1.model_status import Version
 from oneseek_core.api.v1alpha1.promotion import Gate
-from oneseek_operator.decide.gate import missed
+from oneseek_operator.versions.gate import missed
 from support.makers import DIGEST
 
 

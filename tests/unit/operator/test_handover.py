@@ -18,8 +18,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from oneseek_core import names
-from oneseek_operator.decide import handover, letting_go
 from oneseek_operator.reconcile.model import Untold
+from oneseek_operator.rollout import drain, handover
 from support.choices import dna_of, status_of
 from support.driver import condition, round_trip, settle
 from support.makers import model_manifest, run_manifest
@@ -34,7 +34,7 @@ EXAMPLES = 200 if os.environ.get("ONESEEK_PROVE_COUNT") else 10
 @pytest.fixture(autouse=True)
 def warm(monkeypatch: pytest.MonkeyPatch, no_settling: None) -> None:
     """What was left behind stays, as it does while a version is watched."""
-    monkeypatch.setattr(letting_go, "warm_seconds", lambda _: 3600)
+    monkeypatch.setattr(drain, "warm_seconds", lambda _: 3600)
 
 
 def asked(**request: str) -> Step:

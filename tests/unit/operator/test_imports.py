@@ -11,7 +11,7 @@ from oneseek_core.api.v1alpha1.common import Scores
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.dna import Dna
 from oneseek_core.jobs.common import CertifiedVersion
-from oneseek_operator.build import imports as build
+from oneseek_operator.resources import imports as build
 from support.driver import condition, round_trip, settle
 from support.ledgers import transition
 from support.makers import DIGEST, SETTINGS, model_manifest, run_manifest

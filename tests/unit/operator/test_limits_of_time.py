@@ -9,12 +9,13 @@ import pytest
 from kubernetes.aio import client
 
 from oneseek_core.errors import OneSeekError
-from oneseek_operator import records, sidecars
-from oneseek_operator.asking import Asker, Peer
-from oneseek_operator.cluster import client as cluster
-from oneseek_operator.cluster.client import Cluster
-from oneseek_operator.records import ModelRecords
-from oneseek_operator.sidecars import ModelSidecars
+from oneseek_operator.clients import kubernetes as cluster
+from oneseek_operator.clients import records
+from oneseek_operator.clients import sidecar as sidecars
+from oneseek_operator.clients.kubernetes import Cluster
+from oneseek_operator.clients.pod_http import Asker, Peer
+from oneseek_operator.clients.records import ModelRecords
+from oneseek_operator.clients.sidecar import ModelSidecars
 from support.asgi import free_port
 from support.silent import full_queue, speechless
 

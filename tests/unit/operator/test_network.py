@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-import oneseek_operator.build
+import oneseek_operator.resources
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import Resolved, TrainingRun
 from oneseek_core.api.v1alpha1.versions import Import
-from oneseek_operator.build import common, imports, network, records, serving
-from oneseek_operator.build import model as build_model
-from oneseek_operator.build import run as build_run
 from oneseek_operator.reconcile import model as models
+from oneseek_operator.resources import common, imports, network_policies, records, serving
+from oneseek_operator.resources import model as build_model
+from oneseek_operator.resources import run as build_run
 from oneseek_operator.settings import Destinations, Settings
 from support.driver import settle
 from support.makers import DIGEST, HELDOUT, NETWORK, SETTINGS, model_manifest, run_manifest
@@ -154,11 +154,11 @@ ALONE = {name: pod(name) for name in ("base", "train", "evaluate", "certify", "t
 def test_who_talks_to_whom(
     source: Mapping[str, str] | str, target: Mapping[str, str] | str, at: str, *, allowed: bool
 ) -> None:
-    assert talks(network.policies(model(), SETTINGS), source, target, at) is allowed
+    assert talks(network_policies.policies(model(), SETTINGS), source, target, at) is allowed
 
 
 def test_a_base_model_of_a_hub_is_fetched_and_one_of_an_image_needs_no_network() -> None:
-    fetched = network.policies(model(baseModel=HUB_SOURCE), SETTINGS)
+    fetched = network_policies.policies(model(baseModel=HUB_SOURCE), SETTINGS)
     assert [talks(fetched, BASE, OUTSIDE, at) for at in ("443", "80", "53/UDP", "8000")] == [True, True, True, False]
     assert not talks(fetched, STRANGER, BASE, "443")
 
@@ -181,13 +181,13 @@ def test_a_mirror_is_reached_where_it_is(
 ) -> None:
     settings = SETTINGS.model_copy(update={"hugging_face_endpoint": endpoint})
     for source in (PREPARE, BASE):
-        assert talks(network.policies(model(baseModel=HUB_SOURCE), settings), source, target, at) is allowed
+        assert talks(network_policies.policies(model(baseModel=HUB_SOURCE), settings), source, target, at) is allowed
 
 
 def test_models_elsewhere_are_asked_only_where_there_are_any() -> None:
     def asking(*urls: str) -> list[Object]:
         told = [{"name": f"m{index}", "url": url, "model": "m"} for index, url in enumerate(urls)]
-        return network.policies(model(serving={"externalModels": told}), SETTINGS)
+        return network_policies.policies(model(serving={"externalModels": told}), SETTINGS)
 
     assert not talks(asking(), SERVING, OUTSIDE, "8443")
     elsewhere = asking("https://api.example.org:8443/v1", "https://api.example.org:8443/v2", "http://near/v1")
@@ -207,7 +207,7 @@ def test_models_elsewhere_are_asked_only_where_there_are_any() -> None:
     ids=["google", "address", "service"],
 )
 def test_records_in_firestore_reach_their_database(more: Object, target: Mapping[str, str] | str, at: str) -> None:
-    made = network.policies(model(records={"firestore": {"projectID": "team-records", **more}}), SETTINGS)
+    made = network_policies.policies(model(records={"firestore": {"projectID": "team-records", **more}}), SETTINGS)
     assert talks(made, RECORDS, target, at)
     assert talks(made, RECORDS, OUTSIDE, "53/UDP")
     assert not talks(made, RECORDS, OUTSIDE, "6443")
@@ -220,7 +220,7 @@ def test_the_chart_narrows_who_asks_and_where_pods_go() -> None:
         update={"public_from": (ingress,), "hub": Destinations(ports=(443,), to=(block,)), "api_server": Destinations(
             ports=(7443,), to=(block,))}
     )  # fmt: skip
-    made = network.policies(model(), SETTINGS.model_copy(update={"network_policies": told}))
+    made = network_policies.policies(model(), SETTINGS.model_copy(update={"network_policies": told}))
     assert talks(made, {"namespace": "ingress", "app": "nginx"}, SERVING, "8080")
     assert talks(made, OPERATOR, SERVING, "8080"), "the operator makes sure of who answers through the Service"
     assert not talks(made, STRANGER, SERVING, "8080")
@@ -242,7 +242,7 @@ def test_settings_are_read_as_the_chart_writes_them() -> None:
 def makers() -> set[tuple[str, str]]:
     """Every function of a builder that makes a pod: module and name."""
     found = set()
-    for path in Path(next(iter(oneseek_operator.build.__path__))).glob("*.py"):
+    for path in Path(next(iter(oneseek_operator.resources.__path__))).glob("*.py"):
         for function in ast.walk(ast.parse(path.read_text())):
             if isinstance(function, ast.FunctionDef):
                 calls = [node.func for node in ast.walk(function) if isinstance(node, ast.Call)]
@@ -281,7 +281,7 @@ def test_every_pod_that_a_builder_makes_is_selected(made: list[tuple[tuple[str, 
         serving.deployment(wanted, serving.colour_of(wanted, SETTINGS, dna=None, digest=None), replicas=1),
     ]
     assert {maker for maker, _ in made} == makers(), "a builder makes pods that this test does not look at"
-    policies = network.policies(wanted, SETTINGS)
+    policies = network_policies.policies(wanted, SETTINGS)
     for item in objects:
         labels = {"namespace": "team", **item["spec"]["template"]["metadata"]["labels"]}
         component = labels.get(names.LABEL_COMPONENT)
@@ -352,7 +352,7 @@ async def test_switched_off_they_go_and_what_has_to_talk_is_never_cut_off() -> N
     assert those(world) == {}
     assert gone[0] == "zero-denied"
     assert sorted(gone) == ["zero-denied", "zero-prepare", "zero-records", "zero-serving"]
-    assert [item["metadata"]["name"] for item in network.policies(model(), SETTINGS)][-1] == "zero-denied"
+    assert [item["metadata"]["name"] for item in network_policies.policies(model(), SETTINGS)][-1] == "zero-denied"
 
 
 async def test_a_policies_owner_is_the_model_so_that_it_goes_with_it() -> None:

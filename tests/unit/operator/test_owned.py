@@ -13,7 +13,7 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.jobs.common import CertifiedVersion
 from oneseek_operator.errors import NameTakenError
-from oneseek_operator.ownership import refuse_foreign
+from oneseek_operator.observe.ownership import refuse_foreign
 from oneseek_operator.reconcile import model as models
 from support.driver import age, condition, round_trip, settle
 from support.makers import DIGEST, HELDOUT, SETTINGS, model_manifest, run_manifest

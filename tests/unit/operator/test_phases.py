@@ -8,7 +8,7 @@ import pytest
 
 from oneseek_core import names
 from oneseek_operator.conditions import Verdict
-from oneseek_operator.decide.jobs import Trouble, lasts, with_trouble
+from oneseek_operator.observe.pod_failures import Trouble, lasts, with_trouble
 from support.phases import PHASES
 from support.phases.phase import Means, Phase
 from support.readers import GOLDEN, golden, load, recorded

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from oneseek_core import names
-from oneseek_operator.decide.refusals import reason_of, refusal_of, sentence
 from oneseek_operator.errors import ClusterError
+from oneseek_operator.observe.refusals import reason_of, refusal_of, sentence
 from support.driver import RECONCILE, age, condition, round_trip, settle
 from support.makers import HELDOUT, SETTINGS, model_manifest, run_manifest
 from support.world import World

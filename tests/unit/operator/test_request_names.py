@@ -9,7 +9,7 @@ import pytest
 from oneseek_core import names
 from oneseek_core.actors import LEGACY_CLIENT, via_sidecar
 from oneseek_core.api.base import ObjectMeta
-from oneseek_operator.decide import requests
+from oneseek_operator.requests import annotations as requests
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

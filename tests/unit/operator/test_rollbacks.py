@@ -9,7 +9,8 @@ import pytest
 from oneseek_core import names
 from oneseek_core.digest import canonical_json
 from oneseek_core.jobs.common import CertifiedVersion
-from oneseek_operator.decide import bounds, letting_go
+from oneseek_operator.model import bounds
+from oneseek_operator.rollout import drain
 from support.choices import answers, dna_of, status_of, trained
 from support.driver import condition, round_trip, settle
 from support.makers import model_manifest, run_manifest
@@ -52,7 +53,7 @@ async def test_previous_is_the_last_that_served_however_often_one_goes_back() ->
 async def test_a_version_that_a_verifier_refuses_while_it_is_warm_is_previous_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(letting_go, "warm_seconds", lambda _: 3600)
+    monkeypatch.setattr(drain, "warm_seconds", lambda _: 3600)
     world = await trained(2, promotion={"strategy": "BlueGreen"})
     first = dna_of(world, "first")
     assert status_of(world)["previous"]["dna"] == first

@@ -16,11 +16,11 @@ from oneseek_core.serving.analysis import AnalysisRequest, AnalysisState
 from oneseek_core.serving.handover import Handover
 from oneseek_core.serving.sidecar import SidecarState, WarmVersion
 from oneseek_core.serving.swap import SwapState
-from oneseek_operator import sidecars as module
-from oneseek_operator.asking import Asker, Peer
+from oneseek_operator.clients import sidecar as module
+from oneseek_operator.clients.followers import Followers
+from oneseek_operator.clients.pod_http import Asker, Peer
+from oneseek_operator.clients.sidecar import ModelSidecars
 from oneseek_operator.errors import SidecarError
-from oneseek_operator.followers import Followers
-from oneseek_operator.sidecars import ModelSidecars
 from oneseek_operator.wakeups import Wakeups
 
 HERE = "127.0.0.1"
@@ -242,7 +242,7 @@ async def test_a_change_of_a_pods_state_wakes_its_model(monkeypatch: pytest.Monk
 async def test_a_pod_that_does_not_answer_is_asked_again_and_one_that_counts_anew_is_news(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("oneseek_operator.followers._BACKOFF_FIRST", 0.001)
+    monkeypatch.setattr("oneseek_operator.clients.followers._BACKOFF_FIRST", 0.001)
     news, wakeups = News(), Wakeups()
     news.revisions = {"a": 50}
     news.broken["a"] = SidecarError("connection refused", ip="a", refused=True)

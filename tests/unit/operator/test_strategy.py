@@ -10,7 +10,7 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.serving.swap import WantedVersion
-from oneseek_operator.decide.strategy import Situation, choose_way
+from oneseek_operator.rollout.strategy import Situation, choose_way
 from support.driver import condition, round_trip, settle
 from support.makers import model_manifest, run_manifest
 from support.world import World

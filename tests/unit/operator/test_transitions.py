@@ -6,7 +6,7 @@ import itertools
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model_status import LedgerHead
-from oneseek_operator.decide import ledger
+from oneseek_operator.model import ledger
 from oneseek_operator.reconcile.model import reconcile as reconcile_model
 from support.driver import condition, round_trip, settle
 from support.ledgers import transition

@@ -10,7 +10,7 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.ledger import Block
 from oneseek_core.merkle import Tree
-from oneseek_operator.decide.witness import Proof, difference
+from oneseek_operator.model.ledger_witness import Proof, difference
 from support.choices import answers, dna_of, status_of, trained
 from support.driver import condition, settle
 from support.ledgers import chain, checkpoint, seeded

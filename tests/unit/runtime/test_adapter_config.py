@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from oneseek_core.digest import canonical_json
 from oneseek_core.errors import ArtifactError
-from oneseek_runtime.adapter_config import NEUTRAL, AdapterConfig, parse_config
+from oneseek_runtime.artifact.adapter_config import NEUTRAL, AdapterConfig, parse_config
 from support.artifacts import adapter_config
 from support.hostile.contents import ORDERS
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oneseek_runtime.certify import index
+from oneseek_runtime.artifact import index
 from support.certified import certify, lora_weights, shared_keys
 
 

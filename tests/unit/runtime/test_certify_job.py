@@ -19,7 +19,7 @@ from oneseek_core.errors import JobError
 from oneseek_core.files import digest_tree
 from oneseek_core.jobs.certify import CertifyReport
 from oneseek_core.names import ExitCode
-from oneseek_runtime.adapter_config import NEUTRAL
+from oneseek_runtime.artifact.adapter_config import NEUTRAL
 from oneseek_runtime.certify import job
 from support.artifacts import (
     CREATED_AT,

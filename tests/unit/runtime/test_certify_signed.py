@@ -15,7 +15,8 @@ from oneseek_core.digest import digest_bytes
 from oneseek_core.errors import JobError
 from oneseek_core.files import digest_tree
 from oneseek_core.names import ExitCode
-from oneseek_runtime.certify import integrity, job
+from oneseek_runtime.artifact import verify_integrity
+from oneseek_runtime.certify import job
 from support.artifacts import DATA_DIGEST, certify_request, environment, train_report, tree_of
 from support.certified import (
     Keys,
@@ -304,7 +305,7 @@ def test_ed25519_agrees_with_the_rfcs_vectors() -> None:
         "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
         "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
     )
-    assert integrity.verify(key, signature, b"\x72")
-    assert not integrity.verify(key, signature, b"\x73")
-    assert not integrity.verify(key, signature[:-1] + b"\x80", b"\x72")
-    assert not integrity.verify(b"\xff" * 32, signature, b"\x72")
+    assert verify_integrity.verify(key, signature, b"\x72")
+    assert not verify_integrity.verify(key, signature, b"\x73")
+    assert not verify_integrity.verify(key, signature[:-1] + b"\x80", b"\x72")
+    assert not verify_integrity.verify(b"\xff" * 32, signature, b"\x72")

@@ -15,8 +15,8 @@ from oneseek_core.digest import digest_bytes
 from oneseek_core.errors import JobError
 from oneseek_core.jobs.imports import ImportReport
 from oneseek_core.names import ExitCode
-from oneseek_runtime.certified import certified_versions
-from oneseek_runtime.certify import seal
+from oneseek_runtime.artifact import publish
+from oneseek_runtime.artifact.folders import certified_versions
 from oneseek_runtime.imports import job
 from support.artifacts import BASE_DIGEST, environment, tree_of
 from support.certified import certify, edit_json, lora_weights, make_keys, reseal, shared_keys
@@ -271,7 +271,7 @@ def test_every_file_is_durable_before_the_rename_and_the_parent_after(
         return rename(self, target)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(seal.Path, "rename", renamed)
+    monkeypatch.setattr(publish.Path, "rename", renamed)
     from_path(claim, put(claim, origin))
     at = order.index("rename")
     assert order[at + 1] == str(claim / names.CERTIFIED_DIR)

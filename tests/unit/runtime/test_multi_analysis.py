@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from oneseek_runtime.sidecar.multi.analysis import analyse
-from oneseek_runtime.sidecar.multi.language import language_of
-from oneseek_runtime.sidecar.multi.reading import Reading, read
-from oneseek_runtime.sidecar.multi.sentiment import compound, label_of
+from oneseek_runtime.sidecar.api.multi.analysis import analyse
+from oneseek_runtime.sidecar.api.multi.sentiment import compound, label_of
+from oneseek_runtime.sidecar.api.multi.text_metrics import Reading, read
+from oneseek_runtime.sidecar.language import language_of
 
 HELD_OUT = Path(__file__).resolve().parents[3] / "datasets" / "oneseek_identity_heldout_v1.jsonl"
 

@@ -19,16 +19,16 @@ from oneseek_core.api.v1alpha1.common import Dataset
 from oneseek_core.names import ExitCode
 from oneseek_core.serving.settings import ExternalEndpoint
 from oneseek_runtime.access import Access
+from oneseek_runtime.artifact.layout import LEDGER_KEY, SIGNING_KEY
 from oneseek_runtime.basemodel import job as basemodel_job
 from oneseek_runtime.certify.keys import load_keys
-from oneseek_runtime.certify.layout import LEDGER_KEY, SIGNING_KEY
 from oneseek_runtime.plugin.inpod import ledger
 from oneseek_runtime.prepare import job as prepare_job
 from oneseek_runtime.prepare.window import fetch_window
 from oneseek_runtime.records.signing import Signer
-from oneseek_runtime.sidecar.kube import KubeClient
-from oneseek_runtime.sidecar.multi.external import ExternalModels
-from oneseek_runtime.sidecar.recording.client import RecordsClient
+from oneseek_runtime.sidecar.cluster.client import KubeClient
+from oneseek_runtime.sidecar.engine.external import ExternalModels
+from oneseek_runtime.sidecar.records.client import RecordsClient
 from support.artifacts import MODEL, RUN, SPEC_DIGEST, environment
 
 REPOSITORY = Path(__file__).parents[3]

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import pytest
 from starlette.types import Message, Receive
 
-from oneseek_runtime.sidecar.bodies import Bodies
 from oneseek_runtime.sidecar.errors import BadRequestError, BodyTooLargeError, ClientGoneError, TooManyBodiesError
-from oneseek_runtime.sidecar.jsontext import MAXIMUM_VALUES, decode_json
-from oneseek_runtime.sidecar.responses import parse_object
+from oneseek_runtime.sidecar.http.bounded_json import MAXIMUM_VALUES, decode_json
+from oneseek_runtime.sidecar.http.request_body import Bodies
+from oneseek_runtime.sidecar.http.responses import parse_object
 
 MB = 1024 * 1024
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oneseek_runtime.sidecar.clients import client_key, parse_networks
+from oneseek_runtime.sidecar.http.client_address import client_key, parse_networks
 
 PROXIES = parse_networks("10.0.0.0/8, fd00::/8, 192.0.2.7")
 

@@ -12,11 +12,11 @@ from typing import Any, cast
 import pytest
 
 from oneseek_core import names
-from oneseek_runtime.sidecar.due import DueWindows, highest_window, is_suspended, micro_of
+from oneseek_runtime.sidecar.cluster.client import NoKube
+from oneseek_runtime.sidecar.cluster.informer import Mirror
 from oneseek_runtime.sidecar.errors import KubeConflictError
-from oneseek_runtime.sidecar.kube import NoKube
-from oneseek_runtime.sidecar.mirror import Mirror
-from oneseek_runtime.sidecar.recording.recorder import RecordsPort
+from oneseek_runtime.sidecar.records.recorder import RecordsPort
+from oneseek_runtime.sidecar.training.window_notifier import DueWindows, highest_window, is_suspended, micro_of
 
 
 class Cluster(NoKube):

@@ -1,6 +1,6 @@
 """The sliding window, with a clock that the test moves."""
 
-from oneseek_runtime.sidecar.limits import ROUTERS, Admission, SlidingWindow
+from oneseek_runtime.sidecar.http.rate_limit import ROUTERS, Admission, SlidingWindow
 
 
 class Clock:

@@ -15,17 +15,18 @@ from oneseek_core.errors import OneSeekError
 from oneseek_core.serving.settings import ExternalEndpoint
 from oneseek_core.serving.sidecar import PreviousRequest, WarmVersion
 from oneseek_runtime.access import Access, Way
-from oneseek_runtime.sidecar import kube, upstream, verifier
+from oneseek_runtime.sidecar.cluster import client as kube
+from oneseek_runtime.sidecar.cluster.client import KubeClient
+from oneseek_runtime.sidecar.engine import client as upstream
+from oneseek_runtime.sidecar.engine import previous, verifier
+from oneseek_runtime.sidecar.engine.client import OpenAIEngine
+from oneseek_runtime.sidecar.engine.external import ExternalModels
+from oneseek_runtime.sidecar.engine.http_exchange import EngineConnections, Patience
+from oneseek_runtime.sidecar.engine.previous import ENGINE_PREFIX, PreviousVersion
+from oneseek_runtime.sidecar.engine.verifier import Verifier
 from oneseek_runtime.sidecar.errors import EngineAnswerError, EngineSlowError, EngineUnavailableError
-from oneseek_runtime.sidecar.kube import KubeClient
-from oneseek_runtime.sidecar.multi import previous
-from oneseek_runtime.sidecar.multi.external import ExternalModels
-from oneseek_runtime.sidecar.multi.previous import ENGINE_PREFIX, PreviousVersion
-from oneseek_runtime.sidecar.passthrough.exchange import EngineConnections, Patience
-from oneseek_runtime.sidecar.recording import client as records
-from oneseek_runtime.sidecar.recording.client import RecordsClient
-from oneseek_runtime.sidecar.upstream import OpenAIEngine
-from oneseek_runtime.sidecar.verifier import Verifier
+from oneseek_runtime.sidecar.records import client as records
+from oneseek_runtime.sidecar.records.client import RecordsClient
 from support.asgi import free_port, serving
 from support.openai_simulator import OpenAISimulator, broken, busy
 from support.silent import full_queue, speechless, until_connecting

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from oneseek_runtime.sidecar import mirror as module
+from oneseek_runtime.sidecar.cluster import informer as module
+from oneseek_runtime.sidecar.cluster.client import KubeClient
+from oneseek_runtime.sidecar.cluster.informer import Mirror
 from oneseek_runtime.sidecar.errors import KubeNotFoundError
-from oneseek_runtime.sidecar.kube import KubeClient
-from oneseek_runtime.sidecar.mirror import Mirror
 from support.asgi import serving
 from support.kube_simulator import KubeSimulator
 

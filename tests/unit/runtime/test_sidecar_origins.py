@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from oneseek_runtime.sidecar.auth import right_of
-from oneseek_runtime.sidecar.origins import foreign, may_read
-from oneseek_runtime.sidecar.routes import operations
+from oneseek_runtime.sidecar.api.auth import right_of
+from oneseek_runtime.sidecar.api.table import operations
+from oneseek_runtime.sidecar.http.origins import foreign, may_read
 from support.kube_simulator import jwt
 from support.legacy import DNA, Service, model_object, service
 

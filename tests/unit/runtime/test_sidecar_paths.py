@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from oneseek_runtime.sidecar.paths import KnownPaths
-from oneseek_runtime.sidecar.routes import SOCKETS, operations
+from oneseek_runtime.sidecar.api.table import SOCKETS, operations
+from oneseek_runtime.sidecar.http.paths import KnownPaths
 
 ROUTES = sorted({row.path for row in operations()} | {row.path for row in SOCKETS})
 PATHS = KnownPaths(ROUTES)

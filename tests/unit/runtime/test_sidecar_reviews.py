@@ -8,9 +8,9 @@ import json
 
 import pytest
 
+from oneseek_runtime.sidecar.cluster.client import NoKube, User
+from oneseek_runtime.sidecar.cluster.review_budget import Reviews, unfit
 from oneseek_runtime.sidecar.errors import KubeUnavailableError, TooManyReviewsError
-from oneseek_runtime.sidecar.kube import NoKube, User
-from oneseek_runtime.sidecar.reviews import Reviews, unfit
 from support.kube_simulator import jwt
 
 NOW = 1_800_000_000.0

@@ -11,15 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oneseek_runtime.sidecar.recording import spool as module
-from oneseek_runtime.sidecar.recording.lines import (
-    STATE_BYTES,
-    entry_line,
-    parse_entry,
-    parse_state,
-    state_line,
-)
-from oneseek_runtime.sidecar.recording.spool import Spool
+from oneseek_runtime.sidecar.records import spool as module
+from oneseek_runtime.sidecar.records.lines import STATE_BYTES, entry_line, parse_entry, parse_state, state_line
+from oneseek_runtime.sidecar.records.spool import Spool
 
 LIMIT = 1_000_000
 SMALL = 120  # bytes of a segment: some four entries

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oneseek_runtime.sidecar.engine.completion import completion_of, confidence_of, loaded_models
 from oneseek_runtime.sidecar.errors import EngineAnswerError
-from oneseek_runtime.sidecar.translate import completion_of, confidence_of, loaded_models
 
 
 def answer(**changes: Any) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from oneseek_runtime.sidecar.limits import ROUTERS
-from oneseek_runtime.sidecar.routes import operations
-from oneseek_runtime.sidecar.turns import WAITING, Turns, _Client, _give_on, _turn
+from oneseek_runtime.sidecar.api.table import operations
+from oneseek_runtime.sidecar.engine.concurrency_limit import WAITING, Turns, _Client, _give_on, _turn
+from oneseek_runtime.sidecar.http.rate_limit import ROUTERS
 from support.legacy import DNA, service
 
 CHAT = "/v1/chat/completions"

@@ -10,10 +10,10 @@ import pytest
 from oneseek_core.jobs.verify import VerifyReport
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_core.serving.swap import SwapRequest, WantedVersion
-from oneseek_runtime.sidecar import swap as module
+from oneseek_runtime.sidecar.engine import hotswap as module
+from oneseek_runtime.sidecar.engine.completion import Completion
+from oneseek_runtime.sidecar.engine.hotswap import Swapper
 from oneseek_runtime.sidecar.errors import OrderRefusedError
-from oneseek_runtime.sidecar.swap import Swapper
-from oneseek_runtime.sidecar.translate import Completion
 
 ONE, TWO, THREE = (WantedVersion(dna=name, digest="sha256:" + name[0] * 64) for name in ("aa", "bb", "cc"))
 LATE = module._CREDIT_SECONDS + 1

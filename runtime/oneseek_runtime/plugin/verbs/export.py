@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from oneseek_core.artifact import ArtifactMetadata
 from oneseek_core.jobs.verify import VerifyReport
-from oneseek_runtime.certify.layout import METADATA
+from oneseek_runtime.artifact.layout import METADATA
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Call, Exit
 from oneseek_runtime.plugin.colours import PodView

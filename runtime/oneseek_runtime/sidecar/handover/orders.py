@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from oneseek_core import names
 from oneseek_core.serving.handover import Handover
 from oneseek_runtime.log import say
-from oneseek_runtime.sidecar.changes import Signal
+from oneseek_runtime.sidecar.state_changes import Signal
 
 __all__ = ["Orders", "Peer"]
 

@@ -1,1 +1,0 @@
-"""Desired objects as plain data. Pure: equal inputs give equal manifests."""

@@ -1,1 +1,0 @@
-"""[I/O] The Kubernetes API. The only importer of kubernetes."""

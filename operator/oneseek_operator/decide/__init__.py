@@ -1,1 +1,0 @@
-"""Pure decisions: a snapshot and a time in, actions and a status out."""

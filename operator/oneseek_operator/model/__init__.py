@@ -1,0 +1,1 @@
+"""What a OneSeekModel needs next, and what its status says. Pure."""

@@ -1,0 +1,229 @@
+"""Which transitions a change of status is, for the ledger. Pure: statuses in, entries out.
+
+An entry is put into the status' outbox in the very write that makes the change, and leaves it once the ledger has
+acknowledged it; its key is made of what happened, so sending it again records nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus, Version
+from oneseek_core.api.v1alpha1.promotion import Request
+from oneseek_core.api.v1alpha1.training_run import TrainingRun
+from oneseek_core.ledger_entries import Actor, Subject, Transition
+from oneseek_operator.run.data import rows_text
+from oneseek_operator.versions.selection import Choice
+from oneseek_operator.versions.states import number
+
+__all__ = ["OUTBOX_LIMIT", "imported", "outbox", "overflow", "transitions"]
+
+OUTBOX_LIMIT = 32
+_AUTOMATIC = Actor(name=names.FIELD_MANAGER, verified=True)
+_BARRED = {names.STATE_REJECTED: "reject", names.STATE_QUARANTINED: "quarantine"}
+
+
+def outbox(
+    waiting: Sequence[Transition], acknowledged: Iterable[str], new: Iterable[Transition]
+) -> tuple[list[Transition], list[Transition]]:
+    """What still has to reach the ledger, oldest first; and what there is no room for: the newest, never the oldest."""
+    done = set(acknowledged)
+    left = [item for item in [*waiting, *new] if item.idempotency_key not in done]
+    return left[:OUTBOX_LIMIT], left[OUTBOX_LIMIT:]
+
+
+def overflow(dropped: Sequence[Transition]) -> tuple[tuple[bool, str, str], ...]:
+    """An Event for each transition that the outbox had no room for."""
+    why = f"{OUTBOX_LIMIT} transitions wait for it already"
+    return tuple(
+        (True, names.OUTBOX_FULL, f"{item.type} of {item.dna or item.object.name} will not be in the ledger: {why}")
+        for item in dropped
+    )
+
+
+def transitions(
+    model: OneSeekModel,
+    new: OneSeekModelStatus,
+    runs: Sequence[TrainingRun],
+    *,
+    choice: Choice,
+    now: datetime,
+) -> list[Transition]:
+    """What happened to the model between its status as read and `new`, in the order it happened."""
+    old = model.status
+    before = {item.dna: item for item in old.versions}
+    actor = _actor(new.request)
+    asked = new.request if new.request and new.request.verb not in ("release", names.ACKNOWLEDGE_VERB) else None
+    wiped = _ended(old.request, new.request, "reset")
+    counted = (old.counters.major, old.counters.micro)
+    found: list[Transition] = []
+    for version in sorted(new.versions, key=lambda item: item.created_at):
+        was = before.get(version.dna)
+        if was is None and (number(version.dna) > counted or old.imports):
+            # One that is counted was in the list before, and was cut out of a crowded status: it is entered already. (A
+            # version from elsewhere may be counted before the older one that a run has just made.)
+            found += _made(model, version, runs, now)
+        if version.state == names.STATE_DELETED and was is not None and was.state != version.state and not wiped:
+            key = f"{model.metadata.uid}/delete/{version.dna}"
+            subject = _subject(model, "OneSeekModel")
+            found.append(_entry("delete", subject, key, version, now, reason="spec.retention.keepVersions"))
+        if version.state in _BARRED and (was is None or was.state != version.state):
+            by = actor if _why(new, version.dna) == names.ROLLED_BACK else _AUTOMATIC
+            found.append(_barred(model, new, version, by, now))
+    found += _released(model, new, actor, now)
+    if (old.current.dna if old.current else None) != (new.current.dna if new.current else None):
+        by = actor if asked and choice.why in ("promote", "rollback", "reset") else _AUTOMATIC
+        found.append(_moved(model, new, choice, by, now))
+    if wiped and new.request:
+        found.append(_asked_for(model, "reset", new.request, actor, now))
+    if _ended(old.request, new.request, names.ACKNOWLEDGE_VERB) and new.request:
+        found.append(_asked_for(model, "acknowledge", new.request, actor, now))
+    return found
+
+
+def _actor(request: Request | None) -> Actor:
+    """Who asked; verified only where an admission policy vouches for the name."""
+    if request is None or not request.requested_by:
+        return _AUTOMATIC
+    return Actor(name=request.requested_by, verified=request.verified)
+
+
+def _why(status: OneSeekModelStatus, dna: str) -> str:
+    return next((item.reason for item in status.quarantine if item.dna == dna), "")
+
+
+def _ended(old: Request | None, new: Request | None, verb: str) -> bool:
+    """Whether a request of that kind succeeded just now."""
+    if new is None or new.verb != verb or new.outcome != "Succeeded":
+        return False
+    return old is None or old.id != new.id or old.outcome != "Succeeded"
+
+
+def _released(model: OneSeekModel, new: OneSeekModelStatus, actor: Actor, now: datetime) -> list[Transition]:
+    if not _ended(model.status.request, new.request, "release"):
+        return []
+    held = {item.dna for item in new.quarantine}
+    subject = _subject(model, "OneSeekModel")
+    known = {item.dna: item for item in new.versions}
+    return [
+        _entry(
+            "release",
+            subject,
+            f"{model.metadata.uid}/release/{item.dna}/{item.since}"[:256],
+            known[item.dna],
+            now,
+            reason=f"was in quarantine: {item.reason}",
+            actor=actor,
+        )
+        for item in model.status.quarantine
+        if item.dna not in held and item.dna in known
+    ]
+
+
+def _asked_for(model: OneSeekModel, kind: str, request: Request, actor: Actor, now: datetime) -> Transition:
+    """A transition that is no version's: what the request did stands in its message."""
+    return Transition.model_validate(
+        {
+            "type": kind,
+            "idempotencyKey": f"{model.metadata.uid}/{kind}/{request.id}",
+            "actor": actor,
+            "object": _subject(model, "OneSeekModel"),
+            "reason": request.message[:256],
+            "timestamp": _milliseconds(now),
+        }
+    )
+
+
+def _made(model: OneSeekModel, version: Version, runs: Sequence[TrainingRun], now: datetime) -> list[Transition]:
+    """Train, evaluate, certify of the run that made a version; one that was found on the claim has its own history."""
+    run = next((item for item in runs if item.status.dna == version.dna and item.metadata.name == version.run), None)
+    if run is None:
+        return []
+    resolved = run.status.resolved
+    steps = [("train", f"{resolved.samples} samples{rows_text(run.status.data)}" if resolved else "trained")]
+    if version.scores:
+        scores = version.scores
+        steps.append(("evaluate", f"factsContained {scores.facts_contained:.3f} over {scores.questions} questions"))
+    steps.append(("certify", "sealed"))
+    return [
+        _entry(kind, _subject(run, "TrainingRun"), f"{run.metadata.uid}/{kind}", version, now, reason=reason)
+        for kind, reason in steps
+    ]
+
+
+def imported(model: OneSeekModel, version: Version, key: str, now: datetime, *, reason: str) -> Transition:
+    """A version that was certified elsewhere was taken in; the Job that did it makes the key."""
+    return _entry("import", _subject(model, "OneSeekModel"), key, version, now, reason=reason)
+
+
+def _barred(model: OneSeekModel, new: OneSeekModelStatus, version: Version, by: Actor, now: datetime) -> Transition:
+    kind = _BARRED[version.state]
+    since = next((item.since for item in new.quarantine if item.dna == version.dna), version.created_at)
+    key = f"{model.metadata.uid}/{kind}/{version.dna}/{since}/{version.reason}"[:256]
+    subject = _subject(model, "OneSeekModel")
+    return _entry(kind, subject, key, version, now, reason=version.reason or kind, actor=by)
+
+
+_MOVES = {
+    "auto": "newest certified version",
+    "pin": "spec.version names it",
+    "promote": "promoted by request",
+    "rollback": "rolled back by request",
+    "safe": "what answered may not answer any more",
+    "reset": "a reset is under way",
+}
+_ADOPTED = "it answered last when the model was made again"
+
+
+def _moved(model: OneSeekModel, new: OneSeekModelStatus, choice: Choice, by: Actor, now: datetime) -> Transition:
+    """The answering version changed: a promotion, or a way back."""
+    old = model.status.current
+    kind = "promote" if choice.is_forward and new.current is not None else "rollback"
+    since = new.current.since if new.current else (old.since if old else "")
+    target = new.current.dna if new.current else None
+    # Two versions can change places more than once within the second that `since` counts in: the request tells.
+    asked = new.request.id if new.request else ""
+    step = names.short_hash(old.dna if old else "", target or "", since, asked, length=24)
+    return Transition.model_validate(
+        {
+            "type": kind,
+            "idempotencyKey": f"{model.metadata.uid}/{kind}/{step}",
+            "actor": by,
+            "object": _subject(model, "OneSeekModel"),
+            "from": old.dna if old else None,
+            "to": target,
+            "dna": target,
+            "digest": new.current.digest if new.current else None,
+            "reason": _MOVES[choice.why] if new.request or choice.why != "promote" else _ADOPTED,
+            "timestamp": _milliseconds(now),
+        }
+    )
+
+
+def _entry(
+    kind: str, about: Subject, key: str, version: Version, now: datetime, *, reason: str, actor: Actor = _AUTOMATIC
+) -> Transition:
+    return Transition.model_validate(
+        {
+            "type": kind,
+            "idempotencyKey": key,
+            "actor": actor,
+            "object": about,
+            "dna": version.dna,
+            "digest": version.digest,
+            "reason": reason[:256],
+            "timestamp": _milliseconds(now),
+        }
+    )
+
+
+def _subject(item: OneSeekModel | TrainingRun, kind: str) -> Subject:
+    meta = item.metadata
+    return Subject(kind=kind, namespace=meta.namespace, name=meta.name, uid=meta.uid)
+
+
+def _milliseconds(now: datetime) -> str:
+    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")

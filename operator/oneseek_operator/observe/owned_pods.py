@@ -1,0 +1,46 @@
+"""Which pods are a model's own: their controllers end at it. Labels prove nothing; whoever may make a pod writes them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from oneseek_core import names
+from oneseek_operator.observe.objects import DeploymentView, PodView
+
+__all__ = ["askable", "foreign"]
+
+
+def foreign(pod: PodView, replica_sets: Mapping[str, str], deployments: Sequence[DeploymentView]) -> bool:
+    """Whether a pod that calls itself a serving pod is somebody else's. `replica_sets`: their controllers' uids, by uid.
+
+    Where the ReplicaSet is gone, or not seen yet, nothing is known: it goes before the pods that it made do.
+    """
+    if names.LABEL_COLOUR not in pod.labels:
+        return False
+    if pod.owner_kind != "ReplicaSet":
+        return True
+    owner = replica_sets.get(pod.owner)
+    if owner is None:
+        return False
+    return owner not in {item.uid for item in deployments} and not pod.terminating
+
+
+def askable(
+    pods: Sequence[PodView],
+    replica_sets: Mapping[str, str],
+    deployments: Sequence[DeploymentView],
+    known: Collection[str],
+) -> list[PodView]:
+    """The pods that may be asked, of those that are not foreign: seen to be the model's now or before (`known`, uids).
+
+    Of the others only those on their way out, and of these none that would be shown a token before it has shown its
+    certificate: one that speaks TLS proves itself, and one of the release before is shown nothing.
+    """
+    own = {item.uid for item in deployments}
+    return [
+        pod
+        for pod in pods
+        if replica_sets.get(pod.owner) in own
+        or pod.uid in known
+        or (pod.terminating and pod.speaks in ("tls", "before"))
+    ]

@@ -1,0 +1,1 @@
+"""What people ask by annotation: promote, rollback, release, reset, retry. Pure."""

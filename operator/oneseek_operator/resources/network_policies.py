@@ -1,0 +1,154 @@
+"""Which pods of a model may talk to whom: its NetworkPolicies. Pure.
+
+Policies add up. One selects every pod of the model and allows nothing, so a component that nobody thought of talks to
+nobody; one more for each component that has to talk allows what `_allowed` says. What a node does to its own pods
+(probes, exec, port-forward) no policy can keep away. A Service is seen behind its translation: rules name pods' ports.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_operator.resources import common
+from oneseek_operator.resources.model import labels
+from oneseek_operator.settings import Destinations, NetworkPolicies, Settings
+
+__all__ = ["allows", "policies"]
+
+Manifest = dict[str, Any]
+
+_DENIED = "denied"
+_RECORDS = (
+    names.PORT_RECORDS,
+    names.PORT_RECORDS_TLS,
+)  # the former while pods of the release before live, or a mesh encrypts
+_SERVICE_HOST = re.compile(r"(?:^|\.)([a-z0-9-]+)\.svc(?:\.|$)")
+_PORTS = {"http": 80, "https": 443}
+_GOOGLE = Destinations(ports=(443,))  # Firestore and the tokens for it; neither has fixed addresses
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """Who may come to a component, and where it may go; what is not here may not."""
+
+    come: Sequence[Manifest] = ()
+    go: Sequence[Manifest] = ()
+
+
+def policies(model: OneSeekModel, settings: Settings) -> list[Manifest]:
+    """The model's policies, in the order they are to be made: what is allowed first, that nothing else is last."""
+    told = settings.network_policies
+    if told is None:
+        return []
+    made = [
+        _policy(model, component, labels(model, component), rules)
+        for component, rules in _allowed(model, settings, told).items()
+    ]
+    return [*made, _policy(model, _DENIED, {names.LABEL_MODEL: model.metadata.name}, _Rules())]
+
+
+def _allowed(model: OneSeekModel, settings: Settings, told: NetworkPolicies) -> dict[str, _Rules]:
+    """The table. Certify, tree and import work on the claim, train and evaluate see untrusted code and data: nobody."""
+    operator, records = _operator(settings, told), [_own(model, "records")]
+    dns = _rule("to", told.dns.to, *told.dns.ports, protocols=("UDP", "TCP"))
+    public = list(told.public_from)
+    serving = _Rules(
+        come=(
+            _rule("from", [*public, operator] if public else [], names.PORT_PUBLIC),
+            _rule("from", [operator, _own(model, "serving")], names.PORT_INTERNAL),
+        ),
+        go=(
+            dns,
+            _to(told.api_server),
+            _rule("to", records, *_RECORDS),
+            _rule(
+                "to", [_own(model, "serving")], names.PORT_INTERNAL, names.PORT_PUBLIC
+            ),  # the latter of the release before
+            *(_at(external.url) for external in model.spec.serving.external_models),
+        ),
+    )
+    firestore = model.spec.records.firestore
+    emulator = firestore.emulator_host if firestore else None
+    database = _at(f"http://{emulator}") if emulator else _to(_GOOGLE)
+    writers = [operator, _own(model, "serving"), _own(model, "prepare")]
+    table = {
+        "serving": serving,
+        "records": _Rules(come=(_rule("from", writers, *_RECORDS),), go=(dns, database) if firestore else ()),
+        "prepare": _Rules(go=(dns, _rule("to", records, *_RECORDS), *_hub(settings, told))),
+    }
+    if model.spec.base_model.source.hugging_face:
+        table["base"] = _Rules(go=(dns, *_hub(settings, told)))
+    return table
+
+
+def _policy(model: OneSeekModel, name: str, selected: dict[str, str], rules: _Rules) -> Manifest:
+    spec: Manifest = {"podSelector": {"matchLabels": selected}, "policyTypes": ["Ingress", "Egress"]}
+    if rules.come:
+        spec["ingress"] = list(rules.come)
+    if rules.go:
+        spec["egress"] = _once(rules.go)
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": common.meta(model, f"{model.metadata.name}-{name}", {names.LABEL_MODEL: model.metadata.name}),
+        "spec": spec,
+    }
+
+
+def allows(spec: Mapping[str, Any]) -> bool:
+    """Whether a policy allows anything."""
+    return bool(spec.get("ingress") or spec.get("egress"))
+
+
+def _once(rules: Sequence[Manifest]) -> list[Manifest]:
+    """Without the repetitions that several models at one address make."""
+    return [rule for index, rule in enumerate(rules) if rule not in rules[:index]]
+
+
+def _operator(settings: Settings, told: NetworkPolicies) -> Manifest:
+    """The operator's pod, which is of another namespace."""
+    namespace = {"matchLabels": {"kubernetes.io/metadata.name": settings.namespace}}
+    return {"namespaceSelector": namespace, "podSelector": {"matchLabels": dict(told.operator)}}
+
+
+def _own(model: OneSeekModel, component: str) -> Manifest:
+    return {"podSelector": {"matchLabels": labels(model, component)}}
+
+
+def _rule(way: str, peers: Sequence[Manifest], *ports: int, protocols: Sequence[str] = ("TCP",)) -> Manifest:
+    """Traffic with these peers (none: with anybody) at these ports (none: at any)."""
+    pairs = [{"port": port, "protocol": protocol} for port in ports for protocol in protocols]
+    return {**({way: list(peers)} if peers else {}), **({"ports": pairs} if pairs else {})}
+
+
+def _to(where: Destinations) -> Manifest:
+    return _rule("to", where.to, *where.ports)
+
+
+def _hub(settings: Settings, told: NetworkPolicies) -> list[Manifest]:
+    mirror = settings.hugging_face_endpoint
+    return [_to(told.hub), *([_at(mirror)] if mirror else [])]
+
+
+def _at(url: str) -> Manifest:
+    """To the host of a URL.
+
+    A policy knows pods and addresses, not names: a Service is any port of its namespace's pods, for its own port need not
+    be theirs; another name is its port of anybody.
+    """
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    if found := _SERVICE_HOST.search(host):
+        return _rule("to", [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": found[1]}}}])
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return _rule("to", [] if "." in host else [{"podSelector": {}}], *([port] if "." in host else []))
+    return _rule("to", [{"ipBlock": {"cidr": f"{address}/{address.max_prefixlen}"}}], port)

@@ -1,0 +1,90 @@
+"""What pods are to ask themselves, and what came of it: of a candidate once, of a version that is watched again and again. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.promotion import Probe
+from oneseek_core.serving.analysis import AnalysisRequest, AnalysisState
+from oneseek_operator.actions import Analyse
+from oneseek_operator.observe.rollout import Endpoint, Seen
+from oneseek_operator.settings import Settings
+
+__all__ = ["found", "is_watched", "of_candidate", "of_watched", "orders", "running"]
+
+_REPEAT_SECONDS = 5.0  # between rounds while a version is watched
+
+
+def of_candidate(model: OneSeekModel, settings: Settings, dna: str | None) -> AnalysisRequest:
+    """What a candidate is asked: always one generation, and what the spec wants to hear."""
+    first = Probe(question=settings.probe_question)
+    return AnalysisRequest(dna=dna, probes=[first, *model.spec.promotion.probes])
+
+
+def of_watched(model: OneSeekModel, dna: str | None) -> AnalysisRequest | None:
+    """What a version that answers is asked while it is watched; None: nothing."""
+    probes = model.spec.promotion.probes
+    return AnalysisRequest(dna=dna, probes=probes, repeat_seconds=_REPEAT_SECONDS) if probes else None
+
+
+def found(endpoint: Endpoint, request: AnalysisRequest) -> AnalysisState | None:
+    """How far the pod is with the request; None: it has not begun."""
+    analysis = endpoint.state.analysis if endpoint.state else None
+    return analysis if analysis and analysis.digest == request.digest else None
+
+
+def running(seen: Seen, colour: str) -> str:
+    """Which question a pod of the colour is at, and what keeps it from an answer; empty where none asks itself any."""
+    for pod in seen.pods_of(colour):
+        state = seen.endpoint(pod).state
+        if state and state.analysis and state.analysis.phase == "Running" and state.analysis.message:
+            return f"pod {pod.name}: {state.analysis.message}"
+    return ""
+
+
+def orders(
+    seen: Seen, settings: Settings, *, candidates: Collection[tuple[str, str | None]], watched: str
+) -> list[Analyse]:
+    """What pods have to be asked to ask themselves.
+
+    `candidates`: colours with their versions. `watched`: the colour that answers, while it is watched, else empty.
+    """
+    current = seen.model.status.current
+    wanted: dict[str, AnalysisRequest] = {colour: of_candidate(seen.model, settings, dna) for colour, dna in candidates}
+    told = []
+    for pod in seen.pods:
+        colour, endpoint = pod.labels.get(names.LABEL_COLOUR), seen.endpoint(pod)
+        state = endpoint.state
+        if not colour or state is None or pod.terminating:
+            continue
+        request = wanted.get(colour)
+        if request is None and colour == watched:
+            request = of_watched(seen.model, current.dna if current else None)
+        if request is None:
+            if _goes_on(seen.model, state.analysis):
+                told.append(Analyse(pod.ip, AnalysisRequest(dna=state.dna)))  # nothing more to ask
+        elif pod.ready and endpoint.serves(request.dna) and found(endpoint, request) is None:
+            told.append(Analyse(pod.ip, request))
+    return told
+
+
+def _goes_on(model: OneSeekModel, analysis: AnalysisState | None) -> bool:
+    """Whether a pod still asks itself what nobody wants to know any more."""
+    if analysis is None or analysis.digest == AnalysisRequest(dna=analysis.dna).digest:
+        return False
+    watching = of_watched(model, analysis.dna)
+    return analysis.phase == "Running" or (watching is not None and analysis.digest == watching.digest)
+
+
+def is_watched(model: OneSeekModel, now: datetime) -> bool:
+    """Whether what answers is so new that it goes back by itself if it fails.
+
+    Not what a person went back to: there is nothing better to go to.
+    """
+    current, standing = model.status.current, model.status.selection
+    if current is None or (standing and standing.verb == "rollback" and standing.dna == current.dna):
+        return False
+    return (now - datetime.fromisoformat(current.since)).total_seconds() < model.spec.promotion.watch.seconds

@@ -1,0 +1,223 @@
+"""Who answers, and who passes new requests on to them. Pure.
+
+A Service that flips reaches no node at once, and moves no connection that is kept alive. So every pod that clients may
+still reach, and that does not answer with the version that took over, is told to hand each new request over to the pods
+that do. Only once all of them said that they do is the new version named in the status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from oneseek_core import names
+from oneseek_core.serving.handover import Handover
+from oneseek_operator.actions import Delete, HandOver
+from oneseek_operator.observe.objects import PodView
+from oneseek_operator.observe.rollout import Endpoint, Seen
+
+__all__ = ["Takeover", "cannot_be_told", "is_handed_over", "may_answer", "orders", "replaced", "waiting"]
+
+UNTOLD_SECONDS = 10.0  # a pod that cannot be told for so long is deleted
+_GRACE_SECONDS = 5  # of that deletion: nobody can ask it to drain
+_DEAD_SECONDS = 25.0  # after the end of that grace the pod's node is taken for dead, and nobody waits any more
+_MOST = 8  # addresses in an order
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """The version that is to answer, and the colour whose pods do.
+
+    `colour` is None while what the Service selects (`left`) may not answer and nothing else does yet: new requests wait.
+    `trial`: colours that are tried out and have no clients yet. `barred`: versions that may not answer.
+    """
+
+    dna: str | None
+    colour: str | None
+    left: str | None = None
+    trial: frozenset[str] = frozenset()
+    barred: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """The version, as a sentence names it."""
+        return self.dna or "the base model"
+
+    def successors(self, seen: Seen) -> list[str]:
+        """Addresses of the pods that answer with the version."""
+        if self.colour is None:
+            return []
+        pods = [pod for pod in seen.pods_of(self.colour) if pod.ip and seen.endpoint(pod).serves(self.dna)]
+        return sorted(pod.ip for pod in pods)[:_MOST]
+
+
+def orders(seen: Seen, to: Takeover) -> list[HandOver]:
+    """What pods have to be told that do not know it yet; those that cannot be told are left to `replaced`."""
+    addresses = to.successors(seen)
+    found = []
+    for pod in _serving_pods(seen):
+        endpoint = seen.endpoint(pod)
+        if endpoint.state is None or endpoint.untold_seconds >= UNTOLD_SECONDS:
+            continue
+        order = _order(seen, pod, to, addresses)
+        if not is_handed_over(endpoint, order, terminating=pod.terminating):
+            found.append(HandOver(pod.ip, order))
+    # First those who pass requests on, then those who answer again: they begin to once somebody sends to them.
+    return sorted(found, key=lambda item: item.handover is None)
+
+
+def _order(seen: Seen, pod: PodView, to: Takeover, addresses: Sequence[str]) -> Handover | None:
+    """What the pod must have been told; None: it answers by itself."""
+    state, colour = seen.endpoint(pod).state, pod.labels[names.LABEL_COLOUR]
+    if state is None:
+        return None
+    # One of the release before, or from before TLS was turned on or off, can talk to their public port alone.
+    same = to.colour is None or {item.speaks for item in seen.pods_of(to.colour)} <= {pod.speaks}
+    there = list(addresses) if same else [_public(one) for one in addresses]
+    order = Handover(dna=to.dna, addresses=there)
+    if colour == to.colour:
+        if state.dna == to.dna and (state.ready or pod.terminating):
+            return None
+        if not state.ready and not pod.terminating and not _wakes_with_another(seen, pod, to):
+            return order if state.handover else None
+    elif colour in to.trial and not pod.terminating:
+        return order if state.handover else None
+    if not addresses and state.handover is None and not _is_barred(seen, pod, to):
+        return None  # nobody could answer in its place
+    return order
+
+
+def _public(ip: str) -> str:
+    return f"[{ip}]:{names.PORT_PUBLIC}" if ":" in ip else f"{ip}:{names.PORT_PUBLIC}"
+
+
+def _wakes_with_another(seen: Seen, pod: PodView, to: Takeover) -> bool:
+    """Whether a pod that is not ready may be so next with a version that must not answer: its swap was interrupted."""
+    state, current = seen.endpoint(pod).state, seen.model.status.current
+    swapping = state is not None and state.swap is not None and state.swap.phase != "Done"
+    return swapping and current is not None and current.dna in to.barred
+
+
+def _is_barred(seen: Seen, pod: PodView, to: Takeover) -> bool:
+    return bool({seen.endpoint(pod).dna, dna_of_pod(seen, pod)} & to.barred)
+
+
+def dna_of_pod(seen: Seen, pod: PodView) -> str | None:
+    """The version that the pod's colour is to answer with."""
+    colour = pod.labels.get(names.LABEL_COLOUR)
+    return next((item.dna for item in seen.deployments if item.colour == colour), None)
+
+
+def is_handed_over(endpoint: Endpoint, order: Handover | None, *, terminating: bool) -> bool:
+    """Whether the pod says that it does what it must have been told."""
+    state = endpoint.state
+    if state is None:
+        return False
+    if order is None:
+        return state.handover is None and (terminating or not state.draining)
+    if state.handover is None:
+        return state.revision == 0 and state.draining  # of the release before: it can only let its clients go
+    return state.handover.dna == order.dna and sorted(state.handover.addresses) == sorted(order.addresses)
+
+
+def waiting(seen: Seen, to: Takeover, now: datetime) -> list[str]:
+    """Whose word is missing, a sentence each, before it is certain that only the version answers."""
+    addresses = to.successors(seen)
+    found = []
+    for pod in _serving_pods(seen):
+        endpoint = seen.endpoint(pod)
+        mine = pod.labels[names.LABEL_COLOUR] == to.colour and not pod.terminating
+        if endpoint.state is None:
+            if _may_answer_unseen(seen, pod, to, now):
+                found.append(f"pod {pod.name} does not answer: {endpoint.error or 'it was not asked yet'}")
+        elif mine and (pod.ready or endpoint.state.ready) and not endpoint.serves(to.dna):
+            found.append(f"pod {pod.name} does not answer with it yet")
+        elif not is_handed_over(endpoint, _order(seen, pod, to, addresses), terminating=pod.terminating):
+            found.append(
+                f"pod {pod.name} has not said yet that it answers clients again"
+                if mine
+                else f"pod {pod.name} has not said yet that it hands new requests over"
+            )
+    if to.colour is not None and not addresses and not found:
+        found.append("no pod of it answers")
+    return found
+
+
+def _may_answer_unseen(seen: Seen, pod: PodView, to: Takeover, now: datetime) -> bool:
+    """Whether a pod that says nothing may answer a client with another version."""
+    endpoint, colour = seen.endpoint(pod), pod.labels[names.LABEL_COLOUR]
+    there = next((item for item in seen.deployments if item.colour == colour), None)
+    if colour == to.colour and not (there and there.shape):
+        return pod.ready and not pod.terminating  # it can answer with nothing else, but must be seen to
+    if colour in to.trial and not pod.terminating:
+        return False
+    if endpoint.refused:
+        return not pod.terminating and _has_answered(pod)
+    if not (pod.ready or pod.sidecar_runs):
+        return False
+    if pod.terminating and pod.ends_at:
+        return (now - datetime.fromisoformat(pod.ends_at)).total_seconds() < _DEAD_SECONDS
+    return True
+
+
+def _has_answered(pod: PodView) -> bool:
+    """Whether the pod's sidecar was up before; one that is starting for the first time has had no client."""
+    return pod.ready or any(item.name == "sidecar" and item.restarts for item in pod.containers)
+
+
+def replaced(seen: Seen, to: Takeover, now: datetime) -> list[tuple[Delete, str]]:
+    """Pods that cannot be told and are deleted for it, with a sentence each.
+
+    One that nobody listens at would answer again once its sidecar is back: at once. One that is silent: after a while.
+    """
+    found = []
+    for pod in _serving_pods(seen):
+        endpoint = seen.endpoint(pod)
+        if not cannot_be_told(endpoint) or not _is_needed(seen, pod, to, now):
+            continue
+        if pod.terminating and _seconds_left(pod, now) <= 2 * _GRACE_SECONDS:
+            continue
+        why = endpoint.error or "it did not take the order"
+        sentence = f"pod {pod.name} could not be told that {to.name} answers now, so it is deleted: {why}"
+        found.append((Delete("Pod", pod.name, pod.uid, grace=_GRACE_SECONDS), sentence))
+    return found
+
+
+def _is_needed(seen: Seen, pod: PodView, to: Takeover, now: datetime) -> bool:
+    mine = pod.labels[names.LABEL_COLOUR] == to.colour
+    if seen.endpoint(pod).state is None:
+        endpoint = seen.endpoint(pod)
+        return _may_answer_unseen(seen, pod, to, now) and not (mine and (endpoint.refused or endpoint.alien))
+    return not is_handed_over(
+        seen.endpoint(pod), _order(seen, pod, to, to.successors(seen)), terminating=pod.terminating
+    )
+
+
+def cannot_be_told(endpoint: Endpoint) -> bool:
+    """Whether a pod has been silent, or deaf to orders, for too long, or nothing listens there."""
+    return endpoint.untold_seconds >= UNTOLD_SECONDS or (endpoint.state is None and endpoint.refused)
+
+
+def _seconds_left(pod: PodView, now: datetime) -> float:
+    return (datetime.fromisoformat(pod.ends_at) - now).total_seconds() if pod.ends_at else 0.0
+
+
+def may_answer(seen: Seen, to: Takeover, dna: str, now: datetime) -> bool:
+    """Whether a pod that could not be asked, or takes no order, may answer a client with this version."""
+    return any(
+        dna in (dna_of_pod(seen, pod), seen.endpoint(pod).dna) and _is_loose(seen, pod, to, now)
+        for pod in _serving_pods(seen)
+    )
+
+
+def _is_loose(seen: Seen, pod: PodView, to: Takeover, now: datetime) -> bool:
+    endpoint = seen.endpoint(pod)
+    if endpoint.state is None:
+        return _may_answer_unseen(seen, pod, to, now)
+    order = _order(seen, pod, to, to.successors(seen))
+    return cannot_be_told(endpoint) and not is_handed_over(endpoint, order, terminating=pod.terminating)
+
+
+def _serving_pods(seen: Seen) -> Collection[PodView]:
+    return [pod for pod in seen.pods if pod.labels.get(names.LABEL_COLOUR) and pod.ip and pod.phase == "Running"]

@@ -1,0 +1,1 @@
+"""What a TrainingRun needs next: queueing, its Jobs, its status. Pure."""

@@ -1,0 +1,1 @@
+"""Which versions a model has, their states, and which one should answer. Pure."""

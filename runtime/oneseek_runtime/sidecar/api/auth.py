@@ -1,0 +1,138 @@
+"""The wrapper of routes that change something: a Kubernetes token of audience `oneseek`, and RBAC. Reads are open.
+
+Each deed is an RBAC verb of its own on the OneSeekModel: who may `patch` it for other reasons may not do it for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import wraps
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from oneseek_core import names
+from oneseek_core.actors import LEGACY_CLIENT
+from oneseek_core.serving.settings import ServingSettings
+from oneseek_runtime.sidecar.cluster.client import Access
+from oneseek_runtime.sidecar.cluster.token_review import Caller
+from oneseek_runtime.sidecar.deps import deps_of
+from oneseek_runtime.sidecar.errors import (
+    AccessDeniedError,
+    KubeError,
+    KubeForbiddenError,
+    TooManyReviewsError,
+    UnauthenticatedError,
+)
+from oneseek_runtime.sidecar.http.client_address import client_key
+from oneseek_runtime.sidecar.http.origins import foreign
+from oneseek_runtime.sidecar.http.responses import json_response
+
+__all__ = ["Caller", "Refusal", "admitted", "needs", "right_of", "to_promote", "to_reset", "to_train"]
+
+Right = Callable[[ServingSettings], Access]
+Endpoint = Callable[[Request], Awaitable[Response]]
+Guarded = Callable[[Request, Caller], Awaitable[Response]]
+
+
+def to_promote(serving: ServingSettings) -> Access:
+    """Let another version answer."""
+    return Access("promote", "oneseekmodels", serving.model)
+
+
+def to_reset(serving: ServingSettings) -> Access:
+    """Delete every version."""
+    return Access("reset", "oneseekmodels", serving.model)
+
+
+def to_train(serving: ServingSettings) -> Access:
+    """Give the model something to learn: the operator makes the run."""
+    return Access(names.TRAIN_VERB, "oneseekmodels", serving.model)
+
+
+_RIGHTS: dict[Endpoint, Right] = {}
+
+
+def right_of(endpoint: Endpoint) -> Right | None:
+    """The right that an endpoint was wrapped with; None: it is open."""
+    return _RIGHTS.get(endpoint)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a caller is not let in, as a route would answer it."""
+
+    status: int
+    sentence: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+async def admitted(request: Request, right: Right) -> Caller | Refusal:
+    """Who sent a request, if they have the right."""
+    deps = deps_of(request)
+    serving = deps.settings.serving
+    if serving.requests == "Refused":
+        return Refusal(503, _NO_POLICY)
+    if (page := foreign(request.scope["headers"], deps.settings.allowed_origins)) is not None:
+        return Refusal(403, _FOREIGN.format(page=page))
+    if _is_unasked(request.headers.get("content-type", "")):
+        return Refusal(415, _NO_DATA)
+    if serving.auth == "Legacy":
+        return Caller(LEGACY_CLIENT)
+    header = request.headers.get("authorization")
+    peer = request.client.host if request.client else ""
+    client = client_key(peer, request.scope["headers"], deps.settings.trusted_proxies)
+    try:
+        return await deps.cluster.gate.admit(header, right(serving), namespace=serving.namespace, client=client)
+    except UnauthenticatedError as error:
+        challenge = 'Bearer realm="oneseek"' + (', error="invalid_token"' if error.token_sent else "")
+        return Refusal(401, str(error), {"WWW-Authenticate": challenge})
+    except AccessDeniedError as error:
+        return Refusal(403, str(error))
+    except TooManyReviewsError as error:
+        return Refusal(429, str(error), {"Retry-After": str(error.wait)})
+    except KubeForbiddenError:
+        return Refusal(503, _NO_REVIEWS)
+    except KubeError as error:
+        return Refusal(503, f"whose token it is cannot be asked now: {error}", {"Retry-After": "5"})
+
+
+def needs(right: Right) -> Callable[[Guarded], Endpoint]:
+    """Wrap an endpoint that changes something: it is called with the caller, or not at all."""
+
+    def wrap(endpoint: Guarded) -> Endpoint:
+        @wraps(endpoint)
+        async def guarded(request: Request) -> Response:
+            caller = await admitted(request, right)
+            if isinstance(caller, Refusal):
+                body = {"success": False, "error": caller.sentence}
+                return json_response(body, status=caller.status, headers=caller.headers)
+            return await endpoint(request, caller)
+
+        _RIGHTS[guarded] = right
+        return guarded
+
+    return wrap
+
+
+_NO_POLICY = (
+    "this sidecar may ask the operator for nothing: without the chart's admission policies its account could change the whole"
+    " OneSeekModel, so it may not patch it; use kubectl, or install the chart with admissionPolicy: auto"
+)
+
+
+def _is_unasked(content_type: str) -> bool:
+    """Whether a page may post such a body anywhere without asking. The old service read none of these; forms it did."""
+    return content_type.partition(";")[0].strip().lower() in ("text/plain", "multipart/form-data")
+
+
+_FOREIGN = (
+    "a page of {page} may not change this model; name its origin in spec.serving.cors.allowedOrigins of the OneSeekModel,"
+    " or use kubectl"
+)
+_NO_DATA = "this route changes the model and takes `Content-Type: application/json`"
+_NO_REVIEWS = (
+    "this sidecar may not review tokens: the operator is installed without cluster-scoped rights; use kubectl, or set"
+    " spec.serving.auth.mode: Legacy on the OneSeekModel"
+)

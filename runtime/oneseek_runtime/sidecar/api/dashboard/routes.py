@@ -1,0 +1,80 @@
+"""`/oqt-dashboard`: the page for people, and the view of the model that it shows. The page is static files."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from oneseek_runtime.sidecar.api.dashboard import bodies, files
+from oneseek_runtime.sidecar.api.dashboard import schemas as shapes
+from oneseek_runtime.sidecar.api.operation import Media, Operation, Parameter
+from oneseek_runtime.sidecar.api.oqt.bodies import timestamp
+from oneseek_runtime.sidecar.deps import deps_of
+from oneseek_runtime.sidecar.http.responses import json_response, no_such_page
+
+__all__ = ["OPERATIONS"]
+
+
+async def page(request: Request) -> Response:
+    """GET /oqt-dashboard: the page itself."""
+    return deps_of(request).pages.answer(request, files.INDEX) or files.missing_page()
+
+
+async def file(request: Request) -> Response:
+    """GET /oqt-dashboard/{path}: its scripts and styles."""
+    name = request.path_params["path"]
+    return deps_of(request).pages.answer(request, name or files.INDEX) or (
+        no_such_page(request) if name else files.missing_page()
+    )
+
+
+async def overview(request: Request) -> Response:
+    """GET /api/models/overview: roles, versions and conditions, as the operator wrote them down."""
+    deps = deps_of(request)
+    model = deps.cluster.mirror.model
+    return json_response(bodies.model_overview(model, deps.settings.serving, timestamp(deps.now())))
+
+
+async def runs(request: Request) -> Response:
+    """GET /api/training/runs: every training run."""
+    deps = deps_of(request)
+    return json_response(bodies.run_rows(deps.cluster.mirror.runs, timestamp(deps.now())))
+
+
+_PAGE = Media("text/html; charset=utf-8", "The dashboard")
+_FILE = Media("text/javascript; charset=utf-8", "A script, a style sheet (text/css), a picture (image/svg+xml)")
+_NONE = Media("text/html; charset=utf-8", "There is no such file, or the dashboard was not built")
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/oqt-dashboard",
+        summary="The dashboard",
+        endpoint=page,
+        answers={200: _PAGE, 404: _NONE},
+    ),
+    Operation(
+        method="GET",
+        path="/oqt-dashboard/{path:path}",
+        summary="The dashboard's files",
+        endpoint=file,
+        parameters=(Parameter("path", "Name of the file; empty: the page", "path", required=True),),
+        answers={200: _FILE, 404: _NONE},
+    ),
+    Operation(
+        method="GET",
+        path="/api/models/overview",
+        private=True,
+        summary="The OneSeekModel as the operator last wrote it down: roles, versions, conditions",
+        endpoint=overview,
+        answers={200: shapes.ModelOverview},
+    ),
+    Operation(
+        method="GET",
+        path="/api/training/runs",
+        private=True,
+        summary="Every training run of the model, the newest first",
+        endpoint=runs,
+        answers={200: shapes.TrainingRuns},
+    ),
+)

@@ -1,0 +1,208 @@
+"""The internal port: for the operator (state and its orders) and the kubelet (ready). Nothing here is recorded."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from oneseek_core.api.base import ApiModel
+from oneseek_core.serving.analysis import AnalysisRequest
+from oneseek_core.serving.handover import HandoverRequest
+from oneseek_core.serving.sidecar import DrainRequest, PreviousRequest, ProbeAnswer, ProbeRequest, SidecarState
+from oneseek_core.serving.swap import SwapRequest
+from oneseek_runtime.sidecar.api.oqt.bodies import Question
+from oneseek_runtime.sidecar.api.oqt.endpoints import while_connected
+from oneseek_runtime.sidecar.deps import Deps, deps_of
+from oneseek_runtime.sidecar.errors import OrderRefusedError, UpstreamError
+from oneseek_runtime.sidecar.http.responses import json_response
+
+__all__ = ["analysis", "changes", "drain", "engine", "handover", "previous", "probe", "ready", "state", "swap"]
+
+Order = TypeVar("Order", bound=ApiModel)
+
+_WAIT = 30.0  # seconds at most for a change
+_LOOK = 1.0  # between two looks at what changes without a word: the engine, the connections
+_WAITING = 16
+
+
+async def state(request: Request) -> Response:
+    """GET /internal/state: what the engine reports and how many clients are connected, both right now."""
+    return json_response((await _state(deps_of(request))).to_wire())
+
+
+async def _state(deps: Deps) -> SidecarState:
+    loaded = await deps.loaded()
+    found = SidecarState(
+        dna=loaded.dna,
+        base_name=deps.settings.serving.base_name,
+        ready=loaded.ready and not deps.lifecycle.terminating,
+        draining=deps.lifecycle.closing,
+        open_connections=deps.open_connections(),
+        spooled=deps.recorder.spooled if deps.recorder else 0,
+        lost=deps.recorder.lost if deps.recorder else 0,
+        abandoned=deps.recorder.abandoned() if deps.recorder else 0,
+        requests=deps.lifecycle.requests,
+        errors=deps.lifecycle.errors,
+        swap=deps.swapper.state if deps.swapper else None,
+        previous=deps.previous.warm,
+        handover=deps.orders.order,
+        analysis=deps.analysis.state,
+        verdict=deps.verdicts.last if deps.verdicts else None,
+    )
+    return deps.changes.number(found, terminating=deps.lifecycle.terminating)
+
+
+async def changes(request: Request) -> Response:
+    """GET /internal/changes?after=REVISION&wait=SECONDS: the state, as soon as its revision is another than `after`."""
+    deps = deps_of(request)
+    try:
+        after = int(request.query_params.get("after", "-1"))
+        wait = min(_WAIT, float(request.query_params.get("wait", _WAIT)))
+    except ValueError:
+        return json_response({"error": "after must be a whole number, wait a number of seconds"}, status=400)
+    if deps.changes.waiting >= _WAITING:
+        return json_response({"error": f"{_WAITING} wait for changes already"}, status=503)
+    deps.changes.waiting += 1
+    try:
+        found = await while_connected(request, _changed(deps, after, wait))
+    finally:
+        deps.changes.waiting -= 1
+    return json_response(found.to_wire())
+
+
+async def _changed(deps: Deps, after: int, wait: float) -> SidecarState:
+    until = deps.monotonic() + wait
+    while (found := await _state(deps)).revision == after and (left := until - deps.monotonic()) > 0:
+        await deps.changes.wait(min(left, _LOOK))
+        if deps.lifecycle.terminating:
+            return await _state(deps)  # the port closes once nobody is answered on it
+    return found
+
+
+async def ready(request: Request) -> Response:
+    """GET /internal/ready: 200 while the pod may be sent clients. Draining keeps it: the pod still serves well."""
+    deps = deps_of(request)
+    if deps.lifecycle.terminating:
+        return json_response({"ready": False, "message": "the pod is stopping"}, status=503)
+    loaded = await deps.loaded()
+    return json_response({"ready": loaded.ready, "message": loaded.message}, status=200 if loaded.ready else 503)
+
+
+async def probe(request: Request) -> Response:
+    """POST /internal/probe: one real, greedy generation by the model that questions go to."""
+    deps = deps_of(request)
+    asked = await _asked(request, ProbeRequest)
+    if isinstance(asked, Response):
+        return asked
+    question = Question(asked.question, max_tokens=asked.max_tokens)
+    started = deps.monotonic()
+    try:
+        completion = await while_connected(request, deps.ask(question))
+    except UpstreamError as error:
+        return json_response({"error": str(error)}, status=503)
+    answer = ProbeAnswer(
+        dna=deps.dna_of(completion.model),
+        text=completion.text,
+        tokens=completion.tokens,
+        latency_ms=round((deps.monotonic() - started) * 1000),
+    )
+    return json_response(answer.to_wire())
+
+
+async def handover(request: Request) -> Response:
+    """POST /internal/handover: pass each new public request on, or answer again. In force when this is answered."""
+    deps = deps_of(request)
+    asked = await _asked(request, HandoverRequest)
+    if isinstance(asked, Response):
+        return asked
+    try:
+        deps.orders.put(asked.handover)
+    except ValueError as error:
+        return json_response({"error": f"the body is no HandoverRequest: {error}"}, status=400)
+    deps.lifecycle.drain(deps.monotonic(), on=asked.handover is not None)
+    try:
+        await deps.orders.write()
+    except OSError as error:
+        message = f"in force, but a restart would forget it: the order cannot be written: {error.strerror}"
+        return json_response({"error": message}, status=503)
+    deps.changes.ring()
+    return json_response(HandoverRequest(handover=deps.orders.order).to_wire())
+
+
+async def analysis(request: Request) -> Response:
+    """POST /internal/analysis: begin to ask oneself the request's questions. How it goes is in /internal/state."""
+    deps = deps_of(request)
+    asked = await _asked(request, AnalysisRequest)
+    if isinstance(asked, Response):
+        return asked
+    return json_response(deps.analysis.want(asked, deps).to_wire(), status=202)
+
+
+async def drain(request: Request) -> Response:
+    """POST /internal/drain: from now on every public answer ends its connection, or no longer. Any number of times.
+
+    For an operator that knows no handover: where it takes a pod back, no order stands in the way.
+    """
+    deps = deps_of(request)
+    order = await _asked(request, DrainRequest, empty=b"{}")
+    if isinstance(order, Response):
+        return order
+    if not order.draining:
+        deps.orders.put(None)
+        await deps.orders.write()
+    deps.lifecycle.drain(deps.monotonic(), on=order.draining)
+    return json_response({"draining": deps.lifecycle.draining, "openConnections": deps.open_connections()})
+
+
+async def previous(request: Request) -> Response:
+    """POST /internal/previous: where the version before this one can still be asked, or that it no longer can."""
+    deps = deps_of(request)
+    asked = await _asked(request, PreviousRequest)
+    if isinstance(asked, Response):
+        return asked
+    try:
+        deps.previous.told(asked)
+    except ValueError as error:
+        return json_response({"error": f"the body is no PreviousRequest: {error}"}, status=400)
+    return json_response(PreviousRequest(previous=deps.previous.warm).to_wire())
+
+
+async def swap(request: Request) -> Response:
+    """POST /internal/swap: begin to answer with another version (HotSwap). How it goes is in /internal/state."""
+    deps = deps_of(request)
+    if deps.swapper is None:
+        return json_response({"error": "this pod was made for one version; it cannot swap"}, status=409)
+    asked = await _asked(request, SwapRequest)
+    if isinstance(asked, Response):
+        return asked
+    try:
+        return json_response(deps.swapper.want(asked).to_wire(), status=202)
+    except OrderRefusedError as error:
+        return json_response({"error": str(error)}, status=409)
+
+
+async def engine(request: Request) -> Response:
+    """POST /internal/engine/v1/chat/completions: another pod of the model asks this one's engine, for clients who compare."""
+    deps = deps_of(request)
+    connections = deps.engine.connections
+    body = await deps.bodies.read(request.scope, request.receive)
+    try:
+        headers = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
+        head = connections.head(b"POST", b"/v1/chat/completions", headers)
+        status, answer = await while_connected(request, connections.fetch((head, body)))
+    except UpstreamError as error:
+        return json_response({"error": str(error)}, status=503)
+    finally:
+        deps.bodies.release(body)
+    return Response(answer, status, media_type="application/json")
+
+
+async def _asked(request: Request, kind: type[Order], *, empty: bytes = b"") -> Order | Response:
+    """The operator's word, which may be of the release before or after; else the refusal."""
+    try:
+        return kind.from_wire(await request.body() or empty)
+    except ValidationError as error:
+        return json_response({"error": f"the body is no {kind.__name__}: {error.errors()[0]['msg']}"}, status=400)

@@ -1,0 +1,1 @@
+"""Routes of the old administration, inference and character pages."""

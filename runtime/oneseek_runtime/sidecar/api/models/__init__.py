@@ -1,0 +1,1 @@
+"""`/api/models/*`: certified versions, set-current, reset."""

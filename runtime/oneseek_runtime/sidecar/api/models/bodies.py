@@ -1,0 +1,142 @@
+"""The legacy bodies of set-current and reset, as plain data. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any
+
+from oneseek_core import names
+from oneseek_core.serving.settings import ServingSettings
+from oneseek_runtime.sidecar.api.oqt.bodies import timestamp
+from oneseek_runtime.sidecar.certified_folders import CertifiedFolder
+from oneseek_runtime.sidecar.cluster.requests import Outcome
+
+__all__ = [
+    "RESET_FAILED",
+    "RESET_WORD_MISSING",
+    "SET_CURRENT_FAILED",
+    "Named",
+    "failed",
+    "find",
+    "not_found",
+    "parse_model_id",
+    "reset_answer",
+    "set_current_answer",
+]
+
+SET_CURRENT_FAILED = "Failed to set current model"
+RESET_FAILED = "Failed to reset models"
+RESET_WORD_MISSING = (
+    'a reset deletes every certified version and needs the word: post {"confirm":"RESET"}, or an empty body to'
+    " /api/models/reset?confirm=RESET"
+)
+_ECHO = 253  # characters of what a client sent that are sent back: as long as a DNA can be
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A version as a client names it; `path` where it lies."""
+
+    dna: str
+    path: str
+
+
+def parse_model_id(body: Mapping[str, Any]) -> str | None:
+    """The id in a set-current body; None where there is none."""
+    value = body.get("modelId")
+    return value if isinstance(value, str) and value else None
+
+
+def find(model_id: str, folders: Sequence[CertifiedFolder], family: str) -> Named | None:
+    """The folder that an id names: a certified one, then a merged one, then a merged one whose name begins so.
+
+    Only names that were listed are compared, so that no id, whatever dots and slashes are in it, becomes a path.
+    """
+    if not _is_dna(model_id, family):
+        return None
+    certified = [item for item in folders if not item.merged and item.name == model_id]
+    merged = [item for item in folders if item.merged and item.name == model_id]
+    begins = [item for item in folders if item.merged and item.name.startswith(model_id)]
+    found = next(iter([*certified, *merged, *begins]), None)
+    return Named(found.name, str(found.path)) if found else None
+
+
+def _is_dna(model_id: str, family: str) -> bool:
+    return re.match(rf"{re.escape(family)}\.v\d+\.\d+", model_id) is not None
+
+
+def not_found(model_id: str, serving: ServingSettings) -> dict[str, Any]:
+    """The 404 of an id that names no certified version."""
+    shown = model_id[:_ECHO]
+    note = "Only certified versions can be made current; GET /api/models/certified lists them"
+    root = serving.certified_path
+    places = [f"{root}/{shown}", f"{root}/merged/{shown}"]
+    if _is_dna(model_id, serving.family):
+        where = {"expectedPath": places[0], "checkedPaths": places}
+        return {"error": "Model directory not found", "modelId": shown, **where, "note": note}
+    tried = [f"{place}/metadata.json" for place in places]
+    return {"error": "Model version metadata not found", "modelId": shown, "triedFiles": tried, "note": note}
+
+
+def set_current_answer(named: Named, outcome: Outcome, serving: ServingSettings) -> tuple[int, dict[str, Any]]:
+    """Status and body of a set-current that was asked of the operator."""
+    already = outcome.state != "Pending" and outcome.reason == names.ALREADY_CURRENT
+    if outcome.state == "Succeeded" or already:
+        status, message = 200, f"Current model set to {named.dna}"
+        note = "It answers already; nothing had to change" if already else "It answers now; no client restarts"
+    elif outcome.state == "Pending":
+        status, message = 202, f"{named.dna} is on its way to become the current model"
+        note = _follow(serving)
+    else:
+        return _refused(outcome, SET_CURRENT_FAILED)
+    link = f"{serving.certified_path}/{serving.family}-CURRENT"
+    body = {"success": True, "message": message, "modelId": named.dna, "modelPath": named.path}
+    return status, {**body, "symlinkPath": link, "note": note}
+
+
+def reset_answer(outcome: Outcome, serving: ServingSettings, user: str, now: datetime) -> tuple[int, dict[str, Any]]:
+    """Status and body of a reset that was asked of the operator."""
+    if outcome.state == "Succeeded":
+        status, message, action = (
+            200,
+            "All certified models are removed; the base model answers",
+            "Full reset completed",
+        )
+    elif outcome.state == "Pending":
+        status, message, action = 202, f"The reset is under way. {_follow(serving)}", "Full reset under way"
+    else:
+        return _refused(outcome, RESET_FAILED)
+    when = timestamp(now)
+    root = PurePosixPath(serving.certified_path)
+    details = {
+        "certifiedDir": str(root),
+        "basemodellerDir": str(root.parent / names.BASE_DIR),
+        "timestamp": when,
+        "action": action,
+        "preserved": "Base models, the ledger and the reset log",
+    }
+    ledger = {"timestamp": when, "user": user, "message": f"Full reset by {user} on {when}"}
+    return status, {"success": True, "message": message, "details": details, "ledger": ledger}
+
+
+def _follow(serving: ServingSettings) -> str:
+    return (
+        f"Follow it with `kubectl get oneseekmodel {serving.model} -n {serving.namespace}"
+        " -o jsonpath={.status.request}`"
+    )
+
+
+def _refused(outcome: Outcome, failure: str) -> tuple[int, dict[str, Any]]:
+    """409: the operator will not, and says why in a sentence. 500: it tried and could not."""
+    if outcome.state == "Refused":
+        return 409, {"error": outcome.message or outcome.reason, "details": outcome.reason}
+    return 500, failed(failure, outcome.message or outcome.reason)
+
+
+def failed(failure: str, details: str) -> dict[str, Any]:
+    """The contract's body of what went wrong on our side."""
+    return {"error": failure, "details": details}

@@ -1,0 +1,78 @@
+"""The routes that change which version answers: set-current and reset. They ask the operator and tell what it did."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from oneseek_core import names
+from oneseek_runtime.sidecar.api.auth import Caller, needs, to_promote, to_reset
+from oneseek_runtime.sidecar.api.models import bodies
+from oneseek_runtime.sidecar.api.oqt.endpoints import while_connected
+from oneseek_runtime.sidecar.certified_folders import certified_folders
+from oneseek_runtime.sidecar.cluster.requests import Outcome, Wish, ask
+from oneseek_runtime.sidecar.deps import Deps, deps_of
+from oneseek_runtime.sidecar.errors import KubeError, KubeUnavailableError
+from oneseek_runtime.sidecar.http.responses import json_response, read_object
+
+__all__ = ["reset", "set_current"]
+
+
+@needs(to_promote)
+async def set_current(request: Request, caller: Caller) -> Response:
+    """POST /api/models/set-current: promote a certified version, newer or older."""
+    deps = deps_of(request)
+    serving = deps.settings.serving
+    model_id = bodies.parse_model_id(await read_object(request, deps.bodies))
+    if model_id is None:
+        return json_response({"error": "modelId is required"}, status=400)
+    try:
+        folders = await asyncio.to_thread(certified_folders, Path(serving.certified_path), serving.family)
+    except OSError as error:
+        return _failed(bodies.SET_CURRENT_FAILED, error)
+    named = bodies.find(model_id, folders, serving.family)
+    if named is None:
+        return json_response(bodies.not_found(model_id, serving), status=404)
+    try:
+        outcome = await while_connected(
+            request, _ask(deps, Wish("promote", named.dna, caller.requested_by(serving.model)))
+        )
+    except KubeError as error:
+        return _failed(bodies.SET_CURRENT_FAILED, error)
+    status, body = bodies.set_current_answer(named, outcome, serving)
+    return json_response(body, status=status)
+
+
+@needs(to_reset)
+async def reset(request: Request, caller: Caller) -> Response:
+    """POST /api/models/reset: every certified version goes, the base model answers.
+
+    The body is ignored of whoever has a token; where nobody is asked for one it holds the word.
+    """
+    deps = deps_of(request)
+    serving = deps.settings.serving
+    if serving.auth == "Legacy":
+        said = request.query_params.get("confirm") or (await read_object(request, deps.bodies)).get("confirm")
+        if said != names.RESET_WORD:
+            return json_response({"error": bodies.RESET_WORD_MISSING, "details": names.NOT_CONFIRMED}, status=400)
+    wish = Wish("reset", names.RESET_WORD, caller.requested_by(serving.model))
+    try:
+        outcome = await while_connected(request, _ask(deps, wish))
+    except KubeError as error:
+        return _failed(bodies.RESET_FAILED, error)
+    status, body = bodies.reset_answer(outcome, serving, caller.name, deps.now())
+    return json_response(body, status=status)
+
+
+async def _ask(deps: Deps, wish: Wish) -> Outcome:
+    return await ask(deps.cluster.kube, deps.cluster.mirror, wish, seconds=deps.settings.request_seconds)
+
+
+def _failed(failure: str, error: Exception) -> Response:
+    """503 where trying again may help: the API server is away."""
+    if isinstance(error, KubeUnavailableError):
+        return json_response(bodies.failed(failure, str(error)), status=503, headers={"Retry-After": "5"})
+    return json_response(bodies.failed(failure, str(error)), status=500)

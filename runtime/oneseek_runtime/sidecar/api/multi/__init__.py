@@ -1,0 +1,1 @@
+"""`POST /api/oqt/multi-model-query`: one question to all loaded models, their answers compared."""

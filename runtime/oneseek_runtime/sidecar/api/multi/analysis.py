@@ -1,0 +1,155 @@
+"""What several answers say together: the old service's formulas over what was measured of each. Pure.
+
+Consensus is agreement in wording (sentiment, tone, bias), not in content: two answers that contradict each other in the
+same tone agree here. That is what the contract defines, and the number is to be read so.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from oneseek_runtime.sidecar.api.multi.text_metrics import Reading
+
+__all__ = ["Analysis", "analyse", "levels", "recommendation", "share_of_most_common"]
+
+_THEMES = 10
+_THEME_LETTERS = 4  # a theme has more
+_CONSENSUS = ((0.8, "high"), (0.6, "medium"))
+_BIAS = ((6.0, "high"), (3.0, "medium"))
+_FAIRNESS = ((0.8, "excellent"), (0.7, "good"), (0.6, "fair"))
+
+
+def levels(score: float, steps: Sequence[tuple[float, str]], lowest: str) -> str:
+    """The word for a score: that of the highest bound it reaches."""
+    return next((word for bound, word in steps if score >= bound), lowest)
+
+
+def share_of_most_common(labels: Sequence[str]) -> float:
+    """How many of the labels are the most common one, 0 to 1."""
+    return Counter(labels).most_common(1)[0][1] / len(labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """The numbers over all answers; `metrics` only where there are two or more answers."""
+
+    readings: tuple[Reading, ...]
+    consensus: float
+    consensus_level: str
+    metrics: dict[str, float] | None
+    bias: float
+    bias_level: str
+    bias_types: tuple[str, ...] | None
+    fairness: float
+    fairness_level: str
+    themes: tuple[str, ...]
+
+    @property
+    def confidence(self) -> float:
+        """The contract's: min(0.95, 0.6·consensus + 0.4·fairness)."""
+        return round(min(0.95, 0.6 * self.consensus + 0.4 * self.fairness), 4)
+
+    @property
+    def bias_variance(self) -> float:
+        """Population variance of the bias scores."""
+        return _variance([one.bias for one in self.readings])
+
+    @property
+    def fairness_variance(self) -> float:
+        """Population variance of the fairness scores."""
+        return _variance([one.fairness for one in self.readings])
+
+    def body(self) -> dict[str, Any]:
+        """The answer's `analysis`."""
+        consensus: dict[str, Any] = {"score": self.consensus, "level": self.consensus_level}
+        if self.metrics is not None:
+            consensus["metrics"] = self.metrics
+        bias: dict[str, Any] = {"aggregatedScore": self.bias, "level": self.bias_level}
+        if self.bias_types is not None:
+            bias["types"] = list(self.bias_types)
+        return {
+            "consensus": consensus,
+            "bias": bias,
+            "fairness": {"score": self.fairness, "level": self.fairness_level},
+            "metaSummary": {
+                "totalModels": len(self.readings),
+                "consensusLevel": self.consensus_level,
+                "consensusScore": self.consensus,
+                "biasLevel": self.bias_level,
+                "avgBiasScore": self.bias,
+                "fairnessLevel": self.fairness_level,
+                "fairnessScore": self.fairness,
+                "keyThemes": list(self.themes),
+                "modelPerspectives": [
+                    {
+                        "model": one.model,
+                        "length": one.length,
+                        "sentiment": one.sentiment,
+                        "tone": one.tone,
+                        "biasScore": one.bias,
+                    }
+                    for one in self.readings
+                ],
+                "recommendation": recommendation(self),
+            },
+        }
+
+
+def analyse(readings: Sequence[Reading]) -> Analysis:
+    """Compare what was measured of one answer or more.
+
+    An answer without a word is no data for bias and fairness. Where all are so, both are 0, because the wire wants
+    numbers, and the level of bias is the contract's `none`.
+    """
+    consensus, level, metrics = _consensus(readings)
+    spoken = [one for one in readings if one.words]
+    bias = round(statistics.fmean(one.bias for one in spoken), 4) if spoken else 0.0
+    fairness = round(statistics.fmean(one.fairness for one in spoken), 4) if spoken else 0.0
+    kinds = tuple(dict.fromkeys(kind for one in readings for kind in one.biases))
+    counts = Counter(word for one in readings for word in one.words if len(word) > _THEME_LETTERS)
+    return Analysis(
+        readings=tuple(readings),
+        consensus=consensus,
+        consensus_level=level,
+        metrics=metrics,
+        bias=bias,
+        bias_level=levels(bias, _BIAS, "low") if spoken else "none",
+        bias_types=kinds if spoken else None,
+        fairness=fairness,
+        fairness_level=levels(fairness, _FAIRNESS, "poor"),
+        themes=tuple(word for word, _ in counts.most_common(_THEMES)),  # of equals, what came first
+    )
+
+
+def _consensus(readings: Sequence[Reading]) -> tuple[float, str, dict[str, float] | None]:
+    if len(readings) == 1:
+        return 1.0, "complete", None
+    sentiment = share_of_most_common([one.sentiment for one in readings])
+    tone = share_of_most_common([one.tone for one in readings])
+    variance = _variance([one.bias for one in readings])
+    score = round(0.4 * sentiment + 0.3 * tone + 0.3 * (1 - min(variance / 10, 1.0)), 4)
+    metrics = {"sentimentAgreement": round(sentiment, 4), "toneAgreement": round(tone, 4), "biasVariance": variance}
+    return score, levels(score, _CONSENSUS, "low"), metrics
+
+
+def _variance(values: Sequence[float]) -> float:
+    return round(statistics.pvariance(values), 4)
+
+
+def recommendation(analysis: Analysis) -> str:
+    """What to make of it, in Swedish, as the old service's clients show it; the gravest thing first."""
+    if analysis.bias_level == "high":
+        return "Svaren har ett starkt laddat språk. Granska dem kritiskt och jämför med andra källor."
+    if analysis.consensus_level == "complete":
+        return "Bara en modell svarade, så svaret har inte jämförts med något annat."
+    if analysis.consensus_level == "low":
+        return "Modellernas svar skiljer sig åt i ton och hållning. Läs dem var för sig innan du drar slutsatser."
+    if analysis.fairness_level in ("fair", "poor"):
+        return "Svaren tar tydligt ställning. Sök fler perspektiv."
+    if analysis.bias_level == "medium" or analysis.consensus_level == "medium":
+        return "Svaren liknar delvis varandra i ton. Kontrollera de viktigaste uppgifterna."
+    return "Svaren liknar varandra i ton och är balanserat skrivna. Kontrollera ändå viktiga fakta."

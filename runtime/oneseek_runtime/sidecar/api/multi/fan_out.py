@@ -1,0 +1,123 @@
+"""[I/O] One question to every model that is loaded, and to those elsewhere where asked: side by side, each with its own time.
+
+Loaded are the version that answers, the base model under it, and the version before while it is warm: in the same engine
+(HotSwap) or in pods of its own (BlueGreen). A version that is loaded but not promoted yet is no model to ask: it may still be
+refused. A model that fails costs the others nothing; what became of it is part of the result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from oneseek_core.serving.settings import ExternalEndpoint
+from oneseek_runtime.sidecar.api.oqt.bodies import Question
+from oneseek_runtime.sidecar.deps import Deps
+from oneseek_runtime.sidecar.engine.completion import Completion
+from oneseek_runtime.sidecar.engine.external import ExternalModels
+from oneseek_runtime.sidecar.errors import EngineAnswerError, EngineBusyError, UpstreamError
+
+__all__ = ["Reply", "Role", "ask_all", "loaded_roles"]
+
+Role = Literal["current", "previous", "base", "external"]
+
+Complete = Callable[[Mapping[str, Any]], Awaitable[Completion]]
+
+_OTHER_PODS_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What one model answered, or why it did not (`error`); `seconds` is measured here, None is not measured."""
+
+    model: str
+    role: Role
+    seconds: float
+    text: str | None = None
+    tokens: int | None = None
+    confidence: float | None = None
+    error: str | None = None
+    busy: bool = False
+
+
+def loaded_roles(*, target: str, base: str, listed: Sequence[str], kept: str | None) -> list[tuple[str, Role]]:
+    """Which of the engine's models are asked, as what. The one that answers everybody's questions comes first.
+
+    It is asked even where the engine does not list it: that it is missing is then said of it. `kept` is what answered
+    before and was left in the engine; anything else that is loaded there is on its way in or out.
+    """
+    found: list[tuple[str, Role]] = [(target, "base" if target == base else "current")]
+    if kept is not None and kept != target and kept in listed:
+        found.append((kept, "previous"))
+    if base != target and base in listed:
+        found.append((base, "base"))
+    return found
+
+
+async def ask_all(deps: Deps, question: Question, *, external: bool) -> list[Reply]:
+    """Every reply, the failed ones too, in a fixed order: current, previous, base, external.
+
+    Raises:
+        UpstreamError: no model answered.
+    """
+    listed = await deps.engine.models(within=None)
+    kept = deps.swapper.kept if deps.swapper is not None else None
+    with deps.asked() as target:
+        roles = loaded_roles(target=target, base=deps.settings.serving.base_name, listed=listed, kept=kept)
+        asking: list[Awaitable[Reply]] = [_ask_loaded(deps.engine.complete, question, *role) for role in roles]
+        warm = deps.previous.warm
+        if warm is not None and warm.dna not in [name for name, _ in roles]:
+            complete = partial(deps.previous.complete, warm, deps.way)
+            asking.insert(1, _ask_loaded(complete, question, warm.dna, "previous", within=_OTHER_PODS_SECONDS))
+        if external and deps.external is not None:
+            elsewhere = deps.external
+            asking += [_ask_external(elsewhere, endpoint, question) for endpoint in elsewhere.endpoints]
+        replies = list(await asyncio.gather(*asking))
+    if not any(reply.error is None for reply in replies):
+        raise _nobody(replies)
+    return replies
+
+
+def _nobody(replies: Sequence[Reply]) -> UpstreamError:
+    why = "; ".join(f"{reply.model}: {reply.error}" for reply in replies)
+    kind = EngineBusyError if any(reply.busy for reply in replies) else EngineAnswerError
+    return kind(f"no model answered: {why}")
+
+
+async def _ask_loaded(
+    complete: Complete, question: Question, name: str, role: Role, *, within: float | None = None
+) -> Reply:
+    """One model's reply. Our own engine is waited for, as for any question; other pods must not hold up its answer."""
+    started = time.monotonic()
+    try:
+        async with asyncio.timeout(within):
+            completion = await complete(question.body(name))
+        if completion.model != name:
+            raise EngineAnswerError(f"the engine answered as {completion.model!r}")
+    except UpstreamError as error:
+        busy = isinstance(error, EngineBusyError)
+        return Reply(name, role, time.monotonic() - started, error=str(error), busy=busy)
+    except TimeoutError:
+        return Reply(name, role, time.monotonic() - started, error=f"its pods gave no answer within {within:g} s")
+    seconds = time.monotonic() - started
+    return Reply(name, role, seconds, completion.text, completion.tokens, completion.confidence)
+
+
+async def _ask_external(models: ExternalModels, endpoint: ExternalEndpoint, question: Question) -> Reply:
+    started = time.monotonic()
+    # Only what every such API takes; log-probabilities are refused by many.
+    body = {
+        "messages": [{"role": "user", "content": question.text}],
+        "temperature": question.temperature,
+        "max_tokens": question.max_tokens,
+        "stream": False,
+    }
+    try:
+        answer = await models.complete(endpoint, body)
+    except UpstreamError as error:
+        return Reply(endpoint.name, "external", time.monotonic() - started, error=str(error))
+    return Reply(endpoint.name, "external", time.monotonic() - started, answer.text, answer.tokens)

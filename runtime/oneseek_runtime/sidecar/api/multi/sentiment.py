@@ -1,0 +1,80 @@
+"""How much praise or blame a text holds: a number from -1 to 1. Deterministic.
+
+English: VADER's compound score (Hutto & Gilbert 2014), by vaderSentiment. Swedish: the same sum of valences over our own
+words (see `swedish`), with VADER's constants for negation, strengthening and the norm, so that the two can be compared.
+Both count words; neither understands irony, quotation, or what a sentence is about.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from snowballstemmer import stemmer  # type: ignore[import-untyped]
+from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # type: ignore[import-untyped]
+
+from oneseek_runtime.sidecar.api.multi.swedish import BOOSTERS, DAMPERS, NEGATIONS, VALENCES
+from oneseek_runtime.sidecar.language import Language, words_of
+
+__all__ = ["Sentiment", "compound", "label_of"]
+
+Sentiment = Literal["positive", "neutral", "negative"]
+
+_NEUTRAL_BELOW = 0.05  # VADER's own bounds of "neutral"
+_NEGATED = -0.74
+_STRENGTH = 0.293
+_BEFORE = 3  # words before a valued one that can turn or strengthen it
+_NORM = 15.0
+_SENTENCE_END = re.compile(r"[.!?:;\n]+")
+
+
+def label_of(score: float) -> Sentiment:
+    """The word for a compound score."""
+    if score >= _NEUTRAL_BELOW:
+        return "positive"
+    return "negative" if score <= -_NEUTRAL_BELOW else "neutral"
+
+
+def compound(text: str, language: Language) -> float:
+    """The sum of what its words are worth, brought into -1 to 1; 0 where none is known."""
+    if language == "en":
+        return float(_english().polarity_scores(text)["compound"])
+    total = math.fsum(value for part in _SENTENCE_END.split(text) for value in _swedish(words_of(part)))
+    return round(total / math.sqrt(total * total + _NORM), 4)
+
+
+def _swedish(words: Sequence[str]) -> list[float]:
+    """What each known word of one sentence is worth where it stands."""
+    found = []
+    for place, word in enumerate(words):
+        value = _stems().get(_stem(word), 0.0)
+        if not value or word in NEGATIONS:
+            continue
+        before = words[max(0, place - _BEFORE) : place]
+        sign = math.copysign(1.0, value)
+        value += sign * _STRENGTH * (sum(w in BOOSTERS for w in before) - sum(w in DAMPERS for w in before))
+        found.append(value * (_NEGATED if any(w in NEGATIONS for w in before) else 1.0))
+    return found
+
+
+@functools.cache
+def _english() -> SentimentIntensityAnalyzer:
+    """The lexicon, read once."""
+    return SentimentIntensityAnalyzer()
+
+
+@functools.cache
+def _stems() -> dict[str, float]:
+    """Valences by stem; of two words with one stem the first counts."""
+    found: dict[str, float] = {}
+    for word, valence in VALENCES.items():
+        found.setdefault(_stem(word), valence)
+    return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _stem(word: str) -> str:
+    return str(stemmer("swedish").stemWord(word))

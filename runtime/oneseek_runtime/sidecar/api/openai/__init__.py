@@ -1,0 +1,1 @@
+"""`/v1/*`: the OpenAI API, passed through to the engine as bytes."""

@@ -1,0 +1,102 @@
+"""`/v1/*`: the OpenAI API. Generations are passed through; what models there are is told with the names that stay."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from oneseek_runtime.sidecar.api.openai import schemas as shapes
+from oneseek_runtime.sidecar.api.openai.names import error_object, find_model, model_rows
+from oneseek_runtime.sidecar.api.openai.relay import Relay, names_of
+from oneseek_runtime.sidecar.api.operation import Media, Operation, Parameter
+from oneseek_runtime.sidecar.deps import Deps, deps_of
+from oneseek_runtime.sidecar.errors import UpstreamError
+from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
+from oneseek_runtime.sidecar.http.responses import json_response
+
+__all__ = ["OPERATIONS"]
+
+_STREAM = Media("text/event-stream", "With `stream`: server-sent events, as the engine sends them")
+
+
+async def models(request: Request) -> Response:
+    """GET /v1/models: what the engine lists, headed by the OneSeekModel's name, which no promotion changes."""
+    deps = deps_of(request)
+    try:
+        rows = await deps.engine.model_rows()
+    except UpstreamError as error:
+        return _away(error)
+    data = model_rows(rows, deps.settings.serving.model, names_of(deps, deps.target))
+    return json_response({"object": "list", "data": data}, headers=_dna(deps))
+
+
+async def model(request: Request) -> Response:
+    """GET /v1/models/{model}: one of them, by any of its names."""
+    deps, asked = deps_of(request), request.path_params["model"]
+    try:
+        rows = await deps.engine.model_rows()
+    except UpstreamError as error:
+        return _away(error)
+    names = names_of(deps, deps.target)
+    found = find_model(model_rows(rows, deps.settings.serving.model, names), asked, names)
+    if found is None:
+        return json_response(error_object(f"there is no model {asked!r}", code="model_not_found"), status=404)
+    return json_response(found, headers=_dna(deps))
+
+
+def _away(error: UpstreamError) -> Response:
+    body = error_object(str(error), kind="server_error", code="engine_unavailable")
+    return json_response(body, status=503, headers={"Retry-After": "1"})
+
+
+def _dna(deps: Deps) -> dict[str, str] | None:
+    dna = deps.dna_of(deps.target)
+    return {DNA_HEADER: dna} if dna else None
+
+
+def _chat(deps: Deps) -> ASGIApp:
+    return Relay(deps, deps.engine.connections, deps.bodies, b"/v1/chat/completions")
+
+
+def _completions(deps: Deps) -> ASGIApp:
+    return Relay(deps, deps.engine.connections, deps.bodies, b"/v1/completions")
+
+
+_REFUSED = dict.fromkeys((400, 404, 413, 429, 503), shapes.OpenAIError)
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/v1/models",
+        summary="The models that requests may name",
+        endpoint=models,
+        answers={200: shapes.ModelList, 503: shapes.OpenAIError},
+    ),
+    Operation(
+        method="GET",
+        path="/v1/models/{model}",
+        summary="One model",
+        endpoint=model,
+        parameters=(Parameter("model", "Any of a model's names", "path", required=True),),
+        answers={200: shapes.Model, 404: shapes.OpenAIError, 503: shapes.OpenAIError},
+    ),
+    Operation(
+        method="POST",
+        path="/v1/chat/completions",
+        summary="Go on with a conversation; passed through to the engine byte for byte, streams too",
+        direct=_chat,
+        body=shapes.ChatAsked,
+        answers={200: shapes.ChatAnswer, **_REFUSED},
+        streams=_STREAM,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/completions",
+        summary="Go on with a text; passed through to the engine byte for byte, streams too",
+        direct=_completions,
+        body=shapes.CompletionAsked,
+        answers={200: shapes.CompletionAnswer, **_REFUSED},
+        streams=_STREAM,
+    ),
+)

@@ -1,0 +1,1 @@
+"""`/api/oqt/*`: questions, and what the service says of itself."""

@@ -1,0 +1,65 @@
+"""The body of `GET /api/oqt/metrics`: what was measured of the version that answers, null where nothing was. Pure.
+
+`accuracy` is the share of held-out questions whose answer held every fact (`exact`). Nothing measures fairness, bias
+and consensus of a version, so they are null; of a single question's answers multi-model queries tell them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from oneseek_runtime.sidecar.certified_folders import CertifiedFolder
+
+__all__ = ["metrics_answer"]
+
+_SCORES = ("questions", "factsContained", "exact", "loss")
+
+
+def metrics_answer(
+    *, version: str | None, folders: Sequence[CertifiedFolder], counters: Mapping[str, Any] | None, now: str
+) -> dict[str, Any]:
+    """The 200 body. `counters` are the OneSeekModel's own, where they are known; else what lies on the claim is counted."""
+    listed = [folder for folder in folders if folder.readable and not folder.merged]
+    current = next((folder for folder in listed if version in (folder.name, folder.dna)), None)
+    scores = _scores(current)
+    counted = counters or {"major": max((folder.major for folder in listed), default=0), "micro": _micro(listed)}
+    return {
+        "success": True,
+        "version": version or "unavailable",
+        "metrics": {
+            "accuracy": scores["exact"] if scores else None,
+            "fairness": None,
+            "bias": None,
+            "consensus": None,
+            "fairnessMetrics": {"demographicParity": None, "equalOpportunity": None, "disparateImpact": None},
+            "heldOut": scores,
+        },
+        "training": {
+            "totalSamples": sum(_whole(folder.metadata.get("samplesProcessed")) for folder in listed),
+            "weeklyBatches": _whole(counted.get("major")),
+            "microBatches": _whole(counted.get("micro")),
+            "lastTraining": max((folder.created_at for folder in listed if folder.created_at), default=None),
+        },
+        "timestamp": now,
+    }
+
+
+def _scores(folder: CertifiedFolder | None) -> dict[str, Any] | None:
+    found = folder.metadata.get("scores") if folder else None
+    if not isinstance(found, Mapping) or not _is_number(found.get("exact")):
+        return None
+    return {key: found.get(key) if _is_number(found.get(key)) else None for key in _SCORES}
+
+
+def _micro(folders: Sequence[CertifiedFolder]) -> int:
+    newest = max(((folder.major, folder.minor) for folder in folders), default=(0, 0))
+    return newest[1]
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,1 @@
+"""`/api/training/*`, `/api/autonomy/*`, micro-train, `/ws/training`."""

@@ -1,0 +1,33 @@
+"""What of the cluster a sidecar has at hand: the API, its mirror of the model, and the gate for callers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from oneseek_runtime.sidecar.cluster.client import Kube, NoKube
+from oneseek_runtime.sidecar.cluster.informer import Mirror
+from oneseek_runtime.sidecar.cluster.token_review import Gate
+
+__all__ = ["ClusterAccess"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAccess:
+    """Made once at start; without an API server everything here refuses with a sentence."""
+
+    kube: Kube
+    mirror: Mirror
+    gate: Gate
+
+    @classmethod
+    def through(cls, kube: Kube, model: str, clock: Callable[[], float] = time.monotonic) -> Self:
+        """Access through one client."""
+        return cls(kube, Mirror(kube, model), Gate(kube, clock))
+
+    @classmethod
+    def none(cls) -> Self:
+        """A sidecar outside a cluster."""
+        return cls.through(NoKube(), "")

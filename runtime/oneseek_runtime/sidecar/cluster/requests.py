@@ -1,0 +1,98 @@
+"""Asking the operator for something on the OneSeekModel, and waiting for what became of it.
+
+A request is an annotation; the operator takes it, acts, and says the outcome in `status.request`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from oneseek_core import names
+from oneseek_runtime.sidecar.cluster.client import Kube
+from oneseek_runtime.sidecar.cluster.informer import Mirror
+from oneseek_runtime.sidecar.errors import KubeConflictError
+
+__all__ = ["Outcome", "Wish", "ask"]
+
+_TRIES = 5  # somebody else changed the model between our read and our write
+_NEVER: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One request: the verb, its value, and for whom."""
+
+    verb: Literal["rollback", "promote", "release", "reset"]
+    value: str
+    requested_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of it; Pending: the operator is still at it, or has not looked yet."""
+
+    state: Literal["Pending", "Succeeded", "Refused", "Failed"]
+    reason: str = ""
+    message: str = ""
+    dna: str | None = None
+
+
+async def ask(kube: Kube, mirror: Mirror, wish: Wish, *, seconds: float) -> Outcome:
+    """Write the request, wait up to `seconds` for its outcome.
+
+    The same request that is already under way is joined, not written again; another one is not disturbed.
+
+    Raises:
+        KubeError: the API server refused, or could not be reached.
+    """
+    before = await _write(kube, wish)
+    if isinstance(before, Outcome):
+        return before
+    found = await mirror.until(lambda seen: _outcome(seen.model, wish, before), seconds=seconds)
+    return found or Outcome("Pending")
+
+
+async def _write(kube: Kube, wish: Wish) -> str | Outcome:
+    """Id of the request that stood in the status before ours, or why ours is not written."""
+    for left in reversed(range(_TRIES)):
+        model = await kube.model()
+        last = _request(model)
+        if last.get("outcome") == "Pending":
+            if (last.get("verb"), last.get("value")) == (wish.verb, wish.value):
+                return ""  # its outcome is ours
+            return _busy(str(last.get("verb")))
+        meta = model["metadata"]
+        notes = meta.get("annotations") or {}
+        waiting = [verb for verb in names.REQUEST_VERBS if names.request_annotation(verb) in notes]
+        if waiting:
+            return _busy(waiting[0])
+        asked = {names.request_annotation(wish.verb): wish.value, names.ANNOTATION_REQUESTED_BY: wish.requested_by}
+        try:
+            await kube.annotate(asked, resource_version=meta["resourceVersion"])
+        except KubeConflictError:
+            if not left:
+                raise
+            continue
+        return str(last.get("id", ""))
+    raise AssertionError("the loop above returns or raises")
+
+
+def _busy(verb: str) -> Outcome:
+    message = f"another request ({verb}) is under way; its outcome stands in status.request, then ask again"
+    return Outcome("Refused", names.REQUEST_PENDING, message)
+
+
+def _outcome(model: Mapping[str, Any] | None, wish: Wish, before: str) -> Outcome | None:
+    request = _request(model or _NEVER)
+    ours = (request.get("verb"), request.get("value")) == (wish.verb, wish.value) and request.get("id") != before
+    state = request.get("outcome")
+    if not ours or state not in ("Succeeded", "Refused", "Failed"):
+        return None
+    return Outcome(state, str(request.get("reason", "")), str(request.get("message", "")), request.get("dna"))
+
+
+def _request(model: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = (model.get("status") or _NEVER).get("request") or _NEVER
+    return found if isinstance(found, Mapping) else _NEVER

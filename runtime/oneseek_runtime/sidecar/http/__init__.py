@@ -1,0 +1,1 @@
+"""What every request passes, whatever it asks: limits, bodies, origins, the access log."""

@@ -1,0 +1,83 @@
+"""How bodies leave and arrive: JSON with the contract's content type, and its reading of what clients post."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from oneseek_runtime.sidecar.errors import BadRequestError, BodyTooLargeError, TooManyBodiesError
+from oneseek_runtime.sidecar.http.bounded_json import decode_json
+from oneseek_runtime.sidecar.http.request_body import Bodies, Body
+
+__all__ = ["body_refused", "json_response", "no_such_page", "parse_object", "read_object"]
+
+_FORM = "application/x-www-form-urlencoded"
+_FIELDS = 1000  # what the old service's parser took
+
+
+def json_response(body: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer; non-ASCII text travels as it is, and NaN is a defect of ours."""
+    # Lone surrogates are legal in JSON's escapes and have no UTF-8 form; "?" is better than a 500.
+    data = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
+    return Response(data, status, headers, media_type="application/json; charset=utf-8")
+
+
+def body_refused(error: Exception) -> Response:
+    """The answer to a body that cannot be used."""
+    status, sentence = 400, "Malformed request body"
+    if isinstance(error, BodyTooLargeError):
+        status, sentence = 413, "Request body too large"
+    elif isinstance(error, TooManyBodiesError):
+        status, sentence = 503, "Too many large bodies"
+    # The rest of a refused body stays unread, so the connection cannot carry another request.
+    headers = {} if status == 400 else {"Connection": "close"}
+    if status == 503:
+        headers["Retry-After"] = "1"
+    return json_response({"error": sentence, "message": str(error)}, status=status, headers=headers)
+
+
+def no_such_page(request: Request, *, status: int = 404, headers: Mapping[str, str] | None = None) -> Response:
+    """What the old service said of unknown paths, a page that no client parses."""
+    what = html.escape(f"Cannot {request.method} {request.url.path}")
+    return HTMLResponse(f"<!DOCTYPE html>\n<title>Error</title>\n<pre>{what}</pre>\n", status, headers)
+
+
+async def read_object(request: Request, bodies: Bodies, *, only_objects: bool = False) -> Mapping[str, Any]:
+    """The posted object; an empty body is `{}`, and so is JSON that holds no object (no key is then present).
+
+    With `only_objects` such JSON is refused: for a route that does something even without a key.
+
+    Raises:
+        BadRequestError: the body is no JSON, or no object where only objects are taken; or is too large (BodyTooLargeError), or one too many (TooManyBodiesError).
+        ClientGoneError: the client left before it had sent all.
+    """
+    data = await bodies.read(request.scope, request.receive)
+    try:
+        return parse_object(data, request.headers.get("content-type", ""), only_objects=only_objects)
+    finally:
+        bodies.release(data)
+
+
+def parse_object(data: Body, content_type: str, *, only_objects: bool = False) -> Mapping[str, Any]:
+    """`read_object` for bytes that are all there.
+
+    Raises:
+        BadRequestError: they are no JSON, or no object where only objects are taken.
+    """
+    if not data or data.isspace():
+        return {}
+    if content_type.startswith(_FORM):
+        try:
+            return dict(parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=_FIELDS))
+        except ValueError as error:
+            raise BadRequestError(f"the form cannot be read: {error}") from error
+    value = decode_json(data)
+    if only_objects and not isinstance(value, dict):
+        raise BadRequestError("the body must be a JSON object, or empty")
+    return value if isinstance(value, dict) else {}

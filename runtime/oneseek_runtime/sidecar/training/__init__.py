@@ -1,0 +1,1 @@
+"""What clients send to learn from, and training runs as old clients read them."""

@@ -1,0 +1,169 @@
+"""[I/O] Tells the operator which windows of the records service are due: an annotation with the window's number and digest.
+
+The digest is what the window is known by: numbers begin anew where a records volume was lost. The records service decides when a window closes, by the policy that the model's spec names; the operator makes the run;
+this loop only carries the number over, and once the run is there tells the records service that the window is taken.
+Every serving pod does it, each on its own: the same number twice makes one run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from oneseek_core import names
+from oneseek_core.api.v1alpha1.training import Micro
+from oneseek_runtime.log import say
+from oneseek_runtime.sidecar.cluster.client import Kube
+from oneseek_runtime.sidecar.cluster.informer import Mirror
+from oneseek_runtime.sidecar.errors import KubeConflictError, KubeError
+from oneseek_runtime.sidecar.records.client import RecordsAwayError
+from oneseek_runtime.sidecar.records.documents import encoded
+from oneseek_runtime.sidecar.records.recorder import RecordsPort
+
+__all__ = ["DueWindows", "highest_window", "is_suspended", "micro_of"]
+
+_ANNOTATIONS = {"micro": names.WINDOW_MICRO, "major": names.WINDOW_MAJOR}
+_LOOK_SECONDS = 30.0  # what another pod accepted before it was lost is found after so long
+_SOON_SECONDS = 1.0  # an annotation is under way: look whether its run is there
+_AGAIN_SECONDS = 60.0  # a number that was told and came to nothing is told again, so that the operator says why again
+_MOST_SECONDS = 3600.0
+_HIGHEST = 100_000_000  # as the records service takes it
+
+
+def micro_of(model: Mapping[str, Any]) -> Micro | None:
+    """`spec.training.micro` of a model as the API server shows it; None where it is disabled. Reads leniently."""
+    training = _map(_map(model.get("spec")).get("training"))
+    found, default = _map(training.get("micro")), Micro()
+    if found.get("enabled") is False:
+        return None
+    known = default.to_wire() | {key: found[key] for key in default.to_wire() if key in found}
+    try:
+        return Micro.model_validate(known)
+    except ValueError:  # of another version of the API
+        return default
+
+
+def is_suspended(model: Mapping[str, Any]) -> bool:
+    """Whether `spec.training.suspend` keeps every run from starting."""
+    return _map(_map(model.get("spec")).get("training")).get("suspend") is True
+
+
+def highest_window(model: Mapping[str, Any], runs: Iterable[Mapping[str, Any]]) -> int:
+    """The highest number of a window that a run or a version of the model was made of, as far as is known; else 0."""
+    meta, status = _map(model.get("metadata")), _map(model.get("status"))
+    name = re.compile(rf"{re.escape(str(meta.get('name', '')))}-(?:micro|major)-([1-9][0-9]{{0,7}})(?:-[0-9a-f]{{8}})?")
+    made = [str(_map(run.get("metadata")).get("name", "")) for run in runs]
+    made += [str(_map(version).get("run", "")) for version in _list(status.get("versions"))]
+    named = [int(found[1]) for text in made if (found := name.fullmatch(text))]
+    return max([*named, *(window for run in runs for window, _ in _trained(run))], default=0)
+
+
+def _trained(run: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
+    """The windows that a run learns from, each with the digest it is pinned to ("" where it is not)."""
+    for dataset in _list(_map(run.get("spec")).get("datasets")):
+        window = _map(_map(_map(dataset).get("source")).get("records")).get("window")
+        if isinstance(window, int) and 0 < window < _HIGHEST:
+            yield window, str(_map(dataset).get("digest") or "")
+
+
+def _is_run_of(run: Mapping[str, Any], name: str, row: Mapping[str, Any]) -> bool:
+    """Whether a run is that of a due window: it pins its digest; or, where none is pinned, it has its name."""
+    pinned = {digest for window, digest in _trained(run) if window == row["window"] and digest}
+    if pinned and row.get("digest"):
+        return row["digest"] in pinned
+    return bool(run["metadata"]["name"] == name)
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _map(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+class DueWindows:
+    """`run` works until it is cancelled; `wake` makes it look at once."""
+
+    def __init__(
+        self, kube: Kube, mirror: Mirror, records: RecordsPort, model: str, clock: Callable[[], float]
+    ) -> None:
+        self._kube = kube
+        self._mirror = mirror
+        self._records = records
+        self._model = model
+        self._clock = clock
+        self._woken = asyncio.Event()
+        self._told: dict[str, tuple[float, float]] = {}  # run -> (when told, after how long again)
+        self._seen: dict[str, float] = {}  # run -> since when it is due and not there
+        self._failing = ""
+
+    def wake(self) -> None:
+        """Something was recorded."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Look, act, wait; for as long as the sidecar runs."""
+        while True:
+            self._woken.clear()
+            try:
+                pause = await self.look()
+                self._failing = ""
+            except (RecordsAwayError, KubeError) as error:
+                pause = _LOOK_SECONDS
+                if self._failing != str(error):  # said once; questions are answered all the same
+                    self._failing = str(error)
+                    say("windowsNotTold", error=str(error))
+            try:
+                async with asyncio.timeout(pause):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    async def look(self) -> float:
+        """One look: after how many seconds another is worth it.
+
+        Raises:
+            RecordsAwayError, KubeError: whom it could not ask.
+        """
+        model = self._mirror.model
+        if model is None or model["metadata"].get("deletionTimestamp"):
+            return _SOON_SECONDS if model is None else _LOOK_SECONDS
+        micro = micro_of(model)
+        policy = micro.to_wire() if micro else {}
+        policy.pop("enabled", None)
+        found = await self._records.due(encoded({"policy": policy} if micro else {}))
+        pause = _LOOK_SECONDS
+        for row in found.get("due", []):
+            name = names.window_run(self._model, row["kind"], row["window"])
+            if any(_is_run_of(run, name, row) for run in self._mirror.runs):
+                await self._records.take(row["window"])
+                self._told.pop(name, None)
+                self._seen.pop(name, None)
+                continue
+            number, digest = str(row["window"]), row.get("digest")
+            await self._tell(name, _ANNOTATIONS[row["kind"]], f"{number}@{digest}" if digest else number)
+            told, _ = self._told.get(name, (0.0, 0.0))
+            if self._clock() - max(told, self._seen.setdefault(name, self._clock())) < _LOOK_SECONDS:
+                pause = _SOON_SECONDS
+        again = found.get("again")
+        return pause if again is None else max(0.05, min(pause, float(again)))
+
+    async def _tell(self, run: str, annotation: str, window: str) -> None:
+        """Annotate the model, unless an annotation of the kind stands there: one after the other."""
+        told, wait = self._told.get(run, (0.0, 0.0))
+        if wait and self._clock() - told < wait:
+            return
+        if annotation in ((self._mirror.model or {}).get("metadata", {}).get("annotations") or {}):
+            return  # as far as is known; whoever is to take it off may be away for long
+        model = await self._kube.model()
+        if annotation in (model["metadata"].get("annotations") or {}):
+            return
+        try:
+            await self._kube.annotate({annotation: window}, resource_version=model["metadata"]["resourceVersion"])
+        except KubeConflictError:
+            return  # somebody changed the model; the next look is soon
+        self._told[run] = (self._clock(), min(max(_AGAIN_SECONDS, 2 * wait), _MOST_SECONDS))
+        say("windowTold", window=window, run=run)
