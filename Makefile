@@ -70,7 +70,7 @@ chart-test: venv ## The chart, rendered by helm
 	@$(DEV) tools
 	$(PY) -m pytest tests/chart -q
 
-readers: venv ## Record the objects of every phase again, and docs/readers.md
+readers: venv ## Record the objects of every phase again, and docs/reference/readers.md
 	PYTHONPATH=dev:tests $(PY) -m support.readers
 
 readers-test: venv ## What kstatus, kubectl, Helm, Flux and Argo CD make of every phase
@@ -89,7 +89,7 @@ cluster-test: test-cluster ## Stories on a real API server and real pods
 	@PYTHONPATH=dev:tests $(PY) -m support.firestore summary
 	$(PY) -m pytest tests/cluster -q -m serial
 
-models: venv ## Try every class of base models that transformers has, and write docs/models.md (resumes from .local/models.jsonl)
+models: venv ## Try every class of base models that transformers has, and write docs/reference/models.md (resumes from .local/models.jsonl)
 	PYTHONPATH=tests $(PY) -m support.survey
 
 rbac: venv ## After the cluster suite: what our accounts are granted and never used, and tests/golden/rbac_used.txt
@@ -104,7 +104,7 @@ manifests-check: venv
 	 && diff -u charts/oneseek/templates/crd-$$(basename $$file) $$scratch/chart/crd-$$(basename $$file) \
 	 || { echo "generated files are stale: run 'make manifests' and commit"; rm -rf $$scratch; exit 1; }; done; rm -rf $$scratch
 
-openapi: venv ## Generate docs/openapi.json and docs/routes.md from the route table
+openapi: venv ## Generate docs/openapi.json and docs/reference/routes.md from the route table
 	PYTHONPATH=core:runtime $(PY) -m oneseek_runtime.sidecar.api.openapi > docs/openapi.json
 	PYTHONPATH=core:runtime:tests $(PY) -m support.recorded
 

@@ -1,4 +1,4 @@
-"""Route × case × status, as the contract tests saw them: docs/routes.md is written from this list and proved by it.
+"""Route × case × status, as the contract tests saw them: docs/reference/routes.md is written from this list and proved by it.
 
 A sidecar alone (tests/legacy) is sent what a pod cannot easily be brought to, a deployed model (tests/cluster) what takes an
 API server and records, and both of them all the rest.
@@ -284,7 +284,7 @@ def _path(operation: Operation) -> str:
 
 
 def page() -> str:
-    """docs/routes.md."""
+    """docs/reference/routes.md."""
     lines = [
         "# Every route",
         "",

@@ -1,4 +1,4 @@
-"""What a route is: one method of one path, as data. The app, the OpenAPI file and docs/routes.md are made from it."""
+"""What a route is: one method of one path, as data. The app, the OpenAPI file and docs/reference/routes.md are made from it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Socket:
-    """A WebSocket. OpenAPI has no word for it; docs/routes.md lists it."""
+    """A WebSocket. OpenAPI has no word for it; docs/reference/routes.md lists it."""
 
     path: str
     summary: str
