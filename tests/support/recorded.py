@@ -26,7 +26,7 @@ from oneseek_runtime.sidecar.http.rate_limit import ROUTERS
 from support.kube_simulator import jwt
 from support.legacy import BASE, DNA
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "routes.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs/reference/routes.md"
 JSON = {"Content-Type": "application/json"}
 UNKNOWN = "OneSeek-7B-Zero.v9.9.sv.dsIdentity.00000000.00000000"
 STRANGER = {"Authorization": f"Bearer {jwt('nobody')}"}

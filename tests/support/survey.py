@@ -47,7 +47,7 @@ from support.tiny_model import tiny_tokenizer  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 FOUND = ROOT / ".local" / "models.jsonl"
-PAGE = ROOT / "docs" / "models.md"
+PAGE = ROOT / "docs/reference/models.md"
 SECONDS = 180  # for one class
 TOLERANCE = 0.02  # nats; fp32's own noise is about 0.0001
 SEE_HERE = "; use a model of another kind (docs/reference/models.md)"
