@@ -18,7 +18,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from oneseek_core import names
-from oneseek_operator.reconcile.model import Untold
+from oneseek_operator.reconcile.model import PodContacts
 from oneseek_operator.rollout import drain, handover
 from support.choices import dna_of, status_of
 from support.driver import condition, round_trip, settle
@@ -241,7 +241,7 @@ async def test_an_operator_of_which_the_network_has_not_heard_yet_takes_no_refus
     world = await ready("BlueGreen", 1, versions=1)
     old = left(world)
     uid = world.objects[("Pod", "team", old)]["metadata"]["uid"]
-    world.untold = Untold()
+    world.contacts = PodContacts()
     world.quiet[old] = True
     await flipping(world)
     assert world.objects[("Pod", "team", old)]["metadata"]["uid"] == uid

@@ -10,7 +10,7 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.serving.swap import WantedVersion
-from oneseek_operator.rollout.strategy import Situation, choose_way
+from oneseek_operator.rollout.strategy import Situation, choose_strategy
 from support.driver import condition, round_trip, settle
 from support.makers import model_manifest, run_manifest
 from support.world import World
@@ -58,7 +58,7 @@ OTHER = {"swappable": False, "same_template": False}
     ],
 )
 def test_the_way_a_version_takes_over(situation: Situation, name: str, reason: str) -> None:
-    way = choose_way(situation)
+    way = choose_strategy(situation)
     assert (way.name, way.reason) == (name, reason)
     assert way.message
 
