@@ -10,11 +10,11 @@ from typing_extensions import TypedDict  # pydantic takes typing's own from Pyth
 __all__ = [
     "Answer",
     "ApiHealthAnswer",
-    "Asked",
     "Error",
     "Failure",
     "HealthAnswer",
     "Refusal",
+    "RequestBody",
     "T",
     "Unauthorized",
     "Whole",
@@ -49,7 +49,7 @@ def left_out(default: object) -> Any:
     return Field(json_schema_extra={"default": default})  # type: ignore[dict-item]  # any JSON value
 
 
-class Asked(BaseModel):
+class RequestBody(BaseModel):
     """A request; keys that are not named are ignored."""
 
     model_config = ConfigDict(extra="allow")

@@ -11,17 +11,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from oneseek_runtime.sidecar.training.examples import Batch, Lesson
+from oneseek_runtime.sidecar.training.examples import Batch, TrainingExample
 from oneseek_runtime.sidecar.training.runs import Run
 
-__all__ = ["Accepted", "Standing", "batch_entry", "beside_entry", "companion_stages", "dna_of", "micro_entry", "stages"]
+__all__ = [
+    "Accepted",
+    "ServedVersion",
+    "batch_entry",
+    "companion_stages",
+    "dna_of",
+    "micro_entry",
+    "query_entry_for_training",
+    "stages",
+]
 
 _NO_RAW = "No raw responses provided"
 _NO_ANALYSIS = "No analyzed data provided"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ServedVersion:
     """What answers at the moment, and what is known of it: parts of the bodies of `GET /api/oqt/metrics`."""
 
     version: str
@@ -78,7 +87,7 @@ def _stage(accepted: Accepted | None, *, has: bool, without: str) -> dict[str, A
     return {"completed": True} if accepted.done else {"completed": False, "reason": accepted.reason}
 
 
-def _given(lesson: Lesson) -> dict[str, Any]:
+def _given(lesson: TrainingExample) -> dict[str, Any]:
     """The numbers of a client's analysis, as it gave them."""
     analysis = lesson.analysis or {}
     return {key: _number(analysis.get(key)) for key in ("consensus", "bias", "fairness")}
@@ -90,7 +99,7 @@ def _number(value: object) -> float | int | None:
     return value
 
 
-def stages(lesson: Lesson, accepted: Accepted | None, count: str) -> dict[str, dict[str, Any]]:
+def stages(lesson: TrainingExample, accepted: Accepted | None, count: str) -> dict[str, dict[str, Any]]:
     """Both stages, as far as the two routes agree; `count` is their key for the number of answers."""
     raw, analysed = lesson.stages
     first = _stage(accepted, has=raw > 0, without=_NO_RAW)
@@ -108,7 +117,7 @@ def stages(lesson: Lesson, accepted: Accepted | None, count: str) -> dict[str, d
     return {"stage1": {**first, count: trained, "result": result}, "stage2": second}
 
 
-def companion_stages(lesson: Lesson, accepted: Accepted | None) -> dict[str, dict[str, Any]]:
+def companion_stages(lesson: TrainingExample, accepted: Accepted | None) -> dict[str, dict[str, Any]]:
     """Both stages, in the keys of `/api/training/micro`."""
     both = stages(lesson, accepted, "samples_processed")
     if result := both["stage2"].get("result"):
@@ -128,7 +137,7 @@ def dna_of(run: Run | None) -> dict[str, Any] | None:
     }
 
 
-def micro_entry(lesson: Lesson, accepted: Accepted, standing: Standing, *, language: str) -> dict[str, Any]:
+def micro_entry(lesson: TrainingExample, accepted: Accepted, served: ServedVersion, *, language: str) -> dict[str, Any]:
     """What is recorded of micro-train: the event, and what was measured then. The ledger tells the run, once there is one."""
     both = stages(lesson, accepted, "samplesProcessed")
     event = {
@@ -138,37 +147,39 @@ def micro_entry(lesson: Lesson, accepted: Accepted, standing: Standing, *, langu
         "stage1": both["stage1"],
         "stage2": both["stage2"] if lesson.analysis is not None else None,
     }
-    return _entry(accepted, event | _of_version(standing), standing)
+    return _entry(accepted, event | _of_version(served), served)
 
 
-def beside_entry(lesson: Lesson, accepted: Accepted, standing: Standing, *, language: str) -> dict[str, Any]:
+def query_entry_for_training(
+    lesson: TrainingExample, accepted: Accepted, served: ServedVersion, *, language: str
+) -> dict[str, Any]:
     """What is recorded of what a multi-model query gave to learn."""
-    result = {"success": True, "language": language, "model": standing.version, "fallback": False}
+    result = {"success": True, "language": language, "model": served.version, "fallback": False}
     event = {
         "type": "multi-model-micro-training",
         **_taught(lesson, accepted, language),
         "trainingResult": {**result, **companion_stages(lesson, accepted)},
     }
-    return _entry(accepted, event | _of_version(standing), standing)
+    return _entry(accepted, event | _of_version(served), served)
 
 
-def _taught(lesson: Lesson, accepted: Accepted, language: str) -> dict[str, Any]:
+def _taught(lesson: TrainingExample, accepted: Accepted, language: str) -> dict[str, Any]:
     asked = {"question": lesson.question, "language": language, "samplesReceived": len(lesson.raw)}
     return {**asked, "run": accepted.name}
 
 
-def _of_version(standing: Standing) -> dict[str, Any]:
-    metrics = standing.numbers("accuracy", "fairness", "bias", "consensus")
-    return {"modelVersion": standing.version, "metrics": metrics}
+def _of_version(served: ServedVersion) -> dict[str, Any]:
+    metrics = served.numbers("accuracy", "fairness", "bias", "consensus")
+    return {"modelVersion": served.version, "metrics": metrics}
 
 
-def _entry(accepted: Accepted, event: Mapping[str, Any], standing: Standing) -> dict[str, Any]:
-    of_event = {"trainingId": accepted.training_id, **event, "timestamp": standing.now}
-    documents = {"oqt_training_events": of_event, "oqt_metrics": standing.document()}
+def _entry(accepted: Accepted, event: Mapping[str, Any], served: ServedVersion) -> dict[str, Any]:
+    of_event = {"trainingId": accepted.training_id, **event, "timestamp": served.now}
+    documents = {"oqt_training_events": of_event, "oqt_metrics": served.document()}
     return {"id": accepted.training_id, "documents": documents}
 
 
-def batch_entry(batch: Batch, accepted: Accepted, answer: Mapping[str, Any], standing: Standing) -> dict[str, Any]:
+def batch_entry(batch: Batch, accepted: Accepted, answer: Mapping[str, Any], served: ServedVersion) -> dict[str, Any]:
     """What is recorded of it; without a date range too. Its metrics are those of the version to come, as of old."""
     times = {"start": batch.start, "end": batch.end}
     event = {
@@ -180,4 +191,4 @@ def batch_entry(batch: Batch, accepted: Accepted, answer: Mapping[str, Any], sta
         "newVersion": answer["newVersion"],
         "run": accepted.name,
     }
-    return _entry(accepted, event, standing)
+    return _entry(accepted, event, served)

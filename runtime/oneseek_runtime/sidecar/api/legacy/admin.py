@@ -130,7 +130,7 @@ async def _file_of_run(request: Request, certified: Path, inside: str) -> Respon
     """
     deps = deps_of(request)
     name, _, wanted = inside.partition("/")
-    runs = (Run.of(item) for item in deps.cluster.mirror.runs)
+    runs = (Run.of(item) for item in deps.cluster.informer.runs)
     run = next((run for run in runs if name in (run.name, run.dna)), None)
     if run is not None and wanted == "live_metrics.json":
         return json_response(live_file(run, timestamp(deps.now())), headers=_NEVER_CACHED)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked, OpenAnswer, T, Whole, left_out
+from oneseek_runtime.sidecar.api.schemas import Answer, OpenAnswer, RequestBody, T, Whole, left_out
 
 __all__ = [
     "AdminModels",
@@ -119,7 +119,7 @@ class CharacterAnswer(Answer):
     character: Character
 
 
-class InferenceAsked(Asked):
+class InferenceAsked(RequestBody):
     """A text to answer."""
 
     text: str = Field(min_length=1, max_length=10_000)

@@ -13,7 +13,7 @@ from oneseek_runtime.sidecar.api.auth import Caller, needs, to_promote, to_reset
 from oneseek_runtime.sidecar.api.models import schemas
 from oneseek_runtime.sidecar.api.schemas import Failure
 from oneseek_runtime.sidecar.certified_folders import current_pointer
-from oneseek_runtime.sidecar.cluster.requests import Outcome, Wish, ask
+from oneseek_runtime.sidecar.cluster.requests import ModelRequest, Outcome, submit
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.errors import KubeError, KubeUnavailableError
 from oneseek_runtime.sidecar.http.request_body import while_connected
@@ -39,7 +39,7 @@ async def set_current(request: Request, caller: Caller) -> Response:
         return json_response(schemas.not_found(model_id, serving), status=404)
     try:
         outcome = await while_connected(
-            request, _ask(deps, Wish("promote", named.dna, caller.requested_by(serving.model)))
+            request, _ask(deps, ModelRequest("promote", named.dna, caller.requested_by(serving.model)))
         )
     except KubeError as error:
         return _failed(schemas.SET_CURRENT_FAILED, error)
@@ -59,17 +59,17 @@ async def reset(request: Request, caller: Caller) -> Response:
         said = request.query_params.get("confirm") or (await read_object(request, deps.bodies)).get("confirm")
         if said != names.RESET_WORD:
             return json_response({"error": schemas.RESET_WORD_MISSING, "details": names.NOT_CONFIRMED}, status=400)
-    wish = Wish("reset", names.RESET_WORD, caller.requested_by(serving.model))
+    asked = ModelRequest("reset", names.RESET_WORD, caller.requested_by(serving.model))
     try:
-        outcome = await while_connected(request, _ask(deps, wish))
+        outcome = await while_connected(request, _ask(deps, asked))
     except KubeError as error:
         return _failed(schemas.RESET_FAILED, error)
     status, body = schemas.reset_answer(outcome, serving, caller.name, deps.now())
     return json_response(body, status=status)
 
 
-async def _ask(deps: Deps, wish: Wish) -> Outcome:
-    return await ask(deps.cluster.kube, deps.cluster.mirror, wish, seconds=deps.settings.request_seconds)
+async def _ask(deps: Deps, asked: ModelRequest) -> Outcome:
+    return await submit(deps.cluster.kube, deps.cluster.informer, asked, seconds=deps.settings.request_seconds)
 
 
 def _failed(failure: str, error: Exception) -> Response:

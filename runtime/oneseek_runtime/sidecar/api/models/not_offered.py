@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from oneseek_core.files import read_json
 from oneseek_runtime.sidecar.api.operation import Endpoint, get, post
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked, Error
+from oneseek_runtime.sidecar.api.schemas import Answer, Error, RequestBody
 from oneseek_runtime.sidecar.certified_folders import CertifiedFolder
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.http.responses import json_response, read_object
@@ -23,27 +23,27 @@ _NO_MERGE = "Merging is not offered: a version is its adapter, and what is serve
 _NO_GGUF = "GGUF export is not offered"
 
 
-class MergeAsked(Asked):
+class MergeAsked(RequestBody):
     """What would be merged."""
 
     baseModel: str = Field(min_length=1)
     adapters: list[str] = Field(min_length=1)
 
 
-class QuickMergeAsked(Asked):
+class QuickMergeAsked(RequestBody):
     """What would be merged."""
 
     modelId: str = Field(min_length=1)
     mergeType: Literal["micro", "major"]
 
 
-class ExportAsked(Asked):
+class ExportAsked(RequestBody):
     """What would be exported."""
 
     modelPath: str = Field(min_length=1)
 
 
-class ActiveExportAsked(Asked):
+class ActiveExportAsked(RequestBody):
     """What would serve."""
 
     ggufName: str = Field(min_length=1)

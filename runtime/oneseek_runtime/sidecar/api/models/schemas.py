@@ -15,7 +15,7 @@ from pydantic import Field
 
 from oneseek_core import names
 from oneseek_core.serving.settings import ServingSettings
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked, T, left_out
+from oneseek_runtime.sidecar.api.schemas import Answer, RequestBody, T, left_out
 from oneseek_runtime.sidecar.certified_folders import CertifiedFolder
 from oneseek_runtime.sidecar.cluster.requests import Outcome
 from oneseek_runtime.sidecar.http.responses import timestamp
@@ -27,7 +27,7 @@ __all__ = [
     "CertifiedAnswer",
     "CurrentAnswer",
     "Failed",
-    "Named",
+    "FoundVersion",
     "NotFound",
     "ResetAnswer",
     "SetCurrentAnswer",
@@ -93,7 +93,7 @@ class CurrentAnswer(Answer):
     message: NotRequired[Annotated[str, left_out("")]]
 
 
-class SetCurrentAsked(Asked):
+class SetCurrentAsked(RequestBody):
     """Which version is to answer."""
 
     modelId: str = Field(min_length=1, description="The DNA of a certified version.")
@@ -184,7 +184,7 @@ def certified_model(folder: CertifiedFolder, now: str) -> CertifiedModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class FoundVersion:
     """A version as a client names it; `path` where it lies."""
 
     dna: str
@@ -197,7 +197,7 @@ def parse_model_id(body: Mapping[str, Any]) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def find(model_id: str, folders: Sequence[CertifiedFolder], family: str) -> Named | None:
+def find(model_id: str, folders: Sequence[CertifiedFolder], family: str) -> FoundVersion | None:
     """The folder that an id names: a certified one, then a merged one, then a merged one whose name begins so.
 
     Only names that were listed are compared, so that no id, whatever dots and slashes are in it, becomes a path.
@@ -208,7 +208,7 @@ def find(model_id: str, folders: Sequence[CertifiedFolder], family: str) -> Name
     merged = [item for item in folders if item.merged and item.name == model_id]
     begins = [item for item in folders if item.merged and item.name.startswith(model_id)]
     found = next(iter([*certified, *merged, *begins]), None)
-    return Named(found.name, str(found.path)) if found else None
+    return FoundVersion(found.name, str(found.path)) if found else None
 
 
 def _is_dna(model_id: str, family: str) -> bool:
@@ -234,7 +234,7 @@ def not_found(model_id: str, serving: ServingSettings) -> NotFound:
 
 
 def set_current_answer(
-    named: Named, outcome: Outcome, serving: ServingSettings
+    named: FoundVersion, outcome: Outcome, serving: ServingSettings
 ) -> tuple[int, SetCurrentAnswer | Failed]:
     """Status and body of a set-current that was asked of the operator."""
     already = outcome.state != "Pending" and outcome.reason == names.ALREADY_CURRENT

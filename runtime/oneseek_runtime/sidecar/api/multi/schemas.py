@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import Field
 
-from oneseek_runtime.sidecar.api.multi.analysis import (
-    Analysis,
+from oneseek_runtime.sidecar.api.multi.comparison import (
     BiasLevel,
+    Comparison,
     ConsensusLevel,
     FairnessLevel,
     recommendation,
@@ -184,7 +184,7 @@ def multi_answer(
     query_id: str,
     question: Question,
     replies: Sequence[Reply],
-    analysis: Analysis,
+    comparison: Comparison,
     training: TrainedBeside | NotTrained | None,
     seconds: float,
     now: str,
@@ -197,13 +197,13 @@ def multi_answer(
         "model": PRODUCT,
         "version": chosen.model,
         "language": language_of(question.text),
-        "response": _wrapped(chosen.text or "", analysis),
-        "confidence": analysis.confidence,
-        "analysis": compared(analysis),
+        "response": _wrapped(chosen.text or "", comparison),
+        "confidence": comparison.confidence,
+        "analysis": compared(comparison),
         "modelResponses": [_model_response(reply, question) for reply in replies],
         "training": training,
         "metadata": {
-            "totalModels": len(analysis.readings),
+            "totalModels": len(comparison.readings),
             "processingTime_ms": round(seconds * 1000),
             "pipelineVersion": "2.0",
         },
@@ -228,38 +228,38 @@ def _model_response(reply: Reply, question: Question) -> ModelResponse:
     return {"model": reply.model, "responsePreview": preview, "metadata": metadata}
 
 
-def _wrapped(text: str, analysis: Analysis) -> str:
-    count = len(analysis.readings)
+def _wrapped(text: str, comparison: Comparison) -> str:
+    count = len(comparison.readings)
     models = "1 modell" if count == 1 else f"{count} modeller"
-    head = f"{_AGREEMENT[analysis.consensus_level]} ({models})."
+    head = f"{_AGREEMENT[comparison.consensus_level]} ({models})."
     foot = (
-        f"Underlag: {models}, samstämmighet {analysis.consensus * 100:.0f} %,"
-        f" rättvisa: {_FAIRNESS[analysis.fairness_level]}."
+        f"Underlag: {models}, samstämmighet {comparison.consensus * 100:.0f} %,"
+        f" rättvisa: {_FAIRNESS[comparison.fairness_level]}."
     )
     return f"{head}\n\n{text}\n\n{foot}"
 
 
-def compared(analysis: Analysis) -> Compared:
+def compared(comparison: Comparison) -> Compared:
     """The answer's `analysis`."""
-    consensus: Consensus = {"score": analysis.consensus, "level": analysis.consensus_level}
-    if analysis.metrics is not None:
-        consensus["metrics"] = cast("Agreement", analysis.metrics)
-    bias: Bias = {"aggregatedScore": analysis.bias, "level": analysis.bias_level}
-    if analysis.bias_types is not None:
-        bias["types"] = list(analysis.bias_types)
+    consensus: Consensus = {"score": comparison.consensus, "level": comparison.consensus_level}
+    if comparison.metrics is not None:
+        consensus["metrics"] = cast("Agreement", comparison.metrics)
+    bias: Bias = {"aggregatedScore": comparison.bias, "level": comparison.bias_level}
+    if comparison.bias_types is not None:
+        bias["types"] = list(comparison.bias_types)
     return {
         "consensus": consensus,
         "bias": bias,
-        "fairness": {"score": analysis.fairness, "level": analysis.fairness_level},
+        "fairness": {"score": comparison.fairness, "level": comparison.fairness_level},
         "metaSummary": {
-            "totalModels": len(analysis.readings),
-            "consensusLevel": analysis.consensus_level,
-            "consensusScore": analysis.consensus,
-            "biasLevel": analysis.bias_level,
-            "avgBiasScore": analysis.bias,
-            "fairnessLevel": analysis.fairness_level,
-            "fairnessScore": analysis.fairness,
-            "keyThemes": list(analysis.themes),
+            "totalModels": len(comparison.readings),
+            "consensusLevel": comparison.consensus_level,
+            "consensusScore": comparison.consensus,
+            "biasLevel": comparison.bias_level,
+            "avgBiasScore": comparison.bias,
+            "fairnessLevel": comparison.fairness_level,
+            "fairnessScore": comparison.fairness,
+            "keyThemes": list(comparison.themes),
             "modelPerspectives": [
                 {
                     "model": one.model,
@@ -268,8 +268,8 @@ def compared(analysis: Analysis) -> Compared:
                     "tone": one.tone,
                     "biasScore": one.bias,
                 }
-                for one in analysis.readings
+                for one in comparison.readings
             ],
-            "recommendation": recommendation(analysis),
+            "recommendation": recommendation(comparison),
         },
     }

@@ -17,8 +17,7 @@ from starlette.responses import Response
 from oneseek_runtime.sidecar.api.schemas import Answer, Failure, OpenAnswer, T, left_out
 from oneseek_runtime.sidecar.deps import deps_of
 from oneseek_runtime.sidecar.http.responses import json_response, timestamp
-from oneseek_runtime.sidecar.records.client import RecordsAwayError
-from oneseek_runtime.sidecar.records.recorder import RecordsPort
+from oneseek_runtime.sidecar.records.client import RecordsAwayError, RecordsClient
 
 __all__ = ["LedgerBlocks", "LedgerStats", "LedgerVerified", "QueriesAnswer", "blocks", "queries", "stats", "verify"]
 
@@ -116,7 +115,7 @@ class LedgerBlocks(Answer):
     totalBlocks: int
 
 
-async def _records(request: Request) -> RecordsPort:
+async def _records(request: Request) -> RecordsClient:
     """The records service, once it has what this pod answered before; so a client finds its own question in there."""
     recorder = deps_of(request).recorder
     if recorder is None:

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import Field, RootModel
 
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked, T, left_out
-from oneseek_runtime.sidecar.training.accepted import Accepted, Standing, companion_stages, dna_of, stages
-from oneseek_runtime.sidecar.training.examples import Lesson
+from oneseek_runtime.sidecar.api.schemas import Answer, RequestBody, T, left_out
+from oneseek_runtime.sidecar.training.accepted import Accepted, ServedVersion, companion_stages, dna_of, stages
+from oneseek_runtime.sidecar.training.examples import TrainingExample
 from oneseek_runtime.sidecar.training.runs import Run
 
 __all__ = [
@@ -24,25 +24,25 @@ __all__ = [
     "Skipped",
     "TrainedBeside",
     "WindowRun",
-    "beside_answer",
     "companion_answer",
     "micro_answer",
     "micro_state",
     "micro_statistics",
+    "query_training_answer",
     "window_run",
 ]
 
 _LANGUAGES: tuple[Literal["sv", "en"], ...] = ("sv", "en")
 
 
-class RawResponse(Asked):
+class RawResponse(RequestBody):
     """One raw answer to the question."""
 
     response: str
     model: str | None = None
 
 
-class LessonAsked(Asked):
+class LessonAsked(RequestBody):
     """A question to learn."""
 
     question: str = Field(min_length=1, max_length=100_000)
@@ -285,30 +285,37 @@ def window_run(accepted: Accepted) -> WindowRun:
     }
 
 
-def micro_answer(training_id: str, lesson: Lesson, accepted: Accepted | None, standing: Standing) -> MicroAnswer:
+def micro_answer(
+    training_id: str, lesson: TrainingExample, accepted: Accepted | None, served: ServedVersion
+) -> MicroAnswer:
     """The 200 body of micro-train. Without `accepted` there was nothing in the post to learn."""
     return {
         "success": True,
         "trainingId": training_id,
-        "timestamp": standing.now,
+        "timestamp": served.now,
         "stages": cast("Stages", stages(lesson, accepted, "samplesProcessed")),
         "modelStatus": {
-            "version": (accepted and accepted.version) or standing.version,
-            "totalMicroBatches": standing.training["microBatches"],
-            "lastUpdate": standing.training["lastTraining"],
+            "version": (accepted and accepted.version) or served.version,
+            "totalMicroBatches": served.training["microBatches"],
+            "lastUpdate": served.training["lastTraining"],
         },
         "run": window_run(accepted) if accepted else None,
     }
 
 
 def companion_answer(
-    lesson: Lesson, accepted: Accepted | None, standing: Standing, *, language: str, totals: Mapping[str, Any]
+    lesson: TrainingExample,
+    accepted: Accepted | None,
+    served: ServedVersion,
+    *,
+    language: str,
+    totals: Mapping[str, Any],
 ) -> CompanionAnswer:
     """The 200 body of `POST /api/training/micro`."""
     return {
         "success": True,
-        "timestamp": standing.now,
-        "model": (accepted and accepted.version) or standing.version,
+        "timestamp": served.now,
+        "model": (accepted and accepted.version) or served.version,
         "language": language,
         "fallback": False,
         "stages": cast("CompanionStages", companion_stages(lesson, accepted)),
@@ -317,10 +324,10 @@ def companion_answer(
     }
 
 
-def beside_answer(
-    lesson: Lesson,
+def query_training_answer(
+    lesson: TrainingExample,
     accepted: Accepted | None,
-    standing: Standing,
+    served: ServedVersion,
     *,
     language: Literal["sv", "en"],
     totals: Mapping[str, Any],
@@ -329,7 +336,7 @@ def beside_answer(
     return {
         "success": True,
         "language": language,
-        "model": (accepted and accepted.version) or standing.version,
+        "model": (accepted and accepted.version) or served.version,
         "fallback": False,
         "state": _counted(totals),
         "run": window_run(accepted) if accepted else None,

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from oneseek_runtime.sidecar.api.multi.text_metrics import BiasKind, Reading
+from oneseek_runtime.sidecar.api.multi.text_metrics import BiasKind, TextMetrics
 
 __all__ = [
-    "Analysis",
     "BiasLevel",
+    "Comparison",
     "ConsensusLevel",
     "FairnessLevel",
-    "analyse",
+    "compare",
     "levels",
     "recommendation",
     "share_of_most_common",
@@ -50,10 +50,10 @@ def share_of_most_common(labels: Sequence[str]) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Analysis:
+class Comparison:
     """The numbers over all answers; `metrics` only where there are two or more answers."""
 
-    readings: tuple[Reading, ...]
+    readings: tuple[TextMetrics, ...]
     consensus: float
     consensus_level: ConsensusLevel
     metrics: dict[str, float] | None
@@ -80,7 +80,7 @@ class Analysis:
         return _variance([one.fairness for one in self.readings])
 
 
-def analyse(readings: Sequence[Reading]) -> Analysis:
+def compare(readings: Sequence[TextMetrics]) -> Comparison:
     """Compare what was measured of one answer or more.
 
     An answer without a word is no data for bias and fairness. Where all are so, both are 0, because the wire wants
@@ -92,7 +92,7 @@ def analyse(readings: Sequence[Reading]) -> Analysis:
     fairness = round(statistics.fmean(one.fairness for one in spoken), 4) if spoken else 0.0
     kinds = tuple(dict.fromkeys(kind for one in readings for kind in one.biases))
     counts = Counter(word for one in readings for word in one.words if len(word) > _THEME_LETTERS)
-    return Analysis(
+    return Comparison(
         readings=tuple(readings),
         consensus=consensus,
         consensus_level=level,
@@ -106,7 +106,7 @@ def analyse(readings: Sequence[Reading]) -> Analysis:
     )
 
 
-def _consensus(readings: Sequence[Reading]) -> tuple[float, ConsensusLevel, dict[str, float] | None]:
+def _consensus(readings: Sequence[TextMetrics]) -> tuple[float, ConsensusLevel, dict[str, float] | None]:
     if len(readings) == 1:
         return 1.0, "complete", None
     sentiment = share_of_most_common([one.sentiment for one in readings])
@@ -121,16 +121,16 @@ def _variance(values: Sequence[float]) -> float:
     return round(statistics.pvariance(values), 4)
 
 
-def recommendation(analysis: Analysis) -> str:
+def recommendation(comparison: Comparison) -> str:
     """What to make of it, in Swedish, as the old service's clients show it; the gravest thing first."""
-    if analysis.bias_level == "high":
+    if comparison.bias_level == "high":
         return "Svaren har ett starkt laddat språk. Granska dem kritiskt och jämför med andra källor."
-    if analysis.consensus_level == "complete":
+    if comparison.consensus_level == "complete":
         return "Bara en modell svarade, så svaret har inte jämförts med något annat."
-    if analysis.consensus_level == "low":
+    if comparison.consensus_level == "low":
         return "Modellernas svar skiljer sig åt i ton och hållning. Läs dem var för sig innan du drar slutsatser."
-    if analysis.fairness_level in ("fair", "poor"):
+    if comparison.fairness_level in ("fair", "poor"):
         return "Svaren tar tydligt ställning. Sök fler perspektiv."
-    if analysis.bias_level == "medium" or analysis.consensus_level == "medium":
+    if comparison.bias_level == "medium" or comparison.consensus_level == "medium":
         return "Svaren liknar delvis varandra i ton. Kontrollera de viktigaste uppgifterna."
     return "Svaren liknar varandra i ton och är balanserat skrivna. Kontrollera ändå viktiga fakta."
