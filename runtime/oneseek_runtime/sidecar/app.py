@@ -19,10 +19,10 @@ from oneseek_runtime.sidecar.api.openapi import document
 from oneseek_runtime.sidecar.api.table import SOCKETS, operations
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.engine.previous import ENGINE_PREFIX
-from oneseek_runtime.sidecar.errors import BadRequestError, ClientGoneError
-from oneseek_runtime.sidecar.handover.forwarding import PassingOn, PeerEntry
-from oneseek_runtime.sidecar.http.concurrency_limit import Turns
-from oneseek_runtime.sidecar.http.middleware import Envelope
+from oneseek_runtime.sidecar.errors import BadRequestError, ClientGoneError, OrderInvalidError, OrderRefusedError
+from oneseek_runtime.sidecar.handover.forwarding import ForwardingMiddleware, PeerEntryPoint
+from oneseek_runtime.sidecar.http.concurrency_limit import ConcurrencyLimit
+from oneseek_runtime.sidecar.http.middleware import ResponseMiddleware
 from oneseek_runtime.sidecar.http.paths import LenientPaths
 from oneseek_runtime.sidecar.http.rate_limit import RateLimits
 from oneseek_runtime.sidecar.http.responses import body_refused, error_object, json_response, no_such_page
@@ -50,6 +50,14 @@ async def _gone(_request: Request, _error: Exception) -> Response:
     return Response(status_code=499)  # nobody reads it; nginx's number for the access log
 
 
+async def _order_invalid(_request: Request, error: Exception) -> Response:
+    return json_response({"error": str(error)}, status=400)
+
+
+async def _order_refused(_request: Request, error: Exception) -> Response:
+    return json_response({"error": str(error)}, status=409)
+
+
 async def _defect(_request: Request, _error: Exception) -> Response:
     """A defect of ours: the traceback is in the log, the client gets no inner details."""
     return json_response({"error": "Internal server error", "message": "See the sidecar's log"}, status=500)
@@ -61,6 +69,8 @@ HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
     HTTPException: _no_route,
     BadRequestError: _bad_body,
     ClientGoneError: _gone,
+    OrderInvalidError: _order_invalid,
+    OrderRefusedError: _order_refused,
     Exception: _defect,
 }
 
@@ -78,8 +88,8 @@ def create_internal_app(deps: Deps) -> ASGIApp:
 def create_apps(deps: Deps) -> tuple[ASGIApp, ASGIApp]:
     """Both, over the same `deps` and limits: what another pod passes on counts as if its client had come here."""
     answering = _answering(deps)
-    public = PassingOn(answering, deps.orders, deps.monotonic, deps.access_log, deps.way)
-    entry = PeerEntry(answering, _internal(deps), deps.lifecycle.took)
+    public = ForwardingMiddleware(answering, deps.orders, deps.monotonic, deps.access_log, deps.way)
+    entry = PeerEntryPoint(answering, _internal(deps), deps.lifecycle.count_forwarded)
     roles = {path: role for path, _, _, role in INTERNAL}
     return public, Guard(entry, roles, deps.settings.serving.accepted)
 
@@ -95,18 +105,20 @@ def _answering(deps: Deps) -> ASGIApp:
     direct: dict[tuple[str, str], ASGIApp] = {
         (row.method, row.path): row.direct(deps) for row in table if row.direct is not None
     }
-    front = Front(direct, app)
+    front = DirectRoutes(direct, app)
     settings = deps.settings
     limited: ASGIApp = front
     if settings.rate_limits:
-        turns = Turns(front, settings.concurrent, settings.trusted_proxies)
+        turns = ConcurrencyLimit(front, settings.concurrent, settings.trusted_proxies)
         limited = RateLimits(turns, deps.monotonic, settings.trusted_proxies)
     private = frozenset(row.path for row in table if row.private)
-    enveloped = Envelope(limited, deps.lifecycle, deps.access_log, private=private, origins=settings.allowed_origins)
+    enveloped = ResponseMiddleware(
+        limited, deps.lifecycle, deps.access_log, private=private, origins=settings.allowed_origins
+    )
     return LenientPaths(enveloped, [*(row.path for row in table), *(row.path for row in SOCKETS)])
 
 
-class Front:
+class DirectRoutes:
     """The apps that need no router, before the one that does."""
 
     def __init__(self, direct: Mapping[tuple[str, str], ASGIApp], rest: ASGIApp) -> None:

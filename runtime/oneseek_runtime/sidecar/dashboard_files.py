@@ -1,6 +1,6 @@
 """[I/O] The dashboard's files: read once, served from memory with what browsers need to keep them.
 
-The page's own files only: nothing it loads comes from elsewhere, and its policy says so to the browser. Names of assets
+The page's own files only: nothing it loads comes from elsewhere, and its policy says so to the browser. ModelNames of assets
 carry a hash of their content, so they may be kept for ever; the page itself is asked for each time, by its ETag.
 """
 

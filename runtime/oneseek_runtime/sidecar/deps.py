@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from starlette.requests import Request
 
 from oneseek_runtime.access import Way
+from oneseek_runtime.sidecar.certified_folders import CertifiedFolder, certified_folders
 from oneseek_runtime.sidecar.cluster.access import ClusterAccess
 from oneseek_runtime.sidecar.dashboard_files import Pages, installed_pages
 from oneseek_runtime.sidecar.engine.analysis import Analysis
-from oneseek_runtime.sidecar.engine.client import Engine
+from oneseek_runtime.sidecar.engine.client import OpenAIEngine
 from oneseek_runtime.sidecar.engine.completion import Completion, Question
 from oneseek_runtime.sidecar.engine.external import ExternalModels
 from oneseek_runtime.sidecar.engine.hotswap import Swapper
 from oneseek_runtime.sidecar.engine.previous import PreviousVersion
-from oneseek_runtime.sidecar.engine.verifier import Verdicts
+from oneseek_runtime.sidecar.engine.verifier import VerdictPoller
 from oneseek_runtime.sidecar.errors import EngineAnswerError, UpstreamError
 from oneseek_runtime.sidecar.handover.orders import Orders
 from oneseek_runtime.sidecar.http.access_log import AccessLog
-from oneseek_runtime.sidecar.http.request_body import Bodies
+from oneseek_runtime.sidecar.http.request_body import BodyReader
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.records.recorder import Recorder
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.state_changes import Changes
-from oneseek_runtime.sidecar.training.run_events import MicroNews
+from oneseek_runtime.sidecar.training.run_events import MicroRunEvents
 
 __all__ = ["Deps", "Loaded", "deps_of"]
 
@@ -48,7 +51,7 @@ class Deps:
     """Settings, the engine, the life cycle, what records answers, and clocks (wall in UTC; monotonic in seconds)."""
 
     settings: SidecarSettings
-    engine: Engine
+    engine: OpenAIEngine
     lifecycle: Lifecycle
     cluster: ClusterAccess = field(default_factory=ClusterAccess.none)
     recorder: Recorder | None = None  # without one nothing is recorded
@@ -57,15 +60,15 @@ class Deps:
     orders: Orders = field(default_factory=Orders)  # to hand requests over
     changes: Changes = field(default_factory=Changes)
     analysis: Analysis = field(default_factory=Analysis)
-    verdicts: Verdicts | None = None
+    verdicts: VerdictPoller | None = None
     external: ExternalModels | None = None
     previous: PreviousVersion = field(default_factory=PreviousVersion)
     way: Way = field(default_factory=Way)  # to the model's other serving pods
     wake: Callable[[], None] = lambda: None  # something was recorded to learn: a window may be due
-    news: MicroNews | None = None  # of Micro runs, for sockets
+    run_events: MicroRunEvents | None = None  # of Micro runs, for sockets
     monotonic: Callable[[], float] = time.monotonic
     started: float = field(default_factory=time.monotonic)
-    bodies: Bodies = field(default_factory=Bodies)
+    bodies: BodyReader = field(default_factory=BodyReader)
     access_log: AccessLog | None = None
     pages: Pages = field(default_factory=installed_pages)
 
@@ -76,13 +79,18 @@ class Deps:
             return self.swapper.alias.target
         return self.settings.serving.dna or self.settings.serving.base_name
 
-    def asked(self) -> AbstractContextManager[str]:
+    def lease(self) -> AbstractContextManager[str]:
         """The target for one question, from now until it is answered: so long what answers is not unloaded."""
-        return self.swapper.alias.asked() if self.swapper is not None else nullcontext(self.target)
+        return self.swapper.alias.lease() if self.swapper is not None else nullcontext(self.target)
 
     def now(self) -> datetime:
         """The wall clock."""
         return datetime.now(UTC)
+
+    async def folders(self) -> list[CertifiedFolder]:
+        """Every certified folder, newest version first. Raises OSError."""
+        serving = self.settings.serving
+        return await asyncio.to_thread(certified_folders, Path(serving.certified_path), serving.family)
 
     def dna_of(self, model: str) -> str | None:
         """The DNA behind a model's name in the engine; the base model has none."""
@@ -94,7 +102,7 @@ class Deps:
         Raises:
             UpstreamError: also where the engine names something else as the answer's author than base or target.
         """
-        with self.asked() as target:
+        with self.lease() as target:
             completion = await self.engine.complete(question.body(target))
         if completion.model not in (target, self.settings.serving.base_name):
             raise EngineAnswerError(f"the engine answered as {completion.model!r}; {target} was asked")

@@ -23,6 +23,7 @@ __all__ = [
     "KubeUnavailableError",
     "NoSuccessorError",
     "NoSuchModelError",
+    "OrderInvalidError",
     "OrderRefusedError",
     "SettingsError",
     "TooManyBodiesError",
@@ -55,6 +56,10 @@ class TooManyBodiesError(BadRequestError):
 
 class ClientGoneError(OneSeekError):
     """The client closed its connection before the answer was there; nobody reads what follows."""
+
+
+class OrderInvalidError(OneSeekError):
+    """The body of an order of the operator's cannot be used."""
 
 
 class OrderRefusedError(OneSeekError):

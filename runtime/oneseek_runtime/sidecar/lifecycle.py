@@ -24,7 +24,7 @@ class Lifecycle:
     draining: bool = False
     terminating: bool = False
     draining_since: float | None = None
-    passed_on_here: int = 0
+    forwarded_here: int = 0
     """Requests under way that other pods passed on; their clients are connected there."""
     requests: int = 0
     """Public answers since the start, since draining last ended, or since another version took over (HotSwap)."""
@@ -39,15 +39,15 @@ class Lifecycle:
     def drain(self, now: float, *, on: bool = True) -> None:
         """The Service was moved away, at `now` (monotonic) if not before; or it came back, and counting starts anew."""
         if self.draining and not on:
-            self.count_anew()
+            self.reset_counters()
         self.draining = on
         self.draining_since = (now if self.draining_since is None else self.draining_since) if on else None
 
-    def took(self, change: int) -> None:
+    def count_forwarded(self, change: int) -> None:
         """A request that another pod passed on begins (1) or ends (-1)."""
-        self.passed_on_here += change
+        self.forwarded_here += change
 
-    def count_anew(self) -> None:
+    def reset_counters(self) -> None:
         """From now on another version answers, or clients are sent here again."""
         self.requests = self.errors = 0
 

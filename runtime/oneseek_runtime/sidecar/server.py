@@ -37,7 +37,7 @@ from oneseek_runtime.sidecar.engine.client import OpenAIEngine
 from oneseek_runtime.sidecar.engine.external import ExternalModels
 from oneseek_runtime.sidecar.engine.hotswap import Swapper, read_wanted, wanted_now
 from oneseek_runtime.sidecar.engine.http_exchange import OWN_ENGINE
-from oneseek_runtime.sidecar.engine.verifier import Verdicts, Verifier
+from oneseek_runtime.sidecar.engine.verifier import VerdictPoller, Verifier
 from oneseek_runtime.sidecar.errors import SettingsError
 from oneseek_runtime.sidecar.handover.orders import Orders
 from oneseek_runtime.sidecar.http.access_log import AccessLog
@@ -47,8 +47,8 @@ from oneseek_runtime.sidecar.records.recorder import Recorder
 from oneseek_runtime.sidecar.records.work import recording
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.state_changes import Changes
-from oneseek_runtime.sidecar.training.run_events import MicroNews
-from oneseek_runtime.sidecar.training.window_notifier import DueWindows
+from oneseek_runtime.sidecar.training.run_events import MicroRunEvents
+from oneseek_runtime.sidecar.training.window_notifier import WindowNotifier
 
 __all__ = ["BoundedServer", "run"]
 
@@ -99,7 +99,7 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     lifecycle, changes = Lifecycle(), Changes()
-    orders = Orders.kept(settings.order_path)
+    orders = Orders.load(settings.order_path)
     if orders.order is not None:
         lifecycle.drain(loop.time())
     stop = asyncio.Event()
@@ -109,18 +109,18 @@ async def _serve(
         _session() as session,
         OpenAIEngine(settings.serving.engine_url, replace(OWN_ENGINE, refused=settings.engine_restart)) as engine,
         _cluster(session, settings, environment) as cluster,
-        recording(session, settings.records, lambda: ledger_held(cluster.mirror.model)) as recorder,
+        recording(session, settings.records, lambda: ledger_held(cluster.informer.model)) as recorder,
         _learning(settings, cluster, recorder) as (wake, news),
     ):
         verifier = Verifier(session, f"http://127.0.0.1:{settings.verify_port}")
         swapper = None
         if wanted is not None:
             file = partial(wanted_now, settings.serving.wanted_path or "")
-            swapper = Swapper(settings.serving, engine, verifier, wanted, file=file, flipped=lifecycle.count_anew)
-            swapper.changed = changes.ring
+            swapper = Swapper(settings.serving, engine, verifier, wanted, file=file, flipped=lifecycle.reset_counters)
+            swapper.changed = changes.notify
         # The app needs the server's connections and the server its app: the app asks when it is asked.
         servers: list[BoundedServer] = []
-        verdicts = Verdicts(verifier, changes.ring)
+        verdicts = VerdictPoller(verifier, changes.notify)
         log = AccessLog() if settings.access_log else None
         deps = Deps(
             settings,
@@ -128,12 +128,12 @@ async def _serve(
             lifecycle,
             cluster=cluster,
             recorder=recorder,
-            open_connections=lambda: len(servers[0].server_state.connections) + lifecycle.passed_on_here,
+            open_connections=lambda: len(servers[0].server_state.connections) + lifecycle.forwarded_here,
             access_log=log,
             swapper=swapper,
             orders=orders,
             changes=changes,
-            analysis=Analysis(changes.ring),
+            analysis=Analysis(changes.notify),
             verdicts=verdicts,
             external=ExternalModels(session, settings.external),
             wake=wake,
@@ -153,7 +153,7 @@ async def _serve(
             working.append(asyncio.create_task(swapper.run()))
         await asyncio.wait((*serving, *working, stopping), return_when=asyncio.FIRST_COMPLETED)
         lifecycle.terminating = True
-        changes.ring()
+        changes.notify()
         say("draining", openConnections=deps.open_connections())
         alone = await until_drained(
             deps.open_connections,
@@ -192,14 +192,14 @@ def _session() -> aiohttp.ClientSession:
 async def _cluster(
     session: aiohttp.ClientSession, settings: SidecarSettings, environment: Mapping[str, str]
 ) -> AsyncGenerator[ClusterAccess, None]:
-    """The API server as our account sees it, with the mirror kept; nothing of it outside a pod."""
+    """The API server as our account sees it, with the informer kept; nothing of it outside a pod."""
     serving = settings.serving
     client = KubeClient.in_pod(session, environment, namespace=serving.namespace, model=serving.model)
     if client is None:
         yield ClusterAccess.none()
         return
     access = ClusterAccess.through(client, serving.model)
-    keeping = asyncio.create_task(access.mirror.keep())
+    keeping = asyncio.create_task(access.informer.keep())
     keeping.add_done_callback(_say_why)
     try:
         yield access
@@ -211,7 +211,7 @@ async def _cluster(
 @asynccontextmanager
 async def _learning(
     settings: SidecarSettings, cluster: ClusterAccess, recorder: Recorder | None
-) -> AsyncGenerator[tuple[Callable[[], None], MicroNews | None], None]:
+) -> AsyncGenerator[tuple[Callable[[], None], MicroRunEvents | None], None]:
     """How the loop is woken that tells the operator which windows are due, and what sockets are told of Micro runs.
 
     Neither is there without records.
@@ -219,8 +219,8 @@ async def _learning(
     if recorder is None or isinstance(cluster.kube, NoKube):
         yield (lambda: None), None
         return
-    due = DueWindows(cluster.kube, cluster.mirror, recorder.records, settings.serving.model, time.monotonic)
-    news = MicroNews(cluster.mirror, recorder.records)
+    due = WindowNotifier(cluster.kube, cluster.informer, recorder.records, settings.serving.model, time.monotonic)
+    news = MicroRunEvents(cluster.informer, recorder.records)
     tasks = [asyncio.create_task(due.run()), asyncio.create_task(news.run())]
     for task in tasks:
         task.add_done_callback(_say_why)
@@ -233,7 +233,7 @@ async def _learning(
 
 
 def _say_why(task: asyncio.Task[None]) -> None:
-    """A defect of the mirror's, or of the loop over windows, must be seen in the log; questions are answered all the same."""
+    """A defect of the informer's, or of the loop over windows, must be seen in the log; questions are answered all the same."""
     if not task.cancelled() and (error := task.exception()):
         say("a task of the sidecar's ended", error=repr(error))
 

@@ -20,7 +20,7 @@ class Signal:
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake them."""
         self._event.set()
         self._event = asyncio.Event()
@@ -46,14 +46,14 @@ class Changes(Signal):
 
     def number(self, state: SidecarState, *, terminating: bool) -> SidecarState:
         """The state with its revision: a new one where something changed that is worth telling."""
-        seen = (*_told(state), terminating)
+        seen = (*_observable(state), terminating)
         if self._before is not None and seen != self._before:
             self._revision += 1
         self._before = seen
         return state.model_copy(update={"revision": self._revision})
 
 
-def _told(state: SidecarState) -> tuple[object, ...]:
+def _observable(state: SidecarState) -> tuple[object, ...]:
     """What is worth telling. Counters and times of looks are not."""
     analysis, verdict, swap = state.analysis, state.verdict, state.swap
     return (

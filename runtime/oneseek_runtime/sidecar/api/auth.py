@@ -29,7 +29,7 @@ from oneseek_runtime.sidecar.http.client_address import client_key
 from oneseek_runtime.sidecar.http.origins import foreign
 from oneseek_runtime.sidecar.http.responses import json_response
 
-__all__ = ["Caller", "Refusal", "admitted", "needs", "right_of", "to_promote", "to_reset", "to_train"]
+__all__ = ["Caller", "Denied", "admitted", "needs", "right_of", "to_promote", "to_reset", "to_train"]
 
 Right = Callable[[ServingSettings], Access]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -60,7 +60,7 @@ def right_of(endpoint: Endpoint) -> Right | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Denied:
     """Why a caller is not let in, as a route would answer it."""
 
     status: int
@@ -68,34 +68,34 @@ class Refusal:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-async def admitted(request: Request, right: Right) -> Caller | Refusal:
+async def admitted(request: Request, right: Right) -> Caller | Denied:
     """Who sent a request, if they have the right."""
     deps = deps_of(request)
     serving = deps.settings.serving
     if serving.requests == "Refused":
-        return Refusal(503, _NO_POLICY)
+        return Denied(503, _NO_POLICY)
     if (page := foreign(request.scope["headers"], deps.settings.allowed_origins)) is not None:
-        return Refusal(403, _FOREIGN.format(page=page))
+        return Denied(403, _FOREIGN.format(page=page))
     if _is_unasked(request.headers.get("content-type", "")):
-        return Refusal(415, _NO_DATA)
+        return Denied(415, _NO_DATA)
     if serving.auth == "Legacy":
         return Caller(LEGACY_CLIENT)
     header = request.headers.get("authorization")
     peer = request.client.host if request.client else ""
     client = client_key(peer, request.scope["headers"], deps.settings.trusted_proxies)
     try:
-        return await deps.cluster.gate.admit(header, right(serving), namespace=serving.namespace, client=client)
+        return await deps.cluster.reviewer.admit(header, right(serving), namespace=serving.namespace, client=client)
     except UnauthenticatedError as error:
         challenge = 'Bearer realm="oneseek"' + (', error="invalid_token"' if error.token_sent else "")
-        return Refusal(401, str(error), {"WWW-Authenticate": challenge})
+        return Denied(401, str(error), {"WWW-Authenticate": challenge})
     except AccessDeniedError as error:
-        return Refusal(403, str(error))
+        return Denied(403, str(error))
     except TooManyReviewsError as error:
-        return Refusal(429, str(error), {"Retry-After": str(error.wait)})
+        return Denied(429, str(error), {"Retry-After": str(error.wait)})
     except KubeForbiddenError:
-        return Refusal(503, _NO_REVIEWS)
+        return Denied(503, _NO_REVIEWS)
     except KubeError as error:
-        return Refusal(503, f"whose token it is cannot be asked now: {error}", {"Retry-After": "5"})
+        return Denied(503, f"whose token it is cannot be asked now: {error}", {"Retry-After": "5"})
 
 
 def needs(right: Right) -> Callable[[Guarded], Endpoint]:
@@ -105,7 +105,7 @@ def needs(right: Right) -> Callable[[Guarded], Endpoint]:
         @wraps(endpoint)
         async def guarded(request: Request) -> Response:
             caller = await admitted(request, right)
-            if isinstance(caller, Refusal):
+            if isinstance(caller, Denied):
                 body = {"success": False, "error": caller.sentence}
                 return json_response(body, status=caller.status, headers=caller.headers)
             return await endpoint(request, caller)

@@ -15,7 +15,7 @@ from oneseek_core.serving.sidecar import DrainRequest, PreviousRequest, ProbeAns
 from oneseek_core.serving.swap import SwapRequest
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.engine.completion import Question
-from oneseek_runtime.sidecar.errors import OrderRefusedError, UpstreamError
+from oneseek_runtime.sidecar.errors import OrderInvalidError, UpstreamError
 from oneseek_runtime.sidecar.http.request_body import while_connected
 from oneseek_runtime.sidecar.http.responses import json_response
 
@@ -94,9 +94,7 @@ async def ready(request: Request) -> Response:
 async def probe(request: Request) -> Response:
     """POST /internal/probe: one real, greedy generation by the model that questions go to."""
     deps = deps_of(request)
-    asked = await _asked(request, ProbeRequest)
-    if isinstance(asked, Response):
-        return asked
+    asked = await _order(request, ProbeRequest)
     question = Question(asked.question, max_tokens=asked.max_tokens)
     started = deps.monotonic()
     try:
@@ -115,29 +113,25 @@ async def probe(request: Request) -> Response:
 async def handover(request: Request) -> Response:
     """POST /internal/handover: pass each new public request on, or answer again. In force when this is answered."""
     deps = deps_of(request)
-    asked = await _asked(request, HandoverRequest)
-    if isinstance(asked, Response):
-        return asked
+    asked = await _order(request, HandoverRequest)
     try:
-        deps.orders.put(asked.handover)
+        deps.orders.set(asked.handover)
     except ValueError as error:
-        return json_response({"error": f"the body is no HandoverRequest: {error}"}, status=400)
+        raise OrderInvalidError(f"the body is no HandoverRequest: {error}") from error
     deps.lifecycle.drain(deps.monotonic(), on=asked.handover is not None)
     try:
         await deps.orders.write()
     except OSError as error:
         message = f"in force, but a restart would forget it: the order cannot be written: {error.strerror}"
         return json_response({"error": message}, status=503)
-    deps.changes.ring()
+    deps.changes.notify()
     return json_response(HandoverRequest(handover=deps.orders.order).to_wire())
 
 
 async def analysis(request: Request) -> Response:
     """POST /internal/analysis: begin to ask oneself the request's questions. How it goes is in /internal/state."""
     deps = deps_of(request)
-    asked = await _asked(request, AnalysisRequest)
-    if isinstance(asked, Response):
-        return asked
+    asked = await _order(request, AnalysisRequest)
     return json_response(deps.analysis.want(asked, deps).to_wire(), status=202)
 
 
@@ -147,11 +141,9 @@ async def drain(request: Request) -> Response:
     For an operator that knows no handover: where it takes a pod back, no order stands in the way.
     """
     deps = deps_of(request)
-    order = await _asked(request, DrainRequest, empty=b"{}")
-    if isinstance(order, Response):
-        return order
+    order = await _order(request, DrainRequest, empty=b"{}")
     if not order.draining:
-        deps.orders.put(None)
+        deps.orders.set(None)
         await deps.orders.write()
     deps.lifecycle.drain(deps.monotonic(), on=order.draining)
     return json_response({"draining": deps.lifecycle.draining, "openConnections": deps.open_connections()})
@@ -160,13 +152,11 @@ async def drain(request: Request) -> Response:
 async def previous(request: Request) -> Response:
     """POST /internal/previous: where the version before this one can still be asked, or that it no longer can."""
     deps = deps_of(request)
-    asked = await _asked(request, PreviousRequest)
-    if isinstance(asked, Response):
-        return asked
+    asked = await _order(request, PreviousRequest)
     try:
-        deps.previous.told(asked)
+        deps.previous.update(asked)
     except ValueError as error:
-        return json_response({"error": f"the body is no PreviousRequest: {error}"}, status=400)
+        raise OrderInvalidError(f"the body is no PreviousRequest: {error}") from error
     return json_response(PreviousRequest(previous=deps.previous.warm).to_wire())
 
 
@@ -175,13 +165,8 @@ async def swap(request: Request) -> Response:
     deps = deps_of(request)
     if deps.swapper is None:
         return json_response({"error": "this pod was made for one version; it cannot swap"}, status=409)
-    asked = await _asked(request, SwapRequest)
-    if isinstance(asked, Response):
-        return asked
-    try:
-        return json_response(deps.swapper.want(asked).to_wire(), status=202)
-    except OrderRefusedError as error:
-        return json_response({"error": str(error)}, status=409)
+    asked = await _order(request, SwapRequest)
+    return json_response(deps.swapper.want(asked).to_wire(), status=202)
 
 
 async def engine(request: Request) -> Response:
@@ -200,9 +185,9 @@ async def engine(request: Request) -> Response:
     return Response(answer, status, media_type="application/json")
 
 
-async def _asked(request: Request, kind: type[Order], *, empty: bytes = b"") -> Order | Response:
-    """The operator's word, which may be of the release before or after; else the refusal."""
+async def _order(request: Request, kind: type[Order], *, empty: bytes = b"") -> Order:
+    """The operator's order, which may be of the release before or after. Raises OrderInvalidError."""
     try:
         return kind.from_wire(await request.body() or empty)
     except ValidationError as error:
-        return json_response({"error": f"the body is no {kind.__name__}: {error.errors()[0]['msg']}"}, status=400)
+        raise OrderInvalidError(f"the body is no {kind.__name__}: {error.errors()[0]['msg']}") from error

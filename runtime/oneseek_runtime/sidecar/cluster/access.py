@@ -1,4 +1,4 @@
-"""What of the cluster a sidecar has at hand: the API, its mirror of the model, and the gate for callers."""
+"""What of the cluster a sidecar has at hand: the API, its informer of the model, and the gate for callers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from oneseek_runtime.sidecar.cluster.client import Kube, NoKube
-from oneseek_runtime.sidecar.cluster.informer import Mirror
-from oneseek_runtime.sidecar.cluster.token_review import Gate
+from oneseek_runtime.sidecar.cluster.informer import Informer
+from oneseek_runtime.sidecar.cluster.token_review import TokenReviewer
 
 __all__ = ["ClusterAccess"]
 
@@ -19,13 +19,13 @@ class ClusterAccess:
     """Made once at start; without an API server everything here refuses with a sentence."""
 
     kube: Kube
-    mirror: Mirror
-    gate: Gate
+    informer: Informer
+    reviewer: TokenReviewer
 
     @classmethod
     def through(cls, kube: Kube, model: str, clock: Callable[[], float] = time.monotonic) -> Self:
         """Access through one client."""
-        return cls(kube, Mirror(kube, model), Gate(kube, clock))
+        return cls(kube, Informer(kube, model), TokenReviewer(kube, clock))
 
     @classmethod
     def none(cls) -> Self:

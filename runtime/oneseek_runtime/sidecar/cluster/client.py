@@ -11,7 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 
 import aiohttp
 
@@ -94,33 +94,18 @@ class Kube(Protocol):
 
 
 class NoKube:
-    """A sidecar outside a cluster: whatever needs the API is refused with a sentence."""
+    """A sidecar outside a cluster: every call raises KubeUnavailableError."""
 
-    _WHY = "this sidecar has no access to a Kubernetes API: its pod has no service account token"
+    async def _unavailable(self, *_arguments: Any, **_options: Any) -> NoReturn:
+        raise KubeUnavailableError(
+            "this sidecar has no access to a Kubernetes API: its pod has no service account token"
+        )
 
-    async def review(self, token: str) -> User | str:
-        """Refuse."""
-        raise KubeUnavailableError(self._WHY)
-
-    async def allows(self, user: User, access: Access) -> bool:
-        """Refuse."""
-        raise KubeUnavailableError(self._WHY)
-
-    async def model(self) -> Object:
-        """Refuse."""
-        raise KubeUnavailableError(self._WHY)
-
-    async def annotate(self, notes: Mapping[str, str], *, resource_version: str) -> None:
-        """Refuse."""
-        raise KubeUnavailableError(self._WHY)
-
-    async def list(self, plural: Plural) -> Listing:
-        """Refuse."""
-        raise KubeUnavailableError(self._WHY)
+    review = allows = model = annotate = list = _unavailable
 
     async def watch(self, plural: Plural, resource_version: str) -> AsyncIterator[tuple[str, Object]]:
         """Refuse."""
-        raise KubeUnavailableError(self._WHY)
+        await self._unavailable()
         yield "", {}
 
 

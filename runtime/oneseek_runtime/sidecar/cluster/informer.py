@@ -14,7 +14,7 @@ from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.cluster.client import Kube, Plural
 from oneseek_runtime.sidecar.errors import KubeError, KubeExpiredError
 
-__all__ = ["Mirror"]
+__all__ = ["Informer"]
 
 Object = dict[str, Any]
 T = TypeVar("T")
@@ -23,7 +23,7 @@ _FIRST_PAUSE = 0.5  # seconds after an error; doubled up to
 _LONGEST_PAUSE = 30.0
 
 
-class Mirror:
+class Informer:
     """`keep` runs as long as the sidecar; until it has listed once, there is nothing here."""
 
     def __init__(self, kube: Kube, model: str) -> None:
@@ -44,7 +44,7 @@ class Mirror:
         mine = [item for item in found if item.get("spec", {}).get("modelRef", {}).get("name") == self._model]
         return sorted(mine, key=lambda item: (item["metadata"].get("creationTimestamp", ""), item["metadata"]["name"]))
 
-    async def until(self, look: Callable[[Mirror], T | None], *, seconds: float) -> T | None:
+    async def until(self, look: Callable[[Informer], T | None], *, seconds: float) -> T | None:
         """What `look` sees, as soon as it sees something; None where it saw nothing in time."""
         try:
             async with asyncio.timeout(seconds):
@@ -80,7 +80,7 @@ class Mirror:
     async def _list(self, plural: Plural) -> str:
         listing = await self._kube.list(plural)
         self._objects[plural] = {item["metadata"]["name"]: item for item in listing.items}
-        self._tell()
+        self._notify()
         return listing.resource_version
 
     def _take(self, plural: Plural, kind: str, item: Object) -> None:
@@ -89,8 +89,8 @@ class Mirror:
             self._objects[plural].pop(name, None)
         elif kind in ("ADDED", "MODIFIED"):
             self._objects[plural][name] = item
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()

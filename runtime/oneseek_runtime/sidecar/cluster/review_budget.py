@@ -19,7 +19,7 @@ from oneseek_core import names
 from oneseek_runtime.sidecar.cluster.client import Kube, User
 from oneseek_runtime.sidecar.errors import TooManyReviewsError
 
-__all__ = ["Reviews", "unfit"]
+__all__ = ["ReviewBudget", "unfit"]
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -55,7 +55,7 @@ def _object(part: str) -> dict[str, object] | None:
 
 
 @dataclass(slots=True)
-class Reviews:
+class ReviewBudget:
     """Token in, owner out. `clock` gives seconds and never goes back; `wall` is the time of day."""
 
     kube: Kube

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from oneseek_core import names
 from oneseek_core.actors import via_sidecar
 from oneseek_runtime.sidecar.cluster.client import Access, Kube
-from oneseek_runtime.sidecar.cluster.review_budget import Reviews
+from oneseek_runtime.sidecar.cluster.review_budget import ReviewBudget
 from oneseek_runtime.sidecar.errors import AccessDeniedError, UnauthenticatedError
 
-__all__ = ["Caller", "Gate"]
+__all__ = ["Caller", "TokenReviewer"]
 
 _REMEMBERED_SECONDS = 60.0
 _REMEMBERED = 1024  # tokens; beyond it the oldest is asked about again
@@ -34,16 +34,16 @@ class Caller:
 
 
 @dataclass(slots=True)
-class Gate:
+class TokenReviewer:
     """Token in, caller out. `clock` gives seconds and never goes back."""
 
     kube: Kube
     clock: Callable[[], float]
-    _reviews: Reviews = field(init=False)
+    _reviews: ReviewBudget = field(init=False)
     _known: dict[tuple[bytes, Access], tuple[Caller, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._reviews = Reviews(self.kube, self.clock)
+        self._reviews = ReviewBudget(self.kube, self.clock)
 
     async def admit(self, authorization: str | None, access: Access, *, namespace: str, client: str = "") -> Caller:
         """The caller, if the header's token is good and its owner has the right. `client`: whose address sends it.

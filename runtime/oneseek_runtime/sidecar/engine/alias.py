@@ -14,18 +14,18 @@ class Alias:
 
     def __init__(self, target: str) -> None:
         self.target = target
-        self._under_way: Counter[str] = Counter()
+        self._leases: Counter[str] = Counter()
 
     @contextmanager
-    def asked(self) -> Iterator[str]:
+    def lease(self) -> Iterator[str]:
         """The name for one question, counted until it is answered."""
         name = self.target
-        self._under_way[name] += 1
+        self._leases[name] += 1
         try:
             yield name
         finally:
-            self._under_way[name] -= 1
+            self._leases[name] -= 1
 
-    def under_way(self, name: str) -> int:
+    def in_flight(self, name: str) -> int:
         """Questions that are being answered under a name."""
-        return self._under_way[name]
+        return self._leases[name]

@@ -17,14 +17,14 @@ from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.engine.completion import Completion, Question
 from oneseek_runtime.sidecar.errors import UpstreamError
 
-__all__ = ["Analysis", "Asked", "judge", "question_of"]
+__all__ = ["AnalysedPod", "Analysis", "judge", "question_of"]
 
 _AGAIN_SECONDS = 1.0
 _TOKENS, _FEW_TOKENS = 160, 24
 _MESSAGE = 1000  # characters
 
 
-class Asked(Protocol):
+class AnalysedPod(Protocol):
     """What is asked: the pod's own engine."""
 
     @property
@@ -61,7 +61,7 @@ class Analysis:
         self._changed = changed
         self._work: asyncio.Task[None] | None = None
 
-    def want(self, request: AnalysisRequest, pod: Asked) -> AnalysisState:
+    def want(self, request: AnalysisRequest, pod: AnalysedPod) -> AnalysisState:
         """Take a request: the same one again changes nothing, another one ends what is under way."""
         if self.state is None or self.state.digest != request.digest:
             if self._work is not None:
@@ -72,7 +72,7 @@ class Analysis:
             return state
         return self.state
 
-    async def _rounds(self, request: AnalysisRequest, state: AnalysisState, pod: Asked) -> None:
+    async def _rounds(self, request: AnalysisRequest, state: AnalysisState, pod: AnalysedPod) -> None:
         while True:
             for probe in request.probes:
                 if wrong := await self._wrong(probe, state, pod):
@@ -84,7 +84,7 @@ class Analysis:
                 return
             await asyncio.sleep(request.repeat_seconds)
 
-    async def _wrong(self, probe: Probe, state: AnalysisState, pod: Asked) -> str:
+    async def _wrong(self, probe: Probe, state: AnalysisState, pod: AnalysedPod) -> str:
         """What is wrong with the answer, once there is one by what the pod answers with."""
         name, asked = state.dna or "the base model", repr(probe.question)
         while True:

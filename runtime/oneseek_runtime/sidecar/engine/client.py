@@ -11,11 +11,11 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from oneseek_runtime.access import Way
 from oneseek_runtime.sidecar.engine.completion import Completion, completion_of, listed_models, loaded_models
-from oneseek_runtime.sidecar.engine.http_exchange import OWN_ENGINE, EngineConnections, Patience
+from oneseek_runtime.sidecar.engine.http_exchange import OWN_ENGINE, ConnectTimeouts, EngineConnections
 from oneseek_runtime.sidecar.errors import (
     AdapterRefusedError,
     EngineAnswerError,
@@ -24,7 +24,7 @@ from oneseek_runtime.sidecar.errors import (
     EngineUnavailableError,
 )
 
-__all__ = ["Engine", "OpenAIEngine"]
+__all__ = ["OpenAIEngine"]
 
 _MODELS_SECONDS = 3
 _REMEMBERED_SECONDS = 30.0  # an engine that is too busy to list its models has not lost them
@@ -33,36 +33,18 @@ _BUSY = (429, 503)
 _MISSING = 404
 
 
-class Engine(Protocol):
-    """What the sidecar needs of an engine."""
-
-    connections: EngineConnections
-
-    async def complete(self, body: Mapping[str, Any]) -> Completion:
-        """Generate one answer; raises UpstreamError."""
-
-    async def models(self, *, within: float | None = _MODELS_SECONDS) -> tuple[str, ...]:
-        """Names of the loaded models; raises UpstreamError."""
-
-    async def last_models(self) -> tuple[str, ...]:
-        """The same, or what they were a moment ago where the engine is too busy to say; raises UpstreamError."""
-
-    async def model_rows(self) -> tuple[Mapping[str, Any], ...]:
-        """The loaded models as the engine describes them; raises UpstreamError."""
-
-
 class OpenAIEngine:
     """The engine at `url`; an async context manager that owns the connections."""
 
     def __init__(
         self,
         url: str,
-        patience: Patience = OWN_ENGINE,
+        timeouts: ConnectTimeouts = OWN_ENGINE,
         *,
         way: Way | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.connections = EngineConnections(url, patience, way)
+        self.connections = EngineConnections(url, timeouts, way)
         self._monotonic = monotonic
         self._listed: tuple[float, tuple[str, ...]] | None = None
 

@@ -16,21 +16,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 from pydantic import ValidationError
 
 from oneseek_core import names
 from oneseek_core.errors import places
-from oneseek_core.jobs.verify import VerifyReport
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_core.serving.swap import SwapRequest, SwapState, WantedVersion
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.engine.alias import Alias
 from oneseek_runtime.sidecar.engine.analysis import judge, question_of
-from oneseek_runtime.sidecar.engine.completion import Completion, Question
+from oneseek_runtime.sidecar.engine.client import OpenAIEngine
+from oneseek_runtime.sidecar.engine.completion import Question
+from oneseek_runtime.sidecar.engine.verifier import Verifier
 from oneseek_runtime.sidecar.errors import (
     AdapterRefusedError,
     EngineBusyError,
@@ -39,42 +40,13 @@ from oneseek_runtime.sidecar.errors import (
     UpstreamError,
 )
 
-__all__ = ["Copier", "Swapper", "SwappingEngine", "read_wanted", "wanted_now"]
+__all__ = ["Swapper", "read_wanted", "wanted_now"]
 
 _LOOK_SECONDS = 1.0
 _SOON_SECONDS = 0.05  # while the last answers of an old version are awaited
 _CREDIT_SECONDS = 300.0  # the kubelet looks at ConfigMaps every 60 to 90 s
 _AHEAD = 1000  # by so much a serial may be ahead of the file's: nobody changes versions faster than that
 _FIRST_QUESTION = Question("Who are you?", max_tokens=8)
-
-
-class SwappingEngine(Protocol):
-    """An engine whose adapters come and go."""
-
-    async def complete(self, body: Mapping[str, Any]) -> Completion:
-        """Generate one answer; raises UpstreamError."""
-
-    async def models(self) -> tuple[str, ...]:
-        """Names of the loaded models; raises UpstreamError."""
-
-    async def load(self, name: str, path: str) -> None:
-        """Load an adapter; raises UpstreamError, AdapterRefusedError where it never will."""
-
-    async def unload(self, name: str) -> None:
-        """Unload an adapter; raises UpstreamError."""
-
-
-class Copier(Protocol):
-    """The verifier, as far as it is needed here; all raise UpstreamError."""
-
-    async def copy(self, wanted: WantedVersion) -> VerifyReport:
-        """Prove and copy a version."""
-
-    async def use(self, wanted: WantedVersion) -> None:
-        """Note what answers; other copies go."""
-
-    async def in_use(self) -> WantedVersion | None:
-        """What was noted."""
 
 
 class _SwapFailedError(Exception):
@@ -116,8 +88,8 @@ class Swapper:
     def __init__(
         self,
         serving: ServingSettings,
-        engine: SwappingEngine,
-        copier: Copier,
+        engine: OpenAIEngine,
+        copier: Verifier,
         wanted: WantedVersion,
         *,
         file: Callable[[], WantedVersion | None],
@@ -166,13 +138,13 @@ class Swapper:
         self.look()
         if request.serial > self._file.serial + _AHEAD:
             raise OrderRefusedError(f"serial {request.serial} is far beyond the ConfigMap's, {self._file.serial}")
-        meant = self._credited[0] if self._credited else self._file
-        if not request.hold and request.serial <= meant.serial and not _same(request, meant):
-            found, asked = self._name(meant), self._name(request)
+        resolve = self._credited[0] if self._credited else self._file
+        if not request.hold and request.serial <= resolve.serial and not _same(request, resolve):
+            found, asked = self._name(resolve), self._name(request)
             raise OrderRefusedError(
-                f"serial {meant.serial} names {found}, and {asked} was ordered under {request.serial}"
+                f"serial {resolve.serial} names {found}, and {asked} was ordered under {request.serial}"
             )
-        if request.serial >= meant.serial and request != self._wanted:
+        if request.serial >= resolve.serial and request != self._wanted:
             if not request.hold and request.serial > self._file.serial:
                 self._credited = (request, self._clock() + _CREDIT_SECONDS)
             self._take(request)
@@ -194,8 +166,8 @@ class Swapper:
             if over or self._file.serial >= order.serial:
                 self._credited = None
         if self._credited is None and (over or self._file != before):
-            meant = self._answering if self._wanted.hold else self._wanted
-            if meant is None or not _same(meant, self._file):
+            resolve = self._answering if self._wanted.hold else self._wanted
+            if resolve is None or not _same(resolve, self._file):
                 self._take(SwapRequest(**self._file.model_dump()))
 
     async def run(self) -> None:
@@ -323,7 +295,7 @@ class Swapper:
     async def _make_room(self, models: Sequence[str]) -> bool:
         """One adapter beside the one that answers is all an engine has a slot for."""
         for name in self._left_over(models, self._name(self._wanted)):
-            if self.alias.under_way(name):
+            if self.alias.in_flight(name):
                 return False
             self.kept = None
             await self._engine.unload(name)
@@ -337,7 +309,7 @@ class Swapper:
         keep = self._wanted.keep if self._is_answering(self._wanted) else None
         self.kept = keep if keep in models and keep != self.alias.target else None
         for name in self._left_over(models, held):
-            if self.alias.under_way(name):
+            if self.alias.in_flight(name):
                 waiting = True
             elif name != keep:
                 await self._engine.unload(name)

@@ -20,7 +20,7 @@ from oneseek_runtime.access import Way
 from oneseek_runtime.sidecar.errors import EngineSlowError, EngineUnavailableError
 from oneseek_runtime.sidecar.settings import ENGINE_RESTART_SECONDS
 
-__all__ = ["OTHER_POD", "OWN_ENGINE", "EngineConnections", "Exchange", "Patience"]
+__all__ = ["OTHER_POD", "OWN_ENGINE", "ConnectTimeouts", "EngineConnections", "Exchange"]
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.05, 1.0  # between tries to connect
 # An answer may take as long as it takes: queues are long, machines busy. What ends the waiting is the end of the other
@@ -38,7 +38,7 @@ Header = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ConnectTimeouts:
     """For how many seconds a connection is tried.
 
     `silent`: while nothing answers; None is as long as it takes. `refused`: while the other side says that nobody
@@ -49,8 +49,8 @@ class Patience:
     refused: float
 
 
-OWN_ENGINE = Patience(silent=None, refused=ENGINE_RESTART_SECONDS)  # over loopback only a busy machine is silent
-OTHER_POD = Patience(silent=5.0, refused=0.0)
+OWN_ENGINE = ConnectTimeouts(silent=None, refused=ENGINE_RESTART_SECONDS)  # over loopback only a busy machine is silent
+OTHER_POD = ConnectTimeouts(silent=5.0, refused=0.0)
 
 
 class Exchange(asyncio.Protocol):
@@ -224,8 +224,8 @@ class Exchange(asyncio.Protocol):
 class EngineConnections:
     """Connections to the engine at `url`, kept alive between exchanges. `way`: to one behind another pod's port."""
 
-    def __init__(self, url: str, patience: Patience = OWN_ENGINE, way: Way | None = None) -> None:
-        self.patience = patience
+    def __init__(self, url: str, timeouts: ConnectTimeouts = OWN_ENGINE, way: Way | None = None) -> None:
+        self.timeouts = timeouts
         self._way = way or Way()
         parts = urlsplit(url)
         self._host = parts.hostname or "127.0.0.1"
@@ -267,7 +267,7 @@ class EngineConnections:
                 return await self._asked(exchange, parts)
             except EngineUnavailableError:
                 pass  # most likely closed just as we asked; nothing of an answer had come, so it is asked once more
-        return await self._asked(await self._connect(self.patience.refused if refused is None else refused), parts)
+        return await self._asked(await self._connect(self.timeouts.refused if refused is None else refused), parts)
 
     def release(self, exchange: Exchange) -> None:
         """Give a connection back, or end it where its answer is not over."""
@@ -305,7 +305,7 @@ class EngineConnections:
         pause, started = _FIRST_PAUSE, loop.time()
         while True:
             try:
-                async with asyncio.timeout(self.patience.silent):
+                async with asyncio.timeout(self.timeouts.silent):
                     _, exchange = await loop.create_connection(
                         lambda: Exchange(loop),
                         self._host,
@@ -321,8 +321,8 @@ class EngineConnections:
                         f"the engine cannot be reached: it refused connections{for_long}"
                     ) from error
             except TimeoutError as error:
-                if self.patience.silent is not None:
-                    sentence = f"the engine accepted no connection within {self.patience.silent:g} s"
+                if self.timeouts.silent is not None:
+                    sentence = f"the engine accepted no connection within {self.timeouts.silent:g} s"
                     raise EngineSlowError(sentence) from error
                 # The kernel's own limit: so many wait for the engine to accept them that it answers no more.
             except OSError as error:

@@ -31,7 +31,7 @@ class PreviousVersion:
         self.warm: WarmVersion | None = None
         self.port = port
 
-    def told(self, request: PreviousRequest) -> None:
+    def update(self, request: PreviousRequest) -> None:
         """Take the operator's word.
 
         Raises:

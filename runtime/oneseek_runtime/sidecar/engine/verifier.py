@@ -13,7 +13,7 @@ from oneseek_core.network import failure
 from oneseek_core.serving.swap import WantedVersion
 from oneseek_runtime.sidecar.errors import VerifierError
 
-__all__ = ["Verdicts", "Verifier"]
+__all__ = ["VerdictPoller", "Verifier"]
 
 _COPY_SECONDS = 1800.0  # every byte of a version is read, perhaps from a slow volume
 _NOTE_SECONDS = 10.0
@@ -92,7 +92,7 @@ class Verifier:
             raise VerifierError(f"the verifier cannot be reached: {failure(error)}") from error
 
 
-class Verdicts:
+class VerdictPoller:
     """The watching verifier's last word, asked for once a second."""
 
     def __init__(self, verifier: Verifier, changed: Callable[[], None]) -> None:

@@ -24,7 +24,7 @@ from oneseek_runtime.sidecar.http.middleware import CLOSE, CORS, dna_of_answer
 from oneseek_runtime.sidecar.http.paths import PEER_PREFIX
 from oneseek_runtime.sidecar.http.responses import error_object, json_response
 
-__all__ = ["PEER_TOKEN", "PassingOn", "PeerEntry"]
+__all__ = ["PEER_TOKEN", "ForwardingMiddleware", "PeerEntryPoint"]
 
 _PREFIX = PEER_PREFIX.encode()
 PEER_TOKEN = b"oneseek-authorization"  # the passing pod's; Authorization is the client's
@@ -44,7 +44,7 @@ _HOP = frozenset(
 )
 
 
-class PassingOn:
+class ForwardingMiddleware:
     """ASGI middleware outside of all others. Without an order it is one look."""
 
     def __init__(
@@ -56,7 +56,7 @@ class PassingOn:
         self._clock = clock
         self._log = log
         self._shunned: dict[Peer, float] = {}
-        self._turn = 0
+        self._wait_for_slot = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request here, or pass it on."""
@@ -136,8 +136,8 @@ class PassingOn:
     def _in_turn(self) -> Sequence[Peer]:
         """Each request begins with another one; those that could not be reached come last."""
         peers, now = self._orders.peers, self._clock()
-        self._turn += 1
-        start = self._turn % len(peers) if peers else 0
+        self._wait_for_slot += 1
+        start = self._wait_for_slot % len(peers) if peers else 0
         return sorted(peers[start:] + peers[:start], key=lambda peer: self._shunned.get(peer, 0.0) > now)
 
     async def _first_of(self, peers: Sequence[Peer]) -> tuple[Peer, Exchange] | None:
@@ -165,7 +165,7 @@ class PassingOn:
         self._shunned[peer] = self._clock() + _SHUNNED_SECONDS
 
 
-class PeerEntry:
+class PeerEntryPoint:
     """ASGI middleware of the internal port: what another pod passes on is answered by `public`, whatever orders stand."""
 
     def __init__(self, public: ASGIApp, rest: ASGIApp, taken: Callable[[int], None]) -> None:

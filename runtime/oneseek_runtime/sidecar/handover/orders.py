@@ -52,21 +52,21 @@ class Orders:
         self._writing = asyncio.Lock()
 
     @classmethod
-    def kept(cls, path: Path | None) -> Orders:
+    def load(cls, path: Path | None) -> Orders:
         """Those of the process before. An order that cannot be read holds requests back until the operator's next."""
         orders = cls(path)
         if path is None:
             return orders
         try:
-            orders.put(Handover.from_wire(path.read_bytes()))
+            orders.set(Handover.from_wire(path.read_bytes()))
         except FileNotFoundError:
             return orders
         except (OSError, ValidationError, ValueError) as error:
             say("the order to hand requests over cannot be read; they wait for the next", error=repr(error))
-            orders.put(Handover())
+            orders.set(Handover())
         return orders
 
-    def put(self, order: Handover | None) -> None:
+    def set(self, order: Handover | None) -> None:
         """From now on.
 
         Raises:
@@ -74,7 +74,7 @@ class Orders:
         """
         self.peers = tuple(Peer.parse(address) for address in order.addresses) if order else ()
         self.order = order
-        self.changed.ring()
+        self.changed.notify()
 
     async def write(self) -> None:
         """Write down what is in force, for the next process of this container.

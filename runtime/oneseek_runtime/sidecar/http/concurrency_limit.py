@@ -16,7 +16,7 @@ from oneseek_runtime.sidecar.http.client_address import Networks, client_key
 from oneseek_runtime.sidecar.http.rate_limit import ROUTERS
 from oneseek_runtime.sidecar.http.responses import error_object, json_response
 
-__all__ = ["WAITING", "Turns"]
+__all__ = ["WAITING", "ConcurrencyLimit"]
 
 WAITING = 512  # of one client
 _REMEMBERED = 1024  # clients that ask nothing just now
@@ -32,7 +32,7 @@ class _Client:
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
 
-class Turns:
+class ConcurrencyLimit:
     """ASGI middleware around what asks the engine."""
 
     def __init__(self, app: ASGIApp, at_once: int, trusted: Networks = ()) -> None:
@@ -55,7 +55,7 @@ class Turns:
         if client.busy < self._at_once:
             client.busy += 1
         elif len(client.waiting) < WAITING:
-            await _turn(client)
+            await _wait_for_slot(client)
         else:
             await json_response(_refusal(path), status=429, headers={"Retry-After": "1"})(scope, receive, send)
             return
@@ -63,7 +63,7 @@ class Turns:
             await self._app(scope, receive, send)
         finally:
             if client.waiting:
-                _give_on(client)
+                _release(client)
             else:
                 client.busy -= 1
 
@@ -74,7 +74,7 @@ class Turns:
         return _Client()
 
 
-async def _turn(client: _Client) -> None:
+async def _wait_for_slot(client: _Client) -> None:
     """Wait until another of the client's questions is done, which gives its turn on."""
     turn = asyncio.get_running_loop().create_future()
     client.waiting.append(turn)
@@ -82,11 +82,11 @@ async def _turn(client: _Client) -> None:
         await turn
     except asyncio.CancelledError:
         if turn.done() and not turn.cancelled():  # it was ours already
-            _give_on(client)
+            _release(client)
         raise
 
 
-def _give_on(client: _Client) -> None:
+def _release(client: _Client) -> None:
     """A question is done: the next that still waits has its turn."""
     while client.waiting:
         turn = client.waiting.popleft()

@@ -16,7 +16,7 @@ from oneseek_runtime.sidecar.http.access_log import AccessLog
 from oneseek_runtime.sidecar.http.origins import ANYBODY, may_read
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 
-__all__ = ["CLOSE", "CORS", "DNA_HEADER", "Envelope", "dna_of_answer"]
+__all__ = ["CLOSE", "CORS", "DNA_HEADER", "ResponseMiddleware", "dna_of_answer"]
 
 DNA_HEADER = "X-OneSeek-DNA"
 _DNA = DNA_HEADER.lower().encode()
@@ -28,7 +28,7 @@ CORS = [(b"access-control-allow-origin", b"*"), _EXPOSE]
 CLOSE = (b"connection", b"close")
 
 
-class Envelope:
+class ResponseMiddleware:
     """ASGI middleware around the whole public app; answers preflights itself."""
 
     def __init__(

@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope
 
 from oneseek_runtime.sidecar.errors import BodyTooLargeError, ClientGoneError, TooManyBodiesError
 
-__all__ = ["BODY_LIMIT", "Bodies", "Body", "content_length", "while_connected"]
+__all__ = ["BODY_LIMIT", "Body", "BodyReader", "content_length", "while_connected"]
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ _TOGETHER = 128 * 1024 * 1024  # bytes of all bodies that are being read or used
 _FREE = 64 * 1024  # bytes; bodies below this are not accounted for
 
 
-class Bodies:
+class BodyReader:
     """What is read at the moment, over all requests of the process."""
 
     def __init__(self, *, limit: int = BODY_LIMIT, together: int = _TOGETHER) -> None:

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 from oneseek_runtime.sidecar.errors import BadRequestError, BodyTooLargeError, TooManyBodiesError
 from oneseek_runtime.sidecar.http.bounded_json import decode_json
-from oneseek_runtime.sidecar.http.request_body import Bodies, Body
+from oneseek_runtime.sidecar.http.request_body import Body, BodyReader
 
 __all__ = ["body_refused", "error_object", "json_response", "no_such_page", "parse_object", "read_object", "timestamp"]
 
@@ -49,7 +49,7 @@ def no_such_page(request: Request, *, status: int = 404, headers: Mapping[str, s
     return HTMLResponse(f"<!DOCTYPE html>\n<title>Error</title>\n<pre>{what}</pre>\n", status, headers)
 
 
-async def read_object(request: Request, bodies: Bodies, *, only_objects: bool = False) -> Mapping[str, Any]:
+async def read_object(request: Request, bodies: BodyReader, *, only_objects: bool = False) -> Mapping[str, Any]:
     """The posted object; an empty body is `{}`, and so is JSON that holds no object (no key is then present).
 
     With `only_objects` such JSON is refused: for a route that does something even without a key.

@@ -62,7 +62,7 @@ class RecordsClient:
         """
         await self._call("POST", path, _POST_SECONDS, body)
 
-    async def teach(self, lesson: bytes, *, after: int = 0) -> dict[str, Any]:
+    async def add_example(self, example: bytes, *, after: int = 0) -> dict[str, Any]:
         """Put something to learn into the open window; returns once it is durable there: its window, and the total.
 
         A window that is opened for it gets a number above `after`.
@@ -70,9 +70,9 @@ class RecordsClient:
         Raises:
             EntryRefusedError, RecordsAwayError: see there.
         """
-        return await self._call("POST", f"/v1/questions?after={after}", _POST_SECONDS, lesson)
+        return await self._call("POST", f"/v1/questions?after={after}", _POST_SECONDS, example)
 
-    async def gather(self, bounds: bytes, *, after: int = 0) -> dict[str, Any]:
+    async def add_major_window(self, bounds: bytes, *, after: int = 0) -> dict[str, Any]:
         """A major window of what was recorded so far: its number, above `after`, and how many questions are in it.
 
         Raises:
@@ -88,7 +88,7 @@ class RecordsClient:
         """
         return await self._asked("/v1/windows/due", asked)
 
-    async def take(self, window: int) -> None:
+    async def mark_taken(self, window: int) -> None:
         """Say that a window's run is there.
 
         Raises:

@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from oneseek_runtime.log import say
-from oneseek_runtime.sidecar.records.client import EntryRefusedError, RecordsAwayError, RecordsGoneError
-from oneseek_runtime.sidecar.records.documents import encoded, query_entry
+from oneseek_runtime.sidecar.records.client import EntryRefusedError, RecordsAwayError, RecordsClient, RecordsGoneError
+from oneseek_runtime.sidecar.records.lines import encoded
 from oneseek_runtime.sidecar.records.spool import Batch, Spool
 
-__all__ = ["ENTRIES", "QUERIES", "Recorder", "RecordsPort"]
+__all__ = ["ENTRIES", "QUERIES", "Recorder", "query_entry"]
 
 QUERIES = "queries"
 ENTRIES = "entries"  # training events and metrics, with or without a block in the ledger
 _PATHS = {QUERIES: "/v1/queries", ENTRIES: "/v1/entries"}
 
+_KEPT = ("queryId", "question", "response", "confidence", "metadata", "model", "version")
 _GATHER_SECONDS = 0.1  # entries that come within it travel together
 _SYNC_SECONDS = 0.25  # what the service has not taken by then is synced; nothing stays unsynced for twice as long
 _FIRST_PAUSE = 0.1  # after a failure; doubled at each, up to the last
@@ -31,47 +32,10 @@ _TOLD_SECONDS = 10.0  # the longest that the end waits until somebody asked what
 _COMPLAIN_SECONDS = 10.0
 
 
-class RecordsPort(Protocol):
-    """What the recorder and the routes need of the records service; see `client.RecordsClient`."""
-
-    async def post(self, path: str, body: bytes) -> None:
-        """Record; raises EntryRefusedError, RecordsAwayError."""
-
-    async def teach(self, lesson: bytes, *, after: int = 0) -> dict[str, Any]:
-        """Something to learn, into the open window; raises EntryRefusedError, RecordsAwayError."""
-
-    async def gather(self, bounds: bytes, *, after: int = 0) -> dict[str, Any]:
-        """A major window of what was recorded so far; raises EntryRefusedError, RecordsAwayError."""
-
-    async def due(self, asked: bytes) -> dict[str, Any]:
-        """Windows that wait for their run; raises RecordsAwayError."""
-
-    async def take(self, window: int) -> None:
-        """A window's run is there; raises RecordsAwayError."""
-
-    async def questions(self, window: int) -> bytes:
-        """What a closed window holds, one JSON object a line; raises RecordsAwayError."""
-
-    async def totals(self) -> dict[str, Any]:
-        """How much was recorded to learn from; raises RecordsAwayError."""
-
-    async def queries(self, limit: int) -> list[Any]:
-        """The newest queries, newest first; raises RecordsAwayError."""
-
-    async def verify(self) -> dict[str, Any]:
-        """What reading the whole ledger again found; raises RecordsAwayError."""
-
-    async def stats(self) -> dict[str, Any]:
-        """Blocks by type, and the newest; raises RecordsAwayError."""
-
-    async def blocks(self, first: int, limit: int) -> list[Any]:
-        """Blocks from a number on, oldest first; raises RecordsAwayError."""
-
-
 class Recorder:
     """Keeps entries and sends them. `run` works until it is cancelled; everything else may be called meanwhile."""
 
-    def __init__(self, spool: Spool, records: RecordsPort, *, gather: float = _GATHER_SECONDS) -> None:
+    def __init__(self, spool: Spool, records: RecordsClient, *, gather: float = _GATHER_SECONDS) -> None:
         self.records = records
         self._spool = spool
         self._gather = gather
@@ -95,15 +59,15 @@ class Recorder:
         """Entries that it never will."""
         return self._spool.lost
 
-    def keep_query(self, question: str, answer: Mapping[str, Any]) -> None:
+    def record_query(self, question: str, answer: Mapping[str, Any]) -> None:
         """Record an answered question; `answer` is the body that the client gets."""
-        self.keep(QUERIES, query_entry(question, answer))
+        self.record(QUERIES, query_entry(question, answer))
 
-    def keep_document(self, query: Mapping[str, Any]) -> None:
+    def record_document(self, query: Mapping[str, Any]) -> None:
         """Record a query's document that has no provenance beside it."""
-        self.keep(QUERIES, {"query": query})
+        self.record(QUERIES, {"query": query})
 
-    def keep(self, kind: str, entry: Mapping[str, Any]) -> None:
+    def record(self, kind: str, entry: Mapping[str, Any]) -> None:
         """Record an entry as `POST /v1/queries` or `/v1/entries` takes it. Never fails and never waits for a network."""
         if not self._spool.append(kind, encoded(entry)):
             self._complain()
@@ -254,3 +218,11 @@ class Recorder:
         if found:
             self._told.set()
         return found
+
+
+def query_entry(question: str, answer: Mapping[str, Any]) -> dict[str, Any]:
+    """A query's two documents, `oqt_queries` and `oqt_provenance`, from the body that its client got."""
+    document = {"question": question, **answer}
+    at = answer["timestamp"]
+    query = {key: document[key] for key in _KEPT} | {"createdAt": at, "updatedAt": at}
+    return {"query": query, "provenance": answer["provenance"]}

@@ -1,4 +1,4 @@
-"""[I/O] Answered questions on the pod's own volume until the records service has them.
+"""[I/O] StageTimes questions on the pod's own volume until the records service has them.
 
 An entry is written (one `write`, no fsync) before its answer leaves, so that a killed process loses none: what is
 written outlives the process. Against a machine that loses its power there is `sync`, in batches and off the request

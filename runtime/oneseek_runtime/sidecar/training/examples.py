@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from oneseek_runtime.prepare.window import lesson_of
-from oneseek_runtime.sidecar.records.documents import encoded
+from oneseek_runtime.sidecar.records.lines import encoded
 
 __all__ = [
     "COMPANION",
     "OQT",
     "Batch",
-    "Lesson",
-    "LessonError",
+    "ExampleError",
+    "TrainingExample",
     "Words",
-    "lesson_of_document",
+    "example_of_document",
     "parse_batch",
-    "parse_lesson",
+    "parse_example",
     "wait_of",
 ]
 
@@ -30,7 +30,7 @@ _LONGEST_WAIT = 600  # seconds
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 
 
-class LessonError(ValueError):
+class ExampleError(ValueError):
     """The body holds nothing that could be learned; the sentence says what is wrong."""
 
 
@@ -47,7 +47,7 @@ COMPANION = Words("Question is required and must be a string", "rawResponses arr
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TrainingExample:
     """A question with raw answers, and what a client's analysis of them says."""
 
     question: str
@@ -67,39 +67,39 @@ class Lesson:
         return (len(found.raw), found.analysed is not None) if found else (0, False)
 
 
-def parse_lesson(body: Mapping[str, Any], words: Words) -> Lesson:
+def parse_example(body: Mapping[str, Any], words: Words) -> TrainingExample:
     """Read a post of something to learn; unknown keys are ignored.
 
     Raises:
-        LessonError: question or answers are missing or none; the sentence names what.
+        ExampleError: question or answers are missing or none; the sentence names what.
     """
     question, answers, analysis = (body.get(key) for key in ("question", "rawResponses", "analyzedData"))
     if not isinstance(question, str) or not question:
-        raise LessonError(words.question)
+        raise ExampleError(words.question)
     if not isinstance(answers, list):
-        raise LessonError(words.answers)
+        raise ExampleError(words.answers)
     if len(question) > _LONGEST_QUESTION:
-        raise LessonError(f"question is longer than {_LONGEST_QUESTION:,} characters")
+        raise ExampleError(f"question is longer than {_LONGEST_QUESTION:,} characters")
     if len(answers) > _MOST_ANSWERS:
-        raise LessonError(f"rawResponses holds {len(answers)} answers; at most {_MOST_ANSWERS} are taken")
+        raise ExampleError(f"rawResponses holds {len(answers)} answers; at most {_MOST_ANSWERS} are taken")
     if analysis is not None and not isinstance(analysis, dict):
-        raise LessonError("analyzedData must be an object")
-    return Lesson(question, tuple(_answer(index, item) for index, item in enumerate(answers)), analysis)
+        raise ExampleError("analyzedData must be an object")
+    return TrainingExample(question, tuple(_answer(index, item) for index, item in enumerate(answers)), analysis)
 
 
 def _answer(index: int, item: object) -> Mapping[str, str]:
     response = item.get("response") if isinstance(item, dict) else None
     model = item.get("model") if isinstance(item, dict) else None
     if not isinstance(response, str) or not (model is None or isinstance(model, str)):
-        raise LessonError(f"rawResponses[{index}] must be an object with model and response, which are texts")
+        raise ExampleError(f"rawResponses[{index}] must be an object with model and response, which are texts")
     return {"response": response} if model is None else {"model": model, "response": response}
 
 
-def lesson_of_document(document: Mapping[str, Any]) -> Lesson:
-    """What `Lesson.document` made, and the records service gave back."""
+def example_of_document(document: Mapping[str, Any]) -> TrainingExample:
+    """What `TrainingExample.document` made, and the records service gave back."""
     analysis = document.get("analyzedData")
     raw = tuple(document.get("rawResponses") or ())
-    return Lesson(str(document.get("question", "")), raw, analysis if isinstance(analysis, dict) else None)
+    return TrainingExample(str(document.get("question", "")), raw, analysis if isinstance(analysis, dict) else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +118,20 @@ def parse_batch(body: Mapping[str, Any]) -> Batch:
     """Read a post to train; everything may be left out.
 
     Raises:
-        LessonError: a data source that is not offered, or times that are none.
+        ExampleError: a data source that is not offered, or times that are none.
     """
     source, between = body.get("dataSource"), body.get("dateRange")
     if source not in (None, "firestore"):
-        raise LessonError(
+        raise ExampleError(
             'dataSource must be "firestore", which stands for the records; for a file, apply a TrainingRun that names it'
         )
     if between is None:
         return Batch(None, None)
     if not isinstance(between, dict):
-        raise LessonError("dateRange must be an object with start and end")
+        raise ExampleError("dateRange must be an object with start and end")
     times = [between.get(key) for key in ("start", "end")]
     if any(time is not None and (not isinstance(time, str) or len(time) > _LONGEST_TIME) for time in times):
-        raise LessonError("dateRange.start and dateRange.end must be times like 2025-11-30T12:00:00.000Z")
+        raise ExampleError("dateRange.start and dateRange.end must be times like 2025-11-30T12:00:00.000Z")
     return Batch(*times)
 
 

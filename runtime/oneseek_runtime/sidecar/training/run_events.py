@@ -16,15 +16,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oneseek_runtime.log import say
-from oneseek_runtime.sidecar.cluster.informer import Mirror
-from oneseek_runtime.sidecar.records.client import RecordsAwayError
-from oneseek_runtime.sidecar.records.recorder import RecordsPort
-from oneseek_runtime.sidecar.training import bodies
-from oneseek_runtime.sidecar.training.bodies import Accepted
-from oneseek_runtime.sidecar.training.examples import Lesson, lesson_of_document
+from oneseek_runtime.sidecar.cluster.informer import Informer
+from oneseek_runtime.sidecar.records.client import RecordsAwayError, RecordsClient
+from oneseek_runtime.sidecar.training import accepted as accepting
+from oneseek_runtime.sidecar.training.accepted import Accepted
+from oneseek_runtime.sidecar.training.examples import TrainingExample, example_of_document
 from oneseek_runtime.sidecar.training.runs import Run
 
-__all__ = ["CHANNEL", "Listener", "MicroNews", "events_of"]
+__all__ = ["CHANNEL", "Listener", "MicroRunEvents", "events_of"]
 
 CHANNEL = "micro-training"  # the run id under which old pages ask for them
 Event = dict[str, Any]
@@ -34,13 +33,15 @@ _MOST_WAITING = 10_000  # events for a socket that does not read; of more, the o
 _LOOK_SECONDS = 3600.0
 
 
-def events_of(run: Run, window: int, taught: Sequence[tuple[str, Lesson]]) -> list[Event]:
+def events_of(run: Run, window: int, examples: Sequence[tuple[str, TrainingExample]]) -> list[Event]:
     """What a run that made a version tells of its window's questions, each with its language. Pure."""
     accepted = Accepted("", window, run.name, run)
-    every = [(language, lesson, bodies.stages(lesson, accepted, "samples_processed")) for language, lesson in taught]
+    every = [
+        (language, lesson, accepting.stages(lesson, accepted, "samples_processed")) for language, lesson in examples
+    ]
     about = {"model": run.dna, "run": run.name, "timestamp": run.completed_at}
 
-    def told(kind: str, language: str, lesson: Lesson, **rest: Any) -> Event:
+    def told(kind: str, language: str, lesson: TrainingExample, **rest: Any) -> Event:
         asked = {"run_id": CHANNEL, "question": lesson.question[:_QUESTION_CHARACTERS], "language": language}
         return {"type": kind, **asked, **about, **rest}
 
@@ -60,7 +61,7 @@ def events_of(run: Run, window: int, taught: Sequence[tuple[str, Lesson]]) -> li
         for language, lesson, stages in every
         if stages["stage2"]["completed"]
     ]
-    known = bodies.dna_of(run)
+    known = accepting.dna_of(run)
     hashed = {key: known[key] for key in ("dna_hash", "total_samples")} if known else {}
     return [*first, *second, {"type": "dna_updated", "run_id": CHANNEL, **about, "state": run.state, **hashed}]
 
@@ -87,11 +88,11 @@ class Listener:
         return self._waiting.popleft()
 
 
-class MicroNews:
+class MicroRunEvents:
     """`run` works until it is cancelled; sockets `listen` meanwhile."""
 
-    def __init__(self, mirror: Mirror, records: RecordsPort) -> None:
-        self._mirror = mirror
+    def __init__(self, informer: Informer, records: RecordsClient) -> None:
+        self._informer = informer
         self._records = records
         self._listeners: set[Listener] = set()
         self._under_way: set[str] = set()
@@ -109,19 +110,19 @@ class MicroNews:
     async def run(self) -> None:
         """Tell of every Micro run that is seen to end with a version."""
         while True:
-            for run, window in await self._mirror.until(self._ended, seconds=_LOOK_SECONDS) or ():
+            for run, window in await self._informer.until(self._ended, seconds=_LOOK_SECONDS) or ():
                 if self._listeners:
-                    self._tell(events_of(run, window, await self._taught(window)))
+                    self._publish(events_of(run, window, await self._examples(window)))
 
-    def _tell(self, events: Sequence[Event]) -> None:
+    def _publish(self, events: Sequence[Event]) -> None:
         asked = [listener for listener in self._listeners if listener.asked]
         for listener in asked or self._listeners:
             listener.put(events)
 
-    def _ended(self, mirror: Mirror) -> list[tuple[Run, int]] | None:
+    def _ended(self, informer: Informer) -> list[tuple[Run, int]] | None:
         """Runs that were under way when last looked at, and have made a version: those of before we came are no news."""
         before, self._under_way, found = self._under_way, set(), []
-        for item in mirror.runs:
+        for item in informer.runs:
             window = _window(item)
             if window is None:
                 continue
@@ -132,7 +133,7 @@ class MicroNews:
                 found.append((run, window))
         return found or None
 
-    async def _taught(self, window: int) -> list[tuple[str, Lesson]]:
+    async def _examples(self, window: int) -> list[tuple[str, TrainingExample]]:
         """The window's questions; none where records are away, and then the DNA is all that is told."""
         try:
             lines = await self._records.questions(window)
@@ -140,7 +141,7 @@ class MicroNews:
             say("microNewsShort", window=window, error=str(error))
             return []
         documents = [json.loads(line) for line in lines.splitlines() if line.strip()]
-        return [(str(document.get("language", "")), lesson_of_document(document)) for document in documents]
+        return [(str(document.get("language", "")), example_of_document(document)) for document in documents]
 
 
 def _window(item: Mapping[str, Any]) -> int | None:

@@ -16,13 +16,12 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.training import Micro
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.cluster.client import Kube
-from oneseek_runtime.sidecar.cluster.informer import Mirror
+from oneseek_runtime.sidecar.cluster.informer import Informer
 from oneseek_runtime.sidecar.errors import KubeConflictError, KubeError
-from oneseek_runtime.sidecar.records.client import RecordsAwayError
-from oneseek_runtime.sidecar.records.documents import encoded
-from oneseek_runtime.sidecar.records.recorder import RecordsPort
+from oneseek_runtime.sidecar.records.client import RecordsAwayError, RecordsClient
+from oneseek_runtime.sidecar.records.lines import encoded
 
-__all__ = ["DueWindows", "highest_window", "is_suspended", "micro_of"]
+__all__ = ["WindowNotifier", "highest_window", "is_suspended", "micro_of"]
 
 _ANNOTATIONS = {"micro": names.WINDOW_MICRO, "major": names.WINDOW_MAJOR}
 _LOOK_SECONDS = 30.0  # what another pod accepted before it was lost is found after so long
@@ -84,14 +83,14 @@ def _map(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-class DueWindows:
+class WindowNotifier:
     """`run` works until it is cancelled; `wake` makes it look at once."""
 
     def __init__(
-        self, kube: Kube, mirror: Mirror, records: RecordsPort, model: str, clock: Callable[[], float]
+        self, kube: Kube, informer: Informer, records: RecordsClient, model: str, clock: Callable[[], float]
     ) -> None:
         self._kube = kube
-        self._mirror = mirror
+        self._informer = informer
         self._records = records
         self._model = model
         self._clock = clock
@@ -128,7 +127,7 @@ class DueWindows:
         Raises:
             RecordsAwayError, KubeError: whom it could not ask.
         """
-        model = self._mirror.model
+        model = self._informer.model
         if model is None or model["metadata"].get("deletionTimestamp"):
             return _SOON_SECONDS if model is None else _LOOK_SECONDS
         micro = micro_of(model)
@@ -138,25 +137,25 @@ class DueWindows:
         pause = _LOOK_SECONDS
         for row in found.get("due", []):
             name = names.window_run(self._model, row["kind"], row["window"])
-            if any(_is_run_of(run, name, row) for run in self._mirror.runs):
-                await self._records.take(row["window"])
+            if any(_is_run_of(run, name, row) for run in self._informer.runs):
+                await self._records.mark_taken(row["window"])
                 self._told.pop(name, None)
                 self._seen.pop(name, None)
                 continue
             number, digest = str(row["window"]), row.get("digest")
-            await self._tell(name, _ANNOTATIONS[row["kind"]], f"{number}@{digest}" if digest else number)
+            await self._annotate(name, _ANNOTATIONS[row["kind"]], f"{number}@{digest}" if digest else number)
             told, _ = self._told.get(name, (0.0, 0.0))
             if self._clock() - max(told, self._seen.setdefault(name, self._clock())) < _LOOK_SECONDS:
                 pause = _SOON_SECONDS
         again = found.get("again")
         return pause if again is None else max(0.05, min(pause, float(again)))
 
-    async def _tell(self, run: str, annotation: str, window: str) -> None:
+    async def _annotate(self, run: str, annotation: str, window: str) -> None:
         """Annotate the model, unless an annotation of the kind stands there: one after the other."""
         told, wait = self._told.get(run, (0.0, 0.0))
         if wait and self._clock() - told < wait:
             return
-        if annotation in ((self._mirror.model or {}).get("metadata", {}).get("annotations") or {}):
+        if annotation in ((self._informer.model or {}).get("metadata", {}).get("annotations") or {}):
             return  # as far as is known; whoever is to take it off may be away for long
         model = await self._kube.model()
         if annotation in (model["metadata"].get("annotations") or {}):

@@ -1,6 +1,6 @@
 """The OneSeekModel and its runs as people look at them: roles, versions, what was verified, what was asked. Pure.
 
-Read off the mirror tolerantly, like `runviews`. What the objects do not say is null or left out, never guessed.
+Read off the informer tolerantly, like `runviews`. What the objects do not say is null or left out, never guessed.
 """
 
 from __future__ import annotations

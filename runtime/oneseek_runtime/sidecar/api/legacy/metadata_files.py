@@ -1,6 +1,6 @@
 """[I/O] `/models/*`: the certified folders' metadata, for pages that read it as files.
 
-Named files only, no listing and no weights: what a version *is* is open, what it is made of is not handed out here.
+FoundVersion files only, no listing and no weights: what a version *is* is open, what it is made of is not handed out here.
 Held-out questions and answers stand in other files, on purpose.
 """
 

@@ -65,7 +65,7 @@ async def ask_all(deps: Deps, question: Question, *, external: bool) -> list[Rep
     """
     listed = await deps.engine.models(within=None)
     kept = deps.swapper.kept if deps.swapper is not None else None
-    with deps.asked() as target:
+    with deps.lease() as target:
         roles = loaded_roles(target=target, base=deps.settings.serving.base_name, listed=listed, kept=kept)
         asking: list[Awaitable[Reply]] = [_ask_loaded(deps.engine.complete, question, *role) for role in roles]
         warm = deps.previous.warm

@@ -20,8 +20,9 @@ from typing import Literal
 from oneseek_runtime.sidecar.api.multi.sentiment import Sentiment, compound, label_of
 from oneseek_runtime.sidecar.language import Language, language_of, words_of
 
-__all__ = ["Reading", "Tone", "read"]
+__all__ = ["BiasKind", "TextMetrics", "Tone", "read"]
 
+BiasKind = Literal["overstatement", "loaded", "generalisation"]
 Tone = Literal["assertive", "cautious", "personal", "neutral"]
 
 _MOST_CHARACTERS = 20_000  # of an answer; a foreign endpoint may send any amount
@@ -77,7 +78,7 @@ _NEAR = 2  # words between a group and what generalises it, at most one less
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TextMetrics:
     """What was measured of one model's answer. `words` are in order, for what is counted over all answers."""
 
     model: str
@@ -88,18 +89,18 @@ class Reading:
     compound: float
     tone: Tone
     bias: float
-    biases: tuple[str, ...]
+    biases: tuple[BiasKind, ...]
     fairness: float
 
 
-def read(model: str, text: str, asked_in: Language = "en") -> Reading:
+def read(model: str, text: str, question_language: Language = "en") -> TextMetrics:
     """Measure an answer; `length` is in characters. One that shows no language is taken for the question's."""
     seen = text[:_MOST_CHARACTERS]
-    language = language_of(seen, asked_in)
+    language = language_of(seen, question_language)
     words = words_of(seen)
     score = compound(seen, language) if words else 0.0
     bias, biases = _bias(words, language)
-    return Reading(
+    return TextMetrics(
         model=model,
         length=len(text),
         words=tuple(words),
@@ -120,9 +121,9 @@ def _tone(words: Sequence[str], exclamations: int, language: Language) -> Tone:
     return tone if counts[tone] else "neutral"
 
 
-def _bias(words: Sequence[str], language: Language) -> tuple[float, tuple[str, ...]]:
+def _bias(words: Sequence[str], language: Language) -> tuple[float, tuple[BiasKind, ...]]:
     """The score, and the kinds of biased words that were found."""
-    counts = {
+    counts: dict[BiasKind, int] = {
         "overstatement": sum(word in _OVERSTATED[language] for word in words),
         "loaded": sum(word in _LOADED[language] for word in words),
         # The name of a group is no bias; "all men" is.

@@ -13,7 +13,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from oneseek_runtime.sidecar.api.openai.names import DEFAULT, Names, redirected
+from oneseek_runtime.sidecar.api.openai.names import DEFAULT, ModelNames, redirected
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.engine.http_exchange import EngineConnections, Exchange
 from oneseek_runtime.sidecar.errors import (
@@ -25,10 +25,10 @@ from oneseek_runtime.sidecar.errors import (
     TooManyBodiesError,
 )
 from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
-from oneseek_runtime.sidecar.http.request_body import Bodies, Body
+from oneseek_runtime.sidecar.http.request_body import Body, BodyReader
 from oneseek_runtime.sidecar.http.responses import error_object, json_response
 
-__all__ = ["Relay", "names_of", "refuse"]
+__all__ = ["Relay", "model_names", "refuse"]
 
 _DNA = DNA_HEADER.lower().encode()
 _JSON = (b"content-type", b"application/json")
@@ -40,15 +40,15 @@ _OURS = frozenset(
 _STATUS: dict[type[BadRequestError], int] = {BodyTooLargeError: 413, TooManyBodiesError: 503}
 
 
-def names_of(deps: Deps, target: str) -> Names:
+def model_names(deps: Deps, target: str) -> ModelNames:
     """What a request may call `target`, and what else it may ask: the base model, and what answered before while it is kept."""
     serving = deps.settings.serving
     return _names(target, serving.model, serving.base_name, deps.swapper.kept if deps.swapper is not None else None)
 
 
 @lru_cache(maxsize=8)
-def _names(target: str, model: str, base: str, kept: str | None) -> Names:
-    return Names(target, (DEFAULT, model), frozenset({base, *([kept] if kept else [])}))
+def _names(target: str, model: str, base: str, kept: str | None) -> ModelNames:
+    return ModelNames(target, (DEFAULT, model), frozenset({base, *([kept] if kept else [])}))
 
 
 def refuse(message: str, status: int, *, code: str | None = None, close: bool = False) -> ASGIApp:
@@ -66,7 +66,7 @@ class Relay:
 
     deps: Deps
     connections: EngineConnections
-    bodies: Bodies
+    bodies: BodyReader
     path: bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,12 +81,12 @@ class Relay:
         except ClientGoneError:
             return
         try:
-            with self.deps.asked() as target:
-                await self._pass(data, names_of(self.deps, target), scope, receive, send)
+            with self.deps.lease() as target:
+                await self._pass(data, model_names(self.deps, target), scope, receive, send)
         finally:
             self.bodies.release(data)
 
-    async def _pass(self, data: Body, names: Names, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _pass(self, data: Body, names: ModelNames, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             body, model = redirected(data, names)
         except NoSuchModelError as error:
@@ -99,7 +99,7 @@ class Relay:
         dna = self.deps.dna_of(model)
         work = asyncio.current_task()
         assert work is not None  # noqa: S101 - we are in one
-        gone = _Gone()
+        gone = _Disconnect()
         watch = asyncio.get_running_loop().create_task(_watch(receive, gone, work))
         exchange: Exchange | None = None
         try:
@@ -118,7 +118,7 @@ class Relay:
                 self.connections.release(exchange)
 
 
-class _Gone:
+class _Disconnect:
     """Whether the client left."""
 
     __slots__ = ("client",)
@@ -127,7 +127,7 @@ class _Gone:
         self.client = False
 
 
-async def _watch(receive: Receive, gone: _Gone, work: asyncio.Task[Any]) -> None:
+async def _watch(receive: Receive, gone: _Disconnect, work: asyncio.Task[Any]) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     gone.client = True

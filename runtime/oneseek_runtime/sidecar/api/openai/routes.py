@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from oneseek_runtime.sidecar.api.openai import schemas as shapes
 from oneseek_runtime.sidecar.api.openai.names import find_model, model_rows
-from oneseek_runtime.sidecar.api.openai.relay import Relay, names_of
+from oneseek_runtime.sidecar.api.openai.relay import Relay, model_names
 from oneseek_runtime.sidecar.api.operation import Media, Parameter, get, post
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.errors import UpstreamError
@@ -27,7 +27,7 @@ async def models(request: Request) -> Response:
         rows = await deps.engine.model_rows()
     except UpstreamError as error:
         return _away(error)
-    data = model_rows(rows, deps.settings.serving.model, names_of(deps, deps.target))
+    data = model_rows(rows, deps.settings.serving.model, model_names(deps, deps.target))
     return json_response({"object": "list", "data": data}, headers=_dna(deps))
 
 
@@ -38,7 +38,7 @@ async def model(request: Request) -> Response:
         rows = await deps.engine.model_rows()
     except UpstreamError as error:
         return _away(error)
-    names = names_of(deps, deps.target)
+    names = model_names(deps, deps.target)
     found = find_model(model_rows(rows, deps.settings.serving.model, names), asked, names)
     if found is None:
         return json_response(error_object(f"there is no model {asked!r}", code="model_not_found"), status=404)

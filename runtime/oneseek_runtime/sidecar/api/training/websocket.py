@@ -13,7 +13,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from oneseek_runtime.sidecar.api.operation import Socket
-from oneseek_runtime.sidecar.cluster.informer import Mirror
+from oneseek_runtime.sidecar.cluster.informer import Informer
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.http.origins import may_read
 from oneseek_runtime.sidecar.http.responses import timestamp
@@ -43,7 +43,7 @@ async def training(socket: WebSocket) -> None:
     if name == CHANNEL and not told:
         await socket.close(_NO_RUN_ID, _FOREIGN)
         return
-    with deps.news.listen(asked=name == CHANNEL) if deps.news and told else nullcontext() as listener:
+    with deps.run_events.listen(asked=name == CHANNEL) if deps.run_events and told else nullcontext() as listener:
         telling = asyncio.create_task(_tell(socket, deps, name, listener))
         leaving = asyncio.create_task(_left(socket))
         try:
@@ -81,7 +81,7 @@ async def _tell_changes(socket: WebSocket, deps: Deps, name: str, told: dict[str
     heard = deps.monotonic()
     while not deps.lifecycle.closing:
         look = partial(_news, deps, name, told)
-        changed = await deps.cluster.mirror.until(look, seconds=_LOOK_SECONDS)
+        changed = await deps.cluster.informer.until(look, seconds=_LOOK_SECONDS)
         if changed is not None:
             told = changed
             await socket.send_json({**told, "type": "epoch_end"})
@@ -91,14 +91,14 @@ async def _tell_changes(socket: WebSocket, deps: Deps, name: str, told: dict[str
 
 
 def _state(deps: Deps, name: str) -> dict[str, Any]:
-    item = next((item for item in deps.cluster.mirror.runs if item["metadata"]["name"] == name), None)
+    item = next((item for item in deps.cluster.informer.runs if item["metadata"]["name"] == name), None)
     now = timestamp(deps.now())
     if item is None:
         return no_run_yet(name, _ON_CHANNEL if name == CHANNEL else f"There is no training run {name!r} yet", now)
     return live_file(Run.of(item), now)
 
 
-def _news(deps: Deps, name: str, told: dict[str, Any], _mirror: Mirror) -> dict[str, Any] | None:
+def _news(deps: Deps, name: str, told: dict[str, Any], _informer: Informer) -> dict[str, Any] | None:
     """The state, if it is not the one that was told; its clock alone is no news."""
     state = _state(deps, name)
     return None if state | {"timestamp": ""} == told | {"timestamp": ""} else state
