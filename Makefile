@@ -129,4 +129,4 @@ requirements: venv ## Pin again what pyproject.toml asks for
 	.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	  --extra sidecar pyproject.toml -o requirements/slim.txt
 	.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
-	  --extra operator --extra sidecar --extra firestore --extra runtime --extra dev pyproject.toml -o requirements/dev.txt
+	  --extra operator --extra plugin --extra firestore --extra runtime --extra dev pyproject.toml -o requirements/dev.txt

@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     except KeyboardInterrupt:
         return 130
     except ImportError as error:
-        complain(f"a part of the plugin is not installed ({error}); pip install 'oneseek[sidecar]'")
+        complain(f"a part of the plugin is not installed ({error}); pip install 'oneseek[plugin]'")
     except OneSeekError as error:
         complain(str(error))
     except Exception as error:  # noqa: BLE001 - the border: a defect of ours must not look like a verdict (1)
