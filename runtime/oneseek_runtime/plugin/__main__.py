@@ -21,7 +21,7 @@ from oneseek_runtime.plugin.answers import Answers, Call, Exit
 from oneseek_runtime.plugin.kubectl import Kubectl
 from oneseek_runtime.plugin.printing import complain, show
 
-__all__ = ["main"]
+__all__ = ["VERBS", "main", "parser_of"]
 
 # verb: (module, what it answers)
 _VERBS = "oneseek_runtime.plugin.verbs"
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
 def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     verb = _verb(arguments)
     module = importlib.import_module(VERBS[verb][0]) if verb else None
-    parser = _parser(verb, module)
+    parser = parser_of(verb, module)
     parsed = parser.parse_args(arguments)
     if module is None:
         parser.error("a VERB is needed")
@@ -102,7 +102,7 @@ def _verb(arguments: Sequence[str]) -> str | None:
     return None
 
 
-def _parser(verb: str | None, module: ModuleType | None) -> argparse.ArgumentParser:
+def parser_of(verb: str | None, module: ModuleType | None = None) -> argparse.ArgumentParser:
     """All verbs by name, the chosen one with its arguments; the common flags before or after it."""
     parser = argparse.ArgumentParser(
         prog="kubectl oneseek",
