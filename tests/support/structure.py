@@ -18,6 +18,9 @@ from pathlib import Path
 
 import grimp
 
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs/explanation/structure.md"
+BEGIN, END = "<!-- now: written by `make structure` -->", "<!-- end of now -->"
 PARTS = {
     "operator": "oneseek_operator",
     "sidecar": "oneseek_runtime.sidecar",
@@ -179,5 +182,15 @@ def _lines(module: str, folders: Iterable[Path]) -> int:
     raise FileNotFoundError(module)
 
 
+def main(arguments: list[str]) -> None:
+    """Print the figures of a checkout; those of this one are written into the page, too."""
+    checkout = Path(arguments[0]).resolve() if arguments else ROOT
+    told = "\n".join(report(checkout))
+    print(told)
+    if checkout == ROOT:
+        before, rest = PAGE.read_text().split(BEGIN)
+        PAGE.write_text(f"{before}{BEGIN}\n{told}\n{END}{rest.split(END)[1]}")
+
+
 if __name__ == "__main__":
-    print("\n".join(report(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parents[2]).resolve())))
+    main(sys.argv[1:])
