@@ -58,6 +58,7 @@ PROOFS = {
         "tests/cluster/test_slow_candidate.py"
     ],
     "The demo 20 times, the model made anew, beside two busy loops": ["tests/dev/test_demo_again.py"],
+    "The tutorial, word for word": ["tests/dev/test_tutorial.py"],
     "Ten ways for a new version to be bad: the old one answers, and the reason is told": [
         "tests/cluster/test_bad_versions.py"
     ],

@@ -30,7 +30,10 @@ class Block:
 
 def pages() -> list[Path]:
     """Every page that people write: not what is a record (proofs, decisions) and not what is made of code."""
-    made = {DOCS / "reference" / f"{name}.md" for name in ("routes", "models", "attempts", "cli")}
+    made = {
+        DOCS / "reference" / f"{name}.md"
+        for name in ("routes", "models", "attempts", "cli", "oneseekmodel", "trainingrun")
+    }
     kept = [
         page for page in sorted(DOCS.rglob("*.md")) if page.parent.name not in {"adr", "proofs"} and page not in made
     ]

@@ -135,7 +135,7 @@ def running_back(edges: Edges, circle: Iterable[str]) -> int:
         for (one, other), count in inside.items():
             gives[one] += count
             takes[other] += count
-        first = min(left, key=lambda name: (takes[name] - gives[name], name))
+        first = min(left, key=lambda name: (takes[name] - gives[name], takes[name], name))
         back += takes[first]
         left.remove(first)
     return back
