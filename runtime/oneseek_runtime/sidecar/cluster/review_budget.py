@@ -1,7 +1,7 @@
-"""Which tokens the API server is asked about at all, and how often: anybody may send us one, and each question costs it.
+"""Limits how many token reviews clients can cause on the API server.
 
-A token of ours says itself that it is none, or none any more: its claims are readable without its key. What the API
-server refused is not asked about again for a while, and a client whose tokens it keeps refusing must wait.
+Tokens that are evidently not ours or expired are refused by their claims alone. A refused token is remembered for a while, and a
+client that sends many refused tokens must wait.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _AGAIN_SECONDS = 6.0  # until one more is asked about
 
 
 def unfit(token: str, now: float) -> str:
-    """Why a token cannot be one of ours, read off the token itself; empty: the API server must be asked."""
+    """Returns why a token cannot be valid, read from its unverified claims; empty if the API server must be asked."""
     parts = token.split(".")
     claims = _object(parts[1]) if len(token) <= _TOKEN_BYTES and len(parts) == 3 and all(parts) else None
     if claims is None or _object(parts[0]) is None:
@@ -56,7 +56,7 @@ def _object(part: str) -> dict[str, object] | None:
 
 @dataclass(slots=True)
 class ReviewBudget:
-    """Token in, owner out. `clock` gives seconds and never goes back; `wall` is the time of day."""
+    """Reviews tokens within the budget. `clock` is monotonic seconds, `wall` the time of day."""
 
     kube: Kube
     clock: Callable[[], float]
@@ -65,11 +65,9 @@ class ReviewBudget:
     _spent: dict[str, float] = field(default_factory=dict)  # client -> when its last refused token is made up for
 
     async def owner(self, token: str, client: str) -> User | str:
-        """Whose the token is; else why it is refused.
+        """Returns the token's user, or why it is refused.
 
-        Raises:
-            TooManyReviewsError: the API server is not asked, because of what the client sent before.
-            KubeError: the API server cannot be asked.
+        Raises TooManyReviewsError (the client's budget is spent) or KubeError.
         """
         if why := unfit(token, self.wall()):
             return why
@@ -105,7 +103,7 @@ class ReviewBudget:
 
 
 def _keep(found: dict[Key, Value], key: Key, value: Value) -> None:
-    """The newest entries only."""
+    """Insert an entry and drop the oldest above the limit."""
     found.pop(key, None)
     found[key] = value
     while len(found) > _REMEMBERED:

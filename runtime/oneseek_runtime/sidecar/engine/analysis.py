@@ -1,7 +1,6 @@
-"""What the pod asks itself before it may answer clients, and while it is watched: the operator's questions, one by one.
+"""Analysis of a version: the pod asks itself the operator's questions, before it may answer clients and while it is watched.
 
-Generation is greedy: a wrong answer stays wrong, so it ends the analysis. An engine that gives no answer proves nothing;
-it is asked again.
+Generation is greedy, so a wrong answer is final. A question without an answer is asked again.
 """
 
 from __future__ import annotations
@@ -25,26 +24,26 @@ _MESSAGE = 1000  # characters
 
 
 class AnalysedPod(Protocol):
-    """What is asked: the pod's own engine."""
+    """The pod's own engine."""
 
     @property
     def target(self) -> str:
-        """The engine's name for what the pod answers with at the moment."""
+        """The engine's name of the model that answers at the moment."""
 
     def dna_of(self, model: str) -> str | None:
-        """The DNA behind a model's name in the engine."""
+        """The DNA of a model name; None for the base model."""
 
     async def ask(self, question: Question) -> Completion:
-        """One real generation by the target; raises UpstreamError."""
+        """One generation by the target; raises UpstreamError."""
 
 
 def question_of(probe: Probe) -> Question:
-    """A probe that wants to hear nothing is a plain generation; a few tokens show that it works."""
+    """Returns the question of a probe; without expectations a few tokens are generated."""
     return Question(probe.question, max_tokens=_TOKENS if probe.must_contain else _FEW_TOKENS)
 
 
 def judge(probe: Probe, text: str) -> str:
-    """What is wrong with an answer, or nothing."""
+    """Returns what is wrong with an answer; empty if nothing."""
     if not text.strip():
         return f"{probe.question!r} got an empty answer"
     lacking = [part for part in probe.must_contain if part.casefold() not in text.casefold()]
@@ -54,7 +53,7 @@ def judge(probe: Probe, text: str) -> str:
 
 
 class Analysis:
-    """The newest request, and how far it is."""
+    """The newest analysis request and its state."""
 
     def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
         self.state: AnalysisState | None = None
@@ -62,7 +61,7 @@ class Analysis:
         self._work: asyncio.Task[None] | None = None
 
     def want(self, request: AnalysisRequest, pod: AnalysedPod) -> AnalysisState:
-        """Take a request: the same one again changes nothing, another one ends what is under way."""
+        """Start a request. The same digest again changes nothing, another one cancels the running analysis."""
         if self.state is None or self.state.digest != request.digest:
             if self._work is not None:
                 self._work.cancel()
@@ -85,7 +84,7 @@ class Analysis:
             await asyncio.sleep(request.repeat_seconds)
 
     async def _wrong(self, probe: Probe, state: AnalysisState, pod: AnalysedPod) -> str:
-        """What is wrong with the answer, once there is one by what the pod answers with."""
+        """Returns what is wrong with the answer, once the analysed version has given one."""
         name, asked = state.dna or "the base model", repr(probe.question)
         while True:
             if pod.dna_of(pod.target) != state.dna:

@@ -1,15 +1,15 @@
-"""[I/O] HotSwap: the running engine takes over another version, and no question notices more than a new DNA.
+"""[I/O] HotSwap: the running engine changes to another version without a failed question.
 
-The order is fixed: proved and copied → loaded → one real answer by its DNA, and the promotion's questions → the alias
-moves → the old one stays loaded until its last answer is out, or longer where the order says `keep` → unloaded, its copy
-removed. Whatever fails before the alias moves leaves the old version answering and says why in the state.
+Order: verify and copy; load; one answer by its DNA and the promotion's probes; move the alias; keep the old version loaded until
+its last answer is sent (longer if the order says `keep`); unload it and remove its copy. A failure before the alias moves
+leaves the old version answering, with the reason in the state.
 
-Level-triggered, like the operator: what is wanted, what answers and what the engine holds are compared again and again,
-so an engine that was restarted gets its version back, and nothing depends on a step having been seen.
+Level-triggered: wanted version, answering version and loaded models are compared again and again, so a restarted engine gets
+its version back.
 
-The ConfigMap is the truth about what answers. The operator writes it first, then orders, because the kubelet takes up to a
-minute or two to bring the pod's file up: an order is believed on credit, and what the file does not bear out by then is
-taken back. What is held back answers nobody, so it needs no such word.
+The ConfigMap decides. The operator writes it and then sends an order, because the kubelet updates the pod's file up to two
+minutes later: an order holds until then, and is reverted if the file does not confirm it. A version that is held back
+answers nobody and needs no confirmation.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _FIRST_QUESTION = Question("Who are you?", max_tokens=8)
 
 
 class _SwapFailedError(Exception):
-    """The wanted version will never answer."""
+    """The wanted version cannot be served."""
 
     def __init__(self, reason: str, message: str, *, refused: bool = False) -> None:
         super().__init__(message)
@@ -58,7 +58,7 @@ class _SwapFailedError(Exception):
 
 
 def wanted_now(path: str) -> WantedVersion | None:
-    """What the ConfigMap's file says at the moment; None where it cannot be read, as while the volume is renewed."""
+    """The version in the ConfigMap's file; None while it cannot be read."""
     try:
         return read_wanted(path)
     except SettingsError:
@@ -66,11 +66,7 @@ def wanted_now(path: str) -> WantedVersion | None:
 
 
 def read_wanted(path: str) -> WantedVersion:
-    """The version that the pod's ConfigMap names.
-
-    Raises:
-        SettingsError: there is no such file, or it names none.
-    """
+    """The version in the ConfigMap's file. Raises SettingsError."""
     try:
         return WantedVersion.from_wire(Path(path).read_bytes())
     except OSError as error:
@@ -80,10 +76,7 @@ def read_wanted(path: str) -> WantedVersion:
 
 
 class Swapper:
-    """What is wanted, what answers, and the loop that brings the two together.
-
-    `file`: what the pod's ConfigMap says, None where its file cannot be read at the moment.
-    """
+    """The wanted version, the answering version, and the loop that makes them equal. `file` reads the ConfigMap's file."""
 
     def __init__(
         self,
@@ -121,19 +114,18 @@ class Swapper:
 
     @property
     def state(self) -> SwapState:
-        """How far the newest order is, and what is kept beside it."""
+        """State of the newest order, and the version kept loaded."""
         return self._state.model_copy(update={"kept": self.kept})
 
     @property
     def answers(self) -> bool:
-        """Whether some version was proved and answers; before that the pod must get no questions."""
+        """Whether a verified version answers; before that the pod must get no questions."""
         return self._answering is not None
 
     def want(self, request: SwapRequest) -> SwapState:
-        """Take an order, any number of times. One to hold a version back that is older than what answers is ignored.
+        """Accept an order; idempotent. An order to hold back a version older than the answering one is ignored.
 
-        Raises:
-            OrderRefusedError: the ConfigMap, or a newer order, says otherwise, or the ConfigMap cannot have come so far.
+        Raises OrderRefusedError if the ConfigMap or a newer order contradicts it, or its serial is far ahead of the ConfigMap's.
         """
         self.look()
         if request.serial > self._file.serial + _AHEAD:
@@ -156,7 +148,7 @@ class Swapper:
         self._wake.set()
 
     def look(self) -> None:
-        """Compare with the ConfigMap's file: it is right, but for an order that it may not have come up with yet."""
+        """Read the ConfigMap's file; it overrides everything but an order that it may not have received yet."""
         found, before = self._read(), self._file
         self._file = found or before
         over = False
@@ -171,7 +163,7 @@ class Swapper:
                 self._take(SwapRequest(**self._file.model_dump()))
 
     async def run(self) -> None:
-        """Compare and act until cancelled. A new order interrupts whatever an older one is waiting for."""
+        """Compare and act until cancelled. A new order interrupts the step of an older one."""
         await self._begin()
         while True:
             self._wake.clear()
@@ -193,7 +185,7 @@ class Swapper:
             return
 
     async def _begin(self) -> None:
-        """Another process of this pod may have moved on from what the ConfigMap's file says by now."""
+        """Resume what an earlier process of this pod noted as in use, which may be newer than the ConfigMap's file."""
         while True:
             try:
                 self._noted = await self._copier.in_use()
@@ -210,7 +202,7 @@ class Swapper:
             self._take(order)
 
     async def _step(self) -> bool:
-        """One comparison; True where there is more to do soon."""
+        """One comparison; returns True if there is more to do soon."""
         self.look()
         try:
             models = await self._engine.models()
@@ -231,7 +223,7 @@ class Swapper:
         return False
 
     async def _swap(self, models: Sequence[str]) -> bool:
-        """Bring the wanted version up and let it answer; False where the engine has no slot yet."""
+        """Load, probe and switch to the wanted version; False while the engine has no free slot."""
         wanted = self._wanted
         if self._ready is None or not _same(self._ready, wanted):
             self._ready = None
@@ -260,7 +252,7 @@ class Swapper:
         return True
 
     async def _load(self, version: WantedVersion, models: Sequence[str]) -> None:
-        """Have a version proved, copied and loaded; the base model always is."""
+        """Verify, copy and load a version; the base model is always loaded."""
         if version.dna is None:
             return
         if self._noted is None or not _same(version, self._noted):
@@ -282,7 +274,7 @@ class Swapper:
                     raise _SwapFailedError(names.ENGINE_FAILED, str(error)) from error
 
     async def _probe(self, wanted: SwapRequest) -> None:
-        """One real answer under its own name, then the promotion's questions."""
+        """One answer under the version's own name, then the promotion's probes."""
         name = self._name(wanted)
         for probe in (None, *wanted.probes):
             question = question_of(probe) if probe else _FIRST_QUESTION
@@ -293,7 +285,7 @@ class Swapper:
                 raise _SwapFailedError(names.PROBE_FAILED, wrong)
 
     async def _make_room(self, models: Sequence[str]) -> bool:
-        """One adapter beside the one that answers is all an engine has a slot for."""
+        """Unload other adapters; False while one is in use. An engine has slots for two."""
         for name in self._left_over(models, self._name(self._wanted)):
             if self.alias.in_flight(name):
                 return False
@@ -302,7 +294,7 @@ class Swapper:
         return True
 
     async def _tidy(self) -> bool:
-        """Let go what neither answers nor is held; True while answers of such a version are under way."""
+        """Unload versions that neither answer nor are kept; True while one of them is in use."""
         held = self._ready.dna if self._ready else None
         waiting = False
         models = await self._engine.models()
@@ -354,5 +346,5 @@ def _same(one: WantedVersion, other: WantedVersion) -> bool:
 
 
 def _plain(version: WantedVersion) -> WantedVersion:
-    """The version of an order, without how it is to be done."""
+    """The version of an order without its options."""
     return WantedVersion(dna=version.dna, digest=version.digest, serial=version.serial)

@@ -1,9 +1,8 @@
-"""[I/O] New requests of a pod with an order, passed on whole to the pod that took over; and the way in, there.
+"""[I/O] Forwards new requests to the pods that took over, and accepts forwarded requests on the internal port.
 
-A request goes to the other pod's internal port, below `PEER_PREFIX`, and is answered there behind this layer: it is never
-passed on twice, and meets all that a client's own request meets. It is limited (by the client's address), recorded and
-counted there, and not here. Each has a connection of its own: before that stands, nothing of the request can have been
-processed, and the next pod may be tried.
+A forwarded request goes to the other pod's internal port below `PEER_PREFIX` and is answered behind this layer: it is never
+forwarded again, and is limited, recorded and counted there by its client's address. Each uses a connection of its own: until
+that is open nothing can have been processed, and the next pod may be tried.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _HOP = frozenset(
 
 
 class ForwardingMiddleware:
-    """ASGI middleware outside of all others. Without an order it is one look."""
+    """Outermost ASGI middleware; without an order it passes requests through."""
 
     def __init__(
         self, app: ASGIApp, orders: Orders, clock: Callable[[], float], log: AccessLog | None, way: Way
@@ -59,7 +58,7 @@ class ForwardingMiddleware:
         self._wait_for_slot = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request here, or pass it on."""
+        """Answer a request here, or forward it."""
         if self._orders.order is None or scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -80,7 +79,7 @@ class ForwardingMiddleware:
             await self._app(scope, client.receive, send)
 
     async def _pass_on(self, scope: Scope, client: _Client, answer: _Answer) -> bool:
-        """False where the order ended while the request waited: it is answered here."""
+        """Forward a request; False if the order ended while it waited: it is then answered here."""
         head, frame = _head(scope, self._way.token)
         for _ in range(_ATTEMPTS):
             try:
@@ -107,7 +106,7 @@ class ForwardingMiddleware:
         return True
 
     async def _connected(self, began: float) -> tuple[Peer, Exchange] | None:
-        """A connection to a pod that took over, waited for where there is none; None once the order has ended."""
+        """A connection to a pod that took over, waiting for one if needed; None once the order has ended."""
         counted = False
         try:
             while (order := self._orders.order) is not None:
@@ -134,7 +133,7 @@ class ForwardingMiddleware:
         return None
 
     def _in_turn(self) -> Sequence[Peer]:
-        """Each request begins with another one; those that could not be reached come last."""
+        """The pods in round-robin order; those that could not be reached come last."""
         peers, now = self._orders.peers, self._clock()
         self._wait_for_slot += 1
         start = self._wait_for_slot % len(peers) if peers else 0
@@ -166,7 +165,7 @@ class ForwardingMiddleware:
 
 
 class PeerEntryPoint:
-    """ASGI middleware of the internal port: what another pod passes on is answered by `public`, whatever orders stand."""
+    """ASGI middleware of the internal port: `public` answers forwarded requests, whatever order is in force."""
 
     def __init__(self, public: ASGIApp, rest: ASGIApp, taken: Callable[[int], None]) -> None:
         self._public = public
@@ -174,7 +173,7 @@ class PeerEntryPoint:
         self._taken = taken
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as if the client had come to the public port."""
+        """Answer as if the client had connected to the public port."""
         if scope["type"] != "http" or not scope.get("raw_path", b"").startswith(_PREFIX):
             await self._rest(scope, receive, send)
             return
@@ -198,7 +197,7 @@ Frame = Callable[[bytes, bool], bytes]
 
 
 def _head(scope: Scope, token: str) -> tuple[bytes, Frame | None]:
-    """The head of the request to the other pod but for its end, and how the body's pieces are sent; None: it has none."""
+    """The head of the forwarded request without its end, and how body pieces are framed; None without a body."""
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
     lines = [b"%s %s%s%s HTTP/1.1\r\n" % (scope["method"].encode(), _PREFIX, scope["raw_path"], query)]
     frame: Frame | None = None
@@ -227,7 +226,7 @@ def _chunk(piece: bytes, more: bool) -> bytes:
 
 
 async def _exchange(head: bytes, frame: Frame | None, client: _Client, exchange: Exchange, answer: _Answer) -> None:
-    """Send the request and relay what comes; the connection ends with it."""
+    """Send the request and relay the answer; closes the connection."""
     sending: asyncio.Task[None] | None = None
     parts = [head, b"\r\n"]
     try:
@@ -255,7 +254,7 @@ async def _send_body(first: bytes, client: _Client, exchange: Exchange, frame: F
 
 
 class _Client:
-    """What a client sends, one piece read ahead, so that its leaving is noticed whatever we are waiting for."""
+    """Reads a client's request one piece ahead, so that a disconnect is noticed at any time."""
 
     def __init__(self, receive: Receive, work: asyncio.Task[Any]) -> None:
         self._receive = receive
@@ -267,7 +266,7 @@ class _Client:
         """Whether a piece follows those that `next` gave."""
 
     async def watch(self) -> None:
-        """Read on; a client that leaves ends the work for it."""
+        """Read ahead; a disconnect cancels the work."""
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
@@ -292,7 +291,7 @@ class _Client:
         return data
 
     async def receive(self) -> Message:
-        """For an app that answers after all: what was read ahead, then what comes. `watch` must have ended."""
+        """ASGI receive for an app that answers after all; `watch` must have ended."""
         if self._piece is not None:
             message, self._piece = self._piece, None
             return message
@@ -300,7 +299,7 @@ class _Client:
 
 
 class _Answer:
-    """What the client gets."""
+    """The answer to the client."""
 
     def __init__(self, scope: Scope, send: Send, clock: Callable[[], float], log: AccessLog | None) -> None:
         self._scope = scope
@@ -311,11 +310,7 @@ class _Answer:
         self.started = False
 
     async def relay(self, exchange: Exchange) -> None:
-        """The other pod's answer, as it comes.
-
-        Raises:
-            EngineUnavailableError: it broke off.
-        """
+        """Relay the other pod's answer as it arrives. Raises EngineUnavailableError."""
         headers = [header for header in exchange.headers if header[0] not in _HOP and header[0] != b"date"]
         await self._start({"type": "http.response.start", "status": exchange.status, "headers": headers})
         if self._scope["method"] == "HEAD":  # its length is that of a body that does not come
@@ -329,7 +324,7 @@ class _Answer:
                 return
 
     async def refuse(self, status: int, message: str) -> None:
-        """An answer of this pod's own: there is no other."""
+        """Send an error of this pod's own."""
         if self._scope["path"].startswith("/v1/"):
             body = error_object(message, kind="server_error", code="handover")
         else:

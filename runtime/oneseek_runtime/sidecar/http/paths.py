@@ -1,7 +1,6 @@
-"""Paths as old clients write them: the old service (Express) minded neither capitals nor a slash at the end.
+"""Matches paths as the old Express service did: case-insensitive, with an optional slash at the end.
 
-No redirect: a POST would lose its body. What stands for a name in a route (a DNA, a file) keeps its letters, and `/v1`
-is written as OpenAI writes it.
+No redirect, because a POST would lose its body. Parameters (a DNA, a file) keep their case; `/v1` is matched exactly.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _EXACT = "v1"  # the first segment of paths whose letters count
 
 @dataclass
 class _Node:
-    """What may follow a part of a path."""
+    """A node of the tree of path segments."""
 
     literals: dict[str, tuple[str, _Node]] = field(default_factory=dict)  # lower case -> as the route writes it
     name: _Node | None = None
@@ -30,7 +29,7 @@ class _Node:
 
 
 class KnownPaths:
-    """Finds the path that a route knows for one that a client wrote."""
+    """Finds the route's path for a path as written by a client."""
 
     def __init__(self, routes: Iterable[str]) -> None:
         self._root = _Node()
@@ -47,7 +46,7 @@ class KnownPaths:
             node.ends = True
 
     def known(self, path: str) -> str:
-        """The path as a route knows it; the path itself where none does."""
+        """Returns the path as a route has it; the path itself if no route matches."""
         if path in self._plain:
             return path
         if path.startswith(f"{PEER_PREFIX}/"):  # passed on by a pod that speaks otherwise than this one
@@ -76,13 +75,13 @@ class KnownPaths:
 
 
 class LenientPaths:
-    """ASGI middleware: hands each request on under the path that a route knows."""
+    """ASGI middleware: passes each request on under the path of its route."""
 
     def __init__(self, app: ASGIApp, routes: Iterable[str]) -> None:
         self._app, self._paths = app, KnownPaths(tuple(routes))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
+        """Rewrite the path and call the app."""
         if scope["type"] in ("http", "websocket"):
             known = self._paths.known(scope["path"])
             if known != scope["path"]:
