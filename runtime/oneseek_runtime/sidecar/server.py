@@ -1,9 +1,9 @@
-"""[I/O] The sidecar's process: two ports in one event loop, and an end that cuts nobody off.
+"""[I/O] The sidecar's process: two ports in one event loop, and a graceful end.
 
-At SIGTERM the pod goes unready and every answer ends its connection, but new ones are accepted until the endpoint
-change has reached every node and no client is connected any more (or the drain's time is over). Then the listeners
-close; requests in flight finish, because the engine (a native sidecar) outlives this process. What was answered and not
-recorded yet is sent on for as long as the settings say, with the internal port still open.
+At SIGTERM the pod goes unready and every answer closes its connection, but new connections are accepted until the endpoint change
+has reached every node and no client is connected, or the drain time is over. Then the listeners close and requests in flight
+finish, because the engine (a native sidecar) outlives this process. Unsent records are sent for as long as the settings say, with
+the internal port still open.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _SOCKET_BYTES = 64 * 1024  # of one message; what clients send on a socket is no
 
 
 def run(environment: Mapping[str, str]) -> None:
-    """Serve until SIGTERM. Ends the process with a sentence and a non-zero code where the settings make no sense."""
+    """Serve until SIGTERM. Exits with a message if the settings are invalid."""
     try:
         settings = SidecarSettings.from_environment(environment)
         path, access = settings.serving.wanted_path, settings.access
@@ -110,7 +110,7 @@ async def _serve(
         OpenAIEngine(settings.serving.engine_url, replace(OWN_ENGINE, refused=settings.engine_restart)) as engine,
         _cluster(session, settings, environment) as cluster,
         recording(session, settings.records, lambda: ledger_held(cluster.informer.model)) as recorder,
-        _learning(settings, cluster, recorder) as (wake, news),
+        _learning(settings, cluster, recorder) as (wake, run_events),
     ):
         verifier = Verifier(session, f"http://127.0.0.1:{settings.verify_port}")
         swapper = None
@@ -137,7 +137,7 @@ async def _serve(
             verdicts=verdicts,
             external=ExternalModels(session, settings.external),
             wake=wake,
-            news=news,
+            run_events=run_events,
             way=way,
         )
         apps = create_apps(deps)
@@ -192,7 +192,7 @@ def _session() -> aiohttp.ClientSession:
 async def _cluster(
     session: aiohttp.ClientSession, settings: SidecarSettings, environment: Mapping[str, str]
 ) -> AsyncGenerator[ClusterAccess, None]:
-    """The API server as our account sees it, with the informer kept; nothing of it outside a pod."""
+    """Access to the API server with a running informer; none outside a pod."""
     serving = settings.serving
     client = KubeClient.in_pod(session, environment, namespace=serving.namespace, model=serving.model)
     if client is None:
@@ -212,20 +212,20 @@ async def _cluster(
 async def _learning(
     settings: SidecarSettings, cluster: ClusterAccess, recorder: Recorder | None
 ) -> AsyncGenerator[tuple[Callable[[], None], MicroRunEvents | None], None]:
-    """How the loop is woken that tells the operator which windows are due, and what sockets are told of Micro runs.
+    """Runs the window notifier and the events of Micro runs; yields its `wake` and the events.
 
-    Neither is there without records.
+    Neither runs without records.
     """
     if recorder is None or isinstance(cluster.kube, NoKube):
         yield (lambda: None), None
         return
     due = WindowNotifier(cluster.kube, cluster.informer, recorder.records, settings.serving.model, time.monotonic)
-    news = MicroRunEvents(cluster.informer, recorder.records)
-    tasks = [asyncio.create_task(due.run()), asyncio.create_task(news.run())]
+    run_events = MicroRunEvents(cluster.informer, recorder.records)
+    tasks = [asyncio.create_task(due.run()), asyncio.create_task(run_events.run())]
     for task in tasks:
         task.add_done_callback(_say_why)
     try:
-        yield due.wake, news
+        yield due.wake, run_events
     finally:
         for task in tasks:
             task.cancel()
@@ -233,16 +233,16 @@ async def _learning(
 
 
 def _say_why(task: asyncio.Task[None]) -> None:
-    """A defect of the informer's, or of the loop over windows, must be seen in the log; questions are answered all the same."""
+    """Log an unexpected error of a background task; questions are answered all the same."""
     if not task.cancelled() and (error := task.exception()):
         say("a task of the sidecar's ended", error=repr(error))
 
 
 class BoundedServer(Server):
-    """A server that ends connections of clients that exceed their time."""
+    """A server that closes connections of clients that exceed a limit."""
 
     async def on_tick(self, counter: int) -> bool:
-        """Once a second, end what clients drag out; uvicorn calls this ten times a second."""
+        """Check the limits once a second; uvicorn calls this ten times a second."""
         if counter % 10 == 0 and (
             late := end_overdue(list(self.server_state.connections), asyncio.get_running_loop().time())
         ):

@@ -1,4 +1,4 @@
-"""The sidecar's settings: the environment, read once."""
+"""The sidecar's settings from the environment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SPOOL_BYTES = 256 * 1024**2  # some 170,000 answers
 
 @dataclass(frozen=True)
 class RecordsAccess:
-    """Where answered questions are kept until the records service has them, and where that is."""
+    """The records service's URL and credentials, and the spool."""
 
     url: str
     access: Access
@@ -34,7 +34,7 @@ class RecordsAccess:
 
 @dataclass(frozen=True)
 class SidecarSettings:
-    """How one sidecar runs. Times are in seconds."""
+    """Settings of one sidecar. Times are in seconds."""
 
     serving: ServingSettings
     host: str = "0.0.0.0"  # noqa: S104 - the kubelet and the Service reach a pod by its address
@@ -69,11 +69,7 @@ class SidecarSettings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> SidecarSettings:
-        """Read `ONESEEK_SERVING`, `ONESEEK_RATE_LIMITS` (on|off), `ONESEEK_LOG` (access|off), proxies, ports and drain times.
-
-        Raises:
-            SettingsError: a variable is missing or makes no sense.
-        """
+        """Reads all settings. Raises SettingsError if a variable is missing or invalid."""
         text = environment.get(names.SERVING_ENV)
         if not text:
             raise SettingsError(f"{names.SERVING_ENV} is not set; the sidecar is started by the operator")
@@ -107,7 +103,7 @@ class SidecarSettings:
 
 
 def _records(environment: Mapping[str, str], access: Access | None) -> RecordsAccess | None:
-    """Read `ONESEEK_RECORDS_URL` and `ONESEEK_SPOOL{,_BYTES}`; without a URL nothing is recorded."""
+    """Reads `ONESEEK_RECORDS_URL` and `ONESEEK_SPOOL{,_BYTES}`; None without a URL."""
     url = environment.get(names.RECORDS_URL_ENV)
     if not url:
         return None

@@ -1,4 +1,7 @@
-"""How answers and requests are described: answers hold exactly what is named, requests may hold more."""
+"""Base types of the shapes of bodies.
+
+Requests are pydantic models, validated where an endpoint does so; answers are typed dicts, which cost nothing at run time.
+"""
 
 from __future__ import annotations
 
@@ -35,17 +38,18 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 class Answer(TypedDict):
     """An answer holds these keys and no others."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's way for typed dicts
-
 
 class OpenAnswer(TypedDict):
     """An answer holds these keys, and may hold others."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+# Where pydantic looks for the configuration of a typed dict; in the class bodies mypy would take it for a key.
+Answer.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+OpenAnswer.__pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[attr-defined]
 
 
 def left_out(default: object) -> Any:
-    """Marks a key that may be missing; clients may read `default` then."""
+    """Marks a key that may be missing; clients may assume `default`."""
     return Field(json_schema_extra={"default": default})  # type: ignore[dict-item]  # any JSON value
 
 

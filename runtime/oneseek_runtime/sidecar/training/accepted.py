@@ -31,7 +31,7 @@ _NO_ANALYSIS = "No analyzed data provided"
 
 @dataclass(frozen=True, slots=True)
 class ServedVersion:
-    """What answers at the moment, and what is known of it: parts of the bodies of `GET /api/oqt/metrics`."""
+    """The version that answers, with parts of the body of `GET /api/oqt/metrics`."""
 
     version: str
     metrics: Mapping[str, Any]
@@ -39,7 +39,7 @@ class ServedVersion:
     now: str
 
     def document(self) -> dict[str, Any]:
-        """`oqt_metrics`, with the counters' names of the old collection."""
+        """The `oqt_metrics` document, with the old collection's field names."""
         totals = {"totalSamples": self.training["totalSamples"], "weeklyBatch": self.training["weeklyBatches"]}
         return {
             "version": self.version,
@@ -49,13 +49,13 @@ class ServedVersion:
         }
 
     def numbers(self, *keys: str) -> dict[str, Any]:
-        """Some of the metrics; null where nothing measured them."""
+        """Some of the metrics; null if not measured."""
         return {key: self.metrics.get(key) for key in keys}
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A post that durably stands in a window, and that window's run as it is now, if it is there yet."""
+    """A post recorded in a window, with the window's run if it exists."""
 
     training_id: str
     window: int
@@ -65,17 +65,17 @@ class Accepted:
 
     @property
     def done(self) -> bool:
-        """The run has made a version."""
+        """Whether the run has made a version."""
         return self.run is not None and self.run.state in ("certified", "rejected")
 
     @property
     def version(self) -> str | None:
-        """The version it made."""
+        """The DNA of that version."""
         return self.run.dna if self.run and self.done else None
 
     @property
     def reason(self) -> str:
-        """Why it is not done."""
+        """Why the run is not done."""
         if self.run is None or self.run.state == "queued":
             return "suspended" if self.held else "queued"
         return "training" if self.run.state == "running" else f"failed: {self.run.message or self.run.reason}"
@@ -88,7 +88,7 @@ def _stage(accepted: Accepted | None, *, has: bool, without: str) -> dict[str, A
 
 
 def _given(lesson: TrainingExample) -> dict[str, Any]:
-    """The numbers of a client's analysis, as it gave them."""
+    """The numbers of the client's analysis."""
     analysis = lesson.analysis or {}
     return {key: _number(analysis.get(key)) for key in ("consensus", "bias", "fairness")}
 
@@ -100,7 +100,7 @@ def _number(value: object) -> float | int | None:
 
 
 def stages(lesson: TrainingExample, accepted: Accepted | None, count: str) -> dict[str, dict[str, Any]]:
-    """Both stages, as far as the two routes agree; `count` is their key for the number of answers."""
+    """Both stages; `count` is the route's key for the number of answers."""
     raw, analysed = lesson.stages
     first = _stage(accepted, has=raw > 0, without=_NO_RAW)
     trained = raw if first["completed"] else 0
@@ -127,7 +127,7 @@ def companion_stages(lesson: TrainingExample, accepted: Accepted | None) -> dict
 
 
 def dna_of(run: Run | None) -> dict[str, Any] | None:
-    """What a run that made a version changed; None of any other."""
+    """The version that a run made, in the old field names; None if it made none."""
     if run is None or run.dna is None or run.digest is None or run.state not in ("certified", "rejected"):
         return None
     return {
@@ -138,7 +138,7 @@ def dna_of(run: Run | None) -> dict[str, Any] | None:
 
 
 def micro_entry(lesson: TrainingExample, accepted: Accepted, served: ServedVersion, *, language: str) -> dict[str, Any]:
-    """What is recorded of micro-train: the event, and what was measured then. The ledger tells the run, once there is one."""
+    """The recorded event and metrics of micro-train."""
     both = stages(lesson, accepted, "samplesProcessed")
     event = {
         "type": "micro-training",
@@ -153,7 +153,7 @@ def micro_entry(lesson: TrainingExample, accepted: Accepted, served: ServedVersi
 def query_entry_for_training(
     lesson: TrainingExample, accepted: Accepted, served: ServedVersion, *, language: str
 ) -> dict[str, Any]:
-    """What is recorded of what a multi-model query gave to learn."""
+    """The recorded event and metrics of a multi-model query's answers."""
     result = {"success": True, "language": language, "model": served.version, "fallback": False}
     event = {
         "type": "multi-model-micro-training",
@@ -180,7 +180,7 @@ def _entry(accepted: Accepted, event: Mapping[str, Any], served: ServedVersion) 
 
 
 def batch_entry(batch: Batch, accepted: Accepted, answer: Mapping[str, Any], served: ServedVersion) -> dict[str, Any]:
-    """What is recorded of it; without a date range too. Its metrics are those of the version to come, as of old."""
+    """The recorded event and metrics of train; the metrics are those of the version to come, as in the old service."""
     times = {"start": batch.start, "end": batch.end}
     event = {
         "type": "weekly-batch",

@@ -1,8 +1,8 @@
-"""[I/O] Tells the operator which windows of the records service are due: an annotation with the window's number and digest.
+"""[I/O] Notifies the operator of due windows by an annotation with the window's number and digest.
 
-The digest is what the window is known by: numbers begin anew where a records volume was lost. The records service decides when a window closes, by the policy that the model's spec names; the operator makes the run;
-this loop only carries the number over, and once the run is there tells the records service that the window is taken.
-Every serving pod does it, each on its own: the same number twice makes one run.
+The digest identifies the window, because numbers start again where a records volume was lost. The records service closes windows by
+the policy in the model's spec; the operator makes the run; then this loop marks the window as taken. Every serving pod runs it:
+the same window twice makes one run.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _map(value: object) -> Mapping[str, Any]:
 
 
 class WindowNotifier:
-    """`run` works until it is cancelled; `wake` makes it look at once."""
+    """The loop; `wake` ends its pause."""
 
     def __init__(
         self, kube: Kube, informer: Informer, records: RecordsClient, model: str, clock: Callable[[], float]
@@ -100,11 +100,11 @@ class WindowNotifier:
         self._failing = ""
 
     def wake(self) -> None:
-        """Something was recorded."""
+        """Check again at once."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Look, act, wait; for as long as the sidecar runs."""
+        """Check until cancelled."""
         while True:
             self._woken.clear()
             try:
@@ -122,11 +122,7 @@ class WindowNotifier:
                 continue
 
     async def look(self) -> float:
-        """One look: after how many seconds another is worth it.
-
-        Raises:
-            RecordsAwayError, KubeError: whom it could not ask.
-        """
+        """One check; returns the seconds until the next. Raises RecordsAwayError or KubeError."""
         model = self._informer.model
         if model is None or model["metadata"].get("deletionTimestamp"):
             return _SOON_SECONDS if model is None else _LOOK_SECONDS
@@ -151,7 +147,7 @@ class WindowNotifier:
         return pause if again is None else max(0.05, min(pause, float(again)))
 
     async def _annotate(self, run: str, annotation: str, window: str) -> None:
-        """Annotate the model, unless an annotation of the kind stands there: one after the other."""
+        """Set the annotation, unless there is one of its kind: one window after the other."""
         told, wait = self._told.get(run, (0.0, 0.0))
         if wait and self._clock() - told < wait:
             return

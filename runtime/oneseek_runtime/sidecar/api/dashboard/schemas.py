@@ -1,4 +1,4 @@
-"""The bodies that the dashboard reads beside those of the old service. null: not measured, or not known."""
+"""The bodies that only the dashboard reads. null: not measured or not known."""
 
 # ruff: noqa: N815
 

@@ -1,4 +1,4 @@
-"""The bodies of the routes that old pages read beside `/api/oqt` and `/api/models`. Field names are the contract's."""
+"""The bodies of `/api/admin/models*`, `/api/chat` and the old ML service. Field names are the contract's."""
 
 # ruff: noqa: N815
 

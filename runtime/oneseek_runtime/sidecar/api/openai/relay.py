@@ -1,7 +1,6 @@
-"""The three OpenAI routes, as ASGI: a request's bytes to the engine, the answer's bytes to the client as they come.
+"""The OpenAI routes as ASGI apps: a request's bytes go to the engine, the answer's bytes to the client as they arrive.
 
-A client that goes away ends the exchange, and with it the generation. The head of the answer says which version made
-it. What goes wrong is told in OpenAI's error object.
+A client that disconnects ends the generation. A header of the answer names the version. Errors are OpenAI error objects.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _STATUS: dict[type[BadRequestError], int] = {BodyTooLargeError: 413, TooManyBodi
 
 
 def model_names(deps: Deps, target: str) -> ModelNames:
-    """What a request may call `target`, and what else it may ask: the base model, and what answered before while it is kept."""
+    """The names for `target`, the base model, and the previous version while it is kept."""
     serving = deps.settings.serving
     return _names(target, serving.model, serving.base_name, deps.swapper.kept if deps.swapper is not None else None)
 
@@ -52,7 +51,7 @@ def _names(target: str, model: str, base: str, kept: str | None) -> ModelNames:
 
 
 def refuse(message: str, status: int, *, code: str | None = None, close: bool = False) -> ASGIApp:
-    """An answer with OpenAI's error object."""
+    """An answer with an OpenAI error object."""
     kind = "server_error" if status >= 500 else "invalid_request_error"
     headers = {"Connection": "close"} if close else {}
     if status == 503:
@@ -62,7 +61,7 @@ def refuse(message: str, status: int, *, code: str | None = None, close: bool = 
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """One route of the engine's, `path`, offered to clients."""
+    """Passes requests to one path of the engine."""
 
     deps: Deps
     connections: EngineConnections
@@ -119,7 +118,7 @@ class Relay:
 
 
 class _Disconnect:
-    """Whether the client left."""
+    """Whether the client has disconnected."""
 
     __slots__ = ("client",)
 

@@ -1,4 +1,4 @@
-"""The OpenAI API's bodies, as far as we describe them. Answers are the engine's own and may hold more."""
+"""The OpenAI API's bodies. Answers are the engine's own and may hold more."""
 
 from __future__ import annotations
 

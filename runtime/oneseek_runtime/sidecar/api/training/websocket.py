@@ -1,6 +1,6 @@
-"""`/ws/training`: a run's progress as it comes, for pages that draw it; and what micro-training made of each question.
+"""`/ws/training`: progress of a run, and events of Micro runs.
 
-A socket would hold a pod that drains; so it is closed with 1012 (service restart), and pages connect again.
+A socket would keep a draining pod alive, so it is closed with 1012 (service restart) and pages reconnect.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ON_CHANNEL = "What Micro runs made of each question is told here as they end"
 
 
 async def training(socket: WebSocket) -> None:
-    """The state at first, then each change; a heartbeat every 30 s; and, for whom they are, the events of Micro runs."""
+    """Sends the initial state, each change, a heartbeat every 30 s, and events of Micro runs to permitted origins."""
     deps: Deps = socket.app.state.deps
     name = socket.query_params.get("runId")
     await socket.accept()
@@ -99,13 +99,13 @@ def _state(deps: Deps, name: str) -> dict[str, Any]:
 
 
 def _news(deps: Deps, name: str, told: dict[str, Any], _informer: Informer) -> dict[str, Any] | None:
-    """The state, if it is not the one that was told; its clock alone is no news."""
+    """The state if it changed, apart from its timestamp."""
     state = _state(deps, name)
     return None if state | {"timestamp": ""} == told | {"timestamp": ""} else state
 
 
 async def _left(socket: WebSocket) -> None:
-    """Until the client leaves; what it sends is not listened to."""
+    """Wait until the client disconnects; its messages are ignored."""
     while (await socket.receive())["type"] != "websocket.disconnect":
         pass
 
