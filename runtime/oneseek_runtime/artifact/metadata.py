@@ -33,11 +33,7 @@ def dna_of(request: CertifyRequest, weights_digest: str) -> Dna:
 
 
 def metadata_of(
-    request: CertifyRequest,
-    report: TrainReport,
-    dna: Dna,
-    weights_digest: str,
-    evaluated: ScoresFile | None = None,
+    request: CertifyRequest, report: TrainReport, dna: Dna, weights_digest: str, evaluated: ScoresFile | None = None
 ) -> ArtifactMetadata:
     """metadata.json. What the evaluation measured stands in `scores`, and its metrics among the old readers' ones."""
     loss = {"loss": report.final_loss}

@@ -4,35 +4,6 @@ from __future__ import annotations
 
 from oneseek_core.errors import OneSeekError
 
-__all__ = [
-    "AccessDeniedError",
-    "AdapterRefusedError",
-    "BadRequestError",
-    "BodyTooLargeError",
-    "ClientGoneError",
-    "EngineAnswerError",
-    "EngineBusyError",
-    "EngineSlowError",
-    "EngineUnavailableError",
-    "ExternalModelError",
-    "KubeConflictError",
-    "KubeError",
-    "KubeExpiredError",
-    "KubeForbiddenError",
-    "KubeNotFoundError",
-    "KubeUnavailableError",
-    "NoSuccessorError",
-    "NoSuchModelError",
-    "OrderInvalidError",
-    "OrderRefusedError",
-    "SettingsError",
-    "TooManyBodiesError",
-    "TooManyReviewsError",
-    "UnauthenticatedError",
-    "UpstreamError",
-    "VerifierError",
-]
-
 
 class SettingsError(OneSeekError):
     """An environment variable is missing or invalid."""

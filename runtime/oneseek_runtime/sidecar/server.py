@@ -156,10 +156,7 @@ async def _serve(
         changes.notify()
         say("draining", openConnections=deps.open_connections())
         alone = await until_drained(
-            deps.open_connections,
-            minimum=settings.drain_minimum,
-            maximum=settings.drain_maximum,
-            clock=loop.time,
+            deps.open_connections, minimum=settings.drain_minimum, maximum=settings.drain_maximum, clock=loop.time
         )
         say("stopping", openConnections=deps.open_connections(), drained=str(alone).lower())
         public.should_exit = True

@@ -10,19 +10,6 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on
 
-__all__ = [
-    "Answer",
-    "ApiHealthAnswer",
-    "Error",
-    "Failure",
-    "HealthAnswer",
-    "Refusal",
-    "RequestBody",
-    "T",
-    "Unauthorized",
-    "Whole",
-]
-
 T = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", examples=["2026-08-23T10:11:12.345Z"])]
 """The contract's time: UTC, milliseconds, Z."""
 

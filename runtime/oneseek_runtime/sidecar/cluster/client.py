@@ -247,13 +247,7 @@ class KubeClient:
             headers["Content-Type"] = content_type
         context = self._ssl() if self._url.startswith("https") else True
         return self._session.request(
-            method,
-            self._url + path,
-            data=data,
-            headers=headers,
-            timeout=timeout,
-            ssl=context,
-            read_bufsize=_LINE_BYTES,
+            method, self._url + path, data=data, headers=headers, timeout=timeout, ssl=context, read_bufsize=_LINE_BYTES
         )
 
     def _token(self) -> str:

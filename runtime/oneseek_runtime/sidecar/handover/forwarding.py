@@ -147,11 +147,7 @@ class ForwardingMiddleware:
             try:
                 async with asyncio.timeout(_CONNECT_SECONDS):
                     _, exchange = await loop.create_connection(
-                        lambda: Exchange(loop),
-                        peer.host,
-                        peer.port,
-                        ssl=way.trust,
-                        server_hostname=way.name,
+                        lambda: Exchange(loop), peer.host, peer.port, ssl=way.trust, server_hostname=way.name
                     )
             except (OSError, TimeoutError):  # a certificate of somebody else's is an OSError too
                 self._shun(peer)

@@ -107,11 +107,7 @@ def stages(lesson: TrainingExample, accepted: Accepted | None, count: str) -> di
     result = {"method": "raw_response_training", count: trained, "updated": first["completed"]}
     second = _stage(accepted, has=analysed, without=_NO_ANALYSIS)
     if analysed:
-        second["result"] = {
-            "method": "analyzed_data_training",
-            "metricsUpdated": second["completed"],
-            **_given(lesson),
-        }
+        second["result"] = {"method": "analyzed_data_training", "metricsUpdated": second["completed"], **_given(lesson)}
     elif lesson.analysis is not None:
         second["reason"] = "The analyzed data name no answer, and there is no raw one"
     return {"stage1": {**first, count: trained, "result": result}, "stage2": second}
@@ -130,11 +126,7 @@ def dna_of(run: Run | None) -> dict[str, Any] | None:
     """The version that a run made, in the old field names; None if it made none."""
     if run is None or run.dna is None or run.digest is None or run.state not in ("certified", "rejected"):
         return None
-    return {
-        "dna_hash": run.digest.removeprefix("sha256:"),
-        "total_samples": run.samples,
-        "timestamp": run.completed_at,
-    }
+    return {"dna_hash": run.digest.removeprefix("sha256:"), "total_samples": run.samples, "timestamp": run.completed_at}
 
 
 def micro_entry(lesson: TrainingExample, accepted: Accepted, served: ServedVersion, *, language: str) -> dict[str, Any]:

@@ -97,12 +97,7 @@ def active_runs(runs: Sequence[Run]) -> dict[str, Any]:
     """The body of `/api/training/active`."""
     return {
         "active_runs": [
-            {
-                "run_id": run.name,
-                "started_at": run.started_at,
-                "current_epoch": run.epoch,
-                "total_epochs": run.epochs,
-            }
+            {"run_id": run.name, "started_at": run.started_at, "current_epoch": run.epoch, "total_epochs": run.epochs}
             for run in runs
             if run.state == "running"
         ]

@@ -8,8 +8,6 @@ from typing import Literal
 
 from oneseek_runtime.sidecar.api.schemas import Answer, T
 
-__all__ = ["ModelOverview", "TrainingRuns"]
-
 
 class Role(Answer):
     """A version in a role, since when; a candidate, when it had proved itself."""

@@ -10,22 +10,6 @@ from pydantic import Field
 
 from oneseek_runtime.sidecar.api.schemas import Answer, OpenAnswer, RequestBody, T, Whole, left_out
 
-__all__ = [
-    "AdminModels",
-    "AvailableModels",
-    "BaseModels",
-    "CharacterAnswer",
-    "Characters",
-    "Gone",
-    "Inference",
-    "InferenceAsked",
-    "InferenceStatus",
-    "InvalidInference",
-    "MetadataAnswer",
-    "ModelsStatus",
-    "ServiceRoot",
-]
-
 
 class AdminModel(OpenAnswer):
     """A certified version."""

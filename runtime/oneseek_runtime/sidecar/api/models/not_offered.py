@@ -150,19 +150,9 @@ OPERATIONS = (
     get("/api/models/gguf/active", "The GGUF export that serves: none does", gguf_active, {200: ActiveExport}),
     post("/api/models/merge", "Not offered", _refusing(MergeAsked, _NO_MERGE), _REFUSED, body=MergeAsked),
     post(
-        "/api/models/merge/quick",
-        "Not offered",
-        _refusing(QuickMergeAsked, _NO_MERGE),
-        _REFUSED,
-        body=QuickMergeAsked,
+        "/api/models/merge/quick", "Not offered", _refusing(QuickMergeAsked, _NO_MERGE), _REFUSED, body=QuickMergeAsked
     ),
-    post(
-        "/api/models/gguf/export",
-        "Not offered",
-        _refusing(ExportAsked, _NO_GGUF),
-        _REFUSED,
-        body=ExportAsked,
-    ),
+    post("/api/models/gguf/export", "Not offered", _refusing(ExportAsked, _NO_GGUF), _REFUSED, body=ExportAsked),
     post(
         "/api/models/gguf/set-active",
         "Not offered",

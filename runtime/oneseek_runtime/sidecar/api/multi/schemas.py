@@ -79,11 +79,7 @@ class Bias(Answer):
     aggregatedScore: Annotated[float, Field(ge=0, le=10)]
     level: BiasLevel
     types: NotRequired[
-        Annotated[
-            list[BiasKind],
-            left_out([]),
-            Field(description="Left out where no answer has a word."),
-        ]
+        Annotated[list[BiasKind], left_out([]), Field(description="Left out where no answer has a word.")]
     ]
 
 

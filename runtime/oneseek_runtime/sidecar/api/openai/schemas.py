@@ -8,8 +8,6 @@ from pydantic import Field
 
 from oneseek_runtime.sidecar.api.schemas import Answer, OpenAnswer, RequestBody, left_out
 
-__all__ = ["ChatAnswer", "ChatAsked", "CompletionAnswer", "CompletionAsked", "Model", "ModelList", "OpenAIError"]
-
 _MODEL = (
     "`default`, the OneSeekModel's name, the DNA that serves, or the base model's name. Left out, it means `default`."
 )
