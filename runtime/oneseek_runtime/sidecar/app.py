@@ -47,7 +47,7 @@ async def _bad_body(_request: Request, error: Exception) -> Response:
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:
-    return Response(status_code=499)  # nobody reads it; nginx's number for the access log
+    return Response(status_code=499)  # not read by the client; nginx's status for the access log
 
 
 async def _order_invalid(_request: Request, error: Exception) -> Response:
@@ -137,7 +137,7 @@ async def _only_direct(request: Request) -> Response:
 
 
 INTERNAL: tuple[tuple[str, Endpoint, str, Role | None], ...] = (
-    ("/health", health, "GET", OPEN),  # the kubelet asks here whether the process lives
+    ("/health", health, "GET", OPEN),  # the liveness probe
     ("/internal/ready", internal.ready, "GET", OPEN),
     ("/internal/state", internal.state, "GET", Role.OPERATOR),
     ("/internal/changes", internal.changes, "GET", Role.OPERATOR),
@@ -149,7 +149,7 @@ INTERNAL: tuple[tuple[str, Endpoint, str, Role | None], ...] = (
     ("/internal/previous", internal.previous, "POST", Role.OPERATOR),
     (f"{ENGINE_PREFIX}/v1/chat/completions", internal.engine, "POST", Role.SIDECAR),
 )
-"""Path, what answers it, method, whose token it takes."""
+"""Path, endpoint, method, and the role whose token is required."""
 
 
 def _internal(deps: Deps) -> ASGIApp:

@@ -31,8 +31,7 @@ class CertifiedFolder:
     metadata: Mapping[str, Any]
     major: int
     minor: int
-    numbered: bool = True
-    """Whether name or metadata say the version; else its numbers are 0."""
+    numbered: bool = True  # whether name or metadata hold the version; else its numbers are 0
 
     @property
     def name(self) -> str:
@@ -96,7 +95,7 @@ def _scan(root: Path, family: str, *, merged: bool) -> Iterator[CertifiedFolder]
             continue
         metadata = read_json(path / "metadata.json") or {}
         numbers = _numbers(path.name)
-        if merged and numbers is None:  # the old service let people name what they merged
+        if merged and numbers is None:  # merged folders of the old service have free names
             numbers = _numbers(metadata.get("version"))
         if numbers is not None:
             yield CertifiedFolder(path, merged, metadata, *numbers)
@@ -122,7 +121,7 @@ def current_pointer(root: Path, family: str) -> Current | None:
     link = root / f"{family}-CURRENT"
     try:
         target = os.readlink(link)  # noqa: PTH115 - the link's own text, which Path.readlink would normalise
-    except OSError:  # missing, or an ordinary folder: old readers fall back to the marker
+    except OSError:  # missing or no link: old readers use the marker file
         return _marker(root, family, link)
     return Current(Path(target).name, link, target, from_marker=False)
 

@@ -54,18 +54,18 @@ class Deps:
     engine: OpenAIEngine
     lifecycle: Lifecycle
     cluster: ClusterAccess = field(default_factory=ClusterAccess.none)
-    recorder: Recorder | None = None  # without one nothing is recorded
+    recorder: Recorder | None = None  # None: nothing is recorded
     open_connections: Callable[[], int] = lambda: 0
     swapper: Swapper | None = None
-    orders: Orders = field(default_factory=Orders)  # to hand requests over
+    orders: Orders = field(default_factory=Orders)  # handover
     changes: Changes = field(default_factory=Changes)
     analysis: Analysis = field(default_factory=Analysis)
     verdicts: VerdictPoller | None = None
     external: ExternalModels | None = None
     previous: PreviousVersion = field(default_factory=PreviousVersion)
-    way: Way = field(default_factory=Way)  # to the model's other serving pods
-    wake: Callable[[], None] = lambda: None  # something was recorded to learn: a window may be due
-    run_events: MicroRunEvents | None = None  # of Micro runs, for sockets
+    way: Way = field(default_factory=Way)  # TLS and token for the model's other pods
+    wake: Callable[[], None] = lambda: None  # ends the pause of the window notifier
+    run_events: MicroRunEvents | None = None  # for WebSockets
     monotonic: Callable[[], float] = time.monotonic
     started: float = field(default_factory=time.monotonic)
     bodies: BodyReader = field(default_factory=BodyReader)
@@ -115,7 +115,7 @@ class Deps:
         target = self.target
         dna = target if target in others else next(iter(others), None)
         if self.swapper is not None and target == base:
-            dna = None  # what is loaded beside it answers nobody
+            dna = None  # other loaded models do not answer clients
         version = dna or (base if base in models else None)
         if self.swapper is not None and not self.swapper.answers:
             why = self.swapper.state.message or "it is being verified and loaded"

@@ -15,8 +15,8 @@ Language = Literal["sv", "en"]
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _SWEDISH_LETTERS = frozenset("åäö")
-_SHORT = 6  # words: one name with å in a longer English sentence does not make it Swedish
-# Words of one language only: "i", "men", "under", "man" or "just" stand in neither list.
+_SHORT = 6  # words; in longer texts a name with å may be quoted
+# Words of one language only: "i", "men", "under", "man" or "just" are in neither list.
 _SWEDISH = frozenset(
     """
     hej hejsan tack vad vem vems vilka vilken vilket hur varfor nar kan du ar jag vi ni han hon det detta denna

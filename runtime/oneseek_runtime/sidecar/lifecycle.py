@@ -14,7 +14,7 @@ __all__ = ["Lifecycle", "until_drained"]
 
 _POLL_SECONDS = 0.05
 _SERVER_ERROR, _BUSY = 500, 503
-_QUIET_SECONDS = 0.5  # no connection for so long: a client between two of its connections gets its second in
+_QUIET_SECONDS = 0.5  # without a connection, so that a client can open its next one
 
 
 @dataclass(slots=True)
@@ -25,11 +25,11 @@ class Lifecycle:
     terminating: bool = False
     draining_since: float | None = None
     forwarded_here: int = 0
-    """Requests under way that other pods passed on; their clients are connected there."""
+    """Forwarded requests in progress; their clients are connected to other pods."""
     requests: int = 0
-    """Public answers since the start, since draining last ended, or since another version took over (HotSwap)."""
+    """Public answers since the start, the end of the last drain, or the last HotSwap."""
     errors: int = 0
-    """Those of them that are the served version's fault: 5xx, but not the 503 of a busy engine."""
+    """Those with a 5xx status, except 503 of a busy engine."""
 
     @property
     def closing(self) -> bool:

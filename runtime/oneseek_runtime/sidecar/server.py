@@ -52,12 +52,12 @@ from oneseek_runtime.sidecar.training.window_notifier import WindowNotifier
 
 __all__ = ["BoundedServer", "run"]
 
-# An idle connection is ended by the client or at shutdown, not by us: a server that closes one races with the request
-# that is just under way on it, and that request would fail without a fault of the client's.
+# Idle connections are closed by the client or at shutdown: closing one races with the next request on it, which would
+# fail.
 _KEEP_ALIVE_SECONDS = 3600
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's numbers
 _CONNECTIONS = 100  # to one host
-_SOCKET_BYTES = 64 * 1024  # of one message; what clients send on a socket is not listened to
+_SOCKET_BYTES = 64 * 1024  # of one message; clients' messages are ignored
 
 
 def run(environment: Mapping[str, str]) -> None:
@@ -118,7 +118,7 @@ async def _serve(
             file = partial(wanted_now, settings.serving.wanted_path or "")
             swapper = Swapper(settings.serving, engine, verifier, wanted, file=file, flipped=lifecycle.reset_counters)
             swapper.changed = changes.notify
-        # The app needs the server's connections and the server its app: the app asks when it is asked.
+        # The app needs the server's connections and the server its app, so the connections are read later.
         servers: list[BoundedServer] = []
         verdicts = VerdictPoller(verifier, changes.notify)
         log = AccessLog() if settings.access_log else None
@@ -171,7 +171,7 @@ async def _serve(
         await serving[1]
         for task in working:
             if task.done():
-                task.result()  # a defect of ours, which ends the process with its traceback
+                task.result()  # an unexpected error ends the process with its traceback
             task.cancel()
         stopping.cancel()
 

@@ -41,8 +41,7 @@ class Changes(Signal):
         super().__init__()
         self._revision = int(time.time() * 1000)
         self._before: tuple[object, ...] | None = None
-        self.waiting = 0
-        """How many wait for a change."""
+        self.waiting = 0  # requests that wait for a change
 
     def number(self, state: SidecarState, *, terminating: bool) -> SidecarState:
         """Returns the state with its revision, which rises at each relevant change."""

@@ -23,8 +23,8 @@ __all__ = ["analysis", "changes", "drain", "engine", "handover", "previous", "pr
 
 Order = TypeVar("Order", bound=ApiModel)
 
-_WAIT = 30.0  # seconds at most for a change
-_LOOK = 1.0  # between two looks at what changes without a word: the engine, the connections
+_WAIT = 30.0  # longest wait for a change, in seconds
+_LOOK = 1.0  # interval of polling the engine and the connections
 _WAITING = 16
 
 
@@ -78,7 +78,7 @@ async def _changed(deps: Deps, after: int, wait: float) -> SidecarState:
     while (found := await _state(deps)).revision == after and (left := until - deps.monotonic()) > 0:
         await deps.changes.wait(min(left, _LOOK))
         if deps.lifecycle.terminating:
-            return await _state(deps)  # the port closes once nobody is answered on it
+            return await _state(deps)  # the port closes once no request is in progress
     return found
 
 

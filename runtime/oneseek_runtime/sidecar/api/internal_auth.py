@@ -19,7 +19,7 @@ from oneseek_runtime.sidecar.http.responses import json_response
 __all__ = ["OPEN", "Guard"]
 
 OPEN = None
-"""For the kubelet, which has no token: it learns whether the pod lives and may be sent clients, and nothing else."""
+"""For the kubelet's probes, which have no token."""
 
 
 class Guard:
@@ -34,7 +34,7 @@ class Guard:
         """Call the app, or refuse the request."""
         if scope["type"] != "http":
             await receive()
-            await send({"type": "websocket.close", "code": 1008})  # there are none here
+            await send({"type": "websocket.close", "code": 1008})  # this port has no WebSockets
             return
         path, passed_on = scope["path"], scope["path"].startswith(f"{PEER_PREFIX}/")
         needed = Role.SIDECAR if passed_on else self._roles.get(path, Role.OPERATOR)

@@ -65,8 +65,7 @@ class Operation:
     body: Shape = None
     parameters: tuple[Parameter, ...] = ()
     streams: Media | None = None
-    private: bool = False
-    """Whether it tells what other people asked, or their names: pages of other origins may not read it."""
+    private: bool = False  # holds other clients' questions or names: pages of other origins may not read it
 
 
 get = partial(Operation, "GET")

@@ -19,7 +19,7 @@ def _whole(value: object) -> object:
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
-"""JSON does not tell 45 from 45.0, so a whole number is one however it is written."""
+"""A whole number, also if written as 45.0."""
 
 
 class Answer(TypedDict):

@@ -24,7 +24,7 @@ GROUPS: Mapping[str, tuple[Operation, ...]] = {
     "Versions": models.OPERATIONS,
     "Merging": not_offered.OPERATIONS,
     "Training": training.OPERATIONS,
-    "Inference": inference.OPERATIONS,  # before the files below /models/
+    "Inference": inference.OPERATIONS,  # before `/models/{path}`
     "Administration": admin.OPERATIONS,
     "Characters": characters.OPERATIONS,
     "Dashboard": routes.OPERATIONS,

@@ -33,7 +33,7 @@ Object = dict[str, Any]
 Plural = Literal["oneseekmodels", "trainingruns"]
 
 _SECONDS = 10.0
-_WATCH_SECONDS = 290  # then the API server ends a watch, and another goes on where it stood
+_WATCH_SECONDS = 290  # then the API server ends the watch, which is resumed
 _SILENT_SECONDS = _WATCH_SECONDS + 30
 _ERRORS = {401: KubeForbiddenError, 403: KubeForbiddenError, 404: KubeNotFoundError, 409: KubeConflictError}
 _LINE_BYTES = 2**22  # one object in a watch; the API server itself stores no larger ones than 1.5 MiB
@@ -148,7 +148,7 @@ class KubeClient:
         status = answer.get("status", {})
         if not status.get("authenticated"):
             return str(status.get("error") or "the API server does not know it")
-        if names.TOKEN_AUDIENCE not in status.get("audiences", []):  # an authenticator that knows of no audiences
+        if names.TOKEN_AUDIENCE not in status.get("audiences", []):  # the authenticator does not support audiences
             return f"it was not made for the audience {names.TOKEN_AUDIENCE!r}"
         user = status.get("user", {})
         groups = tuple(user.get("groups") or ())

@@ -19,7 +19,7 @@ __all__ = ["Informer"]
 Object = dict[str, Any]
 T = TypeVar("T")
 
-_FIRST_PAUSE = 0.5  # seconds after an error; doubled up to
+_FIRST_PAUSE = 0.5  # seconds after an error, doubled each time
 _LONGEST_PAUSE = 30.0
 
 

@@ -13,7 +13,7 @@ from oneseek_runtime.sidecar.errors import KubeConflictError
 
 __all__ = ["ModelRequest", "Outcome", "submit"]
 
-_TRIES = 5  # somebody else changed the model between our read and our write
+_TRIES = 5  # on write conflicts
 _EMPTY: Mapping[str, Any] = {}
 
 
@@ -55,7 +55,7 @@ async def _write(kube: Kube, request: ModelRequest) -> str | Outcome:
         last = _request(model)
         if last.get("outcome") == "Pending":
             if (last.get("verb"), last.get("value")) == (request.verb, request.value):
-                return ""  # its outcome is ours
+                return ""  # joined
             return _busy(str(last.get("verb")))
         meta = model["metadata"]
         notes = meta.get("annotations") or {}

@@ -25,11 +25,11 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 _TOKEN_BYTES = 16 * 1024
-_SKEW_SECONDS = 60.0  # our clock may be ahead of the API server's
+_SKEW_SECONDS = 60.0  # tolerated clock skew
 _REFUSED_SECONDS = 10.0
-_REMEMBERED = 1024  # refused tokens, and clients that sent them
-_AT_ONCE = 10  # refused tokens of one client until it must wait
-_AGAIN_SECONDS = 6.0  # until one more is asked about
+_REMEMBERED = 1024  # entries of each table
+_AT_ONCE = 10  # refused tokens of one client before it must wait
+_AGAIN_SECONDS = 6.0  # seconds per further refused token
 
 
 def unfit(token: str, now: float) -> str:
@@ -61,8 +61,8 @@ class ReviewBudget:
     kube: Kube
     clock: Callable[[], float]
     wall: Callable[[], float] = time.time
-    _refused: dict[bytes, tuple[str, float]] = field(default_factory=dict)  # why, and until when
-    _spent: dict[str, float] = field(default_factory=dict)  # client -> when its last refused token is made up for
+    _refused: dict[bytes, tuple[str, float]] = field(default_factory=dict)  # reason and expiry
+    _spent: dict[str, float] = field(default_factory=dict)  # client -> when its budget is full again
 
     async def owner(self, token: str, client: str) -> User | str:
         """Returns the token's user, or why it is refused.
@@ -74,7 +74,7 @@ class ReviewBudget:
         digest, now = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest(), self.clock()
         if (known := self._refused.get(digest)) and known[1] > now:
             return known[0]
-        # Paid for before it is known to be good: many may be under way at once.
+        # Charged before the result is known, because many reviews may run at once.
         self._spend(client, now)
         try:
             found = await self.kube.review(token)

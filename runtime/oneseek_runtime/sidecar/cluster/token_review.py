@@ -18,7 +18,7 @@ from oneseek_runtime.sidecar.errors import AccessDeniedError, UnauthenticatedErr
 __all__ = ["Caller", "TokenReviewer"]
 
 _REMEMBERED_SECONDS = 60.0
-_REMEMBERED = 1024  # tokens; beyond it the oldest is asked about again
+_REMEMBERED = 1024  # cached results; above that the oldest is dropped
 _MAKE_ONE = f"make one with `kubectl create token ACCOUNT --audience {names.TOKEN_AUDIENCE}`"
 
 

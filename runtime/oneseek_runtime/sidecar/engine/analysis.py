@@ -96,7 +96,7 @@ class Analysis:
                 except UpstreamError as error:
                     self._say(state, message=f"{asked} has no answer yet: {error}"[:_MESSAGE])
                 else:
-                    if pod.dna_of(pod.target) == state.dna:  # else it moved on meanwhile
+                    if pod.dna_of(pod.target) == state.dna:  # else the version changed meanwhile
                         dna = pod.dna_of(answer.model)
                         other = f"{asked} was answered by {dna or 'the base model'}" if dna != state.dna else ""
                         return other or judge(probe, answer.text)

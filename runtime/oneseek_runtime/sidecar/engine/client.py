@@ -26,7 +26,7 @@ from oneseek_runtime.sidecar.errors import (
 __all__ = ["OpenAIEngine"]
 
 _MODELS_SECONDS = 3
-_REMEMBERED_SECONDS = 30.0  # an engine that is too busy to list its models has not lost them
+_REMEMBERED_SECONDS = 30.0  # the last list is used while the engine is too busy to answer
 _LOAD_SECONDS = 900.0
 _BUSY = (429, 503)
 _MISSING = 404

@@ -76,8 +76,8 @@ class ExternalModels:
             endpoint.url.rstrip("/") + "/chat/completions",
             json=body,
             headers=headers,
-            allow_redirects=False,  # the key is for this address only
-            timeout=aiohttp.ClientTimeout(total=None),  # the endpoint's own, in `complete`, is the only one
+            allow_redirects=False,  # the key must not be sent to another address
+            timeout=aiohttp.ClientTimeout(total=None),  # `complete` applies the endpoint's timeout
         ) as response:
             if response.status != _OK:
                 raise ExternalModelError(f"it answered with status {response.status}")

@@ -45,7 +45,7 @@ __all__ = ["Swapper", "read_wanted", "wanted_now"]
 _LOOK_SECONDS = 1.0
 _SOON_SECONDS = 0.05  # while the last answers of an old version are awaited
 _CREDIT_SECONDS = 300.0  # the kubelet looks at ConfigMaps every 60 to 90 s
-_AHEAD = 1000  # by so much a serial may be ahead of the file's: nobody changes versions faster than that
+_AHEAD = 1000  # an order's serial may be ahead of the file's by at most that
 _FIRST_QUESTION = Question("Who are you?", max_tokens=8)
 
 
@@ -92,25 +92,23 @@ class Swapper:
         self._read, self._clock = file, clock
         self._file = wanted
         self._credited: tuple[SwapRequest, float] | None = (
-            None  # an order that the file does not bear out yet, until when
+            None  # an order that the file does not confirm yet, and its deadline
         )
         self._base = serving.base_name
         self._verified = Path(serving.verified_path or "")
         self._engine = engine
         self._copier = copier
         self._flipped = flipped
-        self.changed: Callable[[], None] = lambda: None
-        """Told when the state changes."""
+        self.changed: Callable[[], None] = lambda: None  # called when the state changes
         self._wanted = SwapRequest(dna=wanted.dna, digest=wanted.digest, serial=wanted.serial)
         self._answering: WantedVersion | None = None
-        self._ready: WantedVersion | None = None  # loaded and probed, held back
+        self._ready: WantedVersion | None = None  # loaded and probed, but held back
         self._noted: WantedVersion | None = None
         self._failed: SwapRequest | None = None
         self._wake = asyncio.Event()
         self._state = SwapState(dna=wanted.dna, serial=wanted.serial, phase="Verifying")
         self.alias = Alias(self._name(wanted))
-        self.kept: str | None = None
-        """What answered before, while it is loaded still because an order said so."""
+        self.kept: str | None = None  # the previous version, while an order keeps it loaded
 
     @property
     def state(self) -> SwapState:
@@ -190,7 +188,7 @@ class Swapper:
             try:
                 self._noted = await self._copier.in_use()
                 break
-            except UpstreamError:  # it starts beside us
+            except UpstreamError:  # it is still starting
                 await asyncio.sleep(_SOON_SECONDS)
         if self._noted is None:
             return
@@ -218,7 +216,9 @@ class Swapper:
             return waiting  # noqa: TRY300 - the end of the way through
         except UpstreamError as error:
             self._say(self.state.phase, message=str(error), reason=self.state.reason)
-        except _SwapFailedError as error:  # of what answers; the pod is not ready, and the next look tries again
+        except (
+            _SwapFailedError
+        ) as error:  # of the answering version; the pod is not ready and the next look tries again
             self._say("Failed", message=error.message, reason=error.reason, refused=error.refused)
         return False
 
@@ -256,7 +256,7 @@ class Swapper:
         if version.dna is None:
             return
         if self._noted is None or not _same(version, self._noted):
-            self._noted = None  # there will be a copy that must go again
+            self._noted = None  # the copy must be removed later
         report = await self._copier.copy(_plain(version))
         if not report.ok:
             raise _SwapFailedError(report.reason, report.message, refused=report.reason != names.STORAGE_FULL)
@@ -266,7 +266,7 @@ class Swapper:
             try:
                 await self._engine.load(version.dna, str(self._verified / version.dna))
             except AdapterRefusedError as error:
-                # A load that a newer order interrupted goes on in the engine: this one, or one that took the slot.
+                # An interrupted load goes on in the engine: of this adapter, or of one that has taken the slot.
                 there = await self._engine.models()
                 if version.dna not in there:
                     if self._left_over(there, version.dna):

@@ -22,16 +22,16 @@ from oneseek_runtime.sidecar.settings import ENGINE_RESTART_SECONDS
 __all__ = ["OTHER_POD", "OWN_ENGINE", "ConnectTimeouts", "EngineConnections", "Exchange"]
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.05, 1.0  # between tries to connect
-# An answer may take as long as it takes: queues are long, machines busy. What ends the waiting is the end of the other
-# process, which resets the connection, or of its machine, which the kernel finds by asking it once in a while.
+# Answers have no time limit, because queues may be long. Waiting ends when the other process ends, which resets the
+# connection, or its machine, which TCP keep-alive detects.
 _ALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
 )
-_IDLE_SECONDS = 4.0  # below uvicorn's and vLLM's default of 5: the other side must not close just as we ask
-_HIGH_WATER = 256 * 1024  # bytes that wait for a slow client before the engine is made to wait too
+_IDLE_SECONDS = 4.0  # below the 5 s of uvicorn and vLLM: the server must not close a connection as a request is sent
+_HIGH_WATER = 256 * 1024  # bytes buffered for a slow client before reading from the engine pauses
 
 Header = tuple[bytes, bytes]
 
@@ -44,7 +44,9 @@ class ConnectTimeouts:
     refused: float
 
 
-OWN_ENGINE = ConnectTimeouts(silent=None, refused=ENGINE_RESTART_SECONDS)  # over loopback only a busy machine is silent
+OWN_ENGINE = ConnectTimeouts(
+    silent=None, refused=ENGINE_RESTART_SECONDS
+)  # on loopback only an overloaded machine does not answer
 OTHER_POD = ConnectTimeouts(silent=5.0, refused=0.0)
 
 
@@ -63,16 +65,12 @@ class Exchange(asyncio.Protocol):
         self._paused = False
         self._keep_alive = False
         self.idle_since = 0.0
-        self.go_on = asyncio.Event()
-        """Set once the other side wants the body (status 100), where it was asked whether it does."""
+        self.go_on = asyncio.Event()  # set by status 100 after `Expect: 100-continue`
         self.status = 0
         self.headers: list[Header] = []
-        self.started = False
-        """The head of the answer is there."""
-        self.complete = False
-        """The whole answer is there."""
-        self.lost: str | None = None
-        """Why the connection is gone, once it is."""
+        self.started = False  # the head of the answer has arrived
+        self.complete = False  # the whole answer has arrived
+        self.lost: str | None = None  # why the connection was lost
 
     @property
     def reusable(self) -> bool:
@@ -141,7 +139,7 @@ class Exchange(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    # What asyncio and the parser call.
+    # Callbacks of asyncio and the parser.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
@@ -250,7 +248,7 @@ class EngineConnections:
             try:
                 return await self._asked(exchange, parts)
             except EngineUnavailableError:
-                pass  # most likely closed just as we asked; nothing of an answer had come, so it is asked once more
+                pass  # most likely closed as the request was sent; without any answer it is sent once more
         return await self._asked(await self._connect(self.timeouts.refused if refused is None else refused), parts)
 
     def release(self, exchange: Exchange) -> None:
@@ -308,7 +306,7 @@ class EngineConnections:
                 if self.timeouts.silent is not None:
                     sentence = f"the engine accepted no connection within {self.timeouts.silent:g} s"
                     raise EngineSlowError(sentence) from error
-                # The kernel's own limit: so many wait for the engine to accept them that it answers no more.
+                # The kernel's timeout: the engine's backlog is full.
             except OSError as error:
                 raise EngineUnavailableError(f"the engine cannot be reached: {failure(error)}") from error
             await asyncio.sleep(pause)

@@ -33,7 +33,7 @@ class PreviousVersion:
     def update(self, request: PreviousRequest) -> None:
         """Replace the addresses. Raises ValueError if one is no IP address; names are not resolved."""
         for address in request.previous.addresses if request.previous else ():
-            ipaddress.ip_address(address)  # nothing that would have to be looked up: questions go there
+            ipaddress.ip_address(address)  # no names: questions are sent there
         self.warm = request.previous
 
     async def complete(self, warm: WarmVersion, way: Way, body: Mapping[str, Any]) -> Completion:
@@ -44,7 +44,7 @@ class PreviousVersion:
             async with OpenAIEngine(f"http://{host}:{self.port}{ENGINE_PREFIX}", OTHER_POD, way=way) as engine:
                 try:
                     return await engine.complete(body)
-                except EngineSlowError as error:  # a busy node: it may answer the next question
+                except EngineSlowError as error:  # the node is busy; the address stays
                     slow = error
                 except EngineUnavailableError:
                     self._forget(address)

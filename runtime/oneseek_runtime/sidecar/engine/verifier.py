@@ -21,7 +21,7 @@ _NOTHING = 404
 _VERDICT_SECONDS = 2.0
 _LOOK_SECONDS = 1.0
 _STALE_LOOKS = 10
-_ANSWERS = (200, 503)  # 503: a refusal, whose body says why
+_ANSWERS = (200, 503)  # 503: a refusal with its reason
 
 
 class Verifier:
@@ -96,7 +96,7 @@ class VerdictPoller:
                 self.last = self.last if away < _STALE_LOOKS else None
             else:
                 away = 0
-                self.last = report if report.checked_at else None  # else its first round is under way
+                self.last = report if report.checked_at else None  # empty until its first round has ended
             if _word(self.last) != _word(before):
                 self._changed()
             await asyncio.sleep(_LOOK_SECONDS)

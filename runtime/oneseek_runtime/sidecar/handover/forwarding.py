@@ -26,17 +26,17 @@ from oneseek_runtime.sidecar.http.responses import error_object, json_response
 __all__ = ["PEER_TOKEN", "ForwardingMiddleware", "PeerEntryPoint"]
 
 _PREFIX = PEER_PREFIX.encode()
-PEER_TOKEN = b"oneseek-authorization"  # the passing pod's; Authorization is the client's
-_CLIENT = b"oneseek-client"  # believed of a pod that showed its token alone
+PEER_TOKEN = b"oneseek-authorization"  # the forwarding pod's token; Authorization is the client's
+_CLIENT = b"oneseek-client"  # accepted only together with the token
 _OURS = (_CLIENT, PEER_TOKEN)
 _CONNECT_SECONDS = 2.0
-_AGAIN_SECONDS = 0.25  # between two rounds over pods that cannot be reached
-_SHUNNED_SECONDS = 5.0  # so long a pod that could not be reached is tried last
+_AGAIN_SECONDS = 0.25  # between two rounds over unreachable pods
+_SHUNNED_SECONDS = 5.0  # so long an unreachable pod is tried last
 _WAITING_SECONDS = 60.0
 _WAITING = 512  # requests
 _ATTEMPTS = 3
 _REPEATABLE = ("GET", "HEAD", "OPTIONS")
-# Between two servers only; each server frames its bodies and dates its answers itself.
+# Hop-by-hop headers, and those that each server sets itself.
 _HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding upgrade"
     b" expect".split()
@@ -94,7 +94,7 @@ class ForwardingMiddleware:
                 await _exchange(head, frame, client, exchange, answer)
             except EngineUnavailableError:
                 if answer.started:
-                    return True  # without its end: the server breaks the connection off
+                    return True  # incomplete: the server closes the connection
                 self._shun(peer)
                 if frame or scope["method"] not in _REPEATABLE:
                     break
@@ -142,14 +142,14 @@ class ForwardingMiddleware:
     async def _first_of(self, peers: Sequence[Peer]) -> tuple[Peer, Exchange] | None:
         loop = asyncio.get_running_loop()
         for peer in peers:
-            # The public port is that of a pod which speaks otherwise than this one: without TLS.
+            # A pod with another TLS setting than this one is reached at its public port, without TLS.
             way = Way() if peer.port == names.PORT_PUBLIC else self._way
             try:
                 async with asyncio.timeout(_CONNECT_SECONDS):
                     _, exchange = await loop.create_connection(
                         lambda: Exchange(loop), peer.host, peer.port, ssl=way.trust, server_hostname=way.name
                     )
-            except (OSError, TimeoutError):  # a certificate of somebody else's is an OSError too
+            except (OSError, TimeoutError):  # a wrong certificate is an OSError too
                 self._shun(peer)
             else:
                 return peer, exchange
@@ -228,7 +228,7 @@ async def _exchange(head: bytes, frame: Frame | None, client: _Client, exchange:
     try:
         if frame:
             first = frame(await client.next(), client.more)
-            if client.more:  # the body may be refused unread: too large, too many
+            if client.more:  # the body may be refused before it is sent: too large, too many
                 sending = asyncio.create_task(_send_body(first, client, exchange, frame))
                 parts = [head, b"expect: 100-continue\r\n\r\n"]
             else:
@@ -258,8 +258,7 @@ class _Client:
         self._piece: Message | None = None
         self._there, self._taken = asyncio.Event(), asyncio.Event()
         self.gone = False
-        self.more = True
-        """Whether a piece follows those that `next` gave."""
+        self.more = True  # whether another piece follows
 
     async def watch(self) -> None:
         """Read ahead; a disconnect cancels the work."""
@@ -309,7 +308,7 @@ class _Answer:
         """Relay the other pod's answer as it arrives. Raises EngineUnavailableError."""
         headers = [header for header in exchange.headers if header[0] not in _HOP and header[0] != b"date"]
         await self._start({"type": "http.response.start", "status": exchange.status, "headers": headers})
-        if self._scope["method"] == "HEAD":  # its length is that of a body that does not come
+        if self._scope["method"] == "HEAD":  # Content-Length without a body
             await self._send({"type": "http.response.body"})
             return
         while True:

@@ -42,8 +42,7 @@ class Orders:
         self.order: Handover | None = None
         self.peers: tuple[Peer, ...] = ()
         self.changed = Signal()
-        self.waiting = 0
-        """Requests that wait until somebody takes them."""
+        self.waiting = 0  # requests that wait for a pod
         self._path = path
         self._writing = asyncio.Lock()
 

@@ -15,7 +15,7 @@ from starlette.types import Scope
 __all__ = ["AccessLog"]
 
 _SECONDS = 0.2
-_LINES = 1000  # written at once when there are so many
+_LINES = 1000  # flushed at once above that
 
 
 class AccessLog:

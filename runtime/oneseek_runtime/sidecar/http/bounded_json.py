@@ -12,8 +12,8 @@ __all__ = ["MAXIMUM_VALUES", "decode_json"]
 
 MAXIMUM_VALUES = 200_000
 _QUOTE = ord(b'"')
-_UNCOUNTED = 512 * 1024  # bytes; too few to hold values that matter
-# The closing quote may be missing: a match that fails at the text's end would be tried again from every quote in it.
+_UNCOUNTED = 512 * 1024  # bytes; smaller bodies cannot hold too many values
+# The closing quote is optional: a failed match would be retried from every quote, in quadratic time.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[,\[{]', re.DOTALL)
 
 

@@ -17,8 +17,8 @@ from oneseek_runtime.sidecar.http.responses import error_object, json_response
 
 __all__ = ["WAITING", "ConcurrencyLimit"]
 
-WAITING = 512  # of one client
-_REMEMBERED = 1024  # clients that ask nothing just now
+WAITING = 512  # waiting requests of one client
+_REMEMBERED = 1024  # clients; above that idle ones are dropped
 _OPENAI = "/v1/"
 _ASKING = frozenset(
     {"/api/oqt/query", "/api/oqt/multi-model-query", "/api/inference/infer", "/infer", "/inference/oneseek"}
@@ -80,7 +80,7 @@ async def _wait_for_slot(client: _Client) -> None:
     try:
         await turn
     except asyncio.CancelledError:
-        if turn.done() and not turn.cancelled():  # it was ours already
+        if turn.done() and not turn.cancelled():  # the slot was already handed over
             _release(client)
         raise
 

@@ -58,7 +58,7 @@ class ResponseMiddleware:
             if message["type"] == "http.response.start":
                 self._lifecycle.count(message["status"])
                 headers = [*message["headers"], *cors]
-                if self._lifecycle.closing:  # asked when the answer starts, not when the request came
+                if self._lifecycle.closing:  # checked when the answer starts, not when the request came
                     headers = [header for header in headers if header[0] != b"connection"]
                     headers.append(CLOSE)
                 message["headers"] = headers

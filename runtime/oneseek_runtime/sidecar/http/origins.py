@@ -54,5 +54,5 @@ def _place(url: str) -> tuple[str, int] | None:
     try:
         parts = urlsplit(url)
         return (parts.hostname, parts.port or _PORTS[parts.scheme]) if parts.hostname else None
-    except (ValueError, KeyError):  # a port that is none, a bracket that does not end, a scheme that no page has
+    except (ValueError, KeyError):  # invalid port or IPv6 address, or another scheme
         return None

@@ -13,18 +13,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 __all__ = ["PEER_PREFIX", "KnownPaths", "LenientPaths"]
 
 PEER_PREFIX = "/internal/public"
-"""Below it, on the internal port, a pod answers what another pod of the model passes on."""
+"""Prefix of forwarded requests on the internal port."""
 
-_EXACT = "v1"  # the first segment of paths whose letters count
+_EXACT = "v1"  # first segment of case-sensitive paths
 
 
 @dataclass
 class _Node:
     """A node of the tree of path segments."""
 
-    literals: dict[str, tuple[str, _Node]] = field(default_factory=dict)  # lower case -> as the route writes it
+    literals: dict[str, tuple[str, _Node]] = field(default_factory=dict)  # lower case -> as in the route
     name: _Node | None = None
-    rest: bool = False  # anything may follow, slashes too
+    rest: bool = False  # matches the rest of the path
     ends: bool = False
 
 
@@ -49,7 +49,7 @@ class KnownPaths:
         """Returns the path as a route has it; the path itself if no route matches."""
         if path in self._plain:
             return path
-        if path.startswith(f"{PEER_PREFIX}/"):  # passed on by a pod that speaks otherwise than this one
+        if path.startswith(f"{PEER_PREFIX}/"):  # forwarded by a pod with another TLS setting
             path = path.removeprefix(PEER_PREFIX)
         found = self._find(path)
         if found is None and path.endswith("/") and not path.endswith("//"):

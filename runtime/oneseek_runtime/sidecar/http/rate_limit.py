@@ -20,7 +20,7 @@ from oneseek_runtime.sidecar.http.responses import json_response
 __all__ = ["ROUTERS", "Admission", "RateLimits", "Router", "SlidingWindow"]
 
 WINDOW_SECONDS = 60.0
-_MAXIMUM_CLIENTS = 10_000  # addresses remembered per router; beyond it those whose window is empty are forgotten
+_MAXIMUM_CLIENTS = 10_000  # per router; above that clients with an empty window are dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class SlidingWindow:
             wait = times[0] + self.seconds - now
             return Admission(wait, 0, wait)
         times.append(now)
-        if len(self._seen) > _MAXIMUM_CLIENTS and now - self._swept >= 1:  # sweeping takes a while
+        if len(self._seen) > _MAXIMUM_CLIENTS and now - self._swept >= 1:  # sweeping is slow
             self._seen = {k: kept for k, kept in self._seen.items() if kept[-1] > now - self.seconds}
             self._swept = now
         return Admission(0.0, self.limit - len(times), times[0] + self.seconds - now)
@@ -128,7 +128,7 @@ class RateLimits:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the app, or refuse the request."""
         path = scope["path"] if scope["type"] == "http" else ""
-        if path.startswith("/v1/"):  # no router's, and where microseconds count
+        if path.startswith("/v1/"):  # not limited here, and latency matters
             await self._app(scope, receive, send)
             return
         for router, window in self._windows:

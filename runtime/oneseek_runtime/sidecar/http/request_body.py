@@ -16,7 +16,7 @@ __all__ = ["BODY_LIMIT", "Body", "BodyReader", "content_length", "while_connecte
 T = TypeVar("T")
 
 Body = bytes | bytearray
-"""Never copied: a large body would be there twice."""
+"""Never copied: a large body would take its memory twice."""
 
 BODY_LIMIT = 50 * 1024 * 1024  # bytes
 _TOGETHER = 128 * 1024 * 1024  # bytes of all bodies that are being read or used

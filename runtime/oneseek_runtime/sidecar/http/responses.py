@@ -19,7 +19,7 @@ from oneseek_runtime.sidecar.http.request_body import Body, BodyReader
 __all__ = ["body_refused", "error_object", "json_response", "no_such_page", "parse_object", "read_object", "timestamp"]
 
 _FORM = "application/x-www-form-urlencoded"
-_FIELDS = 1000  # what the old service's parser took
+_FIELDS = 1000  # the limit of the old service's parser
 
 
 def json_response(body: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -21,22 +21,18 @@ __all__ = ["BoundedProtocol", "Bounds", "end_overdue"]
 class Bounds:
     """Limits in seconds and bytes."""
 
-    first: float = 60.0
-    """From connecting to the first byte: browsers connect ahead of need."""
-    head: float = 20.0
-    """From a request's first byte to the end of its headers."""
-    piece: float = 20.0
-    """Without a byte of a body that is not whole yet."""
-    body: float = 300.0
-    """For a whole body."""
+    first: float = 60.0  # from connecting to the first byte: browsers connect in advance
+    head: float = 20.0  # from a request's first byte to the end of its headers
+    piece: float = 20.0  # without a byte of an incomplete body
+    body: float = 300.0  # for a whole body
     head_bytes: int = 64 * 1024
 
 
 class _Expects(Enum):
-    ANYTHING = 0  # connected, nothing heard yet
+    ANYTHING = 0  # connected, no byte received
     HEAD = 1
     BODY = 2
-    NOTHING = 3  # idle, or an answer is under way
+    NOTHING = 3  # idle, or answering
 
 
 _CORS = b"access-control-allow-origin: *\r\n"
@@ -66,7 +62,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._expects, self._since, self._head_bytes = _Expects.HEAD, self._heard, 0
             self._head_bytes += len(data)
         super().data_received(data)
-        # Asked afterwards: what came may have been the end of the head and a large body.
+        # After parsing: the data may hold the end of the head and a large body.
         if self._expects is _Expects.HEAD and self._head_bytes > self.bounds.head_bytes:
             self.refuse(431)
 
@@ -91,7 +87,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 return now - self._since > self.bounds.first
             case _Expects.HEAD:
                 return now - self._since > self.bounds.head
-            case _Expects.BODY if self.flow.read_paused:  # it is we who do not read
+            case _Expects.BODY if self.flow.read_paused:  # this server has paused reading
                 self._heard = now
                 return False
             case _Expects.BODY:

@@ -19,8 +19,8 @@ __all__ = ["EntryRefusedError", "RecordsAwayError", "RecordsClient", "RecordsGon
 _POST_SECONDS = 30.0
 _GET_SECONDS = 10.0
 _VERIFY_SECONDS = 300.0  # a ledger of many millions of entries is read from the volume
-_LARGEST = 64 * 1024**2  # bytes of an answer: a sidecar is small
-_REFUSED = (400, 409, 413)  # sending the same again cannot help
+_LARGEST = 64 * 1024**2  # bytes of an answer, so that it fits the sidecar's memory
+_REFUSED = (400, 409, 413)  # permanent refusals
 
 
 class RecordsAwayError(OneSeekError):
@@ -51,7 +51,7 @@ class RecordsClient:
         self._access = access
         self._trust = access.client() if self._url.startswith("https:") else True
         self.held: Callable[[], str] = lambda: ""
-        """Why nothing may be entered just now, though the service is there."""
+        """Returns why nothing may be recorded at the moment; empty if nothing prevents it."""
 
     async def post(self, path: str, body: bytes) -> None:
         """Record entries durably. Raises EntryRefusedError."""
@@ -106,13 +106,13 @@ class RecordsClient:
     async def _asked(self, path: str, body: bytes) -> dict[str, Any]:
         try:
             return await self._call("POST", path, _GET_SECONDS, body)
-        except EntryRefusedError as error:  # a defect of ours, but no reason to fail
+        except EntryRefusedError as error:  # a defect of this client; treated as unavailable
             raise RecordsAwayError(str(error)) from error
 
     async def _get(self, path: str, seconds: float) -> dict[str, Any]:
         try:
             return await self._call("GET", path, seconds)
-        except EntryRefusedError as error:  # a defect of ours, but no reason to fail
+        except EntryRefusedError as error:  # a defect of this client; treated as unavailable
             raise RecordsAwayError(str(error)) from error
 
     async def _call(self, method: str, path: str, seconds: float, body: bytes | None = None) -> dict[str, Any]:

@@ -23,12 +23,12 @@ ENTRIES = "entries"  # training events and metrics, with or without a block in t
 _PATHS = {QUERIES: "/v1/queries", ENTRIES: "/v1/entries"}
 
 _KEPT = ("queryId", "question", "response", "confidence", "metadata", "model", "version")
-_GATHER_SECONDS = 0.1  # entries that come within it travel together
-_SYNC_SECONDS = 0.25  # what the service has not taken by then is synced; nothing stays unsynced for twice as long
+_GATHER_SECONDS = 0.1  # entries within it are sent together
+_SYNC_SECONDS = 0.25  # entries not acknowledged by then are synced; none stays unsynced for twice as long
 _FIRST_PAUSE = 0.1  # after a failure; doubled at each, up to the last
 _LAST_PAUSE = 5.0
-_GONE_SECONDS = 30.0  # a pod that stops waits no longer for a service whose very name is gone
-_TOLD_SECONDS = 10.0  # the longest that the end waits until somebody asked what was given up
+_GONE_SECONDS = 30.0  # a stopping pod waits no longer for a service whose name does not exist
+_TOLD_SECONDS = 10.0  # at most so long the end waits for the abandoned count to be read
 _COMPLAIN_SECONDS = 10.0
 
 
@@ -39,10 +39,10 @@ class Recorder:
         self.records = records
         self._spool = spool
         self._gather = gather
-        self._kept = asyncio.Event()  # something was spooled, for the sender
-        self._written = asyncio.Event()  # the same, for the one that syncs
-        self._hurry = asyncio.Event()  # somebody waits: do not gather, do not pause
-        self._moved = asyncio.Condition()  # a batch is acknowledged, or the service turned out to be away
+        self._kept = asyncio.Event()  # an entry was spooled: wakes the sender
+        self._written = asyncio.Event()  # the same: wakes the syncing task
+        self._hurry = asyncio.Event()  # a caller waits: send without pauses
+        self._moved = asyncio.Condition()  # a batch was acknowledged, or the service is away
         self._away_since: float | None = None
         self._gone_since: float | None = None
         self._abandoned = 0
@@ -76,7 +76,7 @@ class Recorder:
 
     def _complain(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now - self._complained > _COMPLAIN_SECONDS:  # the count says the rest
+        if now - self._complained > _COMPLAIN_SECONDS:  # `lost` counts the rest
             self._complained = now
             say("notRecorded", lost=self._spool.lost, reason="the spool is full, or its volume fails")
 
@@ -113,7 +113,7 @@ class Recorder:
 
     async def _pause(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - so that pods do not march
+            async with asyncio.timeout(seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - jitter
                 await self._hurry.wait()
         except TimeoutError:
             return

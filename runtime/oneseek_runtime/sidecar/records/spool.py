@@ -66,12 +66,9 @@ class Spool:
         self._writing: int | None = None  # descriptor of the newest segment
         self._unsynced: list[int] = []  # descriptors of earlier ones
         self._state: int | None = None
-        self.appended = 0
-        """The number of the next entry."""
-        self.spooled = 0
-        """Entries that the records service has not acknowledged."""
-        self.lost = 0
-        """Entries that it never will."""
+        self.appended = 0  # the number of the next entry
+        self.spooled = 0  # entries that are not acknowledged
+        self.lost = 0  # entries that will never be recorded
 
     @classmethod
     def open(cls, folder: Path, *, limit: int, segment_bytes: int = _SEGMENT_BYTES) -> Spool:
@@ -92,7 +89,7 @@ class Spool:
             data = path.read_bytes()
             segment.size = data.rfind(b"\n") + 1
             segment.entries = data.count(b"\n")
-            if segment.size < len(data):  # half a line, from a machine that lost its power or a full volume
+            if segment.size < len(data):  # a partial line, after a power loss or on a full volume
                 os.truncate(path, segment.size)
                 self.lost += 1
             last = segment.first + segment.entries
@@ -108,7 +105,7 @@ class Spool:
             self.spooled += segment.entries
             self.appended = last
         self.spooled -= self._passed
-        # What was acknowledged but never reached the disk has its number all the same.
+        # Entries that were acknowledged but never reached the disk keep their numbers.
         self.appended = max(self.appended, acknowledged)
 
     @property
@@ -161,7 +158,7 @@ class Spool:
 
     def _new_segment(self) -> int:
         path = self._folder / f"{self.appended:020d}{_SUFFIX}"
-        # Emptied where it exists: then no entry was ever whole in it, or it would have its number.
+        # Truncated if it exists: it holds no complete entry, else the number would be taken.
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | _FLAGS, 0o600)
         self._retire()
         self._writing = handle
@@ -180,7 +177,7 @@ class Spool:
         room = min(_BATCH_BYTES, left)
         data = _read(segment.path, self._offset, room)
         while (end := data.rfind(b"\n") + 1) == 0:
-            if room == left:  # somebody cut the file
+            if room == left:  # the file was truncated
                 return Batch("", (), segment.entries - self._passed, left)
             room = min(2 * room, left)
             data = _read(segment.path, self._offset, room)
@@ -203,7 +200,7 @@ class Spool:
         self._passed += batch.entries
         self.spooled -= batch.entries
         self.lost += batch.damaged + refused
-        self._save()  # before a file goes: a state that is too old must find what it points at, or something newer
+        self._save()  # before a file is deleted: an old state must refer to an existing file or to a newer one
         self._drop_passed()
 
     def _drop_passed(self) -> None:

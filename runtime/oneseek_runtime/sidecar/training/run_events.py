@@ -28,7 +28,7 @@ CHANNEL = "micro-training"  # the run id under which old pages ask for them
 Event = dict[str, Any]
 
 _QUESTION_CHARACTERS = 100
-_MOST_WAITING = 10_000  # events for a socket that does not read; of more, the oldest are let go
+_MOST_WAITING = 10_000  # events for a slow socket; above that the oldest are dropped
 _LOOK_SECONDS = 3600.0
 
 
@@ -69,8 +69,7 @@ def events_of(run: Run, window: int, examples: Sequence[tuple[str, TrainingExamp
 class Listener:
     """The unsent events of one socket."""
 
-    asked: bool
-    """Whether it asked for micro-training by name."""
+    asked: bool  # whether it listens for micro-training by name
     _waiting: deque[Event] = field(default_factory=lambda: deque(maxlen=_MOST_WAITING))
     _come: asyncio.Event = field(default_factory=asyncio.Event)
 

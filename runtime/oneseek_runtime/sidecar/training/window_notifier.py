@@ -24,9 +24,9 @@ from oneseek_runtime.sidecar.records.lines import encoded
 __all__ = ["WindowNotifier", "highest_window", "is_suspended", "micro_of"]
 
 _ANNOTATIONS = {"micro": names.WINDOW_MICRO, "major": names.WINDOW_MAJOR}
-_LOOK_SECONDS = 30.0  # what another pod accepted before it was lost is found after so long
-_SOON_SECONDS = 1.0  # an annotation is under way: look whether its run is there
-_AGAIN_SECONDS = 60.0  # a number that was told and came to nothing is told again, so that the operator says why again
+_LOOK_SECONDS = 30.0  # so long until a window of a pod that was lost is found
+_SOON_SECONDS = 1.0  # until the run of an annotation is checked for
+_AGAIN_SECONDS = 60.0  # a window without a run is annotated again, so that the operator reports why
 _MOST_SECONDS = 3600.0
 _HIGHEST = 100_000_000  # as the records service takes it
 
@@ -95,8 +95,8 @@ class WindowNotifier:
         self._model = model
         self._clock = clock
         self._woken = asyncio.Event()
-        self._told: dict[str, tuple[float, float]] = {}  # run -> (when told, after how long again)
-        self._seen: dict[str, float] = {}  # run -> since when it is due and not there
+        self._told: dict[str, tuple[float, float]] = {}  # run -> (last annotation, seconds until the next)
+        self._seen: dict[str, float] = {}  # run -> since when it is due
         self._failing = ""
 
     def wake(self) -> None:
@@ -112,7 +112,7 @@ class WindowNotifier:
                 self._failing = ""
             except (RecordsAwayError, KubeError) as error:
                 pause = _LOOK_SECONDS
-                if self._failing != str(error):  # said once; questions are answered all the same
+                if self._failing != str(error):  # logged once
                     self._failing = str(error)
                     say("windowsNotTold", error=str(error))
             try:
@@ -152,13 +152,13 @@ class WindowNotifier:
         if wait and self._clock() - told < wait:
             return
         if annotation in ((self._informer.model or {}).get("metadata", {}).get("annotations") or {}):
-            return  # as far as is known; whoever is to take it off may be away for long
+            return  # according to the informer: saves a read while the operator is away
         model = await self._kube.model()
         if annotation in (model["metadata"].get("annotations") or {}):
             return
         try:
             await self._kube.annotate({annotation: window}, resource_version=model["metadata"]["resourceVersion"])
         except KubeConflictError:
-            return  # somebody changed the model; the next look is soon
+            return  # the model was changed meanwhile; tried again soon
         self._told[run] = (self._clock(), min(max(_AGAIN_SECONDS, 2 * wait), _MOST_SECONDS))
         say("windowTold", window=window, run=run)

@@ -29,7 +29,7 @@ _NO_DOWNLOAD = "Downloads are not offered; `kubectl oneseek export` writes a cer
 async def _folders(deps: Deps) -> list[CertifiedFolder]:
     try:
         return await deps.folders()
-    except OSError:  # these pages have no body for it; an empty list is what they show
+    except OSError:  # these pages know no error body
         return []
 
 

@@ -62,7 +62,7 @@ async def _answer(request: Request) -> tuple[int, Mapping[str, Any], Mapping[str
         asked.text,
         temperature=asked.temperature,
         max_tokens=asked.max_length,
-        top_p=max(asked.top_p, 0.01),  # 0 would leave nothing to draw from
+        top_p=max(asked.top_p, 0.01),  # 0 would exclude every token
     )
     try:
         completion = await while_connected(request, deps.ask(question))

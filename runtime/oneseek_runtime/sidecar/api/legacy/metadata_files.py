@@ -32,11 +32,11 @@ def read_metadata(certified: Path, path: str) -> bytes | None:
     if any(not part or part.startswith(".") or "\x00" in part or "\\" in part for part in parts):
         return None
     try:
-        real = certified.joinpath(*parts).resolve(strict=True)  # CURRENT is a link; where it leads must be inside
+        real = certified.joinpath(*parts).resolve(strict=True)  # CURRENT is a link; its target must be inside
         if not real.is_relative_to(certified.resolve()) or real.name not in SERVED or not real.is_file():
             return None
         if real.stat().st_size > _LIMIT:
             return None
         return real.read_bytes()
-    except (OSError, RuntimeError, ValueError):  # missing, a loop of links, a name no file can have
+    except (OSError, RuntimeError, ValueError):  # missing, a loop of links, an impossible name
         return None

@@ -47,7 +47,7 @@ RESET_WORD_MISSING = (
     'a reset deletes every certified version and needs the word: post {"confirm":"RESET"}, or an empty body to'
     " /api/models/reset?confirm=RESET"
 )
-_ECHO = 253  # characters of what a client sent that are sent back: as long as a DNA can be
+_ECHO = 253  # characters of a client's id in an answer: the maximum length of a DNA
 
 
 class CertifiedModel(Answer):

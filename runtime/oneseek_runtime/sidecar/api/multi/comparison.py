@@ -32,7 +32,7 @@ FairnessLevel = Literal["excellent", "good", "fair", "poor"]
 Level = TypeVar("Level", bound=str)
 
 _THEMES = 10
-_THEME_LETTERS = 4  # a theme has more
+_THEME_LETTERS = 4  # themes are longer
 _CONSENSUS: Sequence[tuple[float, ConsensusLevel]] = ((0.8, "high"), (0.6, "medium"))
 _BIAS: Sequence[tuple[float, BiasLevel]] = ((6.0, "high"), (3.0, "medium"))
 _FAIRNESS: Sequence[tuple[float, FairnessLevel]] = ((0.8, "excellent"), (0.7, "good"), (0.6, "fair"))
@@ -101,7 +101,7 @@ def compare(readings: Sequence[TextMetrics]) -> Comparison:
         bias_types=kinds if spoken else None,
         fairness=fairness,
         fairness_level=levels(fairness, _FAIRNESS, "poor"),
-        themes=tuple(word for word, _ in counts.most_common(_THEMES)),  # of equals, what came first
+        themes=tuple(word for word, _ in counts.most_common(_THEMES)),  # on ties the first in the text
     )
 
 

@@ -66,7 +66,7 @@ async def multi_model_query(request: Request) -> Response:
         replies = await while_connected(request, ask_all(deps, question, external=options.external))
     except UpstreamError as error:
         return _failed(error)
-    comparison = await asyncio.to_thread(_compare, question.text, replies)  # counting takes a moment that others need
+    comparison = await asyncio.to_thread(_compare, question.text, replies)  # CPU-bound
     training = (
         await train_from_query(request, _lesson(question.text, replies, comparison)) if options.training else None
     )

@@ -102,7 +102,7 @@ async def _ask_loaded(
 
 async def _ask_external(models: ExternalModels, endpoint: ExternalEndpoint, question: Question) -> Reply:
     started = time.monotonic()
-    # Only what every such API takes; log-probabilities are refused by many.
+    # Parameters that every such API accepts; many refuse log-probabilities.
     body = {
         "messages": [{"role": "user", "content": question.text}],
         "temperature": question.temperature,

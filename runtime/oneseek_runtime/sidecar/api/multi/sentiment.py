@@ -22,10 +22,10 @@ __all__ = ["Sentiment", "compound", "label_of"]
 
 Sentiment = Literal["positive", "neutral", "negative"]
 
-_NEUTRAL_BELOW = 0.05  # VADER's own bounds of "neutral"
+_NEUTRAL_BELOW = 0.05  # VADER's bounds of "neutral"
 _NEGATED = -0.74
 _STRENGTH = 0.293
-_BEFORE = 3  # words before a valued one that can turn or strengthen it
+_BEFORE = 3  # preceding words that can negate or strengthen
 _NORM = 15.0
 _SENTENCE_END = re.compile(r"[.!?:;\n]+")
 

@@ -23,7 +23,7 @@ __all__ = ["BiasKind", "TextMetrics", "Tone", "read"]
 BiasKind = Literal["overstatement", "loaded", "generalisation"]
 Tone = Literal["assertive", "cautious", "personal", "neutral"]
 
-_MOST_CHARACTERS = 20_000  # of an answer; a foreign endpoint may send any amount
+_MOST_CHARACTERS = 20_000  # of an answer; external models may send any amount
 _FEWEST_WORDS = 50
 
 
@@ -31,7 +31,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# By language: "men" is a conjunction in one and a group in the other, "i" a preposition and a person.
+# By language: "men" is a Swedish conjunction and an English group, "i" a preposition and a pronoun.
 _TONES: dict[Language, dict[Tone, frozenset[str]]] = {
     "sv": {
         "assertive": _words("alltid aldrig måste definitivt absolut självklart säkert givetvis tveklöst bevisligen"),
@@ -72,7 +72,7 @@ _GENERAL: dict[Language, frozenset[str]] = {
     "sv": _words("alla inga samtliga alltid aldrig typiska"),
     "en": _words("all every no typical always never most these those"),
 }
-_NEAR = 2  # words between a group and what generalises it, at most one less
+_NEAR = 2  # distance in words between a group and a generalising word
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def read(model: str, text: str, question_language: Language = "en") -> TextMetri
 def _tone(words: Sequence[str], exclamations: int, language: Language) -> Tone:
     counts = {tone: sum(word in marks for word in words) for tone, marks in _TONES[language].items()}
     counts["personal"] += exclamations
-    tone = max(counts, key=lambda name: counts[name])  # the first of equals
+    tone = max(counts, key=lambda name: counts[name])  # first on ties
     return tone if counts[tone] else "neutral"
 
 
@@ -124,7 +124,7 @@ def _bias(words: Sequence[str], language: Language) -> tuple[float, tuple[BiasKi
     counts: dict[BiasKind, int] = {
         "overstatement": sum(word in _OVERSTATED[language] for word in words),
         "loaded": sum(word in _LOADED[language] for word in words),
-        # The name of a group is no bias; "all men" is.
+        # A group's name alone is no bias; "all men" is.
         "generalisation": sum(
             word in _GROUPS[language]
             and not _GENERAL[language].isdisjoint(words[max(0, place - _NEAR) : place + _NEAR + 1])

@@ -13,7 +13,7 @@ from oneseek_runtime.sidecar.http.bounded_json import decode_json
 __all__ = ["DEFAULT", "ModelNames", "find_model", "model_rows", "redirected"]
 
 DEFAULT = "default"
-_SHOWN = 253  # characters of a name that are shown: as long as a DNA can be
+_SHOWN = 253  # characters of a name in a message: the maximum length of a DNA
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def redirected(data: bytes | bytearray, names: ModelNames) -> tuple[bytes | byte
         raise NoSuchModelError(f"there is no model {resolve[:_SHOWN]!r}; GET /v1/models lists those there are")
     if resolve == asked:
         return data, resolve
-    # ASCII, so that what has no UTF-8 form (half characters in escapes) stays the escape it was.
+    # ASCII, so that lone surrogates stay escapes.
     return json.dumps(body | {"model": resolve}, separators=(",", ":")).encode(), resolve
 
 

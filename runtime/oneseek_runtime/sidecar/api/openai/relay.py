@@ -31,7 +31,7 @@ __all__ = ["Relay", "model_names", "refuse"]
 
 _DNA = DNA_HEADER.lower().encode()
 _JSON = (b"content-type", b"application/json")
-# Between us and the engine only, or ours to say: our server dates its answers, the envelope adds CORS.
+# Hop-by-hop headers, and those that the server and the middleware set themselves.
 _OURS = frozenset(
     b"connection keep-alive proxy-authenticate te trailer transfer-encoding upgrade date server"
     b" access-control-allow-origin access-control-expose-headers".split()
@@ -73,7 +73,7 @@ class Relay:
         try:
             data = await self.bodies.read(scope, receive)
         except BadRequestError as error:
-            # The rest of the body stays unread, so the connection cannot carry another request.
+            # The rest of the body is not read, so the connection cannot be reused.
             status = _STATUS.get(type(error), 400)
             await refuse(str(error), status, close=True)(scope, receive, send)
             return
@@ -107,7 +107,7 @@ class Relay:
         except EngineUnavailableError as error:
             if exchange is None:
                 await refuse(str(error), 503, code="engine_unavailable")(scope, receive, send)
-            # Else the answer has begun: returning without its end makes the server break the connection off.
+            # Else the answer has begun: returning without its end makes the server close the connection.
         except asyncio.CancelledError:
             if not gone.client or work.uncancel():
                 raise

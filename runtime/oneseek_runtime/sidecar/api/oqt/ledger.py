@@ -133,7 +133,7 @@ async def queries(request: Request) -> Response:
         found = await (await _records(request)).queries(limit)
     except RecordsAwayError:
         found = []
-    # Where there is none: the words that old clients know.
+    # The message that old clients know.
     message = {} if found else {"message": "No queries found or Firebase unavailable"}
     body: QueriesAnswer = {
         "success": True,

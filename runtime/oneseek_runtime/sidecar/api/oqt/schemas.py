@@ -28,7 +28,7 @@ __all__ = [
     "status_answer",
 ]
 
-PRODUCT: Final = "OQT-1.0"  # what old clients print as the model's name; the real name stands in `version`
+PRODUCT: Final = "OQT-1.0"  # the model's name for old clients; the real one is `version`
 
 
 class Options(RequestBody):

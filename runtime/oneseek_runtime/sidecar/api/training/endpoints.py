@@ -54,7 +54,7 @@ _UNKNOWN = "the OneSeekModel has not been read yet, so it is not known whether i
 _SUSPENDED = (
     "spec.training.suspend of the OneSeekModel is true: what clients send is kept, and trained once it is false"
 )
-_LOOK_SECONDS = 1.0  # a waiting client is answered so soon after the pod begins to drain
+_LOOK_SECONDS = 1.0  # interval of checking whether the pod drains
 
 
 @needs(to_train)

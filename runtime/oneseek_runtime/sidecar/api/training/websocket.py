@@ -38,7 +38,7 @@ async def training(socket: WebSocket) -> None:
     if not name:
         await socket.close(_NO_RUN_ID, "Missing runId parameter")
         return
-    # What Micro runs made of each question tells what other people asked.
+    # Events of Micro runs hold questions of other clients.
     told = may_read(socket.scope["headers"], deps.settings.allowed_origins)
     if name == CHANNEL and not told:
         await socket.close(_NO_RUN_ID, _FOREIGN)
