@@ -1,4 +1,4 @@
-"""The types of the route table, from which the app, the OpenAPI document and docs/routes.md are made."""
+"""The types of the route table, from which the app, the OpenAPI document and docs/reference/routes.md are made."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ post = partial(Operation, "POST")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Socket:
-    """A WebSocket, which OpenAPI cannot describe; docs/routes.md lists it."""
+    """A WebSocket, which OpenAPI cannot describe; docs/reference/routes.md lists it."""
 
     path: str
     summary: str

@@ -50,7 +50,7 @@ class MultiAsked(QueryAsked):
     enableTraining: Any = Field(
         default=True,
         description="false: `training` is null, as it is where micro-training is disabled. true: the answers are given to the"
-        " model to learn, if the caller may `train` the model (docs/auth.md); else `training` says why not.",
+        " model to learn, if the caller may `train` the model (docs/reference/auth.md); else `training` says why not.",
         examples=[False],
     )
 
