@@ -110,7 +110,7 @@ async def _serve(
         OpenAIEngine(settings.serving.engine_url, replace(OWN_ENGINE, refused=settings.engine_restart)) as engine,
         _cluster(session, settings, environment) as cluster,
         recording(session, settings.records, lambda: ledger_held(cluster.informer.model)) as recorder,
-        _learning(settings, cluster, recorder) as (wake, run_events),
+        _training_tasks(settings, cluster, recorder) as (wake, run_events),
     ):
         verifier = Verifier(session, f"http://127.0.0.1:{settings.verify_port}")
         swapper = None
@@ -197,7 +197,7 @@ async def _cluster(
         return
     access = ClusterAccess.through(client, serving.model)
     keeping = asyncio.create_task(access.informer.keep())
-    keeping.add_done_callback(_say_why)
+    keeping.add_done_callback(_log_error)
     try:
         yield access
     finally:
@@ -206,7 +206,7 @@ async def _cluster(
 
 
 @asynccontextmanager
-async def _learning(
+async def _training_tasks(
     settings: SidecarSettings, cluster: ClusterAccess, recorder: Recorder | None
 ) -> AsyncGenerator[tuple[Callable[[], None], MicroRunEvents | None], None]:
     """Runs the window notifier and the events of Micro runs; yields its `wake` and the events.
@@ -220,7 +220,7 @@ async def _learning(
     run_events = MicroRunEvents(cluster.informer, recorder.records)
     tasks = [asyncio.create_task(due.run()), asyncio.create_task(run_events.run())]
     for task in tasks:
-        task.add_done_callback(_say_why)
+        task.add_done_callback(_log_error)
     try:
         yield due.wake, run_events
     finally:
@@ -229,7 +229,7 @@ async def _learning(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _say_why(task: asyncio.Task[None]) -> None:
+def _log_error(task: asyncio.Task[None]) -> None:
     """Log an unexpected error of a background task; questions are answered all the same."""
     if not task.cancelled() and (error := task.exception()):
         say("a task of the sidecar's ended", error=repr(error))

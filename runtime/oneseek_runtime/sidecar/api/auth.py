@@ -26,7 +26,7 @@ from oneseek_runtime.sidecar.errors import (
     UnauthenticatedError,
 )
 from oneseek_runtime.sidecar.http.client_address import client_key
-from oneseek_runtime.sidecar.http.origins import foreign
+from oneseek_runtime.sidecar.http.origins import foreign_origin
 from oneseek_runtime.sidecar.http.responses import json_response
 
 __all__ = ["Caller", "Denied", "admitted", "needs", "right_of", "to_promote", "to_reset", "to_train"]
@@ -74,9 +74,9 @@ async def admitted(request: Request, right: Right) -> Caller | Denied:
     serving = deps.settings.serving
     if serving.requests == "Refused":
         return Denied(503, _NO_POLICY)
-    if (page := foreign(request.scope["headers"], deps.settings.allowed_origins)) is not None:
+    if (page := foreign_origin(request.scope["headers"], deps.settings.allowed_origins)) is not None:
         return Denied(403, _FOREIGN.format(page=page))
-    if _is_unasked(request.headers.get("content-type", "")):
+    if _needs_no_preflight(request.headers.get("content-type", "")):
         return Denied(415, _NO_DATA)
     if serving.auth == "Legacy":
         return Caller(LEGACY_CLIENT)
@@ -122,7 +122,7 @@ _NO_POLICY = (
 )
 
 
-def _is_unasked(content_type: str) -> bool:
+def _needs_no_preflight(content_type: str) -> bool:
     """Whether a page may post this content type across origins without a preflight. The old service parsed forms only."""
     return content_type.partition(";")[0].strip().lower() in ("text/plain", "multipart/form-data")
 

@@ -19,7 +19,7 @@ from oneseek_core import names
 from oneseek_runtime.sidecar.cluster.client import Kube, User
 from oneseek_runtime.sidecar.errors import TooManyReviewsError
 
-__all__ = ["ReviewBudget", "unfit"]
+__all__ = ["ReviewBudget", "why_invalid"]
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -29,10 +29,10 @@ _SKEW_SECONDS = 60.0  # tolerated clock skew
 _REFUSED_SECONDS = 10.0
 _REMEMBERED = 1024  # entries of each table
 _AT_ONCE = 10  # refused tokens of one client before it must wait
-_AGAIN_SECONDS = 6.0  # seconds per further refused token
+_RETRY_SECONDS = 6.0  # seconds per further refused token
 
 
-def unfit(token: str, now: float) -> str:
+def why_invalid(token: str, now: float) -> str:
     """Returns why a token cannot be valid, read from its unverified claims; empty if the API server must be asked."""
     parts = token.split(".")
     claims = _object(parts[1]) if len(token) <= _TOKEN_BYTES and len(parts) == 3 and all(parts) else None
@@ -69,7 +69,7 @@ class ReviewBudget:
 
         Raises TooManyReviewsError (the client's budget is spent) or KubeError.
         """
-        if why := unfit(token, self.wall()):
+        if why := why_invalid(token, self.wall()):
             return why
         digest, now = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest(), self.clock()
         if (known := self._refused.get(digest)) and known[1] > now:
@@ -79,17 +79,17 @@ class ReviewBudget:
         try:
             found = await self.kube.review(token)
         except BaseException:
-            self._give_back(client)
+            self._refund(client)
             raise
         if isinstance(found, str):
             _keep(self._refused, digest, (found, now + _REFUSED_SECONDS))
         else:
-            self._give_back(client)
+            self._refund(client)
         return found
 
     def _spend(self, client: str, now: float) -> None:
-        until = max(self._spent.get(client, now), now) + _AGAIN_SECONDS
-        if (ahead := until - now - _AT_ONCE * _AGAIN_SECONDS) > 0:
+        until = max(self._spent.get(client, now), now) + _RETRY_SECONDS
+        if (ahead := until - now - _AT_ONCE * _RETRY_SECONDS) > 0:
             raise TooManyReviewsError(
                 "too many tokens that the API server does not know came from your address; send a good one in"
                 f" {math.ceil(ahead)} s",
@@ -97,9 +97,9 @@ class ReviewBudget:
             )
         _keep(self._spent, client, until)
 
-    def _give_back(self, client: str) -> None:
+    def _refund(self, client: str) -> None:
         if client in self._spent:
-            self._spent[client] -= _AGAIN_SECONDS
+            self._spent[client] -= _RETRY_SECONDS
 
 
 def _keep(found: dict[Key, Value], key: Key, value: Value) -> None:

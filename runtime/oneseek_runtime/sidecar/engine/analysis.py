@@ -18,7 +18,7 @@ from oneseek_runtime.sidecar.errors import UpstreamError
 
 __all__ = ["AnalysedPod", "Analysis", "judge", "question_of"]
 
-_AGAIN_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 _TOKENS, _FEW_TOKENS = 160, 24
 _MESSAGE = 1000  # characters
 
@@ -66,7 +66,7 @@ class Analysis:
             if self._work is not None:
                 self._work.cancel()
             state = AnalysisState(digest=request.digest, dna=request.dna, phase="Running")
-            self._say(state)
+            self._set_state(state)
             self._work = asyncio.create_task(self._rounds(request, state, pod))
             return state
         return self.state
@@ -75,10 +75,10 @@ class Analysis:
         while True:
             for probe in request.probes:
                 if wrong := await self._wrong(probe, state, pod):
-                    self._say(state, phase="Failed", reason=names.PROBE_FAILED, message=wrong[:_MESSAGE])
+                    self._set_state(state, phase="Failed", reason=names.PROBE_FAILED, message=wrong[:_MESSAGE])
                     return
             state = state.model_copy(update={"phase": "Passed", "rounds": state.rounds + 1})
-            self._say(state)
+            self._set_state(state)
             if request.repeat_seconds is None:
                 return
             await asyncio.sleep(request.repeat_seconds)
@@ -88,21 +88,21 @@ class Analysis:
         name, asked = state.dna or "the base model", repr(probe.question)
         while True:
             if pod.dna_of(pod.target) != state.dna:
-                self._say(state, message=f"waits until {name} is what this pod answers with")
+                self._set_state(state, message=f"waits until {name} is what this pod answers with")
             else:
-                self._say(state, message=f"{asked} is asked"[:_MESSAGE])
+                self._set_state(state, message=f"{asked} is asked"[:_MESSAGE])
                 try:
                     answer = await pod.ask(question_of(probe))
                 except UpstreamError as error:
-                    self._say(state, message=f"{asked} has no answer yet: {error}"[:_MESSAGE])
+                    self._set_state(state, message=f"{asked} has no answer yet: {error}"[:_MESSAGE])
                 else:
                     if pod.dna_of(pod.target) == state.dna:  # else the version changed meanwhile
                         dna = pod.dna_of(answer.model)
                         other = f"{asked} was answered by {dna or 'the base model'}" if dna != state.dna else ""
                         return other or judge(probe, answer.text)
-            await asyncio.sleep(_AGAIN_SECONDS)
+            await asyncio.sleep(_RETRY_SECONDS)
 
-    def _say(self, state: AnalysisState, **update: str) -> None:
+    def _set_state(self, state: AnalysisState, **update: str) -> None:
         before, self.state = self.state, state.model_copy(update=update)
         if before is None or (before.digest, before.phase) != (self.state.digest, self.state.phase):
             say("analysis", phase=self.state.phase, dna=self.state.dna, message=self.state.message)

@@ -129,7 +129,7 @@ class Swapper:
         if request.serial > self._file.serial + _AHEAD:
             raise OrderRefusedError(f"serial {request.serial} is far beyond the ConfigMap's, {self._file.serial}")
         resolve = self._credited[0] if self._credited else self._file
-        if not request.hold and request.serial <= resolve.serial and not _same(request, resolve):
+        if not request.hold and request.serial <= resolve.serial and not _is_same(request, resolve):
             found, asked = self._name(resolve), self._name(request)
             raise OrderRefusedError(
                 f"serial {resolve.serial} names {found}, and {asked} was ordered under {request.serial}"
@@ -142,7 +142,7 @@ class Swapper:
 
     def _take(self, request: SwapRequest) -> None:
         self._wanted = request
-        self._say("Done" if self._is_answering(request) else "Verifying")
+        self._set_state("Done" if self._is_answering(request) else "Verifying")
         self._wake.set()
 
     def look(self) -> None:
@@ -157,7 +157,7 @@ class Swapper:
                 self._credited = None
         if self._credited is None and (over or self._file != before):
             resolve = self._answering if self._wanted.hold else self._wanted
-            if resolve is None or not _same(resolve, self._file):
+            if resolve is None or not _is_same(resolve, self._file):
                 self._take(SwapRequest(**self._file.model_dump()))
 
     async def run(self) -> None:
@@ -212,57 +212,57 @@ class Swapper:
                 return True
             waiting = await self._tidy()
             if self._is_answering(self._wanted) and (self.state.phase != "Done" or self.state.message):
-                self._say("Done")
+                self._set_state("Done")
             return waiting  # noqa: TRY300 - the end of the way through
         except UpstreamError as error:
-            self._say(self.state.phase, message=str(error), reason=self.state.reason)
+            self._set_state(self.state.phase, message=str(error), reason=self.state.reason)
         except (
             _SwapFailedError
         ) as error:  # of the answering version; the pod is not ready and the next look tries again
-            self._say("Failed", message=error.message, reason=error.reason, refused=error.refused)
+            self._set_state("Failed", message=error.message, reason=error.reason, refused=error.refused)
         return False
 
     async def _swap(self, models: Sequence[str]) -> bool:
         """Load, probe and switch to the wanted version; False while the engine has no free slot."""
         wanted = self._wanted
-        if self._ready is None or not _same(self._ready, wanted):
+        if self._ready is None or not _is_same(self._ready, wanted):
             self._ready = None
             if wanted.dna is not None and not await self._make_room(models):
                 return False
             try:
                 if self.state.phase != "Verifying":
-                    self._say("Verifying")
+                    self._set_state("Verifying")
                 await self._load(wanted, models)
-                self._say("Probing")
+                self._set_state("Probing")
                 await self._probe(wanted)
             except _SwapFailedError as error:
                 self._failed = wanted
-                self._say("Failed", message=error.message, reason=error.reason, refused=error.refused)
+                self._set_state("Failed", message=error.message, reason=error.reason, refused=error.refused)
                 return True
-        version = _plain(wanted)
+        version = _version_of(wanted)
         if wanted.hold:
             self._ready = version
             if self.state.phase != "Ready":
-                self._say("Ready")
+                self._set_state("Ready")
             return True
         self._ready, self._answering = None, version
         self.alias.target = self._name(version)
         self._flipped()
-        self._say("Done")
+        self._set_state("Done")
         return True
 
     async def _load(self, version: WantedVersion, models: Sequence[str]) -> None:
         """Verify, copy and load a version; the base model is always loaded."""
         if version.dna is None:
             return
-        if self._noted is None or not _same(version, self._noted):
+        if self._noted is None or not _is_same(version, self._noted):
             self._noted = None  # the copy must be removed later
-        report = await self._copier.copy(_plain(version))
+        report = await self._copier.copy(_version_of(version))
         if not report.ok:
             raise _SwapFailedError(report.reason, report.message, refused=report.reason != names.STORAGE_FULL)
         if version.dna not in models:
             if version is self._wanted:
-                self._say("Loading")
+                self._set_state("Loading")
             try:
                 await self._engine.load(version.dna, str(self._verified / version.dna))
             except AdapterRefusedError as error:
@@ -314,12 +314,12 @@ class Swapper:
         return [name for name in models if name not in (self._base, self.alias.target, kept)]
 
     def _is_answering(self, wanted: WantedVersion) -> bool:
-        return self._answering is not None and _same(self._answering, wanted)
+        return self._answering is not None and _is_same(self._answering, wanted)
 
     def _name(self, version: WantedVersion) -> str:
         return version.dna or self._base
 
-    def _say(
+    def _set_state(
         self,
         phase: Literal["Verifying", "Loading", "Probing", "Ready", "Done", "Failed"],
         *,
@@ -341,10 +341,10 @@ class Swapper:
             self.changed()
 
 
-def _same(one: WantedVersion, other: WantedVersion) -> bool:
+def _is_same(one: WantedVersion, other: WantedVersion) -> bool:
     return (one.dna, one.digest) == (other.dna, other.digest)
 
 
-def _plain(version: WantedVersion) -> WantedVersion:
+def _version_of(version: WantedVersion) -> WantedVersion:
     """The version of an order without its options."""
     return WantedVersion(dna=version.dna, digest=version.digest, serial=version.serial)

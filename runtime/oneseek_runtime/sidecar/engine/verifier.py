@@ -97,10 +97,10 @@ class VerdictPoller:
             else:
                 away = 0
                 self.last = report if report.checked_at else None  # empty until its first round has ended
-            if _word(self.last) != _word(before):
+            if _summary(self.last) != _summary(before):
                 self._changed()
             await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _word(report: VerifyReport | None) -> tuple[bool, str, str | None] | None:
+def _summary(report: VerifyReport | None) -> tuple[bool, str, str | None] | None:
     return (report.ok, report.reason, report.dna) if report else None

@@ -30,8 +30,8 @@ PEER_TOKEN = b"oneseek-authorization"  # the forwarding pod's token; Authorizati
 _CLIENT = b"oneseek-client"  # accepted only together with the token
 _OURS = (_CLIENT, PEER_TOKEN)
 _CONNECT_SECONDS = 2.0
-_AGAIN_SECONDS = 0.25  # between two rounds over unreachable pods
-_SHUNNED_SECONDS = 5.0  # so long an unreachable pod is tried last
+_RETRY_SECONDS = 0.25  # between two rounds over unreachable pods
+_AVOIDED_SECONDS = 5.0  # so long an unreachable pod is tried last
 _WAITING_SECONDS = 60.0
 _WAITING = 512  # requests
 _ATTEMPTS = 3
@@ -54,7 +54,7 @@ class ForwardingMiddleware:
         self._orders = orders
         self._clock = clock
         self._log = log
-        self._shunned: dict[Peer, float] = {}
+        self._avoided: dict[Peer, float] = {}
         self._wait_for_slot = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,7 +67,7 @@ class ForwardingMiddleware:
         client = _Client(receive, work)
         watching = asyncio.get_running_loop().create_task(client.watch())
         try:
-            passed_on = await self._pass_on(scope, client, _Answer(scope, send, self._clock, self._log))
+            passed_on = await self._forward(scope, client, _Answer(scope, send, self._clock, self._log))
         except asyncio.CancelledError:
             if not client.gone or work.uncancel():
                 raise
@@ -78,7 +78,7 @@ class ForwardingMiddleware:
             await asyncio.gather(watching, return_exceptions=True)
             await self._app(scope, client.receive, send)
 
-    async def _pass_on(self, scope: Scope, client: _Client, answer: _Answer) -> bool:
+    async def _forward(self, scope: Scope, client: _Client, answer: _Answer) -> bool:
         """Forward a request; False if the order ended while it waited: it is then answered here."""
         head, frame = _head(scope, self._way.token)
         for _ in range(_ATTEMPTS):
@@ -95,7 +95,7 @@ class ForwardingMiddleware:
             except EngineUnavailableError:
                 if answer.started:
                     return True  # incomplete: the server closes the connection
-                self._shun(peer)
+                self._avoid(peer)
                 if frame or scope["method"] not in _REPEATABLE:
                     break
             else:
@@ -127,7 +127,7 @@ class ForwardingMiddleware:
                     raise NoSuccessorError(f"{version} takes over, and {_WAITING} requests wait for it already")
                 self._orders.waiting += not counted
                 counted = True
-                await self._orders.changed.wait(min(left, _AGAIN_SECONDS) if order.addresses else left)
+                await self._orders.changed.wait(min(left, _RETRY_SECONDS) if order.addresses else left)
         finally:
             self._orders.waiting -= counted
         return None
@@ -137,7 +137,7 @@ class ForwardingMiddleware:
         peers, now = self._orders.peers, self._clock()
         self._wait_for_slot += 1
         start = self._wait_for_slot % len(peers) if peers else 0
-        return sorted(peers[start:] + peers[:start], key=lambda peer: self._shunned.get(peer, 0.0) > now)
+        return sorted(peers[start:] + peers[:start], key=lambda peer: self._avoided.get(peer, 0.0) > now)
 
     async def _first_of(self, peers: Sequence[Peer]) -> tuple[Peer, Exchange] | None:
         loop = asyncio.get_running_loop()
@@ -150,14 +150,14 @@ class ForwardingMiddleware:
                         lambda: Exchange(loop), peer.host, peer.port, ssl=way.trust, server_hostname=way.name
                     )
             except (OSError, TimeoutError):  # a wrong certificate is an OSError too
-                self._shun(peer)
+                self._avoid(peer)
             else:
                 return peer, exchange
         return None
 
-    def _shun(self, peer: Peer) -> None:
-        self._shunned = {one: self._shunned[one] for one in self._orders.peers if one in self._shunned}
-        self._shunned[peer] = self._clock() + _SHUNNED_SECONDS
+    def _avoid(self, peer: Peer) -> None:
+        self._avoided = {one: self._avoided[one] for one in self._orders.peers if one in self._avoided}
+        self._avoided[peer] = self._clock() + _AVOIDED_SECONDS
 
 
 class PeerEntryPoint:

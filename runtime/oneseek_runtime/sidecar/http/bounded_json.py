@@ -12,7 +12,7 @@ __all__ = ["MAXIMUM_VALUES", "decode_json"]
 
 MAXIMUM_VALUES = 200_000
 _QUOTE = ord(b'"')
-_UNCOUNTED = 512 * 1024  # bytes; smaller bodies cannot hold too many values
+_UNCHECKED_BYTES = 512 * 1024  # bytes; smaller bodies cannot hold too many values
 # The closing quote is optional: a failed match would be retried from every quote, in quadratic time.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[,\[{]', re.DOTALL)
 
@@ -29,7 +29,7 @@ def decode_json(data: bytes | bytearray) -> Any:
 
     Raises BadRequestError for invalid JSON, BodyTooLargeError for more than MAXIMUM_VALUES values.
     """
-    if len(data) > _UNCOUNTED and _holds_too_many(data):
+    if len(data) > _UNCHECKED_BYTES and _holds_too_many(data):
         raise BodyTooLargeError(f"the body holds more than {MAXIMUM_VALUES:,} values")
     try:
         return _DECODER.decode(data.decode("utf-8-sig"))

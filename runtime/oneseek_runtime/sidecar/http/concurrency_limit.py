@@ -20,7 +20,7 @@ __all__ = ["WAITING", "ConcurrencyLimit"]
 WAITING = 512  # waiting requests of one client
 _REMEMBERED = 1024  # clients; above that idle ones are dropped
 _OPENAI = "/v1/"
-_ASKING = frozenset(
+_ENGINE_PATHS = frozenset(
     {"/api/oqt/query", "/api/oqt/multi-model-query", "/api/inference/infer", "/infer", "/inference/oneseek"}
 )
 
@@ -43,7 +43,7 @@ class ConcurrencyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the app when a slot is free, or refuse the request."""
         path = scope["path"] if scope["type"] == "http" and scope["method"] == "POST" else ""
-        if not path.startswith(_OPENAI) and path not in _ASKING:
+        if not path.startswith(_OPENAI) and path not in _ENGINE_PATHS:
             await self._app(scope, receive, send)
             return
         peer = scope["client"][0] if scope.get("client") else ""

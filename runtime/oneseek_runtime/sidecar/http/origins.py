@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
-__all__ = ["ANYBODY", "foreign", "may_read"]
+__all__ = ["ANYBODY", "foreign_origin", "may_read"]
 
 ANYBODY = "*"
 Headers = Iterable[tuple[bytes, bytes]]
@@ -18,7 +18,7 @@ _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _PORTS = {"http": 80, "https": 443}
 
 
-def foreign(headers: Headers, named: Collection[str]) -> str | None:
+def foreign_origin(headers: Headers, named: Collection[str]) -> str | None:
     """Returns the origin of a page that is neither this service's own nor in `named`, for a message; None if there is no such page.
 
     `ANYBODY` in `named` allows reading only; it is ignored here.
@@ -35,7 +35,7 @@ def foreign(headers: Headers, named: Collection[str]) -> str | None:
 
 def may_read(headers: Headers, named: Collection[str]) -> bool:
     """Whether the sender may read what other clients asked: own pages, pages of `named` origins, and non-browsers."""
-    return ANYBODY in named or foreign(headers, named) is None
+    return ANYBODY in named or foreign_origin(headers, named) is None
 
 
 _READ = frozenset({b"origin", b"sec-fetch-site", b"host"})

@@ -33,7 +33,7 @@ class KnownPaths:
 
     def __init__(self, routes: Iterable[str]) -> None:
         self._root = _Node()
-        self._plain = frozenset(route for route in routes if "{" not in route)
+        self._version_of = frozenset(route for route in routes if "{" not in route)
         for route in routes:
             node = self._root
             for segment in route.split("/")[1:]:
@@ -45,9 +45,9 @@ class KnownPaths:
                     node = node.literals.setdefault(segment.lower(), (segment, _Node()))[1]
             node.ends = True
 
-    def known(self, path: str) -> str:
+    def route_path(self, path: str) -> str:
         """Returns the path as a route has it; the path itself if no route matches."""
-        if path in self._plain:
+        if path in self._version_of:
             return path
         if path.startswith(f"{PEER_PREFIX}/"):  # forwarded by a pod with another TLS setting
             path = path.removeprefix(PEER_PREFIX)
@@ -83,7 +83,7 @@ class LenientPaths:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Rewrite the path and call the app."""
         if scope["type"] in ("http", "websocket"):
-            known = self._paths.known(scope["path"])
-            if known != scope["path"]:
-                scope = {**scope, "path": known}
+            route_path = self._paths.route_path(scope["path"])
+            if route_path != scope["path"]:
+                scope = {**scope, "path": route_path}
         await self._app(scope, receive, send)

@@ -19,14 +19,14 @@ Body = bytes | bytearray
 """Never copied: a large body would take its memory twice."""
 
 BODY_LIMIT = 50 * 1024 * 1024  # bytes
-_TOGETHER = 128 * 1024 * 1024  # bytes of all bodies that are being read or used
+_ALL_BODIES_LIMIT = 128 * 1024 * 1024  # bytes of all bodies that are being read or used
 _FREE = 64 * 1024  # bytes; bodies below this are not accounted for
 
 
 class BodyReader:
     """Reads bodies and counts the bytes of all large ones that are in use."""
 
-    def __init__(self, *, limit: int = BODY_LIMIT, together: int = _TOGETHER) -> None:
+    def __init__(self, *, limit: int = BODY_LIMIT, together: int = _ALL_BODIES_LIMIT) -> None:
         self._limit = limit
         self._together = together
         self.held = 0

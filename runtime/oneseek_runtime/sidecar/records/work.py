@@ -38,7 +38,7 @@ async def recording(
     records = RecordsClient(session, access.url, access.access)
     records.held = held
     recorder = Recorder(spool, records)
-    sending = asyncio.create_task(_for_ever(recorder))
+    sending = asyncio.create_task(_keep_running(recorder))
     try:
         yield recorder
     finally:
@@ -47,7 +47,7 @@ async def recording(
         spool.close()
 
 
-async def _for_ever(recorder: Recorder) -> None:
+async def _keep_running(recorder: Recorder) -> None:
     """Log an unexpected error of the recorder and start it again."""
     while True:
         try:

@@ -87,9 +87,9 @@ def _stage(accepted: Accepted | None, *, has: bool, without: str) -> dict[str, A
     return {"completed": True} if accepted.done else {"completed": False, "reason": accepted.reason}
 
 
-def _given(lesson: TrainingExample) -> dict[str, Any]:
+def _given(example: TrainingExample) -> dict[str, Any]:
     """The numbers of the client's analysis."""
-    analysis = lesson.analysis or {}
+    analysis = example.analysis or {}
     return {key: _number(analysis.get(key)) for key in ("consensus", "bias", "fairness")}
 
 
@@ -99,23 +99,27 @@ def _number(value: object) -> float | int | None:
     return value
 
 
-def stages(lesson: TrainingExample, accepted: Accepted | None, count: str) -> dict[str, dict[str, Any]]:
+def stages(example: TrainingExample, accepted: Accepted | None, count: str) -> dict[str, dict[str, Any]]:
     """Both stages; `count` is the route's key for the number of answers."""
-    raw, analysed = lesson.stages
+    raw, analysed = example.stages
     first = _stage(accepted, has=raw > 0, without=_NO_RAW)
     trained = raw if first["completed"] else 0
     result = {"method": "raw_response_training", count: trained, "updated": first["completed"]}
     second = _stage(accepted, has=analysed, without=_NO_ANALYSIS)
     if analysed:
-        second["result"] = {"method": "analyzed_data_training", "metricsUpdated": second["completed"], **_given(lesson)}
-    elif lesson.analysis is not None:
+        second["result"] = {
+            "method": "analyzed_data_training",
+            "metricsUpdated": second["completed"],
+            **_given(example),
+        }
+    elif example.analysis is not None:
         second["reason"] = "The analyzed data name no answer, and there is no raw one"
     return {"stage1": {**first, count: trained, "result": result}, "stage2": second}
 
 
-def companion_stages(lesson: TrainingExample, accepted: Accepted | None) -> dict[str, dict[str, Any]]:
+def companion_stages(example: TrainingExample, accepted: Accepted | None) -> dict[str, dict[str, Any]]:
     """Both stages, in the keys of `/api/training/micro`."""
-    both = stages(lesson, accepted, "samples_processed")
+    both = stages(example, accepted, "samples_processed")
     if result := both["stage2"].get("result"):
         known = dna_of(accepted.run) if accepted else None
         result["dna_update"] = {"dna_updated": True, **known} if known else {"needed": False}
@@ -129,34 +133,36 @@ def dna_of(run: Run | None) -> dict[str, Any] | None:
     return {"dna_hash": run.digest.removeprefix("sha256:"), "total_samples": run.samples, "timestamp": run.completed_at}
 
 
-def micro_entry(lesson: TrainingExample, accepted: Accepted, served: ServedVersion, *, language: str) -> dict[str, Any]:
+def micro_entry(
+    example: TrainingExample, accepted: Accepted, served: ServedVersion, *, language: str
+) -> dict[str, Any]:
     """The recorded event and metrics of micro-train."""
-    both = stages(lesson, accepted, "samplesProcessed")
+    both = stages(example, accepted, "samplesProcessed")
     event = {
         "type": "micro-training",
-        **_taught(lesson, accepted, language),
+        **_taught(example, accepted, language),
         "samplesProcessed": both["stage1"]["samplesProcessed"],
         "stage1": both["stage1"],
-        "stage2": both["stage2"] if lesson.analysis is not None else None,
+        "stage2": both["stage2"] if example.analysis is not None else None,
     }
     return _entry(accepted, event | _of_version(served), served)
 
 
 def query_entry_for_training(
-    lesson: TrainingExample, accepted: Accepted, served: ServedVersion, *, language: str
+    example: TrainingExample, accepted: Accepted, served: ServedVersion, *, language: str
 ) -> dict[str, Any]:
     """The recorded event and metrics of a multi-model query's answers."""
     result = {"success": True, "language": language, "model": served.version, "fallback": False}
     event = {
         "type": "multi-model-micro-training",
-        **_taught(lesson, accepted, language),
-        "trainingResult": {**result, **companion_stages(lesson, accepted)},
+        **_taught(example, accepted, language),
+        "trainingResult": {**result, **companion_stages(example, accepted)},
     }
     return _entry(accepted, event | _of_version(served), served)
 
 
-def _taught(lesson: TrainingExample, accepted: Accepted, language: str) -> dict[str, Any]:
-    asked = {"question": lesson.question, "language": language, "samplesReceived": len(lesson.raw)}
+def _taught(example: TrainingExample, accepted: Accepted, language: str) -> dict[str, Any]:
+    asked = {"question": example.question, "language": language, "samplesReceived": len(example.raw)}
     return {**asked, "run": accepted.name}
 
 

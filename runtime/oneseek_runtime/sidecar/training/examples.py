@@ -15,8 +15,8 @@ __all__ = [
     "OQT",
     "Batch",
     "ExampleError",
+    "MissingMessages",
     "TrainingExample",
-    "Words",
     "example_of_document",
     "parse_batch",
     "parse_example",
@@ -35,15 +35,15 @@ class ExampleError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class MissingMessages:
     """A route's messages for a missing question or missing answers."""
 
     question: str
     answers: str
 
 
-OQT = Words(*["Question and rawResponses array are required"] * 2)
-COMPANION = Words("Question is required and must be a string", "rawResponses array is required")
+OQT = MissingMessages(*["Question and rawResponses array are required"] * 2)
+COMPANION = MissingMessages("Question is required and must be a string", "rawResponses array is required")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class TrainingExample:
         return (len(found.raw), found.analysed is not None) if found else (0, False)
 
 
-def parse_example(body: Mapping[str, Any], words: Words) -> TrainingExample:
+def parse_example(body: Mapping[str, Any], words: MissingMessages) -> TrainingExample:
     """Parses a post; unknown keys are ignored. Raises ExampleError."""
     question, answers, analysis = (body.get(key) for key in ("question", "rawResponses", "analyzedData"))
     if not isinstance(question, str) or not question:

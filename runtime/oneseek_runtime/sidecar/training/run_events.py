@@ -36,28 +36,28 @@ def events_of(run: Run, window: int, examples: Sequence[tuple[str, TrainingExamp
     """The events of a run, for each of its window's questions with their language. Pure."""
     accepted = Accepted("", window, run.name, run)
     every = [
-        (language, lesson, accepting.stages(lesson, accepted, "samples_processed")) for language, lesson in examples
+        (language, example, accepting.stages(example, accepted, "samples_processed")) for language, example in examples
     ]
     about = {"model": run.dna, "run": run.name, "timestamp": run.completed_at}
 
-    def told(kind: str, language: str, lesson: TrainingExample, **rest: Any) -> Event:
-        asked = {"run_id": CHANNEL, "question": lesson.question[:_QUESTION_CHARACTERS], "language": language}
+    def event(kind: str, language: str, example: TrainingExample, **rest: Any) -> Event:
+        asked = {"run_id": CHANNEL, "question": example.question[:_QUESTION_CHARACTERS], "language": language}
         return {"type": kind, **asked, **about, **rest}
 
     first = [
-        told(
+        event(
             "stage1_complete",
             language,
-            lesson,
+            example,
             samples=stages["stage1"]["samples_processed"],
             result=stages["stage1"]["result"],
         )
-        for language, lesson, stages in every
+        for language, example, stages in every
         if stages["stage1"]["completed"]
     ]
     second = [
-        told("stage2_complete", language, lesson, result=stages["stage2"]["result"])
-        for language, lesson, stages in every
+        event("stage2_complete", language, example, result=stages["stage2"]["result"])
+        for language, example, stages in every
         if stages["stage2"]["completed"]
     ]
     known = accepting.dna_of(run)

@@ -26,7 +26,7 @@ __all__ = ["WindowNotifier", "highest_window", "is_suspended", "micro_of"]
 _ANNOTATIONS = {"micro": names.WINDOW_MICRO, "major": names.WINDOW_MAJOR}
 _LOOK_SECONDS = 30.0  # so long until a window of a pod that was lost is found
 _SOON_SECONDS = 1.0  # until the run of an annotation is checked for
-_AGAIN_SECONDS = 60.0  # a window without a run is annotated again, so that the operator reports why
+_RETRY_SECONDS = 60.0  # a window without a run is annotated again, so that the operator reports why
 _MOST_SECONDS = 3600.0
 _HIGHEST = 100_000_000  # as the records service takes it
 
@@ -95,7 +95,7 @@ class WindowNotifier:
         self._model = model
         self._clock = clock
         self._woken = asyncio.Event()
-        self._told: dict[str, tuple[float, float]] = {}  # run -> (last annotation, seconds until the next)
+        self._annotated: dict[str, tuple[float, float]] = {}  # run -> (last annotation, seconds until the next)
         self._seen: dict[str, float] = {}  # run -> since when it is due
         self._failing = ""
 
@@ -135,21 +135,21 @@ class WindowNotifier:
             name = names.window_run(self._model, row["kind"], row["window"])
             if any(_is_run_of(run, name, row) for run in self._informer.runs):
                 await self._records.mark_taken(row["window"])
-                self._told.pop(name, None)
+                self._annotated.pop(name, None)
                 self._seen.pop(name, None)
                 continue
             number, digest = str(row["window"]), row.get("digest")
             await self._annotate(name, _ANNOTATIONS[row["kind"]], f"{number}@{digest}" if digest else number)
-            told, _ = self._told.get(name, (0.0, 0.0))
-            if self._clock() - max(told, self._seen.setdefault(name, self._clock())) < _LOOK_SECONDS:
+            annotated, _ = self._annotated.get(name, (0.0, 0.0))
+            if self._clock() - max(annotated, self._seen.setdefault(name, self._clock())) < _LOOK_SECONDS:
                 pause = _SOON_SECONDS
         again = found.get("again")
         return pause if again is None else max(0.05, min(pause, float(again)))
 
     async def _annotate(self, run: str, annotation: str, window: str) -> None:
         """Set the annotation, unless there is one of its kind: one window after the other."""
-        told, wait = self._told.get(run, (0.0, 0.0))
-        if wait and self._clock() - told < wait:
+        annotated, wait = self._annotated.get(run, (0.0, 0.0))
+        if wait and self._clock() - annotated < wait:
             return
         if annotation in ((self._informer.model or {}).get("metadata", {}).get("annotations") or {}):
             return  # according to the informer: saves a read while the operator is away
@@ -160,5 +160,5 @@ class WindowNotifier:
             await self._kube.annotate({annotation: window}, resource_version=model["metadata"]["resourceVersion"])
         except KubeConflictError:
             return  # the model was changed meanwhile; tried again soon
-        self._told[run] = (self._clock(), min(max(_AGAIN_SECONDS, 2 * wait), _MOST_SECONDS))
+        self._annotated[run] = (self._clock(), min(max(_RETRY_SECONDS, 2 * wait), _MOST_SECONDS))
         say("windowTold", window=window, run=run)

@@ -56,8 +56,8 @@ async def reset(request: Request, caller: Caller) -> Response:
     deps = deps_of(request)
     serving = deps.settings.serving
     if serving.auth == "Legacy":
-        said = request.query_params.get("confirm") or (await read_object(request, deps.bodies)).get("confirm")
-        if said != names.RESET_WORD:
+        confirmation = request.query_params.get("confirm") or (await read_object(request, deps.bodies)).get("confirm")
+        if confirmation != names.RESET_WORD:
             return json_response({"error": schemas.RESET_WORD_MISSING, "details": names.NOT_CONFIRMED}, status=400)
     asked = ModelRequest("reset", names.RESET_WORD, caller.requested_by(serving.model))
     try:

@@ -68,7 +68,9 @@ async def multi_model_query(request: Request) -> Response:
         return _failed(error)
     comparison = await asyncio.to_thread(_compare, question.text, replies)  # CPU-bound
     training = (
-        await train_from_query(request, _lesson(question.text, replies, comparison)) if options.training else None
+        await train_from_query(request, _training_example(question.text, replies, comparison))
+        if options.training
+        else None
     )
     answer = multi_answer(
         query_id=str(uuid.uuid4()),
@@ -86,7 +88,7 @@ async def multi_model_query(request: Request) -> Response:
     return json_response(answer, headers={DNA_HEADER: spoke.model} if by_version else None)
 
 
-def _lesson(question: str, replies: Sequence[Reply], comparison: Comparison) -> TrainingExample:
+def _training_example(question: str, replies: Sequence[Reply], comparison: Comparison) -> TrainingExample:
     """The training example of a query: all answers and their comparison."""
     raw = [{"model": one.model, "response": one.text} for one in replies if one.text]
     numbers = {

@@ -71,11 +71,11 @@ async def ask_all(deps: Deps, question: Question, *, external: bool) -> list[Rep
             asking += [_ask_external(elsewhere, endpoint, question) for endpoint in elsewhere.endpoints]
         replies = list(await asyncio.gather(*asking))
     if not any(reply.error is None for reply in replies):
-        raise _nobody(replies)
+        raise _all_failed(replies)
     return replies
 
 
-def _nobody(replies: Sequence[Reply]) -> UpstreamError:
+def _all_failed(replies: Sequence[Reply]) -> UpstreamError:
     why = "; ".join(f"{reply.model}: {reply.error}" for reply in replies)
     kind = EngineBusyError if any(reply.busy for reply in replies) else EngineAnswerError
     return kind(f"no model answered: {why}")

@@ -98,8 +98,8 @@ class Relay:
         dna = self.deps.dna_of(model)
         work = asyncio.current_task()
         assert work is not None  # noqa: S101 - we are in one
-        gone = _Disconnect()
-        watch = asyncio.get_running_loop().create_task(_watch(receive, gone, work))
+        disconnect = _Disconnect()
+        watch = asyncio.get_running_loop().create_task(_watch_disconnect(receive, disconnect, work))
         exchange: Exchange | None = None
         try:
             exchange = await self.connections.ask((head, body))
@@ -109,7 +109,7 @@ class Relay:
                 await refuse(str(error), 503, code="engine_unavailable")(scope, receive, send)
             # Else the answer has begun: returning without its end makes the server close the connection.
         except asyncio.CancelledError:
-            if not gone.client or work.uncancel():
+            if not disconnect.client or work.uncancel():
                 raise
         finally:
             watch.cancel()
@@ -126,10 +126,10 @@ class _Disconnect:
         self.client = False
 
 
-async def _watch(receive: Receive, gone: _Disconnect, work: asyncio.Task[Any]) -> None:
+async def _watch_disconnect(receive: Receive, disconnect: _Disconnect, work: asyncio.Task[Any]) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    gone.client = True
+    disconnect.client = True
     work.cancel()
 
 

@@ -62,16 +62,16 @@ async def micro_train(request: Request, _caller: Caller) -> Response:
     """POST /api/oqt/micro-train: record a question with answers in the open window."""
     deps = deps_of(request)
     try:
-        lesson = examples.parse_example(await read_object(request, deps.bodies), examples.OQT)
+        example = examples.parse_example(await read_object(request, deps.bodies), examples.OQT)
     except ExampleError as error:
         return json_response({"success": False, "error": str(error)}, status=400)
     if (refused := _not_learning(deps)) is not None:
         return refused
     try:
-        training_id, accepted, _ = await _teach(deps, lesson)
+        training_id, accepted, _ = await _record_example(deps, example)
     except (RecordsAwayError, EntryRefusedError) as error:
         return failed(MICRO_FAILED, error)
-    return await answered(request, accepted, partial(schemas.micro_answer, training_id, lesson))
+    return await answered(request, accepted, partial(schemas.micro_answer, training_id, example))
 
 
 @needs(to_train)
@@ -79,7 +79,7 @@ async def companion(request: Request, _caller: Caller) -> Response:
     """POST /api/training/micro: the same in the format of older pages."""
     deps = deps_of(request)
     try:
-        lesson = examples.parse_example(await read_object(request, deps.bodies), examples.COMPANION)
+        example = examples.parse_example(await read_object(request, deps.bodies), examples.COMPANION)
     except ExampleError as error:
         return json_response({"success": False, "error": str(error)}, status=400)
     if (model := deps.cluster.informer.model) is not None and micro_of(model) is None:
@@ -93,17 +93,17 @@ async def companion(request: Request, _caller: Caller) -> Response:
     if (refused := _not_learning(deps)) is not None:
         return refused
     try:
-        _, accepted, language = await _teach(deps, lesson)
+        _, accepted, language = await _record_example(deps, example)
         totals = await recorder_of(deps).records.totals()
     except (RecordsAwayError, EntryRefusedError) as error:
         return failed(MICRO_FAILED, error)
     return await answered(
-        request, accepted, partial(schemas.companion_answer, lesson, language=language, totals=totals)
+        request, accepted, partial(schemas.companion_answer, example, language=language, totals=totals)
     )
 
 
 async def train_from_query(
-    request: Request, lesson: TrainingExample
+    request: Request, example: TrainingExample
 ) -> schemas.TrainedBeside | schemas.NotTrained | None:
     """Records a multi-model query's answers; returns the `training` of its answer. Never fails the query.
 
@@ -118,11 +118,13 @@ async def train_from_query(
     if model is None:
         return _not_trained(_UNKNOWN)
     try:
-        _, accepted, language = await _teach(deps, lesson, accepting.query_entry_for_training)
+        _, accepted, language = await _record_example(deps, example, accepting.query_entry_for_training)
         totals = await recorder_of(deps).records.totals()
     except (RecordsAwayError, EntryRefusedError) as error:
         return _not_trained(str(error))
-    return schemas.query_training_answer(lesson, accepted, await served_version(deps), language=language, totals=totals)
+    return schemas.query_training_answer(
+        example, accepted, await served_version(deps), language=language, totals=totals
+    )
 
 
 def _not_trained(why: str) -> schemas.NotTrained:
@@ -138,22 +140,22 @@ def _not_learning(deps: Deps) -> Response | None:
     return json_response(body, status=409) if model else json_response(body, status=503, headers={"Retry-After": "5"})
 
 
-async def _teach(
-    deps: Deps, lesson: TrainingExample, entry: Callable[..., dict[str, Any]] = accepting.micro_entry
+async def _record_example(
+    deps: Deps, example: TrainingExample, entry: Callable[..., dict[str, Any]] = accepting.micro_entry
 ) -> tuple[str, Accepted | None, Language]:
     """Records a post and the event that `entry` makes of it: (training id, its window and run, language).
 
     Returns None for the window if the post has nothing to train on. Raises RecordsAwayError or EntryRefusedError.
     """
     recorder, training_id = recorder_of(deps), str(uuid.uuid4())
-    language = language_of(lesson.question)
-    if not any(lesson.stages):
+    language = language_of(example.question)
+    if not any(example.stages):
         return training_id, None, language
-    document = lesson.document(training_id=training_id, now=timestamp(deps.now()), language=language)
+    document = example.document(training_id=training_id, now=timestamp(deps.now()), language=language)
     place = await recorder.records.add_example(document, after=highest_known(deps))
     deps.wake()
     accepted = accepted_in(deps, training_id, "micro", place["window"])
-    recorder.record(ENTRIES, entry(lesson, accepted, await served_version(deps), language=language))
+    recorder.record(ENTRIES, entry(example, accepted, await served_version(deps), language=language))
     return training_id, accepted, language
 
 

@@ -287,14 +287,14 @@ def window_run(accepted: Accepted) -> WindowRun:
 
 
 def micro_answer(
-    training_id: str, lesson: TrainingExample, accepted: Accepted | None, served: ServedVersion
+    training_id: str, example: TrainingExample, accepted: Accepted | None, served: ServedVersion
 ) -> MicroAnswer:
     """The 200 body of micro-train; `accepted` is None if the post has nothing to train on."""
     return {
         "success": True,
         "trainingId": training_id,
         "timestamp": served.now,
-        "stages": cast("Stages", stages(lesson, accepted, "samplesProcessed")),
+        "stages": cast("Stages", stages(example, accepted, "samplesProcessed")),
         "modelStatus": {
             "version": (accepted and accepted.version) or served.version,
             "totalMicroBatches": served.training["microBatches"],
@@ -305,7 +305,7 @@ def micro_answer(
 
 
 def companion_answer(
-    lesson: TrainingExample,
+    example: TrainingExample,
     accepted: Accepted | None,
     served: ServedVersion,
     *,
@@ -319,14 +319,14 @@ def companion_answer(
         "model": (accepted and accepted.version) or served.version,
         "language": language,
         "fallback": False,
-        "stages": cast("CompanionStages", companion_stages(lesson, accepted)),
+        "stages": cast("CompanionStages", companion_stages(example, accepted)),
         "state": _counted(totals),
         "run": window_run(accepted) if accepted else None,
     }
 
 
 def query_training_answer(
-    lesson: TrainingExample,
+    example: TrainingExample,
     accepted: Accepted | None,
     served: ServedVersion,
     *,
@@ -341,7 +341,7 @@ def query_training_answer(
         "fallback": False,
         "state": _counted(totals),
         "run": window_run(accepted) if accepted else None,
-        **cast("CompanionStages", companion_stages(lesson, accepted)),
+        **cast("CompanionStages", companion_stages(example, accepted)),
     }
 
 
