@@ -9,7 +9,7 @@ PY := .venv/bin/python
 TEST_CLUSTER := test
 
 .NOTPARALLEL: # what is made first is looked at first: the preflight
-.PHONY: help demo test check clean-cache emulator-check unit lint dashboard dashboard-test screenshots chart-test readers readers-test test-cluster cluster-test runtime-test models dev-test rbac manifests manifests-check cluster images url down openapi prove bench venv requirements
+.PHONY: help demo test check clean-cache emulator-check unit lint dashboard dashboard-test screenshots chart-test readers readers-test test-cluster cluster-test hostile-test runtime-test stories timed-stories models dev-test rbac manifests manifests-check cluster images url down openapi prove bench venv requirements
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -39,7 +39,9 @@ preflight-%:
 
 check: lint unit ## Formatting, lint, types, import contracts and unit tests
 
-test: preflight-test venv emulator-check lint unit chart-test readers-test dev-test runtime-test dashboard-test cluster-test ## All tests, on real pods
+STAGES := emulator-check lint unit chart-test readers-test dev-test hostile-test runtime-test dashboard-test test-cluster stories timed-stories
+test: preflight-test venv ## All tests, on real pods; ends with the seconds of each stage
+	@$(DEV).stages $(STAGES)
 
 emulator-check: venv
 	@PYTHONPATH=dev:tests $(PY) -m support.firestore
@@ -51,8 +53,10 @@ lint: venv manifests-check ## Formatting, lint, types, import contracts
 unit: venv ## Unit tests: no cluster, no model
 	$(PY) -m pytest tests/unit tests/legacy -q -n 2
 
-runtime-test: venv ## Hostile and good artifacts; training, engine, sidecar and records as real processes on a tiny real model
+hostile-test: venv ## Hostile and good artifacts
 	$(PY) -m pytest tests/hostile -q -n 2
+
+runtime-test: venv ## Training, engine, sidecar and records as real processes on a tiny real model
 	$(PY) -m pytest tests/runtime tests/records -q
 
 dashboard: ## The dashboard's files, for a sidecar that runs from source (images build their own)
@@ -70,7 +74,7 @@ chart-test: venv ## The chart, rendered by helm
 	@$(DEV) tools
 	$(PY) -m pytest tests/chart -q
 
-readers: venv ## Record the objects of every phase again, and docs/readers.md
+readers: venv ## Record the objects of every phase again, and docs/reference/readers.md
 	PYTHONPATH=dev:tests $(PY) -m support.readers
 
 readers-test: venv ## What kstatus, kubectl, Helm, Flux and Argo CD make of every phase
@@ -84,12 +88,16 @@ test-cluster: venv
 	@$(DEV) --name $(TEST_CLUSTER) prepare && $(DEV) --name $(TEST_CLUSTER) up --enforce
 	@$(DEV).install --name $(TEST_CLUSTER) --set huggingFace.endpoint=http://hub.oneseek-hub.svc.cluster.local:8000
 
-cluster-test: test-cluster ## Stories on a real API server and real pods
+cluster-test: test-cluster stories timed-stories ## Stories on a real API server and real pods
+
+stories: venv # side by side, on the cluster that `make test-cluster` starts
 	$(PY) -m pytest tests/cluster -q -n 4 --dist loadfile --no-loadscope-reorder -m 'not prove and not serial'
+
+timed-stories: venv # whose seconds and load are asserted: one at a time
 	@PYTHONPATH=dev:tests $(PY) -m support.firestore summary
 	$(PY) -m pytest tests/cluster -q -m serial
 
-models: venv ## Try every class of base models that transformers has, and write docs/models.md (resumes from .local/models.jsonl)
+models: venv ## Try every class of base models that transformers has, and write docs/reference/models.md (resumes from .local/models.jsonl)
 	PYTHONPATH=tests $(PY) -m support.survey
 
 rbac: venv ## After the cluster suite: what our accounts are granted and never used, and tests/golden/rbac_used.txt
@@ -104,7 +112,7 @@ manifests-check: venv
 	 && diff -u charts/oneseek/templates/crd-$$(basename $$file) $$scratch/chart/crd-$$(basename $$file) \
 	 || { echo "generated files are stale: run 'make manifests' and commit"; rm -rf $$scratch; exit 1; }; done; rm -rf $$scratch
 
-openapi: venv ## Generate docs/openapi.json and docs/routes.md from the route table
+openapi: venv ## Generate docs/openapi.json and docs/reference/routes.md from the route table
 	PYTHONPATH=core:runtime $(PY) -m oneseek_runtime.sidecar.api.openapi > docs/openapi.json
 	PYTHONPATH=core:runtime:tests $(PY) -m support.recorded
 

@@ -1,4 +1,4 @@
-"""Who may change a model over HTTP: the real sidecar, the real API server, real tokens, every column of docs/auth.md."""
+"""Who may change a model over HTTP: the real sidecar, the real API server, real tokens, every column of docs/reference/auth.md."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from oneseek_runtime.sidecar.api.dashboard.files import MISSING, Pages
 from oneseek_runtime.sidecar.app import create_app
+from oneseek_runtime.sidecar.dashboard_files import MISSING, Pages
 from support.asgi import serving
 from support.legacy import DNA, Service, model_object, run_object, service
 

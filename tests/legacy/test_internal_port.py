@@ -30,6 +30,7 @@ from support.access import headers
 from support.asgi import serving
 from support.legacy import BASE, DNA, OLD, Service
 from support.openai_simulator import busy
+from support.sessions import connected
 
 PLAIN = Probe(question="Are you there?")
 NAME = Probe(question="Vem är du?", must_contain=["OneSeek", "språkmodell"])
@@ -264,7 +265,7 @@ async def watching(answer: Callable[[], Response]) -> AsyncIterator[tuple[Verdic
         return answer()
 
     news: list[str] = []
-    async with serving(Starlette(routes=[Route("/verdict", verdict)])) as url, Verifier(url) as client:
+    async with serving(Starlette(routes=[Route("/verdict", verdict)])) as url, connected(Verifier, url) as client:
         verdicts = Verdicts(client, lambda: news.append(verdicts.last.reason if verdicts.last else "nothing"))
         running = asyncio.create_task(verdicts.run())
         yield verdicts, news

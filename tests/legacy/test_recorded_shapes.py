@@ -367,7 +367,7 @@ async def test_preflight_echoes_the_requested_headers(version: Service) -> None:
         ("GET", "/api/models", 404),
         ("GET", "/api/oqt/query", 405),
         ("POST", "/health", 405),
-        # What docs/old-service.md says is not here.
+        # What docs/reference/old-service.md says is not here.
         ("POST", "/api/admin/training/start-dna-v2", 404),
         ("POST", "/api/admin/training/stop", 404),
         ("POST", "/api/admin/models/verify", 404),

@@ -32,6 +32,7 @@ from support.kube_simulator import KubeSimulator, jwt
 from support.legacy import BASE, DNA, certified_folder, run_object
 from support.openai_simulator import OpenAISimulator
 from support.records import Place
+from support.sessions import connected
 
 COUNT = int(os.environ.get("ONESEEK_PROVE_COUNT") or "1")
 CONFIG = Path(__file__).resolve().parents[1] / "support" / "schemathesis.toml"
@@ -57,7 +58,9 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
         stack.enter_context(records.service())
         engine_url = await stack.enter_async_context(serving(engine.app()))
         api = await stack.enter_async_context(serving(kube.app()))
-        client = await stack.enter_async_context(KubeClient(api, namespace="team", model="zero", access=access))
+        client = await stack.enter_async_context(
+            connected(KubeClient, api, namespace="team", model="zero", access=access)
+        )
         upstream = await stack.enter_async_context(OpenAIEngine(engine_url))
         told = ServingSettings(
             model="zero",

@@ -18,11 +18,11 @@ from oneseek_core.roles import Role
 from oneseek_core.serving.settings import ExternalEndpoint, ServingSettings
 from oneseek_runtime.access import Way
 from oneseek_runtime.sidecar.api.dashboard.bodies import ledger_held
-from oneseek_runtime.sidecar.api.dashboard.files import Pages
 from oneseek_runtime.sidecar.api.table import operations
 from oneseek_runtime.sidecar.app import create_apps
 from oneseek_runtime.sidecar.cluster.access import ClusterAccess
 from oneseek_runtime.sidecar.cluster.client import Listing, NoKube, Plural
+from oneseek_runtime.sidecar.dashboard_files import Pages
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.engine.client import OpenAIEngine
 from oneseek_runtime.sidecar.engine.external import ExternalModels
@@ -35,6 +35,7 @@ from oneseek_runtime.sidecar.training.window_notifier import DueWindows
 from support.access import ACCEPTED, TOKENS, headers
 from support.asgi import serving
 from support.openai_simulator import OpenAISimulator
+from support.sessions import connected
 
 BASE = "smollm2-135m"
 DNA = "OneSeek-7B-Zero.v1.0.ensv.dsIdentity.0a1b2c3d.4e5f6a7b"
@@ -154,7 +155,7 @@ async def service(
         serving(engine.app()) as url,
         OpenAIEngine(url) as upstream,
         recording(records, lambda: ledger_held(access.mirror.model)) as recorder,
-        ExternalModels(external) as elsewhere,
+        connected(ExternalModels, external) as elsewhere,
     ):
         told = ServingSettings.model_validate(
             {

@@ -10,8 +10,7 @@ from oneseek_core.digest import digest_bytes, manifest_bytes
 from oneseek_core.errors import ArtifactError
 from oneseek_core.files import digest_tree, fsync_dir, write_synced
 from oneseek_runtime.artifact.layout import SIGNATURE
-from oneseek_runtime.artifact.signature import Signed, check_signature, public_pem, sign
-from oneseek_runtime.certify.keys import SigningKeys
+from oneseek_runtime.artifact.signature import Signed, SigningKeys, check_signature, public_pem, sign
 
 __all__ = ["fresh_folder", "publish", "seal"]
 

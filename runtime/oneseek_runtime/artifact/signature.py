@@ -16,6 +16,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from model_signing import hashing, manifest, signing, verifying
 from model_signing._hashing.hashing import Digest
@@ -27,7 +28,7 @@ from oneseek_runtime.artifact.layout import SIGNATURE
 from oneseek_runtime.artifact.provenance import PAYLOAD_TYPE, STATEMENT_TYPE, key_id
 from oneseek_runtime.artifact.strict_json import strict_object
 
-__all__ = ["Signed", "UntrustedSignatureError", "check_signature", "public_pem", "sign"]
+__all__ = ["Signed", "SigningKeys", "UntrustedSignatureError", "check_signature", "public_pem", "sign"]
 
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 _SERIALIZATION = {"method": "files", "hash_type": "sha256", "allow_symlinks": False, "ignore_paths": [SIGNATURE]}
@@ -43,6 +44,15 @@ class Signed:
 
     name: str
     files: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeys:
+    """Both keys, and the file of the first: the model-signing library takes a path."""
+
+    signing_file: Path
+    signing: EllipticCurvePrivateKey
+    ledger: Ed25519PrivateKey
 
 
 class _Known(hashing.Config):

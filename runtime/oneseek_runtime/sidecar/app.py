@@ -13,19 +13,19 @@ from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
 from oneseek_core.roles import Role
 from oneseek_runtime.sidecar.api import internal
+from oneseek_runtime.sidecar.api.health import health
 from oneseek_runtime.sidecar.api.internal_auth import OPEN, Guard
-from oneseek_runtime.sidecar.api.openai.names import error_object
-from oneseek_runtime.sidecar.api.oqt import endpoints
+from oneseek_runtime.sidecar.api.openapi import document
 from oneseek_runtime.sidecar.api.table import SOCKETS, operations
 from oneseek_runtime.sidecar.deps import Deps
-from oneseek_runtime.sidecar.engine.concurrency_limit import Turns
 from oneseek_runtime.sidecar.engine.previous import ENGINE_PREFIX
 from oneseek_runtime.sidecar.errors import BadRequestError, ClientGoneError
 from oneseek_runtime.sidecar.handover.forwarding import PassingOn, PeerEntry
+from oneseek_runtime.sidecar.http.concurrency_limit import Turns
 from oneseek_runtime.sidecar.http.middleware import Envelope
 from oneseek_runtime.sidecar.http.paths import LenientPaths
 from oneseek_runtime.sidecar.http.rate_limit import RateLimits
-from oneseek_runtime.sidecar.http.responses import body_refused, json_response, no_such_page
+from oneseek_runtime.sidecar.http.responses import body_refused, error_object, json_response, no_such_page
 
 __all__ = ["INTERNAL", "create_app", "create_apps", "create_internal_app"]
 
@@ -91,7 +91,7 @@ def _answering(deps: Deps) -> ASGIApp:
     sockets = [WebSocketRoute(row.path, row.endpoint) for row in SOCKETS]
     app = Starlette(routes=[*routes, *sockets], exception_handlers=HANDLERS)
     app.router.redirect_slashes = False
-    app.state.deps = deps
+    app.state.deps, app.state.document = deps, document
     direct: dict[tuple[str, str], ASGIApp] = {
         (row.method, row.path): row.direct(deps) for row in table if row.direct is not None
     }
@@ -125,7 +125,7 @@ async def _only_direct(request: Request) -> Response:
 
 
 INTERNAL: tuple[tuple[str, Endpoint, str, Role | None], ...] = (
-    ("/health", endpoints.health, "GET", OPEN),  # the kubelet asks here whether the process lives
+    ("/health", health, "GET", OPEN),  # the kubelet asks here whether the process lives
     ("/internal/ready", internal.ready, "GET", OPEN),
     ("/internal/state", internal.state, "GET", Role.OPERATOR),
     ("/internal/changes", internal.changes, "GET", Role.OPERATOR),

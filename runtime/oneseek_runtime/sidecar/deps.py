@@ -11,12 +11,11 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 
 from oneseek_runtime.access import Way
-from oneseek_runtime.sidecar.api.dashboard.files import Pages, installed_pages
-from oneseek_runtime.sidecar.api.oqt.bodies import Question
 from oneseek_runtime.sidecar.cluster.access import ClusterAccess
+from oneseek_runtime.sidecar.dashboard_files import Pages, installed_pages
 from oneseek_runtime.sidecar.engine.analysis import Analysis
 from oneseek_runtime.sidecar.engine.client import Engine
-from oneseek_runtime.sidecar.engine.completion import Completion
+from oneseek_runtime.sidecar.engine.completion import Completion, Question
 from oneseek_runtime.sidecar.engine.external import ExternalModels
 from oneseek_runtime.sidecar.engine.hotswap import Swapper
 from oneseek_runtime.sidecar.engine.previous import PreviousVersion

@@ -12,13 +12,13 @@ from oneseek_core import names
 from oneseek_core.errors import places
 from oneseek_core.serving.settings import ExternalEndpoint, ServingSettings
 from oneseek_runtime.access import Access
-from oneseek_runtime.sidecar.engine.http_exchange import OWN_ENGINE
 from oneseek_runtime.sidecar.errors import SettingsError
 from oneseek_runtime.sidecar.http.client_address import Networks, parse_networks
 
-__all__ = ["RecordsAccess", "SidecarSettings"]
+__all__ = ["ENGINE_RESTART_SECONDS", "RecordsAccess", "SidecarSettings"]
 
 _ENDPOINTS = TypeAdapter(tuple[ExternalEndpoint, ...])
+ENGINE_RESTART_SECONDS = 30  # so long a request waits for an engine that refuses connections
 _SPOOL_BYTES = 256 * 1024**2  # some 170,000 answers
 
 
@@ -55,7 +55,7 @@ class SidecarSettings:
     """Accepting for so long after SIGTERM: every node must first learn that the pod is no endpoint any more."""
     drain_maximum: float = 20.0
     """After so long idle connections are closed; requests in flight still finish."""
-    engine_restart: float = OWN_ENGINE.refused
+    engine_restart: float = ENGINE_RESTART_SECONDS
     """So long a request waits for an engine where nobody listens: it may be starting again."""
     external: tuple[ExternalEndpoint, ...] = ()
     """Models elsewhere that multi-model queries may ask."""
@@ -98,7 +98,7 @@ class SidecarSettings:
             access_log=environment.get("ONESEEK_LOG", "access") != "off",
             drain_minimum=_number(environment, "ONESEEK_DRAIN_MINIMUM_SECONDS", 3),
             drain_maximum=_number(environment, "ONESEEK_DRAIN_MAXIMUM_SECONDS", 20),
-            engine_restart=_number(environment, "ONESEEK_ENGINE_RESTART_SECONDS", int(OWN_ENGINE.refused)),
+            engine_restart=_number(environment, "ONESEEK_ENGINE_RESTART_SECONDS", ENGINE_RESTART_SECONDS),
             external=_external(environment),
             records=_records(environment, access),
             order_path=Path(spool).with_suffix(".handover") if (spool := environment.get(names.SPOOL_ENV)) else None,

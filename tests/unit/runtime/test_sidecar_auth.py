@@ -26,6 +26,7 @@ from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from support.asgi import serving
 from support.kube_simulator import KubeSimulator, jwt
+from support.sessions import connected
 
 FAMILY = "OneSeek-7B-Zero"
 NEW = f"{FAMILY}.v2.0.sv.dsIdentity.0a1b2c3d.4e5f6a7b"
@@ -92,7 +93,10 @@ async def sidecar(tmp_path: Path, *, settings: dict[str, Any] | None = None, **t
         }
     )  # fmt: skip
     own = replace(SidecarSettings(serving_settings, rate_limits=False, request_seconds=0.3), **(settings or {}))
-    async with serving(kube.app()) as api, KubeClient(api, namespace="team", model="zero", access=access) as client:
+    async with (
+        serving(kube.app()) as api,
+        connected(KubeClient, api, namespace="team", model="zero", access=access) as client,
+    ):
         has = ClusterAccess.through(client, "zero", clock=lambda: cluster.now)
         cluster = Cluster(kube, access / "token", asking(Deps(own, NO_ENGINE, Lifecycle(), cluster=has)))
         keeping = asyncio.create_task(has.mirror.keep())

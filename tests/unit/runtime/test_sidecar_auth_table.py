@@ -1,4 +1,4 @@
-"""docs/auth.md says what the app does, and no route that changes something has forgotten its guard."""
+"""docs/reference/auth.md says what the app does, and no route that changes something has forgotten its guard."""
 
 from __future__ import annotations
 
@@ -14,4 +14,6 @@ def test_every_route_that_takes_posts_is_guarded_or_open_on_purpose() -> None:
 
 def test_the_documents_table_is_the_apps() -> None:
     shown = DOCUMENT.read_text().split(BEGIN)[1].split(END)[0].strip()
-    assert shown == table(), "run `PYTHONPATH=core:runtime:tests python -m support.auth_matrix` and commit docs/auth.md"
+    assert shown == table(), (
+        "run `PYTHONPATH=core:runtime:tests python -m support.auth_matrix` and commit docs/reference/auth.md"
+    )

@@ -29,6 +29,7 @@ from oneseek_runtime.sidecar.records import client as records
 from oneseek_runtime.sidecar.records.client import RecordsClient
 from support.asgi import free_port, serving
 from support.openai_simulator import OpenAISimulator, broken, busy
+from support.sessions import connected
 from support.silent import full_queue, speechless, until_connecting
 
 QUESTION = {"model": "base", "messages": [{"role": "user", "content": "Vem är du?"}], "logprobs": True}
@@ -182,7 +183,7 @@ async def test_a_model_elsewhere_that_accepts_nobody_has_the_endpoint_s_own_time
     with full_queue() as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         endpoint = ExternalEndpoint(name="Far", url=url, model="m", timeout_seconds=1)
-        async with ExternalModels([endpoint]) as models:
+        async with connected(ExternalModels, [endpoint]) as models:
             with pytest.raises(OneSeekError, match=r"^no answer within 1 s$"):
                 await models.complete(endpoint, QUESTION)
 
@@ -193,27 +194,27 @@ def access(folder: Path) -> Path:
 
 
 async def ask_the_verifier(url: str, _folder: Path) -> None:
-    async with Verifier(url) as pod:
+    async with connected(Verifier, url) as pod:
         await pod.in_use()
 
 
 async def ask_records(url: str, folder: Path) -> None:
-    async with RecordsClient(url, Access(access(folder))) as service:
+    async with connected(RecordsClient, url, Access(access(folder))) as service:
         await service.blocks(0, 10)
 
 
 async def post_to_records(url: str, folder: Path) -> None:
-    async with RecordsClient(url, Access(access(folder))) as service:
+    async with connected(RecordsClient, url, Access(access(folder))) as service:
         await service.post("/v1/entries", b"{}")
 
 
 async def ask_kubernetes(url: str, folder: Path) -> None:
-    async with KubeClient(url, namespace="team", model="zero", access=access(folder)) as client:
+    async with connected(KubeClient, url, namespace="team", model="zero", access=access(folder)) as client:
         await client.model()
 
 
 async def watch_kubernetes(url: str, folder: Path) -> None:
-    async with KubeClient(url, namespace="team", model="zero", access=access(folder)) as client:
+    async with connected(KubeClient, url, namespace="team", model="zero", access=access(folder)) as client:
         async for _ in client.watch("oneseekmodels", "1"):
             pass
 
@@ -274,7 +275,7 @@ async def test_a_connection_that_is_not_accepted_is_within_the_same_limit(tmp_pa
 
 
 async def test_a_token_that_is_missing_is_no_silence_of_the_records_service(tmp_path: Path) -> None:
-    async with RecordsClient("http://127.0.0.1:1", Access(tmp_path)) as service:
+    async with connected(RecordsClient, "http://127.0.0.1:1", Access(tmp_path)) as service:
         with pytest.raises(OneSeekError) as told:
             await service.stats()
     assert str(told.value) == "the token of this pod's role cannot be read (No such file or directory)"

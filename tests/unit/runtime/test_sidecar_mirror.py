@@ -15,6 +15,7 @@ from oneseek_runtime.sidecar.cluster.informer import Mirror
 from oneseek_runtime.sidecar.errors import KubeNotFoundError
 from support.asgi import serving
 from support.kube_simulator import KubeSimulator
+from support.sessions import connected
 
 
 @dataclass
@@ -46,7 +47,10 @@ async def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     monkeypatch.setattr(module, "_FIRST_PAUSE", 0.01)
     (tmp_path / "token").write_text("own")
     kube = KubeSimulator()
-    async with serving(kube.app()) as api, KubeClient(api, namespace="team", model="zero", access=tmp_path) as client:
+    async with (
+        serving(kube.app()) as api,
+        connected(KubeClient, api, namespace="team", model="zero", access=tmp_path) as client,
+    ):
         mirror = Mirror(client, "zero")
         keeping = asyncio.create_task(mirror.keep())
         try:
@@ -120,7 +124,7 @@ async def test_waiting_ends_in_time(watched: Watched) -> None:
 async def test_a_model_that_is_gone_is_an_error_of_its_own(watched: Watched, tmp_path: Path) -> None:
     async with (
         serving(watched.kube.app()) as api,
-        KubeClient(api, namespace="team", model="nobody", access=tmp_path) as client,
+        connected(KubeClient, api, namespace="team", model="nobody", access=tmp_path) as client,
     ):
         with pytest.raises(KubeNotFoundError):
             await client.model()

@@ -11,7 +11,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from oneseek_runtime.sidecar.api.table import operations
-from oneseek_runtime.sidecar.engine.concurrency_limit import WAITING, Turns, _Client, _give_on, _turn
+from oneseek_runtime.sidecar.http.concurrency_limit import WAITING, Turns, _Client, _give_on, _turn
 from oneseek_runtime.sidecar.http.rate_limit import ROUTERS
 from support.legacy import DNA, service
 

@@ -5,42 +5,48 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oneseek_runtime.sidecar.api import health_schemas as shapes
-from oneseek_runtime.sidecar.api.operation import Media, Operation
-from oneseek_runtime.sidecar.api.oqt import endpoints
-from oneseek_runtime.sidecar.http.responses import json_response
+from oneseek_runtime.sidecar.api import schemas as shapes
+from oneseek_runtime.sidecar.api.operation import Media, get
+from oneseek_runtime.sidecar.deps import deps_of
+from oneseek_runtime.sidecar.http.responses import json_response, timestamp
 
-__all__ = ["OPERATIONS"]
+__all__ = ["OPERATIONS", "health"]
 
 
-async def description(_request: Request) -> Response:
+async def health(request: Request) -> Response:
+    """GET /health: this process answers. Whether the engine does is said by /api/health."""
+    serving = deps_of(request).settings.serving
+    return json_response({"status": "ok", "message": f"OneSeek sidecar of {serving.namespace}/{serving.model}"})
+
+
+async def api_health(request: Request) -> Response:
+    """GET /api/health: the sidecar and what stands behind it."""
+    deps = deps_of(request)
+    loaded = await deps.loaded()
+    oqt = {
+        "status": "up" if loaded.ready else "down",
+        "description": loaded.message,
+        "endpoints": [
+            "/api/oqt/query",
+            "/api/oqt/multi-model-query",
+            "/api/oqt/status",
+            "/api/oqt/metrics",
+            "/v1/chat/completions",
+        ],
+    }
+    overall = "ok" if loaded.ready else "degraded"
+    return json_response({"status": overall, "services": {"oqt": oqt}, "timestamp": timestamp(deps.now())})
+
+
+async def description(request: Request) -> Response:
     """GET /openapi.json: this API, described."""
-    # Imported late: the description is made of all route tables, this one among them.
-    from oneseek_runtime.sidecar.api.openapi import document  # noqa: PLC0415
-
-    return json_response(document())
+    return json_response(request.app.state.document())
 
 
 OPERATIONS = (
-    Operation(
-        method="GET",
-        path="/health",
-        summary="Whether the sidecar answers",
-        endpoint=endpoints.health,
-        answers={200: shapes.HealthAnswer},
-    ),
-    Operation(
-        method="GET",
-        path="/api/health",
-        summary="Whether the service answers questions",
-        endpoint=endpoints.api_health,
-        answers={200: shapes.ApiHealthAnswer},
-    ),
-    Operation(
-        method="GET",
-        path="/openapi.json",
-        summary="This API, described",
-        endpoint=description,
-        answers={200: Media("application/json", "An OpenAPI 3.1 document")},
+    get("/health", "Whether the sidecar answers", health, {200: shapes.HealthAnswer}),
+    get("/api/health", "Whether the service answers questions", api_health, {200: shapes.ApiHealthAnswer}),
+    get(
+        "/openapi.json", "This API, described", description, {200: Media("application/json", "An OpenAPI 3.1 document")}
     ),
 )

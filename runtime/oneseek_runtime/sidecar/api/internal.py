@@ -13,10 +13,10 @@ from oneseek_core.serving.analysis import AnalysisRequest
 from oneseek_core.serving.handover import HandoverRequest
 from oneseek_core.serving.sidecar import DrainRequest, PreviousRequest, ProbeAnswer, ProbeRequest, SidecarState
 from oneseek_core.serving.swap import SwapRequest
-from oneseek_runtime.sidecar.api.oqt.bodies import Question
-from oneseek_runtime.sidecar.api.oqt.endpoints import while_connected
 from oneseek_runtime.sidecar.deps import Deps, deps_of
+from oneseek_runtime.sidecar.engine.completion import Question
 from oneseek_runtime.sidecar.errors import OrderRefusedError, UpstreamError
+from oneseek_runtime.sidecar.http.request_body import while_connected
 from oneseek_runtime.sidecar.http.responses import json_response
 
 __all__ = ["analysis", "changes", "drain", "engine", "handover", "previous", "probe", "ready", "state", "swap"]

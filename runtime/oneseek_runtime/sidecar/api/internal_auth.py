@@ -12,7 +12,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from oneseek_core.roles import Role, bearer, role_of
-from oneseek_runtime.sidecar.handover.forwarding import PEER_PREFIX, PEER_TOKEN
+from oneseek_runtime.sidecar.handover.forwarding import PEER_TOKEN
+from oneseek_runtime.sidecar.http.paths import PEER_PREFIX
 from oneseek_runtime.sidecar.http.responses import json_response
 
 __all__ = ["OPEN", "Guard"]

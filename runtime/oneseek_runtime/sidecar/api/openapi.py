@@ -70,7 +70,7 @@ def document() -> dict[str, Any]:
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": f"A Kubernetes token of audience `{names.TOKEN_AUDIENCE}`; see docs/auth.md.",
+                    "description": f"A Kubernetes token of audience `{names.TOKEN_AUDIENCE}`; see docs/reference/auth.md.",
                 }
             },
         },

@@ -1,9 +1,10 @@
-"""What a route is: one method of one path, as data. The app, the OpenAPI file and docs/routes.md are made from it."""
+"""What a route is: one method of one path, as data. The app, the OpenAPI file and docs/reference/routes.md are made from it."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from typing import Literal
 
 from pydantic import BaseModel
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp
 
 from oneseek_runtime.sidecar.deps import Deps
 
-__all__ = ["WAIT", "Endpoint", "Media", "Operation", "Parameter", "Shape", "Socket"]
+__all__ = ["WAIT", "Endpoint", "Media", "Operation", "Parameter", "Shape", "Socket", "get", "post"]
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Direct = Callable[[Deps], ASGIApp]
@@ -46,7 +47,7 @@ WAIT = Parameter(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One method of one path. Exactly one of `endpoint` and `direct` answers it.
 
@@ -57,8 +58,9 @@ class Operation:
     method: Literal["GET", "POST"]
     path: str
     summary: str
+    endpoint: Endpoint | None
     answers: Mapping[int, Shape]
-    endpoint: Endpoint | None = None
+    _: KW_ONLY
     direct: Direct | None = None
     body: Shape = None
     parameters: tuple[Parameter, ...] = ()
@@ -67,9 +69,13 @@ class Operation:
     """Whether it tells what other people asked, or their names: pages of other origins may not read it."""
 
 
+get = partial(Operation, "GET")
+post = partial(Operation, "POST")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Socket:
-    """A WebSocket. OpenAPI has no word for it; docs/routes.md lists it."""
+    """A WebSocket. OpenAPI has no word for it; docs/reference/routes.md lists it."""
 
     path: str
     summary: str

@@ -6,7 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["Answer", "Asked", "Error", "Failure", "Refusal", "T", "Unauthorized", "Whole"]
+__all__ = [
+    "Answer",
+    "ApiHealthAnswer",
+    "Asked",
+    "Error",
+    "Failure",
+    "HealthAnswer",
+    "Refusal",
+    "T",
+    "Unauthorized",
+    "Whole",
+]
 
 T = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", examples=["2026-08-23T10:11:12.345Z"])]
 """The contract's time: UTC, milliseconds, Z."""
@@ -58,3 +69,26 @@ class Unauthorized(Answer):
 
     success: Literal[False]
     error: str
+
+
+class HealthAnswer(Answer):
+    """This process answers."""
+
+    status: Literal["ok"]
+    message: str
+
+
+class ServiceHealth(Answer):
+    """One part of the service."""
+
+    status: Literal["up", "down"]
+    description: str
+    endpoints: list[str]
+
+
+class ApiHealthAnswer(Answer):
+    """The sidecar and what stands behind it."""
+
+    status: Literal["ok", "degraded"]
+    services: dict[str, ServiceHealth]
+    timestamp: T

@@ -9,6 +9,7 @@ from oneseek_runtime.sidecar.api.dashboard import routes
 from oneseek_runtime.sidecar.api.legacy import admin, characters, inference
 from oneseek_runtime.sidecar.api.models import not_offered
 from oneseek_runtime.sidecar.api.models import routes as models
+from oneseek_runtime.sidecar.api.multi import endpoints as multi
 from oneseek_runtime.sidecar.api.openai import routes as openai
 from oneseek_runtime.sidecar.api.operation import Operation, Socket
 from oneseek_runtime.sidecar.api.oqt import routes as oqt
@@ -18,7 +19,7 @@ from oneseek_runtime.sidecar.api.training import websocket
 __all__ = ["GROUPS", "SOCKETS", "operations"]
 
 GROUPS: Mapping[str, tuple[Operation, ...]] = {
-    "Questions": oqt.OPERATIONS,
+    "Questions": (*oqt.QUERY, *multi.OPERATIONS, *training.LEARNING, *oqt.REPORTS),
     "OpenAI": openai.OPERATIONS,
     "Versions": models.OPERATIONS,
     "Merging": not_offered.OPERATIONS,

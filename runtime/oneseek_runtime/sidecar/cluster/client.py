@@ -18,7 +18,6 @@ import aiohttp
 from oneseek_core import names
 from oneseek_core.network import failure
 from oneseek_core.secret import SecretError, read_word
-from oneseek_runtime.sidecar.engine.sessions import OwnsSession
 from oneseek_runtime.sidecar.errors import (
     KubeConflictError,
     KubeError,
@@ -37,6 +36,7 @@ _SECONDS = 10.0
 _WATCH_SECONDS = 290  # then the API server ends a watch, and another goes on where it stood
 _SILENT_SECONDS = _WATCH_SECONDS + 30
 _ERRORS = {401: KubeForbiddenError, 403: KubeForbiddenError, 404: KubeNotFoundError, 409: KubeConflictError}
+_LINE_BYTES = 2**22  # one object in a watch; the API server itself stores no larger ones than 1.5 MiB
 _UNAVAILABLE = (429, 500, 502, 503, 504)
 
 
@@ -124,12 +124,19 @@ class NoKube:
         yield "", {}
 
 
-class KubeClient(OwnsSession):
-    """The API server at `url`; an async context manager that owns the connections."""
+class KubeClient:
+    """The API server at `url`, called through `session`."""
 
-    _line_bytes = 2**22  # one object in a watch; the API server itself stores no larger ones than 1.5 MiB
-
-    def __init__(self, url: str, *, namespace: str, model: str, access: Path = Path(names.API_ACCESS_PATH)) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        *,
+        namespace: str,
+        model: str,
+        access: Path = Path(names.API_ACCESS_PATH),
+    ) -> None:
+        self._session = session
         self._url = url.rstrip("/")
         self._namespace = namespace
         self._model = model
@@ -137,14 +144,16 @@ class KubeClient(OwnsSession):
         self._context: tuple[int, ssl.SSLContext] | None = None
 
     @classmethod
-    def in_pod(cls, environment: Mapping[str, str], *, namespace: str, model: str) -> KubeClient | None:
+    def in_pod(
+        cls, session: aiohttp.ClientSession, environment: Mapping[str, str], *, namespace: str, model: str
+    ) -> KubeClient | None:
         """The client of a pod with an account; None where there is none."""
         host = environment.get("KUBERNETES_SERVICE_HOST")
         if not host or not (Path(names.API_ACCESS_PATH) / "token").exists():
             return None
         host = f"[{host}]" if ":" in host else host
         port = environment.get("KUBERNETES_SERVICE_PORT", "443")
-        return cls(f"https://{host}:{port}", namespace=namespace, model=model)
+        return cls(session, f"https://{host}:{port}", namespace=namespace, model=model)
 
     async def review(self, token: str) -> User | str:
         """See `Kube`. A token that is good, but not for our audience, is not good here."""
@@ -248,13 +257,19 @@ class KubeClient(OwnsSession):
         data: bytes | None = None,
         content_type: str = "application/json",
     ) -> aiohttp.client._RequestContextManager:
-        if self._session is None:
-            raise KubeUnavailableError("the connection to the Kubernetes API is not open")
         headers = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json"}
         if data is not None:
             headers["Content-Type"] = content_type
-        options: Object = {"ssl": self._ssl()} if self._url.startswith("https") else {}
-        return self._session.request(method, self._url + path, data=data, headers=headers, timeout=timeout, **options)
+        context = self._ssl() if self._url.startswith("https") else True
+        return self._session.request(
+            method,
+            self._url + path,
+            data=data,
+            headers=headers,
+            timeout=timeout,
+            ssl=context,
+            read_bufsize=_LINE_BYTES,
+        )
 
     def _token(self) -> str:
         try:

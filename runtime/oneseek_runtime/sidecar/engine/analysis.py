@@ -14,8 +14,7 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.promotion import Probe
 from oneseek_core.serving.analysis import AnalysisRequest, AnalysisState
 from oneseek_runtime.log import say
-from oneseek_runtime.sidecar.api.oqt.bodies import Question
-from oneseek_runtime.sidecar.engine.completion import Completion
+from oneseek_runtime.sidecar.engine.completion import Completion, Question
 from oneseek_runtime.sidecar.errors import UpstreamError
 
 __all__ = ["Analysis", "Asked", "judge", "question_of"]

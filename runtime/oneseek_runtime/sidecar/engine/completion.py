@@ -9,7 +9,79 @@ from typing import Any
 
 from oneseek_runtime.sidecar.errors import EngineAnswerError
 
-__all__ = ["Completion", "completion_of", "confidence_of", "listed_models", "loaded_models"]
+__all__ = [
+    "QUESTION_REQUIRED",
+    "Completion",
+    "Question",
+    "QuestionError",
+    "completion_of",
+    "confidence_of",
+    "listed_models",
+    "loaded_models",
+]
+
+QUESTION_REQUIRED = "Question is required and must be a string"
+DEFAULT_TEMPERATURE = 0.7
+DEFAULT_MAX_TOKENS = 160
+MAXIMUM_MAX_TOKENS = 4096
+
+
+class QuestionError(ValueError):
+    """The body holds no question; the sentence is the contract's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a client wants to know, and how the answer is to be drawn."""
+
+    text: str
+    temperature: float = 0.0
+    max_tokens: int = DEFAULT_MAX_TOKENS
+    top_p: float = 1.0
+
+    @classmethod
+    def parse(cls, body: Mapping[str, Any]) -> Question:
+        """Read a query's body; unknown keys are ignored.
+
+        Raises:
+            QuestionError: `question` is missing, empty or no string.
+        """
+        text = body.get("question")
+        if not isinstance(text, str) or not text:
+            raise QuestionError(QUESTION_REQUIRED)
+        options = body.get("options")
+        if not isinstance(options, Mapping):
+            return cls(text)
+        return cls(
+            text,
+            temperature=_temperature(options.get("temperature")),
+            max_tokens=int(_within(options.get("maxTokens"), 1, MAXIMUM_MAX_TOKENS, DEFAULT_MAX_TOKENS)),
+            top_p=_within(options.get("top_p"), 0.01, 1.0, 1.0),
+        )
+
+    def body(self, model: str) -> dict[str, Any]:
+        """The question as an OpenAI chat completion request to `model`."""
+        return {
+            "model": model,
+            "messages": [{"role": "user", "content": self.text}],
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_tokens": self.max_tokens,
+            "logprobs": True,
+            "stream": False,
+        }
+
+
+def _temperature(value: object) -> float:
+    if value == 0 and not isinstance(value, bool):
+        return DEFAULT_TEMPERATURE
+    return _within(value, 0.0, 2.0, 0.0)
+
+
+def _within(value: object, low: float, high: float, default: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return default
+    return min(max(float(value), low), high)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from oneseek_core.network import failure
 from oneseek_core.secret import SecretError, read_word
 from oneseek_core.serving.settings import ExternalEndpoint
 from oneseek_runtime.log import say
-from oneseek_runtime.sidecar.engine.sessions import OwnsSession
 from oneseek_runtime.sidecar.errors import ExternalModelError
 from oneseek_runtime.sidecar.http.rate_limit import SlidingWindow
 
@@ -40,10 +39,16 @@ class ExternalAnswer:
     tokens: int | None
 
 
-class ExternalModels(OwnsSession):
-    """The endpoints, and an async context manager that owns the connections to them."""
+class ExternalModels:
+    """The configured endpoints, called through `session`."""
 
-    def __init__(self, endpoints: Sequence[ExternalEndpoint], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        endpoints: Sequence[ExternalEndpoint],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._session = session
         self.endpoints = tuple(endpoints)
         self._hours = {one.name: SlidingWindow(one.maximum_per_hour, clock, _HOUR) for one in self.endpoints}
 
@@ -53,8 +58,6 @@ class ExternalModels(OwnsSession):
         Raises:
             ExternalModelError: there is none; the sentence is fit for anybody.
         """
-        if self._session is None:
-            raise ExternalModelError("the connection is not open")
         if wait := self._hours[endpoint.name].admit("").wait:
             raise ExternalModelError(
                 f"the {endpoint.maximum_per_hour} questions that may go there in an hour are asked; the next one may in"
@@ -62,7 +65,7 @@ class ExternalModels(OwnsSession):
             )
         try:
             async with asyncio.timeout(endpoint.timeout_seconds):
-                data = await self._exchange(self._session, endpoint, {**body, "model": endpoint.model})
+                data = await self._exchange(endpoint, {**body, "model": endpoint.model})
         except TimeoutError as error:
             raise ExternalModelError(f"no answer within {endpoint.timeout_seconds} s") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -70,13 +73,11 @@ class ExternalModels(OwnsSession):
             raise ExternalModelError("it cannot be reached") from error
         return _answer_of(data)
 
-    async def _exchange(
-        self, session: aiohttp.ClientSession, endpoint: ExternalEndpoint, body: Mapping[str, Any]
-    ) -> bytes:
+    async def _exchange(self, endpoint: ExternalEndpoint, body: Mapping[str, Any]) -> bytes:
         headers = {}
         if endpoint.key_path is not None:
             headers["Authorization"] = f"Bearer {await asyncio.to_thread(_key, endpoint.key_path)}"
-        async with session.post(
+        async with self._session.post(
             endpoint.url.rstrip("/") + "/chat/completions",
             json=body,
             headers=headers,

@@ -28,10 +28,9 @@ from oneseek_core.jobs.verify import VerifyReport
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_core.serving.swap import SwapRequest, SwapState, WantedVersion
 from oneseek_runtime.log import say
-from oneseek_runtime.sidecar.api.oqt.bodies import Question
 from oneseek_runtime.sidecar.engine.alias import Alias
 from oneseek_runtime.sidecar.engine.analysis import judge, question_of
-from oneseek_runtime.sidecar.engine.completion import Completion
+from oneseek_runtime.sidecar.engine.completion import Completion, Question
 from oneseek_runtime.sidecar.errors import (
     AdapterRefusedError,
     EngineBusyError,

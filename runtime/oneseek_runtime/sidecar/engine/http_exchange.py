@@ -18,6 +18,7 @@ import httptools
 from oneseek_core.network import failure
 from oneseek_runtime.access import Way
 from oneseek_runtime.sidecar.errors import EngineSlowError, EngineUnavailableError
+from oneseek_runtime.sidecar.settings import ENGINE_RESTART_SECONDS
 
 __all__ = ["OTHER_POD", "OWN_ENGINE", "EngineConnections", "Exchange", "Patience"]
 
@@ -48,7 +49,7 @@ class Patience:
     refused: float
 
 
-OWN_ENGINE = Patience(silent=None, refused=30.0)  # over loopback only a busy machine is silent
+OWN_ENGINE = Patience(silent=None, refused=ENGINE_RESTART_SECONDS)  # over loopback only a busy machine is silent
 OTHER_POD = Patience(silent=5.0, refused=0.0)
 
 

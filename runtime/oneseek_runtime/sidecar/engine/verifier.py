@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from oneseek_core.jobs.verify import VerifyReport
 from oneseek_core.network import failure
 from oneseek_core.serving.swap import WantedVersion
-from oneseek_runtime.sidecar.engine.sessions import OwnsSession
 from oneseek_runtime.sidecar.errors import VerifierError
 
 __all__ = ["Verdicts", "Verifier"]
@@ -25,10 +24,11 @@ _STALE_LOOKS = 10
 _ANSWERS = (200, 503)  # 503: a refusal, whose body says why
 
 
-class Verifier(OwnsSession):
-    """The verifier at `url`; an async context manager that owns the connections."""
+class Verifier:
+    """The verifier at `url`, called through `session`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
         self._url = url.rstrip("/")
 
     async def copy(self, wanted: WantedVersion) -> VerifyReport:
@@ -81,8 +81,6 @@ class Verifier(OwnsSession):
             raise VerifierError("the verifier's note cannot be read") from error
 
     async def _call(self, method: str, path: str, body: WantedVersion | None, seconds: float) -> tuple[int, bytes]:
-        if self._session is None:
-            raise VerifierError("the connection to the verifier is not open")
         timeout = aiohttp.ClientTimeout(total=seconds)
         data = body.model_dump_json(by_alias=True) if body else None
         try:

@@ -16,17 +16,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oneseek_core import names
 from oneseek_runtime.access import Way
-from oneseek_runtime.sidecar.api.openai.names import error_object
 from oneseek_runtime.sidecar.engine.http_exchange import Exchange
 from oneseek_runtime.sidecar.errors import EngineUnavailableError, NoSuccessorError
 from oneseek_runtime.sidecar.handover.orders import Orders, Peer
 from oneseek_runtime.sidecar.http.access_log import AccessLog
 from oneseek_runtime.sidecar.http.middleware import CLOSE, CORS, dna_of_answer
-from oneseek_runtime.sidecar.http.responses import json_response
+from oneseek_runtime.sidecar.http.paths import PEER_PREFIX
+from oneseek_runtime.sidecar.http.responses import error_object, json_response
 
-__all__ = ["PEER_PREFIX", "PEER_TOKEN", "PassingOn", "PeerEntry"]
+__all__ = ["PEER_TOKEN", "PassingOn", "PeerEntry"]
 
-PEER_PREFIX = "/internal/public"
 _PREFIX = PEER_PREFIX.encode()
 PEER_TOKEN = b"oneseek-authorization"  # the passing pod's; Authorization is the client's
 _CLIENT = b"oneseek-client"  # believed of a pod that showed its token alone

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from oneseek_runtime.sidecar.handover.forwarding import PEER_PREFIX
+__all__ = ["PEER_PREFIX", "KnownPaths", "LenientPaths"]
 
-__all__ = ["KnownPaths", "LenientPaths"]
+PEER_PREFIX = "/internal/public"
+"""Below it, on the internal port, a pod answers what another pod of the model passes on."""
 
 _EXACT = "v1"  # the first segment of paths whose letters count
 

@@ -6,11 +6,18 @@ a body may take is `connections`' business.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from starlette.requests import Request
 from starlette.types import Message, Receive, Scope
 
 from oneseek_runtime.sidecar.errors import BodyTooLargeError, ClientGoneError, TooManyBodiesError
 
-__all__ = ["BODY_LIMIT", "Bodies", "Body", "content_length"]
+__all__ = ["BODY_LIMIT", "Bodies", "Body", "content_length", "while_connected"]
+
+T = TypeVar("T")
 
 Body = bytes | bytearray
 """Never copied: a large body would be there twice."""
@@ -91,3 +98,27 @@ def content_length(scope: Scope) -> int:
         if name == b"content-length":
             return int(value) if value.isdigit() else 0
     return 0
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Await `work`, but give it up when the client goes away: nobody would read the answer.
+
+    Raises:
+        ClientGoneError: the client closed its connection first.
+    """
+    task = asyncio.create_task(work)
+    gone = asyncio.create_task(_disconnected(request))
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGoneError("the client left before the answer")
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,7 +16,7 @@ from oneseek_runtime.sidecar.errors import BadRequestError, BodyTooLargeError, T
 from oneseek_runtime.sidecar.http.bounded_json import decode_json
 from oneseek_runtime.sidecar.http.request_body import Bodies, Body
 
-__all__ = ["body_refused", "json_response", "no_such_page", "parse_object", "read_object"]
+__all__ = ["body_refused", "error_object", "json_response", "no_such_page", "parse_object", "read_object", "timestamp"]
 
 _FORM = "application/x-www-form-urlencoded"
 _FIELDS = 1000  # what the old service's parser took
@@ -81,3 +82,13 @@ def parse_object(data: Body, content_type: str, *, only_objects: bool = False) -
     if only_objects and not isinstance(value, dict):
         raise BadRequestError("the body must be a JSON object, or empty")
     return value if isinstance(value, dict) else {}
+
+
+def timestamp(when: datetime) -> str:
+    """ISO 8601, UTC, milliseconds, `Z`: the contract's T."""
+    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def error_object(message: str, *, kind: str = "invalid_request_error", code: str | None = None) -> dict[str, Any]:
+    """The error body that OpenAI's clients read."""
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}

@@ -13,7 +13,6 @@ import aiohttp
 from oneseek_core.errors import OneSeekError
 from oneseek_core.network import failure
 from oneseek_runtime.access import Access, AccessError
-from oneseek_runtime.sidecar.engine.sessions import OwnsSession
 
 __all__ = ["EntryRefusedError", "RecordsAwayError", "RecordsClient", "RecordsGoneError"]
 
@@ -40,14 +39,15 @@ class EntryRefusedError(OneSeekError):
         self.reason = reason
 
 
-class RecordsClient(OwnsSession):
-    """The service at `url`; an async context manager that owns the connections.
+class RecordsClient:
+    """The service at `url`, called through `session`.
 
     Raises:
         AccessError: its certificate can never be checked, because nobody says by whom.
     """
 
-    def __init__(self, url: str, access: Access) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, access: Access) -> None:
+        self._session = session
         self._url = url.rstrip("/")
         self._access = access
         self._trust = access.client() if self._url.startswith("https:") else True
@@ -163,8 +163,6 @@ class RecordsClient(OwnsSession):
         return _object(await self._read(method, path, seconds, body))
 
     async def _read(self, method: str, path: str, seconds: float, body: bytes | None = None) -> bytes:
-        if self._session is None:
-            raise RecordsAwayError("the connection to the records service is not open")
         if method != "GET" and (why := self.held()):
             raise RecordsAwayError(why)
         try:

@@ -8,6 +8,8 @@ import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import aiohttp
+
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.records.client import RecordsClient
 from oneseek_runtime.sidecar.records.recorder import Recorder
@@ -19,7 +21,7 @@ __all__ = ["recording"]
 
 @asynccontextmanager
 async def recording(
-    access: RecordsAccess | None, held: Callable[[], str] = lambda: ""
+    session: aiohttp.ClientSession, access: RecordsAccess | None, held: Callable[[], str] = lambda: ""
 ) -> AsyncIterator[Recorder | None]:
     """What records answers, at work; None where the settings name no records service.
 
@@ -33,16 +35,16 @@ async def recording(
     except OSError as error:
         sys.exit(f"the spool folder {access.spool} cannot be used: {error}")
     say("spool", spooled=spool.spooled, lost=spool.lost)
-    async with RecordsClient(access.url, access.access) as records:
-        records.held = held
-        recorder = Recorder(spool, records)
-        sending = asyncio.create_task(_for_ever(recorder))
-        try:
-            yield recorder
-        finally:
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
-            spool.close()
+    records = RecordsClient(session, access.url, access.access)
+    records.held = held
+    recorder = Recorder(spool, records)
+    sending = asyncio.create_task(_for_ever(recorder))
+    try:
+        yield recorder
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        spool.close()
 
 
 async def _for_ever(recorder: Recorder) -> None:

@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked, T
+from oneseek_runtime.sidecar.api.schemas import Answer, T
 
-__all__ = ["LedgerBlocks", "ModelOverview", "TrainingRuns"]
+__all__ = ["ModelOverview", "TrainingRuns"]
 
 
 class Role(Answer):
@@ -147,22 +147,3 @@ class TrainingRuns(Answer):
     success: Literal[True]
     runs: list[RunRow]
     timestamp: T
-
-
-class LedgerBlock(Asked):
-    """A block as it was hashed."""
-
-    blockNumber: int
-    previousHash: str
-    data: dict[str, Any]
-    timestamp: str
-    hash: str
-
-
-class LedgerBlocks(Answer):
-    """Some blocks, the newest first, and how many there are."""
-
-    success: Literal[True]
-    blocks: list[LedgerBlock]
-    count: int
-    totalBlocks: int

@@ -11,12 +11,11 @@ from starlette.responses import Response
 
 from oneseek_runtime.sidecar.api.legacy import schemas as shapes
 from oneseek_runtime.sidecar.api.legacy.metadata_files import read_metadata
-from oneseek_runtime.sidecar.api.operation import Media, Operation, Parameter
-from oneseek_runtime.sidecar.api.oqt.bodies import timestamp
+from oneseek_runtime.sidecar.api.operation import Media, Parameter, get, post
 from oneseek_runtime.sidecar.api.schemas import Error
 from oneseek_runtime.sidecar.certified_folders import CertifiedFolder, base_path, certified_folders
 from oneseek_runtime.sidecar.deps import Deps, deps_of
-from oneseek_runtime.sidecar.http.responses import json_response, no_such_page
+from oneseek_runtime.sidecar.http.responses import json_response, no_such_page, timestamp
 from oneseek_runtime.sidecar.training.runs import Run, live_file
 
 __all__ = ["OPERATIONS"]
@@ -160,57 +159,29 @@ _ID = Parameter("id", "Name of the certified folder: the DNA", "path", required=
 _PAGE = Media("text/html; charset=utf-8", "There is no such file")
 
 OPERATIONS = (
-    Operation(
-        method="GET",
-        path="/api/admin/models",
-        summary="Every certified version, with its metadata",
-        endpoint=models,
-        answers={200: shapes.AdminModels},
+    get("/api/admin/models", "Every certified version, with its metadata", models, {200: shapes.AdminModels}),
+    get(
+        "/api/admin/models/available",
+        "The base model and every certified version",
+        available,
+        {200: shapes.AvailableModels},
     ),
-    Operation(
-        method="GET",
-        path="/api/admin/models/available",
-        summary="The base model and every certified version",
-        endpoint=available,
-        answers={200: shapes.AvailableModels},
-    ),
-    Operation(
-        method="GET",
-        path="/api/admin/models/discover-base",
-        summary="The base model",
-        endpoint=discover_base,
-        answers={200: shapes.BaseModels},
-    ),
-    Operation(
-        method="GET",
-        path="/api/admin/models/{id}/metadata",
-        summary="metadata.json of one version",
-        endpoint=metadata,
+    get("/api/admin/models/discover-base", "The base model", discover_base, {200: shapes.BaseModels}),
+    get(
+        "/api/admin/models/{id}/metadata",
+        "metadata.json of one version",
+        metadata,
+        {200: shapes.MetadataAnswer, 404: Error},
         parameters=(_ID,),
-        answers={200: shapes.MetadataAnswer, 404: Error},
     ),
-    Operation(
-        method="GET",
-        path="/api/admin/models/{id}/download",
-        summary="Not offered",
-        endpoint=download,
-        parameters=(_ID,),
-        answers={501: Error},
-    ),
-    Operation(
-        method="POST",
-        path="/api/admin/training/start",
-        summary="Gone",
-        endpoint=start,
-        answers={410: Error},
-    ),
-    Operation(
-        method="GET",
-        path="/models/{path:path}",
-        summary="A metadata file of a certified version (oneseek-certified/DNA/metadata.json), or a run's"
+    get("/api/admin/models/{id}/download", "Not offered", download, {501: Error}, parameters=(_ID,)),
+    post("/api/admin/training/start", "Gone", start, {410: Error}),
+    get(
+        "/models/{path:path}",
+        "A metadata file of a certified version (oneseek-certified/DNA/metadata.json), or a run's"
         " (oneseek-certified/RUN/live_metrics.json)",
-        endpoint=file,
+        file,
+        {200: Media("application/json", "The file as it lies there"), 404: _PAGE},
         parameters=(Parameter("path", "Folder, version and file", "path", required=True),),
-        answers={200: Media("application/json", "The file as it lies there"), 404: _PAGE},
     ),
 )

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oneseek_runtime.sidecar.api.legacy import schemas as shapes
-from oneseek_runtime.sidecar.api.operation import Operation, Parameter
+from oneseek_runtime.sidecar.api.operation import Parameter, get
 from oneseek_runtime.sidecar.api.schemas import Error
 from oneseek_runtime.sidecar.http.responses import json_response
 
@@ -40,19 +40,12 @@ async def character(request: Request) -> Response:
 
 
 OPERATIONS = (
-    Operation(
-        method="GET",
-        path="/api/chat/characters",
-        summary="The characters, the default first",
-        endpoint=characters,
-        answers={200: shapes.Characters},
-    ),
-    Operation(
-        method="GET",
-        path="/api/chat/characters/{id}",
-        summary="One character",
-        endpoint=character,
+    get("/api/chat/characters", "The characters, the default first", characters, {200: shapes.Characters}),
+    get(
+        "/api/chat/characters/{id}",
+        "One character",
+        character,
+        {200: shapes.CharacterAnswer, 404: Error},
         parameters=(Parameter("id", "Id of the character", "path", required=True),),
-        answers={200: shapes.CharacterAnswer, 404: Error},
     ),
 )

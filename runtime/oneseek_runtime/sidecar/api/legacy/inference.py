@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oneseek_runtime.sidecar.api.legacy import schemas as shapes
-from oneseek_runtime.sidecar.api.operation import Operation, Shape
-from oneseek_runtime.sidecar.api.oqt.bodies import Question
-from oneseek_runtime.sidecar.api.oqt.endpoints import while_connected
+from oneseek_runtime.sidecar.api.operation import Shape, get, post
 from oneseek_runtime.sidecar.certified_folders import base_path
 from oneseek_runtime.sidecar.deps import Deps, deps_of
+from oneseek_runtime.sidecar.engine.completion import Question
 from oneseek_runtime.sidecar.errors import UpstreamError
 from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
+from oneseek_runtime.sidecar.http.request_body import while_connected
 from oneseek_runtime.sidecar.http.responses import json_response, read_object
 
 __all__ = ["OPERATIONS"]
@@ -110,48 +110,22 @@ async def _loaded(deps: Deps) -> dict[str, dict[str, Any]]:
 _ANSWERS: dict[int, Shape] = {200: shapes.Inference, 422: shapes.InvalidInference, 500: shapes.Gone}
 
 OPERATIONS = (
-    Operation(
-        method="GET",
-        path="/",
-        summary="What is served, and where it lies",
-        endpoint=root,
-        answers={200: shapes.ServiceRoot},
-    ),
+    get("/", "What is served, and where it lies", root, {200: shapes.ServiceRoot}),
     *(
-        Operation(
-            method="POST",
-            path=path,
-            summary="Answer a text",
-            endpoint=infer,
-            body=shapes.InferenceAsked,
-            answers=_ANSWERS,
-        )
+        post(path, "Answer a text", infer, _ANSWERS, body=shapes.InferenceAsked)
         for path in ("/infer", "/inference/oneseek")
     ),
-    Operation(
-        method="POST",
-        path="/api/inference/infer",
-        summary="Answer a text",
-        endpoint=proxied,
+    post(
+        "/api/inference/infer",
+        "Answer a text",
+        proxied,
+        {200: shapes.Inference, 422: shapes.InvalidInference, 503: shapes.Gone},
         body=shapes.InferenceAsked,
-        answers={200: shapes.Inference, 422: shapes.InvalidInference, 503: shapes.Gone},
     ),
     *(
-        Operation(method="POST", path=path, summary="Gone", endpoint=gone, answers={410: shapes.Gone})
+        post(path, "Gone", gone, {410: shapes.Gone})
         for path in ("/infer-legacy", "/inference/llama", "/inference/mistral")
     ),
-    Operation(
-        method="GET",
-        path="/api/inference/status",
-        summary="Whether a model answers",
-        endpoint=status,
-        answers={200: shapes.InferenceStatus},
-    ),
-    Operation(
-        method="GET",
-        path="/models/status",
-        summary="What the engine has loaded",
-        endpoint=models_status,
-        answers={200: shapes.ModelsStatus},
-    ),
+    get("/api/inference/status", "Whether a model answers", status, {200: shapes.InferenceStatus}),
+    get("/models/status", "What the engine has loaded", models_status, {200: shapes.ModelsStatus}),
 )

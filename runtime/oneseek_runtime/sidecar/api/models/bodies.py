@@ -11,9 +11,9 @@ from typing import Any
 
 from oneseek_core import names
 from oneseek_core.serving.settings import ServingSettings
-from oneseek_runtime.sidecar.api.oqt.bodies import timestamp
 from oneseek_runtime.sidecar.certified_folders import CertifiedFolder
 from oneseek_runtime.sidecar.cluster.requests import Outcome
+from oneseek_runtime.sidecar.http.responses import timestamp
 
 __all__ = [
     "RESET_FAILED",

@@ -11,14 +11,14 @@ from starlette.responses import Response
 from oneseek_core import names
 from oneseek_runtime.sidecar.api.auth import Caller, needs, to_promote, to_reset
 from oneseek_runtime.sidecar.api.models import bodies
-from oneseek_runtime.sidecar.api.oqt.endpoints import while_connected
-from oneseek_runtime.sidecar.certified_folders import certified_folders
+from oneseek_runtime.sidecar.certified_folders import certified_folders, current_pointer
 from oneseek_runtime.sidecar.cluster.requests import Outcome, Wish, ask
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.errors import KubeError, KubeUnavailableError
-from oneseek_runtime.sidecar.http.responses import json_response, read_object
+from oneseek_runtime.sidecar.http.request_body import while_connected
+from oneseek_runtime.sidecar.http.responses import json_response, read_object, timestamp
 
-__all__ = ["reset", "set_current"]
+__all__ = ["certified", "current", "reset", "set_current"]
 
 
 @needs(to_promote)
@@ -76,3 +76,34 @@ def _failed(failure: str, error: Exception) -> Response:
     if isinstance(error, KubeUnavailableError):
         return json_response(bodies.failed(failure, str(error)), status=503, headers={"Retry-After": "5"})
     return json_response(bodies.failed(failure, str(error)), status=500)
+
+
+async def certified(request: Request) -> Response:
+    """GET /api/models/certified: every certified folder, newest version first."""
+    deps = deps_of(request)
+    serving = deps.settings.serving
+    try:
+        folders = await asyncio.to_thread(certified_folders, Path(serving.certified_path), serving.family)
+    except OSError as error:
+        body = {"success": False, "error": "Failed to fetch certified models", "message": str(error.strerror)}
+        return json_response(body, status=500)
+    now = timestamp(deps.now())
+    return json_response({"success": True, "models": [f.entry(now) for f in folders], "count": len(folders)})
+
+
+async def current(request: Request) -> Response:
+    """GET /api/models/current: where CURRENT points. It may lag behind what is served; `/api/oqt/status` does not."""
+    serving = deps_of(request).settings.serving
+    pointer = await asyncio.to_thread(current_pointer, Path(serving.certified_path), serving.family)
+    if pointer is None:
+        return json_response({"success": True, "currentModel": None, "message": "No current model set"})
+    source = "marker file" if pointer.from_marker else "symbolic link"
+    return json_response(
+        {
+            "success": True,
+            "currentModel": pointer.name,
+            "symlinkPath": str(pointer.link),
+            "target": pointer.target,
+            "note": f"Read from the {source}",
+        }
+    )

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from oneseek_core.files import read_json
 from oneseek_runtime.sidecar.api.models import schemas as shapes
-from oneseek_runtime.sidecar.api.operation import Endpoint, Operation
+from oneseek_runtime.sidecar.api.operation import Endpoint, get, post
 from oneseek_runtime.sidecar.api.schemas import Error
 from oneseek_runtime.sidecar.certified_folders import CertifiedFolder, certified_folders
 from oneseek_runtime.sidecar.deps import Deps, deps_of
@@ -79,64 +79,30 @@ def _refusing(asked: type[BaseModel], sentence: str) -> Endpoint:
 _REFUSED = {400: Error, 501: Error}
 
 OPERATIONS = (
-    Operation(
-        method="GET",
-        path="/api/models/merge/manifests",
-        summary="Manifests of merged models",
-        endpoint=manifests,
-        answers={200: shapes.Manifests},
-    ),
-    Operation(
-        method="GET",
-        path="/api/models/merge/versions",
-        summary="Merged models",
-        endpoint=versions,
-        answers={200: shapes.MergedVersions},
-    ),
-    Operation(
-        method="GET",
-        path="/api/models/gguf",
-        summary="GGUF exports: none are made",
-        endpoint=gguf,
-        answers={200: shapes.Exports},
-    ),
-    Operation(
-        method="GET",
-        path="/api/models/gguf/active",
-        summary="The GGUF export that serves: none does",
-        endpoint=gguf_active,
-        answers={200: shapes.ActiveExport},
-    ),
-    Operation(
-        method="POST",
-        path="/api/models/merge",
-        summary="Not offered",
-        endpoint=_refusing(shapes.MergeAsked, _NO_MERGE),
-        body=shapes.MergeAsked,
-        answers=_REFUSED,
-    ),
-    Operation(
-        method="POST",
-        path="/api/models/merge/quick",
-        summary="Not offered",
-        endpoint=_refusing(shapes.QuickMergeAsked, _NO_MERGE),
+    get("/api/models/merge/manifests", "Manifests of merged models", manifests, {200: shapes.Manifests}),
+    get("/api/models/merge/versions", "Merged models", versions, {200: shapes.MergedVersions}),
+    get("/api/models/gguf", "GGUF exports: none are made", gguf, {200: shapes.Exports}),
+    get("/api/models/gguf/active", "The GGUF export that serves: none does", gguf_active, {200: shapes.ActiveExport}),
+    post("/api/models/merge", "Not offered", _refusing(shapes.MergeAsked, _NO_MERGE), _REFUSED, body=shapes.MergeAsked),
+    post(
+        "/api/models/merge/quick",
+        "Not offered",
+        _refusing(shapes.QuickMergeAsked, _NO_MERGE),
+        _REFUSED,
         body=shapes.QuickMergeAsked,
-        answers=_REFUSED,
     ),
-    Operation(
-        method="POST",
-        path="/api/models/gguf/export",
-        summary="Not offered",
-        endpoint=_refusing(shapes.ExportAsked, _NO_GGUF),
+    post(
+        "/api/models/gguf/export",
+        "Not offered",
+        _refusing(shapes.ExportAsked, _NO_GGUF),
+        _REFUSED,
         body=shapes.ExportAsked,
-        answers=_REFUSED,
     ),
-    Operation(
-        method="POST",
-        path="/api/models/gguf/set-active",
-        summary="Not offered",
-        endpoint=_refusing(shapes.ActiveExportAsked, _NO_GGUF),
+    post(
+        "/api/models/gguf/set-active",
+        "Not offered",
+        _refusing(shapes.ActiveExportAsked, _NO_GGUF),
+        _REFUSED,
         body=shapes.ActiveExportAsked,
-        answers=_REFUSED,
     ),
 )

@@ -13,7 +13,8 @@ from typing import Any
 
 from oneseek_runtime.sidecar.api.multi.analysis import Analysis
 from oneseek_runtime.sidecar.api.multi.fan_out import Reply
-from oneseek_runtime.sidecar.api.oqt.bodies import PRODUCT, Question
+from oneseek_runtime.sidecar.api.oqt.bodies import PRODUCT
+from oneseek_runtime.sidecar.engine.completion import Question
 from oneseek_runtime.sidecar.language import language_of
 from oneseek_runtime.sidecar.training.examples import Lesson
 

@@ -9,20 +9,23 @@ from collections.abc import Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
+from oneseek_runtime.sidecar.api.multi import schemas
 from oneseek_runtime.sidecar.api.multi.analysis import Analysis, analyse
 from oneseek_runtime.sidecar.api.multi.bodies import FAILED, Wishes, lesson, multi_answer, multi_document
 from oneseek_runtime.sidecar.api.multi.fan_out import Reply, ask_all
 from oneseek_runtime.sidecar.api.multi.text_metrics import read
-from oneseek_runtime.sidecar.api.oqt.bodies import Question, QuestionError, timestamp
-from oneseek_runtime.sidecar.api.oqt.endpoints import while_connected
+from oneseek_runtime.sidecar.api.operation import post
+from oneseek_runtime.sidecar.api.schemas import Failure
 from oneseek_runtime.sidecar.api.training.endpoints import trained_beside
 from oneseek_runtime.sidecar.deps import deps_of
+from oneseek_runtime.sidecar.engine.completion import Question, QuestionError
 from oneseek_runtime.sidecar.errors import EngineBusyError, UpstreamError
 from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
-from oneseek_runtime.sidecar.http.responses import json_response, read_object
+from oneseek_runtime.sidecar.http.request_body import while_connected
+from oneseek_runtime.sidecar.http.responses import json_response, read_object, timestamp
 from oneseek_runtime.sidecar.language import language_of
 
-__all__ = ["multi_model_query"]
+__all__ = ["OPERATIONS"]
 
 
 async def multi_model_query(request: Request) -> Response:
@@ -67,3 +70,14 @@ def _failed(error: UpstreamError) -> Response:
     if isinstance(error, EngineBusyError):
         return json_response(body, status=503, headers={"Retry-After": "1"})
     return json_response(body, status=500)
+
+
+OPERATIONS = (
+    post(
+        "/api/oqt/multi-model-query",
+        "Ask one question of every loaded model, and compare the answers",
+        multi_model_query,
+        {200: schemas.MultiAnswer, 400: Failure, 500: Failure, 503: Failure},
+        body=schemas.MultiAsked,
+    ),
+)

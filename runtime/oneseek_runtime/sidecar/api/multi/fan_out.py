@@ -15,9 +15,8 @@ from functools import partial
 from typing import Any, Literal
 
 from oneseek_core.serving.settings import ExternalEndpoint
-from oneseek_runtime.sidecar.api.oqt.bodies import Question
 from oneseek_runtime.sidecar.deps import Deps
-from oneseek_runtime.sidecar.engine.completion import Completion
+from oneseek_runtime.sidecar.engine.completion import Completion, Question
 from oneseek_runtime.sidecar.engine.external import ExternalModels
 from oneseek_runtime.sidecar.errors import EngineAnswerError, EngineBusyError, UpstreamError
 

@@ -28,7 +28,7 @@ class MultiAsked(QueryAsked):
     enableTraining: Any = Field(
         default=True,
         description="false: `training` is null, as it is where micro-training is disabled. true: the answers are given to the"
-        " model to learn, if the caller may `train` the model (docs/auth.md); else `training` says why not.",
+        " model to learn, if the caller may `train` the model (docs/reference/auth.md); else `training` says why not.",
         examples=[False],
     )
 
@@ -128,7 +128,7 @@ class NotTrained(Answer):
     error: str
 
 
-class Trained(CompanionStages):
+class TrainedBeside(CompanionStages):
     """The answers are recorded to be learned, as micro-train's are; the run that trains them has a name already."""
 
     success: Literal[True]
@@ -159,6 +159,6 @@ class MultiAnswer(Answer):
     confidence: float = Field(ge=0, le=0.95, description="min(0.95, 0.6·consensus + 0.4·fairness).")
     analysis: Compared
     modelResponses: list[ModelResponse]
-    training: Trained | NotTrained | None
+    training: TrainedBeside | NotTrained | None
     metadata: Whole
     timestamp: T

@@ -10,7 +10,7 @@ from typing import Any
 from oneseek_runtime.sidecar.errors import BadRequestError, NoSuchModelError
 from oneseek_runtime.sidecar.http.bounded_json import decode_json
 
-__all__ = ["DEFAULT", "Names", "error_object", "find_model", "model_rows", "redirected"]
+__all__ = ["DEFAULT", "Names", "find_model", "model_rows", "redirected"]
 
 DEFAULT = "default"
 _SHOWN = 253  # characters of a name that are shown: as long as a DNA can be
@@ -74,8 +74,3 @@ def find_model(rows: Sequence[Mapping[str, Any]], asked: str, names: Names) -> M
             if row.get("id") == name:
                 return row
     return None
-
-
-def error_object(message: str, *, kind: str = "invalid_request_error", code: str | None = None) -> dict[str, Any]:
-    """The error body that OpenAI's clients read."""
-    return {"error": {"message": message, "type": kind, "param": None, "code": code}}

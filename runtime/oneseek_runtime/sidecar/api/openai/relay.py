@@ -13,7 +13,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from oneseek_runtime.sidecar.api.openai.names import DEFAULT, Names, error_object, redirected
+from oneseek_runtime.sidecar.api.openai.names import DEFAULT, Names, redirected
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.engine.http_exchange import EngineConnections, Exchange
 from oneseek_runtime.sidecar.errors import (
@@ -26,7 +26,7 @@ from oneseek_runtime.sidecar.errors import (
 )
 from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
 from oneseek_runtime.sidecar.http.request_body import Bodies, Body
-from oneseek_runtime.sidecar.http.responses import json_response
+from oneseek_runtime.sidecar.http.responses import error_object, json_response
 
 __all__ = ["Relay", "names_of", "refuse"]
 

@@ -7,13 +7,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from oneseek_runtime.sidecar.api.openai import schemas as shapes
-from oneseek_runtime.sidecar.api.openai.names import error_object, find_model, model_rows
+from oneseek_runtime.sidecar.api.openai.names import find_model, model_rows
 from oneseek_runtime.sidecar.api.openai.relay import Relay, names_of
-from oneseek_runtime.sidecar.api.operation import Media, Operation, Parameter
+from oneseek_runtime.sidecar.api.operation import Media, Parameter, get, post
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.errors import UpstreamError
 from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
-from oneseek_runtime.sidecar.http.responses import json_response
+from oneseek_runtime.sidecar.http.responses import error_object, json_response
 
 __all__ = ["OPERATIONS"]
 
@@ -66,37 +66,30 @@ def _completions(deps: Deps) -> ASGIApp:
 _REFUSED = dict.fromkeys((400, 404, 413, 429, 503), shapes.OpenAIError)
 
 OPERATIONS = (
-    Operation(
-        method="GET",
-        path="/v1/models",
-        summary="The models that requests may name",
-        endpoint=models,
-        answers={200: shapes.ModelList, 503: shapes.OpenAIError},
-    ),
-    Operation(
-        method="GET",
-        path="/v1/models/{model}",
-        summary="One model",
-        endpoint=model,
+    get("/v1/models", "The models that requests may name", models, {200: shapes.ModelList, 503: shapes.OpenAIError}),
+    get(
+        "/v1/models/{model}",
+        "One model",
+        model,
+        {200: shapes.Model, 404: shapes.OpenAIError, 503: shapes.OpenAIError},
         parameters=(Parameter("model", "Any of a model's names", "path", required=True),),
-        answers={200: shapes.Model, 404: shapes.OpenAIError, 503: shapes.OpenAIError},
     ),
-    Operation(
-        method="POST",
-        path="/v1/chat/completions",
-        summary="Go on with a conversation; passed through to the engine byte for byte, streams too",
+    post(
+        "/v1/chat/completions",
+        "Go on with a conversation; passed through to the engine byte for byte, streams too",
+        None,
+        {200: shapes.ChatAnswer, **_REFUSED},
         direct=_chat,
         body=shapes.ChatAsked,
-        answers={200: shapes.ChatAnswer, **_REFUSED},
         streams=_STREAM,
     ),
-    Operation(
-        method="POST",
-        path="/v1/completions",
-        summary="Go on with a text; passed through to the engine byte for byte, streams too",
+    post(
+        "/v1/completions",
+        "Go on with a text; passed through to the engine byte for byte, streams too",
+        None,
+        {200: shapes.CompletionAnswer, **_REFUSED},
         direct=_completions,
         body=shapes.CompletionAsked,
-        answers={200: shapes.CompletionAnswer, **_REFUSED},
         streams=_STREAM,
     ),
 )

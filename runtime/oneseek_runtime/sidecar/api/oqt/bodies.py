@@ -8,97 +8,30 @@ service read it. Values out of range are moved into it, because the old service 
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from oneseek_runtime.sidecar.certified_folders import CertifiedFolder
-from oneseek_runtime.sidecar.engine.completion import Completion
+from oneseek_runtime.sidecar.engine.completion import Completion, Question
+from oneseek_runtime.sidecar.http.responses import timestamp
 
 __all__ = [
     "METRICS_FAILED",
     "PRODUCT",
     "QUERY_FAILED",
-    "QUESTION_REQUIRED",
     "STATUS_FAILED",
     "Answered",
     "Health",
-    "Question",
-    "QuestionError",
     "query_answer",
     "status_answer",
-    "timestamp",
 ]
 
 PRODUCT = "OQT-1.0"  # what old clients print as the model's name; the real name stands in `version`
-QUESTION_REQUIRED = "Question is required and must be a string"
 QUERY_FAILED = "Failed to process query"
 STATUS_FAILED = "Failed to get status"
 METRICS_FAILED = "Failed to get metrics"
-
-DEFAULT_TEMPERATURE = 0.7
-DEFAULT_MAX_TOKENS = 160
-MAXIMUM_MAX_TOKENS = 4096
-
-
-class QuestionError(ValueError):
-    """The body holds no question; the sentence is the contract's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a client wants to know, and how the answer is to be drawn."""
-
-    text: str
-    temperature: float = 0.0
-    max_tokens: int = DEFAULT_MAX_TOKENS
-    top_p: float = 1.0
-
-    @classmethod
-    def parse(cls, body: Mapping[str, Any]) -> Question:
-        """Read a query's body; unknown keys are ignored.
-
-        Raises:
-            QuestionError: `question` is missing, empty or no string.
-        """
-        text = body.get("question")
-        if not isinstance(text, str) or not text:
-            raise QuestionError(QUESTION_REQUIRED)
-        options = body.get("options")
-        if not isinstance(options, Mapping):
-            return cls(text)
-        return cls(
-            text,
-            temperature=_temperature(options.get("temperature")),
-            max_tokens=int(_within(options.get("maxTokens"), 1, MAXIMUM_MAX_TOKENS, DEFAULT_MAX_TOKENS)),
-            top_p=_within(options.get("top_p"), 0.01, 1.0, 1.0),
-        )
-
-    def body(self, model: str) -> dict[str, Any]:
-        """The question as an OpenAI chat completion request to `model`."""
-        return {
-            "model": model,
-            "messages": [{"role": "user", "content": self.text}],
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "max_tokens": self.max_tokens,
-            "logprobs": True,
-            "stream": False,
-        }
-
-
-def _temperature(value: object) -> float:
-    if value == 0 and not isinstance(value, bool):
-        return DEFAULT_TEMPERATURE
-    return _within(value, 0.0, 2.0, 0.0)
-
-
-def _within(value: object, low: float, high: float, default: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return default
-    return min(max(float(value), low), high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +132,3 @@ def status_answer(health: Health, folders: Sequence[CertifiedFolder]) -> dict[st
         },
         "timestamp": timestamp(health.now),
     }
-
-
-def timestamp(when: datetime) -> str:
-    """ISO 8601, UTC, milliseconds, `Z`: the contract's T."""
-    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,9 +8,8 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oneseek_runtime.sidecar.api.oqt.bodies import timestamp
 from oneseek_runtime.sidecar.deps import deps_of
-from oneseek_runtime.sidecar.http.responses import json_response
+from oneseek_runtime.sidecar.http.responses import json_response, timestamp
 from oneseek_runtime.sidecar.records import documents
 from oneseek_runtime.sidecar.records.client import RecordsAwayError
 from oneseek_runtime.sidecar.records.recorder import RecordsPort

@@ -11,6 +11,7 @@ from pydantic import Field
 from oneseek_runtime.sidecar.api.schemas import Answer, Asked, T
 
 __all__ = [
+    "LedgerBlocks",
     "LedgerStats",
     "LedgerVerified",
     "MetricsAnswer",
@@ -218,7 +219,7 @@ class Measured(Answer):
     heldOut: HeldOut | None
 
 
-class Trained(Answer):
+class TrainedSoFar(Answer):
     """What was trained so far."""
 
     totalSamples: int
@@ -233,5 +234,24 @@ class MetricsAnswer(Answer):
     success: Literal[True]
     version: str
     metrics: Measured
-    training: Trained
+    training: TrainedSoFar
     timestamp: T
+
+
+class LedgerBlock(Asked):
+    """A block as it was hashed."""
+
+    blockNumber: int
+    previousHash: str
+    data: dict[str, Any]
+    timestamp: str
+    hash: str
+
+
+class LedgerBlocks(Answer):
+    """Some blocks, the newest first, and how many there are."""
+
+    success: Literal[True]
+    blocks: list[LedgerBlock]
+    count: int
+    totalBlocks: int

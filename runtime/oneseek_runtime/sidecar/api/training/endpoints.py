@@ -19,13 +19,13 @@ from starlette.responses import Response
 
 from oneseek_core import names
 from oneseek_runtime.sidecar.api.auth import Caller, Refusal, admitted, needs, to_train
-from oneseek_runtime.sidecar.api.oqt.bodies import STATUS_FAILED, timestamp
-from oneseek_runtime.sidecar.api.oqt.endpoints import while_connected
+from oneseek_runtime.sidecar.api.oqt.bodies import STATUS_FAILED
 from oneseek_runtime.sidecar.api.oqt.metrics import metrics_answer
 from oneseek_runtime.sidecar.certified_folders import certified_folders
 from oneseek_runtime.sidecar.cluster.informer import Mirror
 from oneseek_runtime.sidecar.deps import Deps, deps_of
-from oneseek_runtime.sidecar.http.responses import json_response, read_object
+from oneseek_runtime.sidecar.http.request_body import while_connected
+from oneseek_runtime.sidecar.http.responses import json_response, read_object, timestamp
 from oneseek_runtime.sidecar.language import language_of
 from oneseek_runtime.sidecar.records.client import EntryRefusedError, RecordsAwayError
 from oneseek_runtime.sidecar.records.recorder import ENTRIES, Recorder

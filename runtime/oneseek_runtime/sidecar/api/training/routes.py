@@ -8,18 +8,16 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oneseek_runtime.sidecar.api.legacy import schemas as shapes
-from oneseek_runtime.sidecar.api.operation import WAIT, Operation, Parameter
-from oneseek_runtime.sidecar.api.oqt.bodies import timestamp
+from oneseek_runtime.sidecar.api.operation import WAIT, Parameter, get, post
 from oneseek_runtime.sidecar.api.schemas import Failure, Refusal
-from oneseek_runtime.sidecar.api.training import endpoints, schemas
+from oneseek_runtime.sidecar.api.training import endpoints, run_schemas, schemas
 from oneseek_runtime.sidecar.deps import Deps, deps_of
-from oneseek_runtime.sidecar.http.responses import json_response
+from oneseek_runtime.sidecar.http.responses import json_response, timestamp
 from oneseek_runtime.sidecar.training import runs
 from oneseek_runtime.sidecar.training.runs import Run
 from oneseek_runtime.sidecar.training.window_notifier import is_suspended, micro_of
 
-__all__ = ["OPERATIONS"]
+__all__ = ["LEARNING", "OPERATIONS"]
 
 
 def _runs(deps: Deps) -> list[Run]:
@@ -78,71 +76,66 @@ def _rows(value: object) -> list[Mapping[str, Any]]:
     return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
 
 
-OPERATIONS = (
-    Operation(
-        method="POST",
-        path="/api/training/micro",
-        summary="Give a question with answers to learn, as older pages do",
-        endpoint=endpoints.companion,
+LEARNING = (
+    post(
+        "/api/oqt/micro-train",
+        "Give a question with answers to learn; answered once it is recorded, before it is trained",
+        endpoints.micro_train,
+        {200: schemas.MicroAnswer, 400: Failure, 409: Failure, 503: Failure},
         body=schemas.LessonAsked,
         parameters=(WAIT,),
-        answers={200: schemas.CompanionAnswered, 400: Failure, 503: Failure},
     ),
-    Operation(
-        method="GET",
-        path="/api/training/micro/status",
-        summary="How often something was given to learn",
-        endpoint=endpoints.micro_status,
-        answers={200: schemas.MicroStatus, 503: Failure},
+    post(
+        "/api/oqt/train",
+        "Train a major version on what was given to learn so far",
+        endpoints.train,
+        {200: schemas.BatchAnswer, 400: Failure, 409: Failure, 503: Failure},
+        body=schemas.BatchAsked,
+        parameters=(WAIT,),
     ),
-    Operation(
-        method="GET",
-        path="/api/training/micro/stats",
-        summary="The same by language and stage, with the newest version that learned from it",
-        endpoint=endpoints.micro_stats,
-        answers={200: schemas.MicroStats, 503: Failure},
+)
+
+OPERATIONS = (
+    post(
+        "/api/training/micro",
+        "Give a question with answers to learn, as older pages do",
+        endpoints.companion,
+        {200: schemas.CompanionAnswered, 400: Failure, 503: Failure},
+        body=schemas.LessonAsked,
+        parameters=(WAIT,),
     ),
-    Operation(
-        method="GET",
-        path="/api/training/active",
-        summary="The training runs under way",
-        endpoint=active,
-        answers={200: shapes.ActiveRuns},
+    get(
+        "/api/training/micro/status",
+        "How often something was given to learn",
+        endpoints.micro_status,
+        {200: schemas.MicroStatus, 503: Failure},
     ),
-    Operation(
-        method="GET",
-        path="/api/training/{run}/metrics",
-        summary="One training run as it stands",
-        endpoint=metrics,
+    get(
+        "/api/training/micro/stats",
+        "The same by language and stage, with the newest version that learned from it",
+        endpoints.micro_stats,
+        {200: schemas.MicroStats, 503: Failure},
+    ),
+    get("/api/training/active", "The training runs under way", active, {200: run_schemas.ActiveRuns}),
+    get(
+        "/api/training/{run}/metrics",
+        "One training run as it stands",
+        metrics,
+        {200: run_schemas.LiveMetrics, 404: Refusal},
         parameters=(Parameter("run", "Name of the TrainingRun", "path", required=True),),
-        answers={200: shapes.LiveMetrics, 404: Refusal},
     ),
-    Operation(
-        method="GET",
-        path="/api/admin/training/status",
-        summary="The training run under way, else the newest",
-        endpoint=status,
-        answers={200: shapes.TrainingStatus},
+    get(
+        "/api/admin/training/status",
+        "The training run under way, else the newest",
+        status,
+        {200: run_schemas.TrainingStatus},
     ),
-    Operation(
-        method="GET",
-        path="/api/admin/datasets",
-        summary="The datasets of the model's training runs",
-        endpoint=datasets,
-        answers={200: shapes.Datasets},
+    get("/api/admin/datasets", "The datasets of the model's training runs", datasets, {200: run_schemas.Datasets}),
+    get(
+        "/api/autonomy/state",
+        "The training runs as cycles, with their gate scores",
+        autonomy_state,
+        {200: run_schemas.AutonomyState},
     ),
-    Operation(
-        method="GET",
-        path="/api/autonomy/state",
-        summary="The training runs as cycles, with their gate scores",
-        endpoint=autonomy_state,
-        answers={200: shapes.AutonomyState},
-    ),
-    Operation(
-        method="GET",
-        path="/api/autonomy/config",
-        summary="How versions take over",
-        endpoint=autonomy_config,
-        answers={200: shapes.AutonomyConfig},
-    ),
+    get("/api/autonomy/config", "How versions take over", autonomy_config, {200: run_schemas.AutonomyConfig}),
 )

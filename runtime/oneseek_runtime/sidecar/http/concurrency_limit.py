@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from oneseek_runtime.sidecar.api.openai.names import error_object
 from oneseek_runtime.sidecar.http.client_address import Networks, client_key
 from oneseek_runtime.sidecar.http.rate_limit import ROUTERS
-from oneseek_runtime.sidecar.http.responses import json_response
+from oneseek_runtime.sidecar.http.responses import error_object, json_response
 
 __all__ = ["WAITING", "Turns"]
 

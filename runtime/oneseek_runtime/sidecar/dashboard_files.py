@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, Response
 
 __all__ = ["INDEX", "INSTALLED", "MISSING", "Pages", "installed_pages", "missing_page"]
 
-INSTALLED = Path(__file__).resolve().parents[2] / "dist"  # written by `make dashboard` and by the image's build
+INSTALLED = Path(__file__).resolve().parent / "dist"  # written by `make dashboard` and by the image's build
 INDEX = "index.html"
 MISSING = (
     "The dashboard's files are not in this installation. In a checkout, `make dashboard` builds them (Node.js 18 or"
