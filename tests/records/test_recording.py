@@ -14,7 +14,8 @@ import pytest
 
 from oneseek_core import names
 from oneseek_runtime.sidecar.api.dashboard.bodies import ledger_held
-from oneseek_runtime.sidecar.records.documents import encoded, query_entry
+from oneseek_runtime.sidecar.records.lines import encoded
+from oneseek_runtime.sidecar.records.recorder import query_entry
 from oneseek_runtime.sidecar.records.spool import Spool
 from support.access import asking
 from support.learning import LESSON, NEVER, learning, with_micro

@@ -48,49 +48,25 @@ class CertifiedFolder:
     @property
     def dna(self) -> str:
         """The DNA as the metadata has it, else the folder's name."""
-        return self._text("dna", self.name)
+        return self.text("dna", self.name)
 
     @property
     def created_at(self) -> str:
         """When the version was made; empty where unknown."""
-        return self._text("createdAt", "")
+        return self.text("createdAt", "")
 
     @property
     def language(self) -> str:
         """The language code, with the contract's defaults."""
-        return self._text("language", "sv" if self.merged else "unknown")
+        return self.text("language", "sv" if self.merged else "unknown")
 
-    def entry(self, now: str) -> dict[str, Any]:
-        """One row of `GET /api/models/certified`; `now` stands in where no creation time is known (contract)."""
-        head = {
-            "name": self.name,
-            "displayName": f"{self.name.split('.v', 1)[0]} v{self.major}.{self.minor}" if self.numbered else self.name,
-            "path": str(self.path),
-            "version": self._text("version", self.name),
-            "dna": self.dna,
-            "createdAt": self.created_at or now,
-        }
-        details = {
-            "baseModel": self._text("baseModel", "Unknown"),
-            "language": self.language,
-            "datasets": [str(name) for name in self._list("datasets")],
-            "trainingType": self._text("trainingType", "dna-v2"),
-            "samplesProcessed": samples if isinstance(samples := self.metadata.get("samplesProcessed"), int) else 0,
-            "metrics": metrics if isinstance(metrics := self.metadata.get("metrics"), dict) else {},
-        }
-        flags: dict[str, Any] = {"isCertified": True, "isTrained": True}
-        if self.merged:
-            flags["isMerged"] = True
-            flags |= {key: self.metadata[key] for key in ("mergeType", "sourceVersion") if key in self.metadata}
-        return (
-            head | (details if self.readable else {}) | flags | {"majorVersion": self.major, "minorVersion": self.minor}
-        )
-
-    def _text(self, key: str, default: str) -> str:
+    def text(self, key: str, default: str) -> str:
+        """A field of the metadata; `default` where it is missing, empty or no text."""
         value = self.metadata.get(key)
         return value if isinstance(value, str) and value else default
 
-    def _list(self, key: str) -> list[object]:
+    def values(self, key: str) -> list[object]:
+        """A field of the metadata; empty where it is no list."""
         value = self.metadata.get(key)
         return value if isinstance(value, list) else []
 

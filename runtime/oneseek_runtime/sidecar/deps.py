@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from starlette.requests import Request
 
 from oneseek_runtime.access import Way
+from oneseek_runtime.sidecar.certified_folders import CertifiedFolder, certified_folders
 from oneseek_runtime.sidecar.cluster.access import ClusterAccess
 from oneseek_runtime.sidecar.dashboard_files import Pages, installed_pages
 from oneseek_runtime.sidecar.engine.analysis import Analysis
@@ -83,6 +86,11 @@ class Deps:
     def now(self) -> datetime:
         """The wall clock."""
         return datetime.now(UTC)
+
+    async def folders(self) -> list[CertifiedFolder]:
+        """Every certified folder, newest version first. Raises OSError."""
+        serving = self.settings.serving
+        return await asyncio.to_thread(certified_folders, Path(serving.certified_path), serving.family)
 
     def dna_of(self, model: str) -> str | None:
         """The DNA behind a model's name in the engine; the base model has none."""

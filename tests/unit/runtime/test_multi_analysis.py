@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from oneseek_runtime.sidecar.api.multi.analysis import analyse
+from oneseek_runtime.sidecar.api.multi.schemas import compared
 from oneseek_runtime.sidecar.api.multi.sentiment import compound, label_of
 from oneseek_runtime.sidecar.api.multi.text_metrics import Reading, read
 from oneseek_runtime.sidecar.language import language_of
@@ -154,7 +155,7 @@ def test_fairness_levels(fairness: float, level: str) -> None:
 
 
 def test_one_answer_is_complete_and_has_no_metrics() -> None:
-    body = analyse([PLAIN]).body()
+    body = compared(analyse([PLAIN]))
     assert body["consensus"] == {"score": 1.0, "level": "complete"}
     assert body["bias"] == {"aggregatedScore": 0.0, "level": "low", "types": []}
     assert body["metaSummary"]["recommendation"].startswith("Bara en modell svarade")
@@ -162,7 +163,7 @@ def test_one_answer_is_complete_and_has_no_metrics() -> None:
 
 def test_answers_without_a_word_are_no_data_and_earn_no_confidence() -> None:
     found = analyse([read("a", ""), read("b", "42")])
-    assert found.body()["bias"] == {"aggregatedScore": 0.0, "level": "none"}
+    assert compared(found)["bias"] == {"aggregatedScore": 0.0, "level": "none"}
     assert (found.fairness, found.fairness_level) == (0.0, "poor")
     assert found.confidence == 0.6
 
@@ -177,7 +178,7 @@ def test_key_themes_are_the_ten_most_frequent_words_of_more_than_four_letters() 
 
 
 def test_the_summary_repeats_the_numbers_and_shows_each_model() -> None:
-    body = analyse([read("a", "Det är bra."), read("b", "Det är bra.")]).body()
+    body = compared(analyse([read("a", "Det är bra."), read("b", "Det är bra.")]))
     summary = body["metaSummary"]
     assert summary["consensusScore"] == body["consensus"]["score"]
     assert summary["fairnessScore"] == body["fairness"]["score"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -28,7 +27,8 @@ class Media:
     description: str
 
 
-Shape = type[BaseModel] | Media | None
+Shape = type[Any] | Media | None
+"""A body: a pydantic model (requests), a typed dict (answers), or no JSON of ours."""
 
 
 @dataclass(frozen=True, slots=True)

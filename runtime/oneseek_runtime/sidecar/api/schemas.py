@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on
 
 __all__ = [
     "Answer",
@@ -31,10 +32,21 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 """JSON does not tell 45 from 45.0, so a whole number is one however it is written."""
 
 
-class Answer(BaseModel):
+class Answer(TypedDict):
     """An answer holds these keys and no others."""
 
-    model_config = ConfigDict(extra="forbid")
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's way for typed dicts
+
+
+class OpenAnswer(TypedDict):
+    """An answer holds these keys, and may hold others."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+
+def left_out(default: object) -> Any:
+    """Marks a key that may be missing; clients may read `default` then."""
+    return Field(json_schema_extra={"default": default})  # type: ignore[dict-item]  # any JSON value
 
 
 class Asked(BaseModel):
@@ -61,7 +73,7 @@ class Failure(Answer):
 
     success: Literal[False]
     error: str
-    message: str | None = None
+    message: NotRequired[Annotated[str | None, left_out(None)]]
 
 
 class Unauthorized(Answer):

@@ -6,12 +6,20 @@ what is damaged must be told from what is whole.
 
 from __future__ import annotations
 
+import json
 from binascii import crc32
+from collections.abc import Mapping
+from typing import Any
 
-__all__ = ["STATE_BYTES", "entry_line", "parse_entry", "parse_state", "state_line"]
+__all__ = ["STATE_BYTES", "encoded", "entry_line", "parse_entry", "parse_state", "state_line"]
 
 _CHECK = 8  # hexadecimal digits of a CRC-32
 STATE_BYTES = _CHECK + 2 * (1 + 20) + 1
+
+
+def encoded(entry: Mapping[str, Any]) -> bytes:
+    """An entry as one line of JSON; half characters, which have no UTF-8 form, become `?`."""
+    return json.dumps(entry, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
 
 
 def entry_line(kind: str, body: bytes) -> bytes:

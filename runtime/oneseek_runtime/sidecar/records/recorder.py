@@ -13,15 +13,16 @@ from typing import Any, Protocol
 
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.records.client import EntryRefusedError, RecordsAwayError, RecordsGoneError
-from oneseek_runtime.sidecar.records.documents import encoded, query_entry
+from oneseek_runtime.sidecar.records.lines import encoded
 from oneseek_runtime.sidecar.records.spool import Batch, Spool
 
-__all__ = ["ENTRIES", "QUERIES", "Recorder", "RecordsPort"]
+__all__ = ["ENTRIES", "QUERIES", "Recorder", "RecordsPort", "query_entry"]
 
 QUERIES = "queries"
 ENTRIES = "entries"  # training events and metrics, with or without a block in the ledger
 _PATHS = {QUERIES: "/v1/queries", ENTRIES: "/v1/entries"}
 
+_KEPT = ("queryId", "question", "response", "confidence", "metadata", "model", "version")
 _GATHER_SECONDS = 0.1  # entries that come within it travel together
 _SYNC_SECONDS = 0.25  # what the service has not taken by then is synced; nothing stays unsynced for twice as long
 _FIRST_PAUSE = 0.1  # after a failure; doubled at each, up to the last
@@ -254,3 +255,11 @@ class Recorder:
         if found:
             self._told.set()
         return found
+
+
+def query_entry(question: str, answer: Mapping[str, Any]) -> dict[str, Any]:
+    """A query's two documents, `oqt_queries` and `oqt_provenance`, from the body that its client got."""
+    document = {"question": question, **answer}
+    at = answer["timestamp"]
+    query = {key: document[key] for key in _KEPT} | {"createdAt": at, "updatedAt": at}
+    return {"query": query, "provenance": answer["provenance"]}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oneseek_runtime.prepare.window import lesson_of
-from oneseek_runtime.sidecar.records.documents import encoded
+from oneseek_runtime.sidecar.records.lines import encoded
 
 __all__ = [
     "COMPANION",

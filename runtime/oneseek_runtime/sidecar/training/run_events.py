@@ -19,8 +19,8 @@ from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.cluster.informer import Mirror
 from oneseek_runtime.sidecar.records.client import RecordsAwayError
 from oneseek_runtime.sidecar.records.recorder import RecordsPort
-from oneseek_runtime.sidecar.training import bodies
-from oneseek_runtime.sidecar.training.bodies import Accepted
+from oneseek_runtime.sidecar.training import accepted as accepting
+from oneseek_runtime.sidecar.training.accepted import Accepted
 from oneseek_runtime.sidecar.training.examples import Lesson, lesson_of_document
 from oneseek_runtime.sidecar.training.runs import Run
 
@@ -37,7 +37,7 @@ _LOOK_SECONDS = 3600.0
 def events_of(run: Run, window: int, taught: Sequence[tuple[str, Lesson]]) -> list[Event]:
     """What a run that made a version tells of its window's questions, each with its language. Pure."""
     accepted = Accepted("", window, run.name, run)
-    every = [(language, lesson, bodies.stages(lesson, accepted, "samples_processed")) for language, lesson in taught]
+    every = [(language, lesson, accepting.stages(lesson, accepted, "samples_processed")) for language, lesson in taught]
     about = {"model": run.dna, "run": run.name, "timestamp": run.completed_at}
 
     def told(kind: str, language: str, lesson: Lesson, **rest: Any) -> Event:
@@ -60,7 +60,7 @@ def events_of(run: Run, window: int, taught: Sequence[tuple[str, Lesson]]) -> li
         for language, lesson, stages in every
         if stages["stage2"]["completed"]
     ]
-    known = bodies.dna_of(run)
+    known = accepting.dna_of(run)
     hashed = {key: known[key] for key in ("dna_hash", "total_samples")} if known else {}
     return [*first, *second, {"type": "dna_updated", "run_id": CHANNEL, **about, "state": run.state, **hashed}]
 

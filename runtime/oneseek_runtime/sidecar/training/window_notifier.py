@@ -19,7 +19,7 @@ from oneseek_runtime.sidecar.cluster.client import Kube
 from oneseek_runtime.sidecar.cluster.informer import Mirror
 from oneseek_runtime.sidecar.errors import KubeConflictError, KubeError
 from oneseek_runtime.sidecar.records.client import RecordsAwayError
-from oneseek_runtime.sidecar.records.documents import encoded
+from oneseek_runtime.sidecar.records.lines import encoded
 from oneseek_runtime.sidecar.records.recorder import RecordsPort
 
 __all__ = ["DueWindows", "highest_window", "is_suspended", "micro_of"]

@@ -11,9 +11,10 @@ from starlette.responses import Response
 
 from oneseek_runtime.sidecar.api.legacy import schemas as shapes
 from oneseek_runtime.sidecar.api.legacy.metadata_files import read_metadata
+from oneseek_runtime.sidecar.api.models.schemas import certified_model
 from oneseek_runtime.sidecar.api.operation import Media, Parameter, get, post
 from oneseek_runtime.sidecar.api.schemas import Error
-from oneseek_runtime.sidecar.certified_folders import CertifiedFolder, base_path, certified_folders
+from oneseek_runtime.sidecar.certified_folders import CertifiedFolder, base_path
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.http.responses import json_response, no_such_page, timestamp
 from oneseek_runtime.sidecar.training.runs import Run, live_file
@@ -26,9 +27,8 @@ _NO_DOWNLOAD = "Downloads are not offered; `kubectl oneseek export` writes a cer
 
 
 async def _folders(deps: Deps) -> list[CertifiedFolder]:
-    serving = deps.settings.serving
     try:
-        return await asyncio.to_thread(certified_folders, Path(serving.certified_path), serving.family)
+        return await deps.folders()
     except OSError:  # these pages have no body for it; an empty list is what they show
         return []
 
@@ -42,7 +42,7 @@ async def models(request: Request) -> Response:
 
 
 def _row(folder: CertifiedFolder, current: str | None, now: str) -> dict[str, Any]:
-    entry = folder.entry(now)
+    entry = certified_model(folder, now)
     metrics = entry.get("metrics", {})
     return {
         "id": folder.name,
@@ -82,7 +82,7 @@ async def available(request: Request) -> Response:
     }
     rows: list[dict[str, Any]] = [{**base, "isCertified": False, "isMerged": False}]
     for folder in await _folders(deps):
-        entry = folder.entry("")
+        entry = certified_model(folder, "")
         row = {key: entry[key] for key in ("name", "path", "displayName", "dna")}
         rows.append(
             {

@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked, T, Whole
+from oneseek_runtime.sidecar.api.schemas import Answer, Asked, OpenAnswer, T, Whole, left_out
 
 __all__ = [
     "AdminModels",
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 
-class AdminModel(Asked):
+class AdminModel(OpenAnswer):
     """A certified version."""
 
     id: str
@@ -46,7 +46,7 @@ class AdminModels(Answer):
     models: list[AdminModel]
 
 
-class LoadableModel(Asked):
+class LoadableModel(OpenAnswer):
     """A model that can answer."""
 
     id: str
@@ -79,7 +79,7 @@ class BaseModels(Answer):
     models: list[BaseModel]
 
 
-class MetadataAnswer(Asked):
+class MetadataAnswer(OpenAnswer):
     """metadata.json as it was certified."""
 
     dna: str
@@ -137,7 +137,7 @@ class Inference(Answer):
     latency_ms: float
 
 
-class InvalidField(Asked):
+class InvalidField(OpenAnswer):
     """A field that is not as it must be."""
 
     loc: list[str | int]
@@ -155,7 +155,7 @@ class Gone(Answer):
     """Why there is no answer."""
 
     detail: str
-    error: str = ""
+    error: NotRequired[Annotated[str, left_out("")]]
 
 
 class ServiceRoot(Answer):

@@ -10,8 +10,9 @@ from starlette.responses import Response
 
 from oneseek_core import names
 from oneseek_runtime.sidecar.api.auth import Caller, needs, to_promote, to_reset
-from oneseek_runtime.sidecar.api.models import bodies
-from oneseek_runtime.sidecar.certified_folders import certified_folders, current_pointer
+from oneseek_runtime.sidecar.api.models import schemas
+from oneseek_runtime.sidecar.api.schemas import Failure
+from oneseek_runtime.sidecar.certified_folders import current_pointer
 from oneseek_runtime.sidecar.cluster.requests import Outcome, Wish, ask
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.errors import KubeError, KubeUnavailableError
@@ -26,23 +27,23 @@ async def set_current(request: Request, caller: Caller) -> Response:
     """POST /api/models/set-current: promote a certified version, newer or older."""
     deps = deps_of(request)
     serving = deps.settings.serving
-    model_id = bodies.parse_model_id(await read_object(request, deps.bodies))
+    model_id = schemas.parse_model_id(await read_object(request, deps.bodies))
     if model_id is None:
         return json_response({"error": "modelId is required"}, status=400)
     try:
-        folders = await asyncio.to_thread(certified_folders, Path(serving.certified_path), serving.family)
+        folders = await deps.folders()
     except OSError as error:
-        return _failed(bodies.SET_CURRENT_FAILED, error)
-    named = bodies.find(model_id, folders, serving.family)
+        return _failed(schemas.SET_CURRENT_FAILED, error)
+    named = schemas.find(model_id, folders, serving.family)
     if named is None:
-        return json_response(bodies.not_found(model_id, serving), status=404)
+        return json_response(schemas.not_found(model_id, serving), status=404)
     try:
         outcome = await while_connected(
             request, _ask(deps, Wish("promote", named.dna, caller.requested_by(serving.model)))
         )
     except KubeError as error:
-        return _failed(bodies.SET_CURRENT_FAILED, error)
-    status, body = bodies.set_current_answer(named, outcome, serving)
+        return _failed(schemas.SET_CURRENT_FAILED, error)
+    status, body = schemas.set_current_answer(named, outcome, serving)
     return json_response(body, status=status)
 
 
@@ -57,13 +58,13 @@ async def reset(request: Request, caller: Caller) -> Response:
     if serving.auth == "Legacy":
         said = request.query_params.get("confirm") or (await read_object(request, deps.bodies)).get("confirm")
         if said != names.RESET_WORD:
-            return json_response({"error": bodies.RESET_WORD_MISSING, "details": names.NOT_CONFIRMED}, status=400)
+            return json_response({"error": schemas.RESET_WORD_MISSING, "details": names.NOT_CONFIRMED}, status=400)
     wish = Wish("reset", names.RESET_WORD, caller.requested_by(serving.model))
     try:
         outcome = await while_connected(request, _ask(deps, wish))
     except KubeError as error:
-        return _failed(bodies.RESET_FAILED, error)
-    status, body = bodies.reset_answer(outcome, serving, caller.name, deps.now())
+        return _failed(schemas.RESET_FAILED, error)
+    status, body = schemas.reset_answer(outcome, serving, caller.name, deps.now())
     return json_response(body, status=status)
 
 
@@ -74,21 +75,25 @@ async def _ask(deps: Deps, wish: Wish) -> Outcome:
 def _failed(failure: str, error: Exception) -> Response:
     """503 where trying again may help: the API server is away."""
     if isinstance(error, KubeUnavailableError):
-        return json_response(bodies.failed(failure, str(error)), status=503, headers={"Retry-After": "5"})
-    return json_response(bodies.failed(failure, str(error)), status=500)
+        return json_response(schemas.failed(failure, str(error)), status=503, headers={"Retry-After": "5"})
+    return json_response(schemas.failed(failure, str(error)), status=500)
 
 
 async def certified(request: Request) -> Response:
     """GET /api/models/certified: every certified folder, newest version first."""
     deps = deps_of(request)
-    serving = deps.settings.serving
     try:
-        folders = await asyncio.to_thread(certified_folders, Path(serving.certified_path), serving.family)
+        folders = await deps.folders()
     except OSError as error:
-        body = {"success": False, "error": "Failed to fetch certified models", "message": str(error.strerror)}
+        body: Failure = {"success": False, "error": "Failed to fetch certified models", "message": str(error.strerror)}
         return json_response(body, status=500)
     now = timestamp(deps.now())
-    return json_response({"success": True, "models": [f.entry(now) for f in folders], "count": len(folders)})
+    answer: schemas.CertifiedAnswer = {
+        "success": True,
+        "models": [schemas.certified_model(folder, now) for folder in folders],
+        "count": len(folders),
+    }
+    return json_response(answer)
 
 
 async def current(request: Request) -> Response:

@@ -10,20 +10,36 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, TypeVar
 
-from oneseek_runtime.sidecar.api.multi.text_metrics import Reading
+from oneseek_runtime.sidecar.api.multi.text_metrics import BiasKind, Reading
 
-__all__ = ["Analysis", "analyse", "levels", "recommendation", "share_of_most_common"]
+__all__ = [
+    "Analysis",
+    "BiasLevel",
+    "ConsensusLevel",
+    "FairnessLevel",
+    "analyse",
+    "levels",
+    "recommendation",
+    "share_of_most_common",
+]
+
+ConsensusLevel = Literal["high", "medium", "low", "complete"]
+
+BiasLevel = Literal["low", "medium", "high", "none"]
+
+FairnessLevel = Literal["excellent", "good", "fair", "poor"]
+Level = TypeVar("Level", bound=str)
 
 _THEMES = 10
 _THEME_LETTERS = 4  # a theme has more
-_CONSENSUS = ((0.8, "high"), (0.6, "medium"))
-_BIAS = ((6.0, "high"), (3.0, "medium"))
-_FAIRNESS = ((0.8, "excellent"), (0.7, "good"), (0.6, "fair"))
+_CONSENSUS: Sequence[tuple[float, ConsensusLevel]] = ((0.8, "high"), (0.6, "medium"))
+_BIAS: Sequence[tuple[float, BiasLevel]] = ((6.0, "high"), (3.0, "medium"))
+_FAIRNESS: Sequence[tuple[float, FairnessLevel]] = ((0.8, "excellent"), (0.7, "good"), (0.6, "fair"))
 
 
-def levels(score: float, steps: Sequence[tuple[float, str]], lowest: str) -> str:
+def levels(score: float, steps: Sequence[tuple[float, Level]], lowest: Level) -> Level:
     """The word for a score: that of the highest bound it reaches."""
     return next((word for bound, word in steps if score >= bound), lowest)
 
@@ -39,13 +55,13 @@ class Analysis:
 
     readings: tuple[Reading, ...]
     consensus: float
-    consensus_level: str
+    consensus_level: ConsensusLevel
     metrics: dict[str, float] | None
     bias: float
-    bias_level: str
-    bias_types: tuple[str, ...] | None
+    bias_level: BiasLevel
+    bias_types: tuple[BiasKind, ...] | None
     fairness: float
-    fairness_level: str
+    fairness_level: FairnessLevel
     themes: tuple[str, ...]
 
     @property
@@ -62,41 +78,6 @@ class Analysis:
     def fairness_variance(self) -> float:
         """Population variance of the fairness scores."""
         return _variance([one.fairness for one in self.readings])
-
-    def body(self) -> dict[str, Any]:
-        """The answer's `analysis`."""
-        consensus: dict[str, Any] = {"score": self.consensus, "level": self.consensus_level}
-        if self.metrics is not None:
-            consensus["metrics"] = self.metrics
-        bias: dict[str, Any] = {"aggregatedScore": self.bias, "level": self.bias_level}
-        if self.bias_types is not None:
-            bias["types"] = list(self.bias_types)
-        return {
-            "consensus": consensus,
-            "bias": bias,
-            "fairness": {"score": self.fairness, "level": self.fairness_level},
-            "metaSummary": {
-                "totalModels": len(self.readings),
-                "consensusLevel": self.consensus_level,
-                "consensusScore": self.consensus,
-                "biasLevel": self.bias_level,
-                "avgBiasScore": self.bias,
-                "fairnessLevel": self.fairness_level,
-                "fairnessScore": self.fairness,
-                "keyThemes": list(self.themes),
-                "modelPerspectives": [
-                    {
-                        "model": one.model,
-                        "length": one.length,
-                        "sentiment": one.sentiment,
-                        "tone": one.tone,
-                        "biasScore": one.bias,
-                    }
-                    for one in self.readings
-                ],
-                "recommendation": recommendation(self),
-            },
-        }
 
 
 def analyse(readings: Sequence[Reading]) -> Analysis:
@@ -125,7 +106,7 @@ def analyse(readings: Sequence[Reading]) -> Analysis:
     )
 
 
-def _consensus(readings: Sequence[Reading]) -> tuple[float, str, dict[str, float] | None]:
+def _consensus(readings: Sequence[Reading]) -> tuple[float, ConsensusLevel, dict[str, float] | None]:
     if len(readings) == 1:
         return 1.0, "complete", None
     sentiment = share_of_most_common([one.sentiment for one in readings])

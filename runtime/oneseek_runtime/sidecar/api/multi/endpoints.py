@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from oneseek_runtime.sidecar.api.multi import schemas
 from oneseek_runtime.sidecar.api.multi.analysis import Analysis, analyse
-from oneseek_runtime.sidecar.api.multi.bodies import FAILED, Wishes, lesson, multi_answer, multi_document
 from oneseek_runtime.sidecar.api.multi.fan_out import Reply, ask_all
+from oneseek_runtime.sidecar.api.multi.schemas import MultiAnswer, compared, multi_answer
 from oneseek_runtime.sidecar.api.multi.text_metrics import read
 from oneseek_runtime.sidecar.api.operation import post
 from oneseek_runtime.sidecar.api.schemas import Failure
@@ -24,8 +26,30 @@ from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
 from oneseek_runtime.sidecar.http.request_body import while_connected
 from oneseek_runtime.sidecar.http.responses import json_response, read_object, timestamp
 from oneseek_runtime.sidecar.language import language_of
+from oneseek_runtime.sidecar.training.examples import Lesson
 
 __all__ = ["OPERATIONS"]
+
+
+_RECORDED_AS = "OQT-1.0-MultiModel"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a client may turn on and off."""
+
+    external: bool = False
+    training: bool = True
+
+    @classmethod
+    def parse(cls, body: Mapping[str, Any]) -> Options:
+        """Read them; what is missing has its default, and anything else is true or false as the old service took it."""
+        return cls(_flag(body, "includeExternal", default=False), _flag(body, "enableTraining", default=True))
+
+
+def _flag(body: Mapping[str, Any], key: str, *, default: bool) -> bool:
+    value = body.get(key, default)
+    return value not in ("false", "0") if isinstance(value, str) and value else bool(value)
 
 
 async def multi_model_query(request: Request) -> Response:
@@ -37,13 +61,13 @@ async def multi_model_query(request: Request) -> Response:
         question = Question.parse(body)
     except QuestionError as error:
         return json_response({"success": False, "error": str(error)}, status=400)
-    wishes = Wishes.parse(body)
+    options = Options.parse(body)
     try:
-        replies = await while_connected(request, ask_all(deps, question, external=wishes.external))
+        replies = await while_connected(request, ask_all(deps, question, external=options.external))
     except UpstreamError as error:
         return _failed(error)
     analysis = await asyncio.to_thread(_analysis, question.text, replies)  # counting takes a moment that others need
-    training = await trained_beside(request, lesson(question.text, replies, analysis)) if wishes.training else None
+    training = await trained_beside(request, _lesson(question.text, replies, analysis)) if options.training else None
     answer = multi_answer(
         query_id=str(uuid.uuid4()),
         question=question,
@@ -54,10 +78,68 @@ async def multi_model_query(request: Request) -> Response:
         now=timestamp(deps.now()),
     )
     if deps.recorder:
-        deps.recorder.keep_document(multi_document(question.text, answer, analysis))
+        deps.recorder.keep_document(_document(question.text, answer, analysis))
     spoke = next(reply for reply in replies if reply.error is None)
     by_version = spoke.role in ("current", "previous")
     return json_response(answer, headers={DNA_HEADER: spoke.model} if by_version else None)
+
+
+def _lesson(question: str, replies: Sequence[Reply], analysis: Analysis) -> Lesson:
+    """What the model is to learn from: every answer, and what they have in common."""
+    raw = [{"model": one.model, "response": one.text} for one in replies if one.text]
+    numbers = {
+        "consensus": analysis.consensus,
+        "bias": analysis.bias,
+        "fairness": analysis.fairness,
+        "metaSummary": compared(analysis)["metaSummary"],
+    }
+    return Lesson(question, tuple(raw), numbers if raw else None)
+
+
+def _document(question: str, answer: MultiAnswer, analysis: Analysis) -> dict[str, Any]:
+    """The `oqt_queries` document of an answer; there is no provenance document (contract)."""
+    readings = analysis.readings
+    at = answer["timestamp"]
+    return {
+        "queryId": answer["queryId"],
+        "question": question,
+        "response": answer["response"],
+        "confidence": answer["confidence"],
+        "metadata": {
+            "modelsUsed": [one.model for one in readings],
+            "consensus": {
+                "score": analysis.consensus,
+                "level": analysis.consensus_level,
+                "metrics": analysis.metrics,
+                "details": {
+                    "sentiments": [one.sentiment for one in readings],
+                    "tones": [one.tone for one in readings],
+                    "biasScores": [one.bias for one in readings],
+                },
+            },
+            "bias": {
+                "aggregatedScore": analysis.bias,
+                "level": analysis.bias_level,
+                "biasTypes": list(analysis.bias_types or ()),
+                "modelBiases": [
+                    {"model": one.model, "biasScore": one.bias, "detectedBiases": list(one.biases)} for one in readings
+                ],
+                "variance": analysis.bias_variance,
+            },
+            "fairness": {
+                "score": analysis.fairness,
+                "level": analysis.fairness_level,
+                "modelScores": [one.fairness for one in readings],
+                "variance": analysis.fairness_variance,
+            },
+            "processingTime_ms": answer["metadata"]["processingTime_ms"],
+        },
+        "model": _RECORDED_AS,
+        "version": answer["version"],
+        "language": answer["language"],
+        "createdAt": at,
+        "updatedAt": at,
+    }
 
 
 def _analysis(question: str, replies: Sequence[Reply]) -> Analysis:
@@ -66,7 +148,7 @@ def _analysis(question: str, replies: Sequence[Reply]) -> Analysis:
 
 
 def _failed(error: UpstreamError) -> Response:
-    body = {"success": False, "error": FAILED, "message": str(error)}
+    body: Failure = {"success": False, "error": "Failed to process multi-model query", "message": str(error)}
     if isinstance(error, EngineBusyError):
         return json_response(body, status=503, headers={"Retry-After": "1"})
     return json_response(body, status=500)

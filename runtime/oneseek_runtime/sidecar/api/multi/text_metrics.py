@@ -20,8 +20,9 @@ from typing import Literal
 from oneseek_runtime.sidecar.api.multi.sentiment import Sentiment, compound, label_of
 from oneseek_runtime.sidecar.language import Language, language_of, words_of
 
-__all__ = ["Reading", "Tone", "read"]
+__all__ = ["BiasKind", "Reading", "Tone", "read"]
 
+BiasKind = Literal["overstatement", "loaded", "generalisation"]
 Tone = Literal["assertive", "cautious", "personal", "neutral"]
 
 _MOST_CHARACTERS = 20_000  # of an answer; a foreign endpoint may send any amount
@@ -88,7 +89,7 @@ class Reading:
     compound: float
     tone: Tone
     bias: float
-    biases: tuple[str, ...]
+    biases: tuple[BiasKind, ...]
     fairness: float
 
 
@@ -120,9 +121,9 @@ def _tone(words: Sequence[str], exclamations: int, language: Language) -> Tone:
     return tone if counts[tone] else "neutral"
 
 
-def _bias(words: Sequence[str], language: Language) -> tuple[float, tuple[str, ...]]:
+def _bias(words: Sequence[str], language: Language) -> tuple[float, tuple[BiasKind, ...]]:
     """The score, and the kinds of biased words that were found."""
-    counts = {
+    counts: dict[BiasKind, int] = {
         "overstatement": sum(word in _OVERSTATED[language] for word in words),
         "loaded": sum(word in _LOADED[language] for word in words),
         # The name of a group is no bias; "all men" is.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked
+from oneseek_runtime.sidecar.api.schemas import Answer, Asked, OpenAnswer, left_out
 
 __all__ = ["ChatAnswer", "ChatAsked", "CompletionAnswer", "CompletionAsked", "Model", "ModelList", "OpenAIError"]
 
@@ -83,7 +83,7 @@ class CompletionAsked(_Generation):
     prompt: _Text | _Tokens | Annotated[list[_Text | _Tokens], Field(min_length=1, max_length=1)]
 
 
-class Usage(Asked):
+class Usage(OpenAnswer):
     """Token counts."""
 
     prompt_tokens: int
@@ -91,7 +91,7 @@ class Usage(Asked):
     total_tokens: int
 
 
-class ChatChoice(Asked):
+class ChatChoice(OpenAnswer):
     """One answer."""
 
     index: int
@@ -99,7 +99,7 @@ class ChatChoice(Asked):
     finish_reason: str | None
 
 
-class CompletionChoice(Asked):
+class CompletionChoice(OpenAnswer):
     """One continuation."""
 
     index: int
@@ -107,7 +107,7 @@ class CompletionChoice(Asked):
     finish_reason: str | None
 
 
-class _Generated(Asked):
+class _Generated(OpenAnswer):
     id: str
     created: int
     model: str
@@ -128,7 +128,7 @@ class CompletionAnswer(_Generated):
     choices: list[CompletionChoice]
 
 
-class Model(Asked):
+class Model(OpenAnswer):
     """A model that requests may name; `root` is what stands behind a name that moves."""
 
     id: str
@@ -142,16 +142,16 @@ class ModelList(Answer):
     data: list[Model]
 
 
-class ErrorDetail(Asked):
+class ErrorDetail(OpenAnswer):
     """What went wrong."""
 
     message: str
-    type: str | None = None
-    param: str | None = None
-    code: str | int | None = None
+    type: NotRequired[Annotated[str | None, left_out(None)]]
+    param: NotRequired[Annotated[str | None, left_out(None)]]
+    code: NotRequired[Annotated[str | int | None, left_out(None)]]
 
 
-class OpenAIError(Asked):
+class OpenAIError(OpenAnswer):
     """The error body that OpenAI's clients read."""
 
     error: ErrorDetail

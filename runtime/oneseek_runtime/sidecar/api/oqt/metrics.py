@@ -4,21 +4,71 @@
 and consensus of a version, so they are null; of a single question's answers multi-model queries tell them.
 """
 
+# ruff: noqa: N815
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
+from oneseek_runtime.sidecar.api.schemas import Answer, T
 from oneseek_runtime.sidecar.certified_folders import CertifiedFolder
 
-__all__ = ["metrics_answer"]
+__all__ = ["MetricsAnswer", "metrics_answer"]
 
 _SCORES = ("questions", "factsContained", "exact", "loss")
 
 
+class FairnessMetrics(Answer):
+    """Nothing measures these."""
+
+    demographicParity: float | None
+    equalOpportunity: float | None
+    disparateImpact: float | None
+
+
+class HeldOut(Answer):
+    """What the version scored on its held-out questions, as certified."""
+
+    questions: float | None
+    factsContained: float | None
+    exact: float | None
+    loss: float | None
+
+
+class Measured(Answer):
+    """null: not measured. `accuracy` is the share of held-out answers that held every fact."""
+
+    accuracy: float | None
+    fairness: float | None
+    bias: float | None
+    consensus: float | None
+    fairnessMetrics: FairnessMetrics
+    heldOut: HeldOut | None
+
+
+class TrainedSoFar(Answer):
+    """What was trained so far."""
+
+    totalSamples: int
+    weeklyBatches: int
+    microBatches: int
+    lastTraining: str | None
+
+
+class MetricsAnswer(Answer):
+    """What was measured of the version that answers."""
+
+    success: Literal[True]
+    version: str
+    metrics: Measured
+    training: TrainedSoFar
+    timestamp: T
+
+
 def metrics_answer(
     *, version: str | None, folders: Sequence[CertifiedFolder], counters: Mapping[str, Any] | None, now: str
-) -> dict[str, Any]:
+) -> MetricsAnswer:
     """The 200 body. `counters` are the OneSeekModel's own, where they are known; else what lies on the claim is counted."""
     listed = [folder for folder in folders if folder.readable and not folder.merged]
     current = next((folder for folder in listed if version in (folder.name, folder.dna)), None)
@@ -45,7 +95,7 @@ def metrics_answer(
     }
 
 
-def _scores(folder: CertifiedFolder | None) -> dict[str, Any] | None:
+def _scores(folder: CertifiedFolder | None) -> HeldOut | None:
     found = folder.metadata.get("scores") if folder else None
     if not isinstance(found, Mapping) or not _is_number(found.get("exact")):
         return None

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from oneseek_runtime.sidecar.api.operation import WAIT, Parameter, get, post
 from oneseek_runtime.sidecar.api.schemas import Failure, Refusal
-from oneseek_runtime.sidecar.api.training import endpoints, run_schemas, schemas
+from oneseek_runtime.sidecar.api.training import endpoints, major, run_schemas, schemas
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.http.responses import json_response, timestamp
 from oneseek_runtime.sidecar.training import runs
@@ -88,9 +88,9 @@ LEARNING = (
     post(
         "/api/oqt/train",
         "Train a major version on what was given to learn so far",
-        endpoints.train,
-        {200: schemas.BatchAnswer, 400: Failure, 409: Failure, 503: Failure},
-        body=schemas.BatchAsked,
+        major.train,
+        {200: major.BatchAnswer, 400: Failure, 409: Failure, 503: Failure},
+        body=major.BatchAsked,
         parameters=(WAIT,),
     ),
 )

@@ -1,41 +1,23 @@
-"""What clients get who posted something to learn: the bodies of micro-train, train and `/api/training/micro*`. Pure.
+"""A post that was recorded for training: its window, its run, its two stages, and what is recorded of it. Pure.
 
-A question is accepted before anything is trained, so an answer says what is true at that moment: the window that the
-question durably stands in, the name that window's run will have, and, of a run that has ended, what came of it. A stage
-is completed once the run is certified (a version that the gate refuses was trained all the same); until then nothing
-counts as processed.
+Posts are accepted before anything is trained. A stage is completed once the window's run has made a version, certified or
+rejected; until then nothing counts as processed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from oneseek_runtime.sidecar.training.examples import Batch, Lesson
 from oneseek_runtime.sidecar.training.runs import Run
 
-__all__ = [
-    "Accepted",
-    "Standing",
-    "batch_answer",
-    "batch_entry",
-    "beside_answer",
-    "beside_entry",
-    "companion_answer",
-    "dna_of",
-    "micro_answer",
-    "micro_entry",
-    "micro_state",
-    "micro_stats",
-    "stages",
-]
+__all__ = ["Accepted", "Standing", "batch_entry", "beside_entry", "companion_stages", "dna_of", "micro_entry", "stages"]
 
 _NO_RAW = "No raw responses provided"
 _NO_ANALYSIS = "No analyzed data provided"
-_LANGUAGES: tuple[Literal["sv", "en"], ...] = ("sv", "en")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +71,6 @@ class Accepted:
             return "suspended" if self.held else "queued"
         return "training" if self.run.state == "running" else f"failed: {self.run.message or self.run.reason}"
 
-    def shown(self) -> dict[str, Any]:
-        """The `run` of an answer."""
-        state, message = (self.run.state, self.run.message) if self.run else ("queued", "")
-        if state == "queued" and self.held:
-            message = self.held
-        return {"name": self.name, "window": self.window, "state": state, "dna": self.version, "message": message}
-
 
 def _stage(accepted: Accepted | None, *, has: bool, without: str) -> dict[str, Any]:
     if not has or accepted is None:
@@ -133,58 +108,13 @@ def stages(lesson: Lesson, accepted: Accepted | None, count: str) -> dict[str, d
     return {"stage1": {**first, count: trained, "result": result}, "stage2": second}
 
 
-def micro_answer(training_id: str, lesson: Lesson, accepted: Accepted | None, standing: Standing) -> dict[str, Any]:
-    """The 200 body of micro-train. Without `accepted` there was nothing in the post to learn."""
-    return {
-        "success": True,
-        "trainingId": training_id,
-        "timestamp": standing.now,
-        "stages": stages(lesson, accepted, "samplesProcessed"),
-        "modelStatus": {
-            "version": (accepted and accepted.version) or standing.version,
-            "totalMicroBatches": standing.training["microBatches"],
-            "lastUpdate": standing.training["lastTraining"],
-        },
-        "run": accepted.shown() if accepted else None,
-    }
-
-
-def companion_answer(
-    lesson: Lesson, accepted: Accepted | None, standing: Standing, *, language: str, totals: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The 200 body of `POST /api/training/micro`."""
-    return {
-        "success": True,
-        "timestamp": standing.now,
-        "model": (accepted and accepted.version) or standing.version,
-        "language": language,
-        "fallback": False,
-        "stages": _companion_stages(lesson, accepted),
-        "state": _counted(totals),
-        "run": accepted.shown() if accepted else None,
-    }
-
-
-def _companion_stages(lesson: Lesson, accepted: Accepted | None) -> dict[str, dict[str, Any]]:
+def companion_stages(lesson: Lesson, accepted: Accepted | None) -> dict[str, dict[str, Any]]:
+    """Both stages, in the keys of `/api/training/micro`."""
     both = stages(lesson, accepted, "samples_processed")
     if result := both["stage2"].get("result"):
         known = dna_of(accepted.run) if accepted else None
         result["dna_update"] = {"dna_updated": True, **known} if known else {"needed": False}
     return both
-
-
-def _counted(totals: Mapping[str, Any]) -> dict[str, Any]:
-    state = micro_state(totals)
-    return {key: state[key] for key in ("totalRuns", "runsByLanguage")}
-
-
-def beside_answer(
-    lesson: Lesson, accepted: Accepted | None, standing: Standing, *, language: str, totals: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The `training` of a multi-model query: the same, with the stages side by side."""
-    whole = companion_answer(lesson, accepted, standing, language=language, totals=totals)
-    kept = {key: whole[key] for key in ("success", "language", "model", "fallback", "state", "run")}
-    return {**kept, **whole["stages"]}
 
 
 def dna_of(run: Run | None) -> dict[str, Any] | None:
@@ -196,43 +126,6 @@ def dna_of(run: Run | None) -> dict[str, Any] | None:
         "total_samples": run.samples,
         "timestamp": run.completed_at,
     }
-
-
-def micro_state(totals: Mapping[str, Any]) -> dict[str, Any]:
-    """How often something was given to learn, as the records service counted it."""
-    return {
-        "totalRuns": _whole(totals.get("questions")),
-        "lastRun": totals.get("lastAt"),
-        "runsByLanguage": {key: _whole(_of(totals, key).get("questions")) for key in _LANGUAGES},
-    }
-
-
-def micro_stats(totals: Mapping[str, Any], runs: Sequence[Run], version: str) -> dict[str, Any]:
-    """The `stats` of `/api/training/micro/stats`; the newest version that a Micro run made of each language."""
-    return {**micro_state(totals), "models": {key: _learned(key, totals, runs, version) for key in _LANGUAGES}}
-
-
-def _learned(language: str, totals: Mapping[str, Any], runs: Sequence[Run], version: str) -> dict[str, Any]:
-    counted = _of(totals, language)
-    first, second = _whole(counted.get("stage1")), _whole(counted.get("stage2"))
-    mine = (run for run in reversed(runs) if run.type == "Micro" and run.language in (language, "ensv"))
-    newest = next((found for run in mine if (found := dna_of(run))), None)
-    return {
-        "model": version,
-        "stage1Samples": first,
-        "stage2Samples": second,
-        "totalSamples": first + second,
-        "lastDNA": newest,
-    }
-
-
-def _of(totals: Mapping[str, Any], language: str) -> Mapping[str, Any]:
-    found = (totals.get("languages") or {}).get(language)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _whole(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def micro_entry(lesson: Lesson, accepted: Accepted, standing: Standing, *, language: str) -> dict[str, Any]:
@@ -254,7 +147,7 @@ def beside_entry(lesson: Lesson, accepted: Accepted, standing: Standing, *, lang
     event = {
         "type": "multi-model-micro-training",
         **_taught(lesson, accepted, language),
-        "trainingResult": {**result, **_companion_stages(lesson, accepted)},
+        "trainingResult": {**result, **companion_stages(lesson, accepted)},
     }
     return _entry(accepted, event | _of_version(standing), standing)
 
@@ -273,41 +166,6 @@ def _entry(accepted: Accepted, event: Mapping[str, Any], standing: Standing) -> 
     of_event = {"trainingId": accepted.training_id, **event, "timestamp": standing.now}
     documents = {"oqt_training_events": of_event, "oqt_metrics": standing.document()}
     return {"id": accepted.training_id, "documents": documents}
-
-
-def batch_answer(accepted: Accepted, standing: Standing, *, previous: str, expected: str) -> dict[str, Any]:
-    """The 200 body of train. `previous` answered when it was accepted; `expected` names what the run will make."""
-    run = accepted.run if accepted.done else None
-    metrics = {"accuracy": run.exact if run else None, "fairness": None, "bias": None}
-    return {
-        "success": True,
-        "trainingId": accepted.training_id,
-        "timestamp": standing.now,
-        "previousVersion": previous,
-        "newVersion": accepted.version or expected,
-        "result": {
-            "samplesProcessed": run.samples if run else 0,
-            "epochs": run.epochs if run else 0,
-            "duration_ms": _milliseconds(run) if run else 0,
-            "metrics": metrics,
-            "completed": run is not None,
-            **({} if run else {"reason": accepted.reason}),
-        },
-        "modelStatus": {
-            "version": accepted.version or standing.version,
-            "totalWeeklyBatches": standing.training["weeklyBatches"],
-            "totalSamples": standing.training["totalSamples"],
-            "lastTraining": standing.training["lastTraining"],
-        },
-        "run": accepted.shown(),
-    }
-
-
-def _milliseconds(run: Run) -> int:
-    if run.started_at is None or run.completed_at is None:
-        return 0
-    took = datetime.fromisoformat(run.completed_at) - datetime.fromisoformat(run.started_at)
-    return round(took.total_seconds() * 1000)
 
 
 def batch_entry(batch: Batch, accepted: Accepted, answer: Mapping[str, Any], standing: Standing) -> dict[str, Any]:
