@@ -152,6 +152,7 @@ def adopting_model(kube: Kube, name: str, found: Given, **spec: Any) -> Object:
     The engine goes by the model's name: one that is called after a fault serves the newer version with that fault.
     """
     engine = {"image": built("bad-engine"), **spec.pop("engine", {})}
+    serving = {"serviceType": "NodePort", "rateLimits": {"enabled": False}, "engine": engine, **spec.pop("serving", {})}
     return model_manifest(
         name,
         kube.namespace,
@@ -159,7 +160,7 @@ def adopting_model(kube: Kube, name: str, found: Given, **spec: Any) -> Object:
             "baseModel": {"name": BASE_NAME, "source": {"path": BASE_PATH}},
             "storage": {"claimName": found.claim},
             "certification": {"trustedKeys": trusted_keys()},
-            "serving": {"serviceType": "NodePort", "rateLimits": {"enabled": False}, "engine": engine},
+            "serving": serving,
             "version": found.first,
             **spec,
         },
