@@ -15,6 +15,23 @@ pytestmark = pytest.mark.prove
 WITHIN = 3 * 3600  # seconds: three runs are trained, and a first `make cluster` builds a Kubernetes
 
 
+@pytest.fixture(autouse=True)
+def nothing_of_before() -> None:
+    """What a run before left in the tutorial's namespace is gone."""
+    kubeconfig = ROOT / ".local/kubeconfig"
+    if kubeconfig.exists():
+        words = [
+            "--kubeconfig",
+            str(kubeconfig),
+            "delete",
+            "namespace",
+            "tutorial",
+            "--ignore-not-found",
+            "--timeout=5m",
+        ]
+        subprocess.run([str(ROOT / ".local/bin/kubectl"), *words], capture_output=True, timeout=360, check=False)
+
+
 def test_every_command_of_the_tutorial_succeeds() -> None:
     found = steps()
     begun = time.monotonic()

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 import yaml
 
@@ -244,3 +245,36 @@ def test_every_block_says_what_it_is() -> None:
     """`sh` is checked here, and run where it is the tutorial's; `text` is output."""
     known = {*SHELL, "yaml", "text", "json"}
     assert [str(block) for block in BLOCKS if block.language not in known and MADE not in block.page.read_text()] == []
+
+
+def requests() -> list[Any]:
+    """Each `curl` to a model: method, path and body."""
+    found = []
+    for where, line in lines():
+        if "curl" not in line or "$URL/" not in line:
+            continue
+        words = shlex.split(line.partition("curl")[2].replace("> /dev/null", ""))
+        (path,) = [word.removeprefix("$URL") for word in words if word.startswith("$URL/")]
+        body = words[words.index("-d") + 1] if "-d" in words else ""
+        method = words[words.index("-X") + 1] if "-X" in words else "POST" if body else "GET"
+        found.append(pytest.param(method.lower(), path, body, id=f"{where} {method} {path}"))
+    return found
+
+
+@pytest.mark.parametrize(("method", "path", "body"), requests())
+def test_every_request_over_http_is_one_that_the_sidecar_describes(method: str, path: str, body: str) -> None:
+    document = json.loads((ROOT / "docs/openapi.json").read_text())
+    operation = document["paths"][path][method]
+    if body.startswith("{"):
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        jsonschema_rs.validate({**schema, "components": document["components"]}, json.loads(body))
+
+
+def test_what_the_tutorial_teaches_is_what_micro_train_takes() -> None:
+    document = json.loads((ROOT / "docs/openapi.json").read_text())
+    operation = document["paths"]["/api/oqt/micro-train"]["post"]
+    schema = {**operation["requestBody"]["content"]["application/json"]["schema"], "components": document["components"]}
+    rows = (ROOT / "examples/tutorial/lessons.jsonl").read_text().splitlines()
+    assert len(rows) == 10
+    for row in rows:
+        jsonschema_rs.validate(schema, json.loads(row))
