@@ -61,6 +61,13 @@ def _left_out() -> list[str]:
     return re.findall(r"`([A-Z][A-Za-z]+)`", line)
 
 
+def test_the_glossary_has_every_condition_type() -> None:
+    text = Path(names.__file__).read_text().split("# Condition types.")[1].split("# Reasons of what")[0]
+    types = set(re.findall(r'^[A-Z_]+ = "([A-Z][A-Za-z]+)"', text, re.MULTILINE))
+    assert len(types) > 10
+    assert types <= set(code(DOCS / "glossary.md"))
+
+
 def test_no_line_is_about_a_reason_that_is_gone() -> None:
     assert set(rows(REASONS)) <= reasons()
 
