@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from oneseek_runtime.prepare.rows import parse_line
 from support.documents import ROOT, Block, blocks, commands
 from support.tutorial import MARK, pages, script, steps, where_it_ended
 
@@ -69,3 +71,12 @@ def test_it_stops_at_the_first_failure_and_says_where() -> None:
     assert "no" not in done.stdout.split()
     assert where_it_ended(done.stdout) == "docs/a.md:3"
     assert where_it_ended("") == "before the first block"
+
+
+def test_the_rows_that_the_tutorial_prepares_are_trained_as_they_stand() -> None:
+    (block,) = [block for block in steps() if "<<'END'" in block.text]
+    code = block.text.split("<<'END'\n")[1].split("\nEND\n")[0]
+    answers = ROOT / "examples/tutorial/answers.jsonl"
+    done = subprocess.run([sys.executable, "-c", code, str(answers)], capture_output=True, check=True, timeout=30)
+    rows = [parse_line(line) for line in done.stdout.splitlines()]
+    assert [[message["role"] for message in row] for row in rows if row] == [["user", "assistant"]] * 5
