@@ -13,7 +13,8 @@ from oneseek_operator.clients.followers import Followers
 from oneseek_operator.clients.kubernetes import Cluster
 from oneseek_operator.clients.records import Records
 from oneseek_operator.clients.sidecar import Sidecars
-from oneseek_operator.reconcile.model import PodContacts, utc_now
+from oneseek_operator.reconcile.model import utc_now
+from oneseek_operator.reconcile.pod_contacts import PodContacts
 from oneseek_operator.settings import Settings
 from oneseek_operator.wakeups import Key, Wakeups
 

@@ -29,7 +29,7 @@ def adopted(model: OneSeekModel, report: BaseImportReport, now: datetime) -> One
         item.model_copy(update={"unattended": _is_unattended(item) or None}) for item in states.adopted(report.versions)
     ]
     known = states.merged(status.versions, found_there)
-    found = states.barred(known, quarantine)
+    found = states.classified(known, quarantine, {})
     status = status.model_copy(
         update={
             "versions": found,
