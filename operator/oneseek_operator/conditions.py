@@ -52,12 +52,7 @@ def find(conditions: Sequence[Condition], kind: str) -> Condition | None:
 
 
 def conditions_for(
-    verdict: Verdict,
-    old: Sequence[Condition],
-    *,
-    generation: int,
-    now: datetime,
-    extra: Iterable[ConditionRow] = (),
+    verdict: Verdict, old: Sequence[Condition], *, generation: int, now: datetime, extra: Iterable[ConditionRow] = ()
 ) -> list[Condition]:
     """The conditions of `verdict` and the rows of `extra`; each keeps its transition time while its status stays."""
     rows = [ConditionRow(names.READY, verdict.reason, verdict.message, holds=verdict.state == "Ready")]

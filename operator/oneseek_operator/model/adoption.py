@@ -31,11 +31,7 @@ def adopted(model: OneSeekModel, report: BaseImportReport, now: datetime) -> One
     known = states.merged(status.versions, found_there)
     found = states.classified(known, quarantine, {})
     status = status.model_copy(
-        update={
-            "versions": found,
-            "quarantine": quarantine,
-            "counters": states.counters_for(status.counters, found),
-        }
+        update={"versions": found, "quarantine": quarantine, "counters": states.counters_for(status.counters, found)}
     )
     answered = next((item for item in found if item.dna == report.current and states.may_answer(item)), None)
     by_itself = model.spec.promotion.mode == "Automatic" and answered == states.newest(found)

@@ -50,12 +50,7 @@ def overflow(dropped: Sequence[Transition]) -> tuple[Event, ...]:
 
 
 def transitions(
-    model: OneSeekModel,
-    new: OneSeekModelStatus,
-    runs: Sequence[TrainingRun],
-    *,
-    choice: Choice,
-    now: datetime,
+    model: OneSeekModel, new: OneSeekModelStatus, runs: Sequence[TrainingRun], *, choice: Choice, now: datetime
 ) -> list[Transition]:
     """What happened to the model between its status as read and `new`, in the order it happened."""
     old = model.status

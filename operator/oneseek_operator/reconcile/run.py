@@ -32,12 +32,7 @@ _LOG_LINES = 20  # the newest progress line says everything; others may stand ar
 
 
 async def reconcile(
-    namespace: str,
-    name: str,
-    *,
-    cluster: ClusterPort,
-    settings: Settings,
-    clock: Callable[[], datetime] = utc_now,
+    namespace: str, name: str, *, cluster: ClusterPort, settings: Settings, clock: Callable[[], datetime] = utc_now
 ) -> float | None:
     """Bring a run one step further; seconds until it must be looked at again, None: on events only."""
     current = await cluster.get("TrainingRun", namespace, name)
@@ -69,11 +64,7 @@ async def reconcile(
     if decision is None:
         return None
     wait = await carry_out(
-        [decision],
-        current,
-        now,
-        cluster=cluster,
-        given_up=lambda refusal: refused_for_good(snapshot, refusal, now),
+        [decision], current, now, cluster=cluster, given_up=lambda refusal: refused_for_good(snapshot, refusal, now)
     )
     return sooner(wait, snapshot.jobs, snapshot.pods, now)
 

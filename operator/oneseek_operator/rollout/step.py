@@ -127,10 +127,7 @@ def bring_up(snapshot: Snapshot, target: Colour) -> tuple[Action, ...]:
 
 def apply_wanted(model: OneSeekModel, colour: Colour, version: WantedVersion, *, replicas: int) -> tuple[Action, ...]:
     """Write which version the colour's pods serve, and the Deployment, which is annotated with it."""
-    return (
-        Apply(build.wanted(model, colour.name, version)),
-        Apply(build.deployment(model, colour, replicas=replicas)),
-    )
+    return (Apply(build.wanted(model, colour.name, version)), Apply(build.deployment(model, colour, replicas=replicas)))
 
 
 def scale_serving(snapshot: Snapshot, colour: str) -> tuple[Action, ...]:

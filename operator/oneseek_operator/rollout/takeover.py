@@ -74,11 +74,7 @@ def progress(snapshot: Snapshot, to: Takeover, now: datetime, *, flips: bool, ze
 
 
 # Reasons for which a model that answers is not Ready.
-_ANSWERING_UNREADY = (
-    names.PINNED_VERSION_UNKNOWN,
-    names.PINNED_VERSION_QUARANTINED,
-    names.PINNED_VERSION_REJECTED,
-)
+_ANSWERING_UNREADY = (names.PINNED_VERSION_UNKNOWN, names.PINNED_VERSION_QUARANTINED, names.PINNED_VERSION_REJECTED)
 
 
 def _through_the_service(snapshot: Snapshot, to: Takeover) -> str:
