@@ -18,9 +18,8 @@ from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.sidecar.api.auth import right_of
 from oneseek_runtime.sidecar.api.table import operations
 from oneseek_runtime.sidecar.app import create_app
-from oneseek_runtime.sidecar.cluster.access import ClusterAccess
 from oneseek_runtime.sidecar.cluster.client import KubeClient
-from oneseek_runtime.sidecar.deps import Deps
+from oneseek_runtime.sidecar.deps import ClusterAccess, Deps
 from oneseek_runtime.sidecar.engine.client import OpenAIEngine
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.settings import SidecarSettings

@@ -1,4 +1,4 @@
-"""Sends spooled entries to the records service in the background.
+"""[I/O] Sends spooled entries to the records service in the background.
 
 At least once: a batch leaves the spool when the service has acknowledged it. Entries carry keys, so the service records each once. An
 entry that is refused permanently does not block others.
@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+import sys
+import traceback
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
+
+import aiohttp
 
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.records.client import EntryRefusedError, RecordsAwayError, RecordsClient, RecordsGoneError
 from oneseek_runtime.sidecar.records.lines import encoded
 from oneseek_runtime.sidecar.records.spool import Batch, Spool
+from oneseek_runtime.sidecar.settings import RecordsAccess
 
-__all__ = ["ENTRIES", "QUERIES", "Recorder", "query_entry"]
+__all__ = ["ENTRIES", "QUERIES", "Recorder", "query_entry", "recording"]
 
 QUERIES = "queries"
 ENTRIES = "entries"  # training events and metrics, with or without a block in the ledger
@@ -226,3 +232,41 @@ def query_entry(question: str, answer: Mapping[str, Any]) -> dict[str, Any]:
     at = answer["timestamp"]
     query = {key: document[key] for key in _KEPT} | {"createdAt": at, "updatedAt": at}
     return {"query": query, "provenance": answer["provenance"]}
+
+
+@asynccontextmanager
+async def recording(
+    session: aiohttp.ClientSession, access: RecordsAccess | None, held: Callable[[], str] = lambda: ""
+) -> AsyncIterator[Recorder | None]:
+    """Yields the running recorder; None without a records service.
+
+    `held`: returns why nothing may be recorded now; empty if nothing prevents it.
+    """
+    if access is None:
+        yield None
+        return
+    try:
+        spool = await asyncio.to_thread(Spool.open, access.spool, limit=access.spool_bytes)
+    except OSError as error:
+        sys.exit(f"the spool folder {access.spool} cannot be used: {error}")
+    say("spool", spooled=spool.spooled, lost=spool.lost)
+    records = RecordsClient(session, access.url, access.access)
+    records.held = held
+    recorder = Recorder(spool, records)
+    sending = asyncio.create_task(_keep_running(recorder))
+    try:
+        yield recorder
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        spool.close()
+
+
+async def _keep_running(recorder: Recorder) -> None:
+    """Log an unexpected error of the recorder and start it again."""
+    while True:
+        try:
+            await recorder.run()
+        except Exception:  # noqa: BLE001 - the task's border
+            traceback.print_exc()
+            await asyncio.sleep(5)

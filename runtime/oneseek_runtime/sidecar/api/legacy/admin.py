@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oneseek_runtime.sidecar.api.legacy import schemas as shapes
-from oneseek_runtime.sidecar.api.legacy.metadata_files import read_metadata
 from oneseek_runtime.sidecar.api.models.schemas import certified_model
 from oneseek_runtime.sidecar.api.operation import Media, Parameter, get, post
 from oneseek_runtime.sidecar.api.schemas import Error
@@ -24,6 +23,18 @@ __all__ = ["OPERATIONS"]
 _NEVER_CACHED = {"Cache-Control": "no-cache, no-store, must-revalidate"}
 _NO_START = "This route is gone; apply a TrainingRun, or POST /api/oqt/train to train on what was given to learn"
 _NO_DOWNLOAD = "Downloads are not offered; `kubectl oneseek export` writes a certified version as an OCI image layout"
+SERVED = frozenset(
+    {
+        "adapter_config.json",
+        "ledger_proof.json",
+        "live_metrics.json",
+        "merge_manifest.json",
+        "metadata.json",
+        "oneseek_dna.json",
+        "training_results.json",
+    }
+)
+_LIMIT = 4 * 1024 * 1024  # bytes
 
 
 async def _folders(deps: Deps) -> list[CertifiedFolder]:
@@ -111,6 +122,25 @@ async def metadata(request: Request) -> Response:
     if found is None or not found.readable:
         return json_response({"error": "Model not found"}, status=404)
     return json_response(found.metadata)
+
+
+def read_metadata(certified: Path, path: str) -> bytes | None:
+    """Reads `<certified folder's name>/<path inside>`; None if it is not served."""
+    root, _, inside = path.partition("/")
+    parts = inside.split("/")
+    if root != certified.name or parts[-1] not in SERVED:
+        return None
+    if any(not part or part.startswith(".") or "\x00" in part or "\\" in part for part in parts):
+        return None
+    try:
+        real = certified.joinpath(*parts).resolve(strict=True)  # CURRENT is a link; its target must be inside
+        if not real.is_relative_to(certified.resolve()) or real.name not in SERVED or not real.is_file():
+            return None
+        if real.stat().st_size > _LIMIT:
+            return None
+        return real.read_bytes()
+    except (OSError, RuntimeError, ValueError):  # missing, a loop of links, an impossible name
+        return None
 
 
 async def file(request: Request) -> Response:

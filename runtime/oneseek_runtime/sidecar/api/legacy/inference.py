@@ -15,9 +15,8 @@ from oneseek_runtime.sidecar.certified_folders import base_path
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.engine.completion import Question
 from oneseek_runtime.sidecar.errors import UpstreamError
-from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
 from oneseek_runtime.sidecar.http.request_body import while_connected
-from oneseek_runtime.sidecar.http.responses import json_response, read_object
+from oneseek_runtime.sidecar.http.responses import DNA_HEADER, json_response, read_object
 
 __all__ = ["OPERATIONS"]
 
@@ -33,7 +32,7 @@ async def root(request: Request) -> Response:
     if loaded.ready:
         path = f"{serving.certified_path}/{loaded.dna}" if loaded.dna else base_path(serving)
     body = {"status": "running", "active_model_path": path, "endpoints": list(_ENDPOINTS)}
-    return json_response(body, headers={DNA_HEADER: loaded.dna} if loaded.dna else None)
+    return json_response(body, dna=loaded.dna)
 
 
 async def infer(request: Request) -> Response:

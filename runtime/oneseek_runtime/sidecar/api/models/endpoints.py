@@ -11,13 +11,12 @@ from starlette.responses import Response
 from oneseek_core import names
 from oneseek_runtime.sidecar.api.auth import Caller, needs, to_promote, to_reset
 from oneseek_runtime.sidecar.api.models import schemas
-from oneseek_runtime.sidecar.api.schemas import Failure
 from oneseek_runtime.sidecar.certified_folders import current_pointer
 from oneseek_runtime.sidecar.cluster.requests import ModelRequest, Outcome, submit
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.errors import KubeError, KubeUnavailableError
 from oneseek_runtime.sidecar.http.request_body import while_connected
-from oneseek_runtime.sidecar.http.responses import json_response, read_object, timestamp
+from oneseek_runtime.sidecar.http.responses import failure, json_response, read_object, timestamp
 
 __all__ = ["certified", "current", "reset", "set_current"]
 
@@ -85,8 +84,7 @@ async def certified(request: Request) -> Response:
     try:
         folders = await deps.folders()
     except OSError as error:
-        body: Failure = {"success": False, "error": "Failed to fetch certified models", "message": str(error.strerror)}
-        return json_response(body, status=500)
+        return failure("Failed to fetch certified models", str(error.strerror), status=500)
     now = timestamp(deps.now())
     answer: schemas.CertifiedAnswer = {
         "success": True,

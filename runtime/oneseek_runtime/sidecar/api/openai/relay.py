@@ -23,9 +23,8 @@ from oneseek_runtime.sidecar.errors import (
     NoSuchModelError,
     TooManyBodiesError,
 )
-from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
 from oneseek_runtime.sidecar.http.request_body import Body, BodyReader
-from oneseek_runtime.sidecar.http.responses import error_object, json_response
+from oneseek_runtime.sidecar.http.responses import DNA_HEADER, error_object, json_response
 
 __all__ = ["Relay", "model_names", "refuse"]
 
