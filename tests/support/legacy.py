@@ -182,7 +182,7 @@ async def service(
             pages=pages,
         )
         deps = replace(deps, way=way)
-        tasks = [access.informer.keep()]
+        tasks = [access.informer.run()]
         if recorder is not None:
             due = WindowNotifier(cluster, access.informer, recorder.records, told.model, time.monotonic)
             news = MicroRunEvents(access.informer, recorder.records)

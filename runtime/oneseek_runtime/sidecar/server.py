@@ -194,7 +194,7 @@ async def _cluster(
         yield ClusterAccess.none()
         return
     access = ClusterAccess.through(client, serving.model)
-    keeping = asyncio.create_task(access.informer.keep())
+    keeping = asyncio.create_task(access.informer.run())
     keeping.add_done_callback(_log_error)
     try:
         yield access

@@ -98,7 +98,7 @@ async def sidecar(tmp_path: Path, *, settings: dict[str, Any] | None = None, **t
     ):
         has = ClusterAccess.through(client, "zero", clock=lambda: cluster.now)
         cluster = Cluster(kube, access / "token", asking(Deps(own, NO_ENGINE, Lifecycle(), cluster=has)))
-        keeping = asyncio.create_task(has.informer.keep())
+        keeping = asyncio.create_task(has.informer.run())
         try:
             yield cluster
         finally:

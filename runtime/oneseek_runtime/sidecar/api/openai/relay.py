@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from oneseek_runtime.sidecar.api.openai.names import DEFAULT, ModelNames, redirected
+from oneseek_runtime.sidecar.api.openai.names import DEFAULT, ModelNames, rewrite_model
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.engine.http_exchange import EngineConnections, Exchange
 from oneseek_runtime.sidecar.errors import (
@@ -86,7 +86,7 @@ class Relay:
 
     async def _pass(self, data: Body, names: ModelNames, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body, model = redirected(data, names)
+            body, model = rewrite_model(data, names)
         except NoSuchModelError as error:
             await refuse(str(error), 404, code="model_not_found")(scope, receive, send)
             return
