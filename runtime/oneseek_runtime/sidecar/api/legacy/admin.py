@@ -111,8 +111,8 @@ async def available(request: Request) -> Response:
 async def discover_base(request: Request) -> Response:
     """GET /api/admin/models/discover-base: the base model."""
     serving = deps_of(request).settings.serving
-    row = {"name": serving.base_name, "path": base_path(serving), "type": "base", "parameters": None}
-    return json_response({"models": [row]})
+    row: shapes.BaseModel = {"name": serving.base_name, "path": base_path(serving), "type": "base", "parameters": None}
+    return json_response(shapes.BaseModels(models=[row]))
 
 
 async def metadata(request: Request) -> Response:
@@ -120,7 +120,7 @@ async def metadata(request: Request) -> Response:
     asked = request.path_params["id"]
     found = next((folder for folder in await _folders(deps_of(request)) if folder.name == asked), None)
     if found is None or not found.readable:
-        return json_response({"error": "Model not found"}, status=404)
+        return json_response(Error(error="Model not found"), status=404)
     return json_response(found.metadata)
 
 
@@ -177,12 +177,12 @@ def _json_file(data: bytes) -> Response:
 
 async def start(_request: Request) -> Response:
     """POST /api/admin/training/start: gone, as in the old service."""
-    return json_response({"error": _NO_START}, status=410)
+    return json_response(Error(error=_NO_START), status=410)
 
 
 async def download(_request: Request) -> Response:
     """GET /api/admin/models/{id}/download: not offered, as in the old service."""
-    return json_response({"error": _NO_DOWNLOAD}, status=501)
+    return json_response(Error(error=_NO_DOWNLOAD), status=501)
 
 
 _ID = Parameter("id", "Name of the certified folder: the DNA", "path", required=True)
