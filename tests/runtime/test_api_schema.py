@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from oneseek_core import names
@@ -32,7 +33,6 @@ from support.kube_simulator import KubeSimulator, jwt
 from support.legacy import BASE, DNA, certified_folder, run_object
 from support.openai_simulator import OpenAISimulator
 from support.records import Place
-from support.sessions import connected
 
 COUNT = int(os.environ.get("ONESEEK_PROVE_COUNT") or "1")
 CONFIG = Path(__file__).resolve().parents[1] / "support" / "schemathesis.toml"
@@ -58,9 +58,8 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
         stack.enter_context(records.service())
         engine_url = await stack.enter_async_context(serving(engine.app()))
         api = await stack.enter_async_context(serving(kube.app()))
-        client = await stack.enter_async_context(
-            connected(KubeClient, api, namespace="team", model="zero", access=access)
-        )
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        client = KubeClient(session, api, namespace="team", model="zero", access=access)
         upstream = await stack.enter_async_context(OpenAIEngine(engine_url))
         told = ServingSettings(
             model="zero",
@@ -73,11 +72,11 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
             engine_url=engine_url,
         )
         kept = RecordsAccess(f"http://127.0.0.1:{records.port}", Access(records.folder / "sidecar"), tmp_path / "spool")
-        recorder = await stack.enter_async_context(recording(kept))
+        recorder = await stack.enter_async_context(recording(session, kept))
         settings = SidecarSettings(told, rate_limits=False)
         cluster = ClusterAccess.through(client, "zero")
         deps = Deps(settings, upstream, Lifecycle(), cluster=cluster, recorder=recorder)
-        keeping = asyncio.create_task(cluster.mirror.keep())
+        keeping = asyncio.create_task(cluster.informer.keep())
         try:
             yield await stack.enter_async_context(serving(create_app(deps)))
         finally:

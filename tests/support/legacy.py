@@ -30,12 +30,11 @@ from oneseek_runtime.sidecar.errors import KubeConflictError
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.records.work import recording
 from oneseek_runtime.sidecar.settings import RecordsAccess, SidecarSettings
-from oneseek_runtime.sidecar.training.run_events import MicroNews
-from oneseek_runtime.sidecar.training.window_notifier import DueWindows
+from oneseek_runtime.sidecar.training.run_events import MicroRunEvents
+from oneseek_runtime.sidecar.training.window_notifier import WindowNotifier
 from support.access import ACCEPTED, TOKENS, headers
 from support.asgi import serving
 from support.openai_simulator import OpenAISimulator
-from support.sessions import connected
 
 BASE = "smollm2-135m"
 DNA = "OneSeek-7B-Zero.v1.0.ensv.dsIdentity.0a1b2c3d.4e5f6a7b"
@@ -154,8 +153,8 @@ async def service(
     async with (
         serving(engine.app()) as url,
         OpenAIEngine(url) as upstream,
-        recording(records, lambda: ledger_held(access.mirror.model)) as recorder,
-        connected(ExternalModels, external) as elsewhere,
+        aiohttp.ClientSession() as session,
+        recording(session, records, lambda: ledger_held(access.informer.model)) as recorder,
     ):
         told = ServingSettings.model_validate(
             {
@@ -174,12 +173,20 @@ async def service(
         lifecycle = Lifecycle()
         sidecar = SidecarSettings(told, **settings)
         pages = Pages.read(page_folder(tmp_path / "static"))
-        deps = Deps(sidecar, upstream, lifecycle, cluster=access, recorder=recorder, external=elsewhere, pages=pages)
+        deps = Deps(
+            sidecar,
+            upstream,
+            lifecycle,
+            cluster=access,
+            recorder=recorder,
+            external=ExternalModels(session, external),
+            pages=pages,
+        )
         deps = replace(deps, way=way)
-        tasks = [access.mirror.keep()]
+        tasks = [access.informer.keep()]
         if recorder is not None:
-            due = DueWindows(cluster, access.mirror, recorder.records, told.model, time.monotonic)
-            news = MicroNews(access.mirror, recorder.records)
+            due = WindowNotifier(cluster, access.informer, recorder.records, told.model, time.monotonic)
+            news = MicroRunEvents(access.informer, recorder.records)
             deps = replace(deps, wake=due.wake, news=news)
             tasks += [due.run(), news.run()]
         apps = create_apps(deps)

@@ -21,7 +21,7 @@ from oneseek_runtime.plugin.answers import Answers, Call, Exit
 from oneseek_runtime.plugin.kubectl import Kubectl
 from oneseek_runtime.plugin.printing import complain, show
 
-__all__ = ["main"]
+__all__ = ["VERBS", "chosen_verb", "main", "parser_of"]
 
 # verb: (module, what it answers)
 _VERBS = "oneseek_runtime.plugin.verbs"
@@ -82,8 +82,8 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
 
 def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     verb = _verb(arguments)
-    chosen = _chosen(verb) if verb else None
-    parser = _parser(verb, chosen)
+    chosen = chosen_verb(verb) if verb else None
+    parser = parser_of(verb, chosen)
     parsed = parser.parse_args(arguments)
     if chosen is None:
         parser.error("a VERB is needed")
@@ -91,7 +91,7 @@ def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     return show(answers, parsed.output)
 
 
-def _chosen(verb: str) -> Any:
+def chosen_verb(verb: str) -> Any:
     """What has `add_arguments`, `run` and perhaps ABOUT: the verb's module, or its row in a module's table."""
     module = importlib.import_module(VERBS[verb][0])
     return getattr(module, "VERBS", {}).get(verb, module)
@@ -108,7 +108,7 @@ def _verb(arguments: Sequence[str]) -> str | None:
     return None
 
 
-def _parser(verb: str | None, chosen: Any) -> argparse.ArgumentParser:
+def parser_of(verb: str | None, chosen: Any = None) -> argparse.ArgumentParser:
     """All verbs by name, the chosen one with its arguments; the common flags before or after it."""
     parser = argparse.ArgumentParser(
         prog="kubectl oneseek",

@@ -1,33 +1,17 @@
-"""The bodies of the routes that old pages read beside `/api/oqt` and `/api/models`. Field names are the contract's."""
+"""The bodies of `/api/admin/models*`, `/api/chat` and the old ML service. Field names are the contract's."""
 
 # ruff: noqa: N815
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked, T, Whole
-
-__all__ = [
-    "AdminModels",
-    "AvailableModels",
-    "BaseModels",
-    "CharacterAnswer",
-    "Characters",
-    "Gone",
-    "Inference",
-    "InferenceAsked",
-    "InferenceStatus",
-    "InvalidInference",
-    "MetadataAnswer",
-    "ModelsStatus",
-    "ServiceRoot",
-]
+from oneseek_runtime.sidecar.api.schemas import Answer, OpenAnswer, RequestBody, T, Whole, left_out
 
 
-class AdminModel(Asked):
+class AdminModel(OpenAnswer):
     """A certified version."""
 
     id: str
@@ -46,7 +30,7 @@ class AdminModels(Answer):
     models: list[AdminModel]
 
 
-class LoadableModel(Asked):
+class LoadableModel(OpenAnswer):
     """A model that can answer."""
 
     id: str
@@ -79,7 +63,7 @@ class BaseModels(Answer):
     models: list[BaseModel]
 
 
-class MetadataAnswer(Asked):
+class MetadataAnswer(OpenAnswer):
     """metadata.json as it was certified."""
 
     dna: str
@@ -119,7 +103,7 @@ class CharacterAnswer(Answer):
     character: Character
 
 
-class InferenceAsked(Asked):
+class InferenceAsked(RequestBody):
     """A text to answer."""
 
     text: str = Field(min_length=1, max_length=10_000)
@@ -137,7 +121,7 @@ class Inference(Answer):
     latency_ms: float
 
 
-class InvalidField(Asked):
+class InvalidField(OpenAnswer):
     """A field that is not as it must be."""
 
     loc: list[str | int]
@@ -155,7 +139,7 @@ class Gone(Answer):
     """Why there is no answer."""
 
     detail: str
-    error: str = ""
+    error: NotRequired[Annotated[str, left_out("")]]
 
 
 class ServiceRoot(Answer):

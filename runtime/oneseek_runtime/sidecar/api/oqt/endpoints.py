@@ -1,17 +1,15 @@
-"""The public routes: parse, ask, answer. What bodies look like is `wire`'s business."""
+"""The endpoints of `/api/oqt/query`, `/status` and `/metrics`."""
 
 from __future__ import annotations
 
-import asyncio
 import uuid
-from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oneseek_runtime.sidecar.api.oqt import bodies
 from oneseek_runtime.sidecar.api.oqt.metrics import metrics_answer
-from oneseek_runtime.sidecar.certified_folders import certified_folders
+from oneseek_runtime.sidecar.api.oqt.schemas import ServiceState, StageTimes, query_answer, status_answer
+from oneseek_runtime.sidecar.api.schemas import Failure
 from oneseek_runtime.sidecar.deps import deps_of
 from oneseek_runtime.sidecar.engine.completion import Question, QuestionError
 from oneseek_runtime.sidecar.errors import EngineBusyError, UpstreamError
@@ -23,7 +21,7 @@ __all__ = ["metrics", "query", "status"]
 
 
 async def query(request: Request) -> Response:
-    """POST /api/oqt/query: one question, answered by the model that is served."""
+    """POST /api/oqt/query: one question, answered by the served model."""
     deps = deps_of(request)
     started = deps.monotonic()
     try:
@@ -37,34 +35,33 @@ async def query(request: Request) -> Response:
         return _query_failed(error)
     answered_at = deps.now()
     dna = deps.dna_of(completion.model)
-    at = bodies.Answered(asked_at, answered_at, deps.now(), deps.monotonic() - started)
-    body = bodies.query_answer(
+    at = StageTimes(asked_at, answered_at, deps.now(), deps.monotonic() - started)
+    body = query_answer(
         query_id=str(uuid.uuid4()), question=question, completion=completion, version=completion.model, at=at
     )
     if deps.recorder:
-        deps.recorder.keep_query(question.text, body)
+        deps.recorder.record_query(question.text, body)
     return json_response(body, headers={DNA_HEADER: dna} if dna else None)
 
 
 def _query_failed(error: UpstreamError) -> Response:
-    body = {"success": False, "error": bodies.QUERY_FAILED, "message": str(error)}
+    body: Failure = {"success": False, "error": "Failed to process query", "message": str(error)}
     if isinstance(error, EngineBusyError):
         return json_response(body, status=503, headers={"Retry-After": "1"})
     return json_response(body, status=500)
 
 
 async def status(request: Request) -> Response:
-    """GET /api/oqt/status: what the engine serves at this moment, and what lies certified on the claim."""
+    """GET /api/oqt/status: the engine's model now, and the certified versions."""
     deps = deps_of(request)
     started = deps.monotonic()
-    serving = deps.settings.serving
     loaded = await deps.loaded()
     try:
-        folders = await asyncio.to_thread(certified_folders, Path(serving.certified_path), serving.family)
+        folders = await deps.folders()
     except OSError:
-        return json_response({"success": False, "error": bodies.STATUS_FAILED}, status=500)
+        return json_response({"success": False, "error": "Failed to get status"}, status=500)
     now = deps.monotonic()
-    health = bodies.Health(
+    state = ServiceState(
         version=loaded.version,
         dna=loaded.dna,
         operational=loaded.ready,
@@ -72,21 +69,18 @@ async def status(request: Request) -> Response:
         uptime_seconds=now - deps.started,
         now=deps.now(),
     )
-    return json_response(
-        bodies.status_answer(health, folders), headers={DNA_HEADER: loaded.dna} if loaded.dna else None
-    )
+    return json_response(status_answer(state, folders), headers={DNA_HEADER: loaded.dna} if loaded.dna else None)
 
 
 async def metrics(request: Request) -> Response:
-    """GET /api/oqt/metrics: what the evaluation of the version that answers measured."""
+    """GET /api/oqt/metrics: the scores of the version that answers."""
     deps = deps_of(request)
-    serving = deps.settings.serving
     loaded = await deps.loaded()
     try:
-        folders = await asyncio.to_thread(certified_folders, Path(serving.certified_path), serving.family)
+        folders = await deps.folders()
     except OSError:
-        return json_response({"success": False, "error": bodies.METRICS_FAILED}, status=500)
-    model = deps.cluster.mirror.model
+        return json_response({"success": False, "error": "Failed to get metrics"}, status=500)
+    model = deps.cluster.informer.model
     counters = model.get("status", {}).get("counters") if model else None
     body = metrics_answer(version=loaded.version, folders=folders, counters=counters, now=timestamp(deps.now()))
     return json_response(body, headers={DNA_HEADER: loaded.dna} if loaded.dna else None)

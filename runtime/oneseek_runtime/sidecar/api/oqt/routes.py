@@ -1,9 +1,10 @@
-"""`/api/oqt/*`: asking, and what the service says of itself."""
+"""The routes of `/api/oqt/*`."""
 
 from __future__ import annotations
 
 from oneseek_runtime.sidecar.api.operation import Parameter, get, post
 from oneseek_runtime.sidecar.api.oqt import endpoints, ledger, schemas
+from oneseek_runtime.sidecar.api.oqt.metrics import MetricsAnswer
 from oneseek_runtime.sidecar.api.schemas import Failure
 
 __all__ = ["QUERY", "REPORTS"]
@@ -33,13 +34,13 @@ REPORTS = (
         "/api/oqt/metrics",
         "What was measured of the version that answers",
         endpoints.metrics,
-        {200: schemas.MetricsAnswer, 500: Failure},
+        {200: MetricsAnswer, 500: Failure},
     ),
     get(
         "/api/oqt/queries",
         "The newest recorded questions and answers",
         ledger.queries,
-        {200: schemas.QueriesAnswer, 400: Failure},
+        {200: ledger.QueriesAnswer, 400: Failure},
         private=True,
         parameters=(_LIMIT,),
     ),
@@ -47,19 +48,19 @@ REPORTS = (
         "/api/oqt/ledger/verify",
         "Read the whole ledger and check it again",
         ledger.verify,
-        {200: schemas.LedgerVerified},
+        {200: ledger.LedgerVerified},
     ),
     get(
         "/api/oqt/ledger/stats",
         "How many blocks of which type, and the newest",
         ledger.stats,
-        {200: schemas.LedgerStats, 500: Failure},
+        {200: ledger.LedgerStats, 500: Failure},
     ),
     get(
         "/api/oqt/ledger/blocks",
         "Blocks of the ledger, the newest first",
         ledger.blocks,
-        {200: schemas.LedgerBlocks, 400: Failure, 503: Failure},
+        {200: ledger.LedgerBlocks, 400: Failure, 503: Failure},
         private=True,
         parameters=(
             Parameter("before", "Only blocks with a lower number", schema={"type": "integer", "minimum": 0}),

@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 
-from oneseek_runtime.sidecar.api.schemas import Answer, T
-
-__all__ = ["ActiveRuns", "AutonomyConfig", "AutonomyState", "Datasets", "LiveMetrics", "TrainingStatus"]
+from oneseek_runtime.sidecar.api.schemas import Answer, T, left_out
 
 
 class ActiveRun(Answer):
@@ -63,16 +61,16 @@ class TrainingStatus(Answer):
     """The run under way, else the newest."""
 
     status: Literal["idle", "training", "stopping"]
-    runId: str = ""
+    runId: NotRequired[Annotated[str, left_out("")]]
     currentEpoch: int
     totalEpochs: int
     loss: float | None
     progress: float
     datasetId: str | None
-    datasets: list[str] = []
-    baseModels: list[str] = []
-    language: str = ""
-    dna: str = ""
+    datasets: NotRequired[Annotated[list[str], left_out([])]]
+    baseModels: NotRequired[Annotated[list[str], left_out([])]]
+    language: NotRequired[Annotated[str, left_out("")]]
+    dna: NotRequired[Annotated[str, left_out("")]]
     logs: list[LogLine]
 
 
@@ -87,7 +85,9 @@ class CurrentCycle(Answer):
 class Verification(Answer):
     """The gate score."""
 
-    fidelityScore: float = Field(ge=0, le=1, description="Mean share of the facts that held-out answers held.")
+    fidelityScore: Annotated[
+        float, Field(ge=0, le=1, description="Mean share of the facts that held-out answers held.")
+    ]
 
 
 class CycleStages(Answer):
