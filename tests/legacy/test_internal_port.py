@@ -44,7 +44,7 @@ def session(url: str) -> aiohttp.ClientSession:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(analysis, "_AGAIN_SECONDS", AT_ONCE)
+    monkeypatch.setattr(analysis, "_RETRY_SECONDS", AT_ONCE)
     monkeypatch.setattr(internal, "_LOOK", AT_ONCE)
 
 

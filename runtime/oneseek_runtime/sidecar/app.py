@@ -1,4 +1,4 @@
-"""The two apps of a sidecar, as data: which path is answered by what, inside which layers."""
+"""The public and the internal ASGI app: routes and middleware."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
-    """Unknown paths are a 404 with a page, as the old service had it; known ones with another method a 405."""
+    """404 with the old service's page for unknown paths, 405 for other methods."""
     allowed = getattr(error, "headers", None) or {}
     status = 405 if "Allow" in allowed else 404
     if f"{request.url.path}/".startswith("/v1/"):
@@ -47,7 +47,7 @@ async def _bad_body(_request: Request, error: Exception) -> Response:
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:
-    return Response(status_code=499)  # nobody reads it; nginx's number for the access log
+    return Response(status_code=499)  # not read by the client; nginx's status for the access log
 
 
 async def _order_invalid(_request: Request, error: Exception) -> Response:
@@ -59,7 +59,7 @@ async def _order_refused(_request: Request, error: Exception) -> Response:
 
 
 async def _defect(_request: Request, _error: Exception) -> Response:
-    """A defect of ours: the traceback is in the log, the client gets no inner details."""
+    """500 without details; the traceback is in the log."""
     return json_response({"error": "Internal server error", "message": "See the sidecar's log"}, status=500)
 
 
@@ -76,17 +76,17 @@ HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
 
 
 def create_app(deps: Deps) -> ASGIApp:
-    """The public app."""
+    """Makes the public app."""
     return create_apps(deps)[0]
 
 
 def create_internal_app(deps: Deps) -> ASGIApp:
-    """The operator's and the kubelet's app, and the way in for what other pods pass on."""
+    """Makes the internal app: for the operator, the kubelet and forwarded requests."""
     return create_apps(deps)[1]
 
 
 def create_apps(deps: Deps) -> tuple[ASGIApp, ASGIApp]:
-    """Both, over the same `deps` and limits: what another pod passes on counts as if its client had come here."""
+    """Makes both over the same state, so forwarded requests count as if their clients had connected here."""
     answering = _answering(deps)
     public = ForwardingMiddleware(answering, deps.orders, deps.monotonic, deps.access_log, deps.way)
     entry = PeerEntryPoint(answering, _internal(deps), deps.lifecycle.count_forwarded)
@@ -95,7 +95,7 @@ def create_apps(deps: Deps) -> tuple[ASGIApp, ASGIApp]:
 
 
 def _answering(deps: Deps) -> ASGIApp:
-    """What answers clients. The limiter stands before routing and validation, the envelope around both; paths first."""
+    """The app for clients. Limits apply before routing and validation; the response middleware is around both."""
     table = operations()
     routes = [Route(row.path, row.endpoint or _only_direct, methods=[row.method]) for row in table]
     sockets = [WebSocketRoute(row.path, row.endpoint) for row in SOCKETS]
@@ -119,25 +119,25 @@ def _answering(deps: Deps) -> ASGIApp:
 
 
 class DirectRoutes:
-    """The apps that need no router, before the one that does."""
+    """Apps that are called without a router, before the app with one."""
 
     def __init__(self, direct: Mapping[tuple[str, str], ASGIApp], rest: ASGIApp) -> None:
         self._direct = direct
         self._rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request over."""
+        """Call the app of the path."""
         key = (scope["method"], scope["path"]) if scope["type"] == "http" else ("", "")
         await self._direct.get(key, self._rest)(scope, receive, send)
 
 
 async def _only_direct(request: Request) -> Response:
-    """What the router knows of a direct route: that other methods are wrong there."""
+    """Makes the router answer 405 for other methods of a direct route."""
     raise HTTPException(405, headers={"Allow": "POST"})
 
 
 INTERNAL: tuple[tuple[str, Endpoint, str, Role | None], ...] = (
-    ("/health", health, "GET", OPEN),  # the kubelet asks here whether the process lives
+    ("/health", health, "GET", OPEN),  # the liveness probe
     ("/internal/ready", internal.ready, "GET", OPEN),
     ("/internal/state", internal.state, "GET", Role.OPERATOR),
     ("/internal/changes", internal.changes, "GET", Role.OPERATOR),
@@ -149,7 +149,7 @@ INTERNAL: tuple[tuple[str, Endpoint, str, Role | None], ...] = (
     ("/internal/previous", internal.previous, "POST", Role.OPERATOR),
     (f"{ENGINE_PREFIX}/v1/chat/completions", internal.engine, "POST", Role.SIDECAR),
 )
-"""Path, what answers it, method, whose token it takes."""
+"""Path, endpoint, method, and the role whose token is required."""
 
 
 def _internal(deps: Deps) -> ASGIApp:

@@ -1,6 +1,6 @@
-"""The wrapper of routes that change something: a Kubernetes token of audience `oneseek`, and RBAC. Reads are open.
+"""Authorization of routes that change something: a Kubernetes token of audience `oneseek`, and RBAC. Reads are open.
 
-Each deed is an RBAC verb of its own on the OneSeekModel: who may `patch` it for other reasons may not do it for that.
+Each action has an RBAC verb of its own on the OneSeekModel, so that `patch` alone allows none of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from oneseek_runtime.sidecar.errors import (
     UnauthenticatedError,
 )
 from oneseek_runtime.sidecar.http.client_address import client_key
-from oneseek_runtime.sidecar.http.origins import foreign
+from oneseek_runtime.sidecar.http.origins import foreign_origin
 from oneseek_runtime.sidecar.http.responses import json_response
 
 __all__ = ["Caller", "Denied", "admitted", "needs", "right_of", "to_promote", "to_reset", "to_train"]
@@ -37,17 +37,17 @@ Guarded = Callable[[Request, Caller], Awaitable[Response]]
 
 
 def to_promote(serving: ServingSettings) -> Access:
-    """Let another version answer."""
+    """The permission to promote a version."""
     return Access("promote", "oneseekmodels", serving.model)
 
 
 def to_reset(serving: ServingSettings) -> Access:
-    """Delete every version."""
+    """The permission to delete every version."""
     return Access("reset", "oneseekmodels", serving.model)
 
 
 def to_train(serving: ServingSettings) -> Access:
-    """Give the model something to learn: the operator makes the run."""
+    """The permission to submit training data."""
     return Access(names.TRAIN_VERB, "oneseekmodels", serving.model)
 
 
@@ -55,13 +55,13 @@ _RIGHTS: dict[Endpoint, Right] = {}
 
 
 def right_of(endpoint: Endpoint) -> Right | None:
-    """The right that an endpoint was wrapped with; None: it is open."""
+    """The permission that an endpoint requires; None: it is open."""
     return _RIGHTS.get(endpoint)
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Why a caller is not let in, as a route would answer it."""
+    """Why a caller is refused, as status, message and headers."""
 
     status: int
     sentence: str
@@ -69,14 +69,14 @@ class Denied:
 
 
 async def admitted(request: Request, right: Right) -> Caller | Denied:
-    """Who sent a request, if they have the right."""
+    """Returns the caller if the permission is granted, else why not."""
     deps = deps_of(request)
     serving = deps.settings.serving
     if serving.requests == "Refused":
         return Denied(503, _NO_POLICY)
-    if (page := foreign(request.scope["headers"], deps.settings.allowed_origins)) is not None:
+    if (page := foreign_origin(request.scope["headers"], deps.settings.allowed_origins)) is not None:
         return Denied(403, _FOREIGN.format(page=page))
-    if _is_unasked(request.headers.get("content-type", "")):
+    if _needs_no_preflight(request.headers.get("content-type", "")):
         return Denied(415, _NO_DATA)
     if serving.auth == "Legacy":
         return Caller(LEGACY_CLIENT)
@@ -99,7 +99,7 @@ async def admitted(request: Request, right: Right) -> Caller | Denied:
 
 
 def needs(right: Right) -> Callable[[Guarded], Endpoint]:
-    """Wrap an endpoint that changes something: it is called with the caller, or not at all."""
+    """Decorates an endpoint that changes something; it is called with the authorized caller."""
 
     def wrap(endpoint: Guarded) -> Endpoint:
         @wraps(endpoint)
@@ -122,8 +122,8 @@ _NO_POLICY = (
 )
 
 
-def _is_unasked(content_type: str) -> bool:
-    """Whether a page may post such a body anywhere without asking. The old service read none of these; forms it did."""
+def _needs_no_preflight(content_type: str) -> bool:
+    """Whether a page may post this content type across origins without a preflight. The old service parsed forms only."""
     return content_type.partition(";")[0].strip().lower() in ("text/plain", "multipart/form-data")
 
 

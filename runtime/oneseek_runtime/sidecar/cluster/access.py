@@ -1,4 +1,4 @@
-"""What of the cluster a sidecar has at hand: the API, its informer of the model, and the gate for callers."""
+"""Access to the cluster: API client, informer of the model, and token reviewer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["ClusterAccess"]
 
 @dataclass(frozen=True, slots=True)
 class ClusterAccess:
-    """Made once at start; without an API server everything here refuses with a sentence."""
+    """Made once at start; without an API server every call raises KubeUnavailableError."""
 
     kube: Kube
     informer: Informer
@@ -29,5 +29,5 @@ class ClusterAccess:
 
     @classmethod
     def none(cls) -> Self:
-        """A sidecar outside a cluster."""
+        """For a sidecar outside a cluster."""
         return cls.through(NoKube(), "")

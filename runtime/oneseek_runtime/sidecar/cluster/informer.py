@@ -1,7 +1,7 @@
-"""[I/O] The model and its runs as the API server last showed them: one watch each, resumed where it ended.
+"""[I/O] An informer of the OneSeekModel and its TrainingRuns: list once, then watch.
 
-Routes read from here, so that no number of clients becomes load on the API server. What is here may be a moment old;
-who must not act on something old reads the model itself.
+Routes read from here, so clients cause no load on the API server. The objects may be slightly old; code that must not act on old
+data reads the model itself.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["Informer"]
 Object = dict[str, Any]
 T = TypeVar("T")
 
-_FIRST_PAUSE = 0.5  # seconds after an error; doubled up to
+_FIRST_PAUSE = 0.5  # seconds after an error, doubled each time
 _LONGEST_PAUSE = 30.0
 
 
 class Informer:
-    """`keep` runs as long as the sidecar; until it has listed once, there is nothing here."""
+    """Holds the objects; empty until `keep` has listed once."""
 
     def __init__(self, kube: Kube, model: str) -> None:
         self._kube = kube
@@ -34,7 +34,7 @@ class Informer:
 
     @property
     def model(self) -> Object | None:
-        """The OneSeekModel; None before it was listed, and once it is gone."""
+        """The OneSeekModel; None before it was listed and after it was deleted."""
         return self._objects.get("oneseekmodels", {}).get(self._model)
 
     @property
@@ -45,7 +45,7 @@ class Informer:
         return sorted(mine, key=lambda item: (item["metadata"].get("creationTimestamp", ""), item["metadata"]["name"]))
 
     async def until(self, look: Callable[[Informer], T | None], *, seconds: float) -> T | None:
-        """What `look` sees, as soon as it sees something; None where it saw nothing in time."""
+        """Calls `look` at each change until it returns something; None after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 while (found := look(self)) is None:
@@ -55,7 +55,7 @@ class Informer:
         return found
 
     async def keep(self) -> None:
-        """Watch both kinds until cancelled."""
+        """List and watch both kinds until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep("oneseekmodels"))
             group.create_task(self._keep("trainingruns"))

@@ -1,7 +1,4 @@
-"""Asking the operator for something on the OneSeekModel, and waiting for what became of it.
-
-A request is an annotation; the operator takes it, acts, and says the outcome in `status.request`.
-"""
+"""Submits requests to the operator as annotations of the OneSeekModel, and waits for their outcome in `status.request`."""
 
 from __future__ import annotations
 
@@ -16,13 +13,13 @@ from oneseek_runtime.sidecar.errors import KubeConflictError
 
 __all__ = ["ModelRequest", "Outcome", "submit"]
 
-_TRIES = 5  # somebody else changed the model between our read and our write
+_TRIES = 5  # on write conflicts
 _EMPTY: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One request: the verb, its value, and for whom."""
+    """One request: verb, value and requester."""
 
     verb: Literal["rollback", "promote", "release", "reset"]
     value: str
@@ -31,7 +28,7 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of it; Pending: the operator is still at it, or has not looked yet."""
+    """The outcome; Pending: not decided yet."""
 
     state: Literal["Pending", "Succeeded", "Refused", "Failed"]
     reason: str = ""
@@ -40,12 +37,9 @@ class Outcome:
 
 
 async def submit(kube: Kube, informer: Informer, request: ModelRequest, *, seconds: float) -> Outcome:
-    """Write the request, wait up to `seconds` for its outcome.
+    """Write the request and wait up to `seconds` for its outcome. Raises KubeError.
 
-    The same request that is already under way is joined, not written again; another one is not disturbed.
-
-    Raises:
-        KubeError: the API server refused, or could not be reached.
+    An identical pending request is joined; while another one is pending the request is refused.
     """
     before = await _write(kube, request)
     if isinstance(before, Outcome):
@@ -55,13 +49,13 @@ async def submit(kube: Kube, informer: Informer, request: ModelRequest, *, secon
 
 
 async def _write(kube: Kube, request: ModelRequest) -> str | Outcome:
-    """Id of the request that stood in the status before ours, or why ours is not written."""
+    """Returns the id of the last request before ours, or the outcome if ours is not written."""
     for left in reversed(range(_TRIES)):
         model = await kube.model()
         last = _request(model)
         if last.get("outcome") == "Pending":
             if (last.get("verb"), last.get("value")) == (request.verb, request.value):
-                return ""  # its outcome is ours
+                return ""  # joined
             return _busy(str(last.get("verb")))
         meta = model["metadata"]
         notes = meta.get("annotations") or {}

@@ -1,4 +1,4 @@
-"""The name that questions go to, and how many are under way under each name. Pure."""
+"""The model name that questions go to, with a count of questions in flight per name. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Alias"]
 
 
 class Alias:
-    """Moves from one version to the next; a question keeps the name it was asked under."""
+    """The current target; a question keeps the name that it started with."""
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -18,7 +18,7 @@ class Alias:
 
     @contextmanager
     def lease(self) -> Iterator[str]:
-        """The name for one question, counted until it is answered."""
+        """Returns the current name, counted as in flight until the block ends."""
         name = self.target
         self._leases[name] += 1
         try:

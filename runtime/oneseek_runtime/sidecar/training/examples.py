@@ -1,4 +1,4 @@
-"""What clients post to learn from, parsed: the bodies of micro-train, train and `training/micro`. Pure."""
+"""Parses the bodies of micro-train, train and `training/micro`. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = [
     "OQT",
     "Batch",
     "ExampleError",
+    "MissingMessages",
     "TrainingExample",
-    "Words",
     "example_of_document",
     "parse_batch",
     "parse_example",
@@ -31,48 +31,44 @@ _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 
 
 class ExampleError(ValueError):
-    """The body holds nothing that could be learned; the sentence says what is wrong."""
+    """The body cannot be used for training."""
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """How a route says that the question, or the answers, are missing."""
+class MissingMessages:
+    """A route's messages for a missing question or missing answers."""
 
     question: str
     answers: str
 
 
-OQT = Words(*["Question and rawResponses array are required"] * 2)
-COMPANION = Words("Question is required and must be a string", "rawResponses array is required")
+OQT = MissingMessages(*["Question and rawResponses array are required"] * 2)
+COMPANION = MissingMessages("Question is required and must be a string", "rawResponses array is required")
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
-    """A question with raw answers, and what a client's analysis of them says."""
+    """A question with raw answers and the client's analysis of them."""
 
     question: str
     raw: tuple[Mapping[str, str], ...]
     analysis: Mapping[str, Any] | None
 
     def document(self, *, training_id: str, now: str, language: str) -> bytes:
-        """As the records service keeps it, and prepare reads it."""
+        """The example as the records service stores it and prepare reads it."""
         fields: dict[str, Any] = {"trainingId": training_id, "timestamp": now, "question": self.question}
         fields |= {"language": language, "rawResponses": [dict(item) for item in self.raw]}
         return encoded(fields if self.analysis is None else {**fields, "analyzedData": dict(self.analysis)})
 
     @property
     def stages(self) -> tuple[int, bool]:
-        """How many raw answers stage 1 will train, and whether stage 2 has an answer; read as prepare will read it."""
+        """The number of raw answers of stage 1, and whether stage 2 has an answer, as prepare will read them."""
         found = lesson_of(0, self.document(training_id="", now="", language=""))
         return (len(found.raw), found.analysed is not None) if found else (0, False)
 
 
-def parse_example(body: Mapping[str, Any], words: Words) -> TrainingExample:
-    """Read a post of something to learn; unknown keys are ignored.
-
-    Raises:
-        ExampleError: question or answers are missing or none; the sentence names what.
-    """
+def parse_example(body: Mapping[str, Any], words: MissingMessages) -> TrainingExample:
+    """Parses a post; unknown keys are ignored. Raises ExampleError."""
     question, answers, analysis = (body.get(key) for key in ("question", "rawResponses", "analyzedData"))
     if not isinstance(question, str) or not question:
         raise ExampleError(words.question)
@@ -96,7 +92,7 @@ def _answer(index: int, item: object) -> Mapping[str, str]:
 
 
 def example_of_document(document: Mapping[str, Any]) -> TrainingExample:
-    """What `TrainingExample.document` made, and the records service gave back."""
+    """Inverse of `TrainingExample.document`."""
     analysis = document.get("analyzedData")
     raw = tuple(document.get("rawResponses") or ())
     return TrainingExample(str(document.get("question", "")), raw, analysis if isinstance(analysis, dict) else None)
@@ -104,22 +100,18 @@ def example_of_document(document: Mapping[str, Any]) -> TrainingExample:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Which records a major run is to train on."""
+    """The time range of a Major run; None: open."""
 
     start: str | None
     end: str | None
 
     def bounds(self) -> bytes:
-        """As the records service is asked for them."""
+        """The range as sent to the records service."""
         return encoded({key: text for key, text in (("start", self.start), ("end", self.end)) if text is not None})
 
 
 def parse_batch(body: Mapping[str, Any]) -> Batch:
-    """Read a post to train; everything may be left out.
-
-    Raises:
-        ExampleError: a data source that is not offered, or times that are none.
-    """
+    """Parses a post to train; all keys are optional. Raises ExampleError."""
     source, between = body.get("dataSource"), body.get("dateRange")
     if source not in (None, "firestore"):
         raise ExampleError(
@@ -136,6 +128,6 @@ def parse_batch(body: Mapping[str, Any]) -> Batch:
 
 
 def wait_of(prefer: str | None) -> int:
-    """Seconds that a client prefers to wait (`Prefer: wait=N`, RFC 7240); ten minutes at most, 0 without one."""
+    """Seconds of `Prefer: wait=N` (RFC 7240), at most 600; 0 without it."""
     match = _WAIT.search(prefer or "")
     return min(int(match[1]), _LONGEST_WAIT) if match else 0

@@ -1,4 +1,4 @@
-"""The bodies of the routes that old pages read beside `/api/oqt` and `/api/models`. Field names are the contract's."""
+"""The bodies of `/api/admin/models*`, `/api/chat` and the old ML service. Field names are the contract's."""
 
 # ruff: noqa: N815
 
@@ -9,22 +9,6 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 
 from oneseek_runtime.sidecar.api.schemas import Answer, OpenAnswer, RequestBody, T, Whole, left_out
-
-__all__ = [
-    "AdminModels",
-    "AvailableModels",
-    "BaseModels",
-    "CharacterAnswer",
-    "Characters",
-    "Gone",
-    "Inference",
-    "InferenceAsked",
-    "InferenceStatus",
-    "InvalidInference",
-    "MetadataAnswer",
-    "ModelsStatus",
-    "ServiceRoot",
-]
 
 
 class AdminModel(OpenAnswer):

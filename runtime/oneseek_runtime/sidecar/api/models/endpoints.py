@@ -1,4 +1,4 @@
-"""The routes that change which version answers: set-current and reset. They ask the operator and tell what it did."""
+"""The certified versions, and set-current and reset, which submit a request to the operator and report its outcome."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ async def set_current(request: Request, caller: Caller) -> Response:
 
 @needs(to_reset)
 async def reset(request: Request, caller: Caller) -> Response:
-    """POST /api/models/reset: every certified version goes, the base model answers.
+    """POST /api/models/reset: delete every certified version; the base model answers.
 
-    The body is ignored of whoever has a token; where nobody is asked for one it holds the word.
+    In Legacy mode, where no token is needed, the word RESET must be sent.
     """
     deps = deps_of(request)
     serving = deps.settings.serving
     if serving.auth == "Legacy":
-        said = request.query_params.get("confirm") or (await read_object(request, deps.bodies)).get("confirm")
-        if said != names.RESET_WORD:
+        confirmation = request.query_params.get("confirm") or (await read_object(request, deps.bodies)).get("confirm")
+        if confirmation != names.RESET_WORD:
             return json_response({"error": schemas.RESET_WORD_MISSING, "details": names.NOT_CONFIRMED}, status=400)
     asked = ModelRequest("reset", names.RESET_WORD, caller.requested_by(serving.model))
     try:
@@ -73,7 +73,7 @@ async def _ask(deps: Deps, asked: ModelRequest) -> Outcome:
 
 
 def _failed(failure: str, error: Exception) -> Response:
-    """503 where trying again may help: the API server is away."""
+    """503 if the API server is not available, else 500."""
     if isinstance(error, KubeUnavailableError):
         return json_response(schemas.failed(failure, str(error)), status=503, headers={"Retry-After": "5"})
     return json_response(schemas.failed(failure, str(error)), status=500)
@@ -97,7 +97,7 @@ async def certified(request: Request) -> Response:
 
 
 async def current(request: Request) -> Response:
-    """GET /api/models/current: where CURRENT points. It may lag behind what is served; `/api/oqt/status` does not."""
+    """GET /api/models/current: where CURRENT points. It may lag behind the served version; `/api/oqt/status` does not."""
     serving = deps_of(request).settings.serving
     pointer = await asyncio.to_thread(current_pointer, Path(serving.certified_path), serving.family)
     if pointer is None:

@@ -1,7 +1,6 @@
-"""What several answers say together: the old service's formulas over what was measured of each. Pure.
+"""Compares the answers of several models, by the old service's formulas. Pure.
 
-Consensus is agreement in wording (sentiment, tone, bias), not in content: two answers that contradict each other in the
-same tone agree here. That is what the contract defines, and the number is to be read so.
+Consensus is agreement in wording (sentiment, tone, bias) as the contract defines it, not in content.
 """
 
 from __future__ import annotations
@@ -33,25 +32,25 @@ FairnessLevel = Literal["excellent", "good", "fair", "poor"]
 Level = TypeVar("Level", bound=str)
 
 _THEMES = 10
-_THEME_LETTERS = 4  # a theme has more
+_THEME_LETTERS = 4  # themes are longer
 _CONSENSUS: Sequence[tuple[float, ConsensusLevel]] = ((0.8, "high"), (0.6, "medium"))
 _BIAS: Sequence[tuple[float, BiasLevel]] = ((6.0, "high"), (3.0, "medium"))
 _FAIRNESS: Sequence[tuple[float, FairnessLevel]] = ((0.8, "excellent"), (0.7, "good"), (0.6, "fair"))
 
 
 def levels(score: float, steps: Sequence[tuple[float, Level]], lowest: Level) -> Level:
-    """The word for a score: that of the highest bound it reaches."""
+    """Returns the name of the highest bound that a score reaches."""
     return next((word for bound, word in steps if score >= bound), lowest)
 
 
 def share_of_most_common(labels: Sequence[str]) -> float:
-    """How many of the labels are the most common one, 0 to 1."""
+    """Share of the most common label, 0 to 1."""
     return Counter(labels).most_common(1)[0][1] / len(labels)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The numbers over all answers; `metrics` only where there are two or more answers."""
+    """The numbers over all answers; `metrics` only with two or more answers."""
 
     readings: tuple[TextMetrics, ...]
     consensus: float
@@ -81,10 +80,10 @@ class Comparison:
 
 
 def compare(readings: Sequence[TextMetrics]) -> Comparison:
-    """Compare what was measured of one answer or more.
+    """Compares one answer or more.
 
-    An answer without a word is no data for bias and fairness. Where all are so, both are 0, because the wire wants
-    numbers, and the level of bias is the contract's `none`.
+    Answers without words are left out of bias and fairness. If no answer has words both are 0, because the format requires
+    numbers, and the level of bias is `none`.
     """
     consensus, level, metrics = _consensus(readings)
     spoken = [one for one in readings if one.words]
@@ -102,7 +101,7 @@ def compare(readings: Sequence[TextMetrics]) -> Comparison:
         bias_types=kinds if spoken else None,
         fairness=fairness,
         fairness_level=levels(fairness, _FAIRNESS, "poor"),
-        themes=tuple(word for word, _ in counts.most_common(_THEMES)),  # of equals, what came first
+        themes=tuple(word for word, _ in counts.most_common(_THEMES)),  # on ties the first in the text
     )
 
 
@@ -122,7 +121,7 @@ def _variance(values: Sequence[float]) -> float:
 
 
 def recommendation(comparison: Comparison) -> str:
-    """What to make of it, in Swedish, as the old service's clients show it; the gravest thing first."""
+    """A recommendation in Swedish, as shown by the old service's clients; the most severe finding first."""
     if comparison.bias_level == "high":
         return "Svaren har ett starkt laddat språk. Granska dem kritiskt och jämför med andra källor."
     if comparison.consensus_level == "complete":

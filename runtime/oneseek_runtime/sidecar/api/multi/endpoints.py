@@ -1,4 +1,4 @@
-"""POST /api/oqt/multi-model-query: ask, measure, compare, have it learned where that is asked for, answer, record."""
+"""POST /api/oqt/multi-model-query: ask all models, compare the answers, record them for training and answer."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _RECORDED_AS = "OQT-1.0-MultiModel"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a client may turn on and off."""
+    """The client's options."""
 
     external: bool = False
     training: bool = True
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Options:
-        """Read them; what is missing has its default, and anything else is true or false as the old service took it."""
+        """Parses the options; values of other types are true or false as in JavaScript."""
         return cls(_flag(body, "includeExternal", default=False), _flag(body, "enableTraining", default=True))
 
 
@@ -53,7 +53,7 @@ def _flag(body: Mapping[str, Any], key: str, *, default: bool) -> bool:
 
 
 async def multi_model_query(request: Request) -> Response:
-    """One question, answered by every loaded model side by side, and what the answers have in common."""
+    """Answers one question by every loaded model, with a comparison of the answers."""
     deps = deps_of(request)
     started = deps.monotonic()
     body = await read_object(request, deps.bodies)
@@ -66,9 +66,11 @@ async def multi_model_query(request: Request) -> Response:
         replies = await while_connected(request, ask_all(deps, question, external=options.external))
     except UpstreamError as error:
         return _failed(error)
-    comparison = await asyncio.to_thread(_compare, question.text, replies)  # counting takes a moment that others need
+    comparison = await asyncio.to_thread(_compare, question.text, replies)  # CPU-bound
     training = (
-        await train_from_query(request, _lesson(question.text, replies, comparison)) if options.training else None
+        await train_from_query(request, _training_example(question.text, replies, comparison))
+        if options.training
+        else None
     )
     answer = multi_answer(
         query_id=str(uuid.uuid4()),
@@ -86,8 +88,8 @@ async def multi_model_query(request: Request) -> Response:
     return json_response(answer, headers={DNA_HEADER: spoke.model} if by_version else None)
 
 
-def _lesson(question: str, replies: Sequence[Reply], comparison: Comparison) -> TrainingExample:
-    """What the model is to learn from: every answer, and what they have in common."""
+def _training_example(question: str, replies: Sequence[Reply], comparison: Comparison) -> TrainingExample:
+    """The training example of a query: all answers and their comparison."""
     raw = [{"model": one.model, "response": one.text} for one in replies if one.text]
     numbers = {
         "consensus": comparison.consensus,

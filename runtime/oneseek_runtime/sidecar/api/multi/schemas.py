@@ -1,8 +1,7 @@
 """The bodies of `/api/oqt/multi-model-query`: their shapes and how they are built. Pure; names are the contract's.
 
-`response` is the answer of the model that serves, with a Swedish line before and after it that says how far the others
-are alike in wording, as the old service wrapped it. A model that did not answer is listed with `error` in its metadata
-and counts in no number.
+`response` is the served model's answer between two Swedish lines on how similar the answers are in wording, as in the old
+service. A model without an answer is listed with `error` in its metadata and counts in no number.
 """
 
 # ruff: noqa: N815
@@ -80,11 +79,7 @@ class Bias(Answer):
     aggregatedScore: Annotated[float, Field(ge=0, le=10)]
     level: BiasLevel
     types: NotRequired[
-        Annotated[
-            list[BiasKind],
-            left_out([]),
-            Field(description="Left out where no answer has a word."),
-        ]
+        Annotated[list[BiasKind], left_out([]), Field(description="Left out where no answer has a word.")]
     ]
 
 
@@ -189,7 +184,7 @@ def multi_answer(
     seconds: float,
     now: str,
 ) -> MultiAnswer:
-    """The 200 body. The first reply that is an answer speaks for all; `version` names its model."""
+    """The 200 body; `version` names the model of the first reply without an error."""
     chosen = next(reply for reply in replies if reply.error is None)
     return {
         "success": True,

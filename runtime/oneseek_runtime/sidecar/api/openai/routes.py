@@ -1,4 +1,4 @@
-"""`/v1/*`: the OpenAI API. Generations are passed through; what models there are is told with the names that stay."""
+"""`/v1/*`: the OpenAI API. Generations are passed through; the list of models starts with the OneSeekModel's name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STREAM = Media("text/event-stream", "With `stream`: server-sent events, as the 
 
 
 async def models(request: Request) -> Response:
-    """GET /v1/models: what the engine lists, headed by the OneSeekModel's name, which no promotion changes."""
+    """GET /v1/models: the engine's models, preceded by the OneSeekModel's name, which promotions do not change."""
     deps = deps_of(request)
     try:
         rows = await deps.engine.model_rows()
@@ -32,7 +32,7 @@ async def models(request: Request) -> Response:
 
 
 async def model(request: Request) -> Response:
-    """GET /v1/models/{model}: one of them, by any of its names."""
+    """GET /v1/models/{model}: one model by any of its names."""
     deps, asked = deps_of(request), request.path_params["model"]
     try:
         rows = await deps.engine.model_rows()

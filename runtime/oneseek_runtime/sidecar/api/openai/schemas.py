@@ -1,4 +1,4 @@
-"""The OpenAI API's bodies, as far as we describe them. Answers are the engine's own and may hold more."""
+"""The OpenAI API's bodies. Answers are the engine's own and may hold more."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 
 from oneseek_runtime.sidecar.api.schemas import Answer, OpenAnswer, RequestBody, left_out
-
-__all__ = ["ChatAnswer", "ChatAsked", "CompletionAnswer", "CompletionAsked", "Model", "ModelList", "OpenAIError"]
 
 _MODEL = (
     "`default`, the OneSeekModel's name, the DNA that serves, or the base model's name. Left out, it means `default`."

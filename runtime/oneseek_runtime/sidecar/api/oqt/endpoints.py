@@ -1,4 +1,4 @@
-"""The public routes: parse, ask, answer. What bodies look like is `wire`'s business."""
+"""The endpoints of `/api/oqt/query`, `/status` and `/metrics`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["metrics", "query", "status"]
 
 
 async def query(request: Request) -> Response:
-    """POST /api/oqt/query: one question, answered by the model that is served."""
+    """POST /api/oqt/query: one question, answered by the served model."""
     deps = deps_of(request)
     started = deps.monotonic()
     try:
@@ -52,7 +52,7 @@ def _query_failed(error: UpstreamError) -> Response:
 
 
 async def status(request: Request) -> Response:
-    """GET /api/oqt/status: what the engine serves at this moment, and what lies certified on the claim."""
+    """GET /api/oqt/status: the engine's model now, and the certified versions."""
     deps = deps_of(request)
     started = deps.monotonic()
     loaded = await deps.loaded()
@@ -73,7 +73,7 @@ async def status(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    """GET /api/oqt/metrics: what the evaluation of the version that answers measured."""
+    """GET /api/oqt/metrics: the scores of the version that answers."""
     deps = deps_of(request)
     loaded = await deps.loaded()
     try:

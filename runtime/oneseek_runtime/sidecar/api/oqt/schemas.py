@@ -28,7 +28,7 @@ __all__ = [
     "status_answer",
 ]
 
-PRODUCT: Final = "OQT-1.0"  # what old clients print as the model's name; the real name stands in `version`
+PRODUCT: Final = "OQT-1.0"  # the model's name for old clients; the real one is `version`
 
 
 class Options(RequestBody):
@@ -130,16 +130,16 @@ class StatusAnswer(Answer):
     status: Literal["up"]
     model: ServedModel
     availableModels: list[AvailableModel]
-    state: Operational
+    health: Operational
     timestamp: T
 
 
 @dataclass(frozen=True, slots=True)
 class StageTimes:
-    """When the stages of one query were reached (UTC), and its length on the monotonic clock in seconds.
+    """When the stages of a query ended (UTC), and its duration on the monotonic clock.
 
-    `tokenization` is the moment the question was handed to the engine, which tokenises it first; `inference` the
-    moment its last token was there; `post_processing` the moment the answer was put together.
+    `tokenization`: the question was sent to the engine, which tokenises it first; `inference`: its last token arrived;
+    `post_processing`: the answer was built.
     """
 
     tokenization: datetime
@@ -150,7 +150,7 @@ class StageTimes:
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """What a status request measured; `version` and `dna` are what the engine reports, None where it does not answer."""
+    """Measurements of a status request; `version` and `dna` as reported by the engine, None if it does not answer."""
 
     version: str | None
     dna: str | None
@@ -163,7 +163,7 @@ class ServiceState:
 def query_answer(
     *, query_id: str, question: Question, completion: Completion, version: str, at: StageTimes
 ) -> QueryAnswer:
-    """The 200 body of a query. `version` names what generated the text: a DNA, or the base model."""
+    """The 200 body of a query. `version`: the DNA or the base model that generated the text."""
     done = timestamp(at.post_processing)
     steps: list[Step] = [
         {"step": "tokenization", "timestamp": timestamp(at.tokenization)},
@@ -195,7 +195,7 @@ def query_answer(
 
 
 def status_answer(state: ServiceState, folders: Sequence[CertifiedFolder]) -> StatusAnswer:
-    """The 200 body of a status request: the model that answers now, and every certified one that is listed."""
+    """The 200 body of a status request."""
     listed = [folder for folder in folders if folder.readable and not folder.merged]
     current = next((folder for folder in listed if state.dna in (folder.name, folder.dna)), None)
     return {

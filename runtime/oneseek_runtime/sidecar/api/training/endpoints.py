@@ -1,7 +1,6 @@
-"""The routes by which clients give the model something to learn in Micro runs, and the steps they share with `major`.
+"""The endpoints of micro-training, and the steps they share with `major`.
 
-They record durably, wake the loop that tells the operator, and answer at once; or, with `Prefer: wait=N`, once the run
-has ended.
+They record the post durably, wake the window notifier, and answer at once or, with `Prefer: wait=N`, once the run has ended.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from oneseek_runtime.sidecar.cluster.informer import Informer
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.http.request_body import while_connected
 from oneseek_runtime.sidecar.http.responses import json_response, read_object, timestamp
-from oneseek_runtime.sidecar.language import language_of
+from oneseek_runtime.sidecar.language import Language, language_of
 from oneseek_runtime.sidecar.records.client import EntryRefusedError, RecordsAwayError
 from oneseek_runtime.sidecar.records.recorder import ENTRIES, Recorder
 from oneseek_runtime.sidecar.training import accepted as accepting
@@ -55,32 +54,32 @@ _UNKNOWN = "the OneSeekModel has not been read yet, so it is not known whether i
 _SUSPENDED = (
     "spec.training.suspend of the OneSeekModel is true: what clients send is kept, and trained once it is false"
 )
-_LOOK_SECONDS = 1.0  # a waiting client is answered so soon after the pod begins to drain
+_LOOK_SECONDS = 1.0  # interval of checking whether the pod drains
 
 
 @needs(to_train)
 async def micro_train(request: Request, _caller: Caller) -> Response:
-    """POST /api/oqt/micro-train: puts a question with answers into the open window."""
+    """POST /api/oqt/micro-train: record a question with answers in the open window."""
     deps = deps_of(request)
     try:
-        lesson = examples.parse_example(await read_object(request, deps.bodies), examples.OQT)
+        example = examples.parse_example(await read_object(request, deps.bodies), examples.OQT)
     except ExampleError as error:
         return json_response({"success": False, "error": str(error)}, status=400)
     if (refused := _not_learning(deps)) is not None:
         return refused
     try:
-        training_id, accepted, _ = await _teach(deps, lesson)
+        training_id, accepted, _ = await _record_example(deps, example)
     except (RecordsAwayError, EntryRefusedError) as error:
         return failed(MICRO_FAILED, error)
-    return await answered(request, accepted, partial(schemas.micro_answer, training_id, lesson))
+    return await answered(request, accepted, partial(schemas.micro_answer, training_id, example))
 
 
 @needs(to_train)
 async def companion(request: Request, _caller: Caller) -> Response:
-    """POST /api/training/micro: the same for older pages."""
+    """POST /api/training/micro: the same in the format of older pages."""
     deps = deps_of(request)
     try:
-        lesson = examples.parse_example(await read_object(request, deps.bodies), examples.COMPANION)
+        example = examples.parse_example(await read_object(request, deps.bodies), examples.COMPANION)
     except ExampleError as error:
         return json_response({"success": False, "error": str(error)}, status=400)
     if (model := deps.cluster.informer.model) is not None and micro_of(model) is None:
@@ -94,21 +93,21 @@ async def companion(request: Request, _caller: Caller) -> Response:
     if (refused := _not_learning(deps)) is not None:
         return refused
     try:
-        _, accepted, language = await _teach(deps, lesson)
+        _, accepted, language = await _record_example(deps, example)
         totals = await recorder_of(deps).records.totals()
     except (RecordsAwayError, EntryRefusedError) as error:
         return failed(MICRO_FAILED, error)
     return await answered(
-        request, accepted, partial(schemas.companion_answer, lesson, language=language, totals=totals)
+        request, accepted, partial(schemas.companion_answer, example, language=language, totals=totals)
     )
 
 
 async def train_from_query(
-    request: Request, lesson: TrainingExample
+    request: Request, example: TrainingExample
 ) -> schemas.TrainedBeside | schemas.NotTrained | None:
-    """Records the answers of a multi-model query for training; the `training` of its answer. Never fails the query.
+    """Records a multi-model query's answers; returns the `training` of its answer. Never fails the query.
 
-    None where micro-training is disabled: what `ENABLE_MICROTRAINING=false` was said to mean.
+    Returns None if micro-training is disabled, as ENABLE_MICROTRAINING=false did.
     """
     deps = deps_of(request)
     if (model := deps.cluster.informer.model) is not None and micro_of(model) is None:
@@ -119,11 +118,13 @@ async def train_from_query(
     if model is None:
         return _not_trained(_UNKNOWN)
     try:
-        _, accepted, language = await _teach(deps, lesson, accepting.query_entry_for_training)
+        _, accepted, language = await _record_example(deps, example, accepting.query_entry_for_training)
         totals = await recorder_of(deps).records.totals()
     except (RecordsAwayError, EntryRefusedError) as error:
         return _not_trained(str(error))
-    return schemas.query_training_answer(lesson, accepted, await served_version(deps), language=language, totals=totals)
+    return schemas.query_training_answer(
+        example, accepted, await served_version(deps), language=language, totals=totals
+    )
 
 
 def _not_trained(why: str) -> schemas.NotTrained:
@@ -131,7 +132,7 @@ def _not_trained(why: str) -> schemas.NotTrained:
 
 
 def _not_learning(deps: Deps) -> Response | None:
-    """409 where micro-training is disabled, 503 while that is not known; None: go on."""
+    """409 if micro-training is disabled, 503 while that is unknown, else None."""
     model = deps.cluster.informer.model
     if model is not None and micro_of(model) is not None:
         return None
@@ -139,22 +140,22 @@ def _not_learning(deps: Deps) -> Response | None:
     return json_response(body, status=409) if model else json_response(body, status=503, headers={"Retry-After": "5"})
 
 
-async def _teach(
-    deps: Deps, lesson: TrainingExample, entry: Callable[..., dict[str, Any]] = accepting.micro_entry
-) -> tuple[str, Accepted | None, str]:
-    """Records a post and the event that `entry` makes of it: (training id, its place, language).
+async def _record_example(
+    deps: Deps, example: TrainingExample, entry: Callable[..., dict[str, Any]] = accepting.micro_entry
+) -> tuple[str, Accepted | None, Language]:
+    """Records a post and the event that `entry` makes of it: (training id, its window and run, language).
 
-    Returns no place if the post has nothing to train on. Raises RecordsAwayError or EntryRefusedError.
+    Returns None for the window if the post has nothing to train on. Raises RecordsAwayError or EntryRefusedError.
     """
     recorder, training_id = recorder_of(deps), str(uuid.uuid4())
-    language = language_of(lesson.question)
-    if not any(lesson.stages):
+    language = language_of(example.question)
+    if not any(example.stages):
         return training_id, None, language
-    document = lesson.document(training_id=training_id, now=timestamp(deps.now()), language=language)
+    document = example.document(training_id=training_id, now=timestamp(deps.now()), language=language)
     place = await recorder.records.add_example(document, after=highest_known(deps))
     deps.wake()
     accepted = accepted_in(deps, training_id, "micro", place["window"])
-    recorder.record(ENTRIES, entry(lesson, accepted, await served_version(deps), language=language))
+    recorder.record(ENTRIES, entry(example, accepted, await served_version(deps), language=language))
     return training_id, accepted, language
 
 
@@ -166,7 +167,7 @@ def recorder_of(deps: Deps) -> Recorder:
 
 
 def highest_known(deps: Deps) -> int:
-    """The highest window that a run has; a records service that lost its volume must not assign its number again."""
+    """The highest window that a run has: a records service that lost its volume must not assign its number again."""
     return highest_window(deps.cluster.informer.model or {}, deps.cluster.informer.runs)
 
 
@@ -220,7 +221,7 @@ async def answered(
 
 
 async def _until_ended(deps: Deps, name: str, seconds: float) -> None:
-    """Wait until the run has ended, the time is over or the pod drains."""
+    """Wait until the run has ended, `seconds` are over or the pod drains."""
     informer, deadline = deps.cluster.informer, deps.monotonic() + seconds
     while not deps.lifecycle.closing and (left := deadline - deps.monotonic()) > 0:
         if await informer.until(partial(_ended, name), seconds=min(left, _LOOK_SECONDS)):
@@ -228,7 +229,7 @@ async def _until_ended(deps: Deps, name: str, seconds: float) -> None:
 
 
 def failed(failure: str, error: RecordsAwayError | EntryRefusedError) -> Response:
-    """503 where trying again may help; 409 where there is nothing to train on; 400 for what makes no sense."""
+    """503 if the records service is away, 409 if there is nothing to train on, else 400."""
     body: Failure = {"success": False, "error": failure, "message": str(error)}
     if isinstance(error, RecordsAwayError):
         return json_response(body, status=503, headers={"Retry-After": "5"})

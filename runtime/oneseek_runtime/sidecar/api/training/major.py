@@ -1,4 +1,4 @@
-"""`POST /api/oqt/train`: a Major run on what clients sent so far; the endpoint, and the body's shape and content."""
+"""`POST /api/oqt/train`: a Major run on the recorded posts; endpoint, shapes and body."""
 
 # ruff: noqa: N815
 
@@ -87,7 +87,7 @@ class BatchAnswer(Answer):
 
 
 def batch_answer(accepted: Accepted, served: ServedVersion, *, previous: str, expected: str) -> BatchAnswer:
-    """The 200 body of train. `previous` answered when it was accepted; `expected` names what the run will make."""
+    """The 200 body. `previous`: the version that answered then; `expected`: the version that the run will make."""
     run = accepted.run if accepted.done else None
     result: BatchResult = {
         "samplesProcessed": run.samples if run else 0,
@@ -124,7 +124,7 @@ def _milliseconds(run: Run) -> int:
 
 @needs(to_train)
 async def train(request: Request, _caller: Caller) -> Response:
-    """POST /api/oqt/train: a major run on all that clients sent so far, or between two times."""
+    """POST /api/oqt/train: a Major run on all recorded posts, or on those between two times."""
     deps = deps_of(request)
     try:
         batch = examples.parse_batch(await read_object(request, deps.bodies, only_objects=True))
@@ -145,7 +145,7 @@ async def train(request: Request, _caller: Caller) -> Response:
 
 
 def _expected(deps: Deps, before: ServedVersion, accepted: Accepted) -> str:
-    """The version that the run makes if those before it make theirs: family and numbers, for hashes are not known."""
+    """The expected version if all runs before succeed: family and numbers, because hashes are unknown."""
     runs = (Run.of(item) for item in deps.cluster.informer.runs)
     ahead = [run for run in runs if run.type == "Major" and run.state in ("queued", "running")]
     number = before.training["weeklyBatches"] + sum(run.name != accepted.name for run in ahead) + 1

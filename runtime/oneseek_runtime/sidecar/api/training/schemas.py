@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NotRequired, cast
 from pydantic import Field, RootModel
 
 from oneseek_runtime.sidecar.api.schemas import Answer, RequestBody, T, left_out
+from oneseek_runtime.sidecar.language import Language
 from oneseek_runtime.sidecar.training.accepted import Accepted, ServedVersion, companion_stages, dna_of, stages
 from oneseek_runtime.sidecar.training.examples import TrainingExample
 from oneseek_runtime.sidecar.training.runs import Run
@@ -286,14 +287,14 @@ def window_run(accepted: Accepted) -> WindowRun:
 
 
 def micro_answer(
-    training_id: str, lesson: TrainingExample, accepted: Accepted | None, served: ServedVersion
+    training_id: str, example: TrainingExample, accepted: Accepted | None, served: ServedVersion
 ) -> MicroAnswer:
-    """The 200 body of micro-train. Without `accepted` there was nothing in the post to learn."""
+    """The 200 body of micro-train; `accepted` is None if the post has nothing to train on."""
     return {
         "success": True,
         "trainingId": training_id,
         "timestamp": served.now,
-        "stages": cast("Stages", stages(lesson, accepted, "samplesProcessed")),
+        "stages": cast("Stages", stages(example, accepted, "samplesProcessed")),
         "modelStatus": {
             "version": (accepted and accepted.version) or served.version,
             "totalMicroBatches": served.training["microBatches"],
@@ -304,7 +305,7 @@ def micro_answer(
 
 
 def companion_answer(
-    lesson: TrainingExample,
+    example: TrainingExample,
     accepted: Accepted | None,
     served: ServedVersion,
     *,
@@ -318,18 +319,18 @@ def companion_answer(
         "model": (accepted and accepted.version) or served.version,
         "language": language,
         "fallback": False,
-        "stages": cast("CompanionStages", companion_stages(lesson, accepted)),
+        "stages": cast("CompanionStages", companion_stages(example, accepted)),
         "state": _counted(totals),
         "run": window_run(accepted) if accepted else None,
     }
 
 
 def query_training_answer(
-    lesson: TrainingExample,
+    example: TrainingExample,
     accepted: Accepted | None,
     served: ServedVersion,
     *,
-    language: Literal["sv", "en"],
+    language: Language,
     totals: Mapping[str, Any],
 ) -> TrainedBeside:
     """The `training` of a multi-model query: the same, with the stages side by side."""
@@ -340,7 +341,7 @@ def query_training_answer(
         "fallback": False,
         "state": _counted(totals),
         "run": window_run(accepted) if accepted else None,
-        **cast("CompanionStages", companion_stages(lesson, accepted)),
+        **cast("CompanionStages", companion_stages(example, accepted)),
     }
 
 
@@ -350,7 +351,7 @@ def _counted(totals: Mapping[str, Any]) -> Counted:
 
 
 def micro_state(totals: Mapping[str, Any]) -> CountedUntil:
-    """How often something was given to learn, as the records service counted it."""
+    """The number of recorded posts, by language."""
     return {
         "totalRuns": _whole(totals.get("questions")),
         "lastRun": totals.get("lastAt"),
@@ -359,7 +360,7 @@ def micro_state(totals: Mapping[str, Any]) -> CountedUntil:
 
 
 def micro_statistics(totals: Mapping[str, Any], runs: Sequence[Run], version: str) -> Stats:
-    """The `stats` of `/api/training/micro/stats`; the newest version that a Micro run made of each language."""
+    """The `stats` of `/api/training/micro/stats`, with each language's newest version made by a Micro run."""
     return {**micro_state(totals), "models": {key: _learned(key, totals, runs, version) for key in _LANGUAGES}}
 
 

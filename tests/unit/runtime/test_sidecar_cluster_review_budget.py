@@ -9,7 +9,7 @@ import json
 import pytest
 
 from oneseek_runtime.sidecar.cluster.client import NoKube, User
-from oneseek_runtime.sidecar.cluster.review_budget import ReviewBudget, unfit
+from oneseek_runtime.sidecar.cluster.review_budget import ReviewBudget, why_invalid
 from oneseek_runtime.sidecar.errors import KubeUnavailableError, TooManyReviewsError
 from support.kube_simulator import jwt
 
@@ -72,7 +72,7 @@ def part(value: object) -> str:
     ],
 )
 def test_what_a_token_says_of_itself(token: str, why: str) -> None:
-    assert unfit(token, NOW) == why
+    assert why_invalid(token, NOW) == why
 
 
 async def test_a_token_that_is_none_of_ours_is_refused_without_asking(clock: Clock) -> None:
