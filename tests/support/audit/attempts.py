@@ -76,7 +76,7 @@ ATTEMPTS = (
         "rewrite the running base by `init_lora_weights: olora` in a trained adapter",
         (
             "tests/runtime/test_adapter_orders.py",
-            "tests/unit/runtime/test_adapter_config.py",
+            "tests/unit/runtime/test_artifact_adapter_config.py",
         ),
     ),
     Attempt(

@@ -1,4 +1,4 @@
-"""What has another name in commit 69e4700 than now: two imports, and the way to the operator's HTTP client."""
+"""What has another name in commit 69e4700 than now: one import, and the way to the operator's HTTP client."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ async def sidecar_client(ip: str, port: int) -> AsyncIterator[Any]:
     """The operator's client of sidecars; its `state(ip)` asks the pod at that address and port."""
     if NOW:
         pods = importlib.import_module("oneseek_operator.clients.pod_http")
-        asker = pods.Asker.connect()
+        http = pods.PodHttpClient.connect()
         client = importlib.import_module("oneseek_operator.clients.sidecar").ModelSidecars
-        yield client(asker, {ip: pods.Peer(ip, port, f"at {ip}")})
-        await asker.close()
+        try:
+            yield client(http, {ip: pods.Peer(ip, port, f"at {ip}")})
+        finally:
+            await http.close()
     else:
         module = importlib.import_module("oneseek_operator.sidecars")
         module.Sidecars._call.__kwdefaults__["port"] = port
