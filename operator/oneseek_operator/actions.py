@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
@@ -19,6 +19,7 @@ __all__ = [
     "Create",
     "Decision",
     "Delete",
+    "Event",
     "HandOver",
     "MakeAccess",
     "MakeKeys",
@@ -175,6 +176,15 @@ Action = (
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """A Kubernetes Event to make about the object."""
+
+    reason: str
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Decision(Generic[Status]):
     """Actions, then the status, then what may only be done once that status is written.
 
@@ -187,5 +197,5 @@ class Decision(Generic[Status]):
     before: tuple[Action, ...] = ()
     after: tuple[Action, ...] = ()
     again_after: float | None = None
-    events: tuple[tuple[bool, str, str], ...] = field(default=())
+    events: tuple[Event, ...] = ()
     asks_service: bool = False

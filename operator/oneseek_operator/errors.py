@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from oneseek_core.errors import OneSeekError
 
-__all__ = [
-    "ClusterError",
-    "ConflictError",
-    "NameTakenError",
-    "RecordsError",
-    "SidecarError",
-    "TransitionRefusedError",
-]
+__all__ = ["ClusterError", "ConflictError", "NameTakenError", "RecordsError", "SidecarError", "TransitionRefusedError"]
 
 
 class ClusterError(OneSeekError):

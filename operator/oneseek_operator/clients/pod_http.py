@@ -89,14 +89,7 @@ class PodHttpClient:
         await self._session.close()
 
     async def ask(
-        self,
-        peer: Peer,
-        method: str,
-        path: str,
-        *,
-        seconds: float,
-        body: object = None,
-        afresh: bool = False,
+        self, peer: Peer, method: str, path: str, *, seconds: float, body: object = None, afresh: bool = False
     ) -> Answer:
         """The answer, whatever its status. `afresh`: on a connection of its own.
 

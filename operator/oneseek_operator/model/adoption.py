@@ -29,13 +29,9 @@ def adopted(model: OneSeekModel, report: BaseImportReport, now: datetime) -> One
         item.model_copy(update={"unattended": _is_unattended(item) or None}) for item in states.adopted(report.versions)
     ]
     known = states.merged(status.versions, found_there)
-    found = states.barred(known, quarantine)
+    found = states.classified(known, quarantine, {})
     status = status.model_copy(
-        update={
-            "versions": found,
-            "quarantine": quarantine,
-            "counters": states.counters_for(status.counters, found),
-        }
+        update={"versions": found, "quarantine": quarantine, "counters": states.counters_for(status.counters, found)}
     )
     answered = next((item for item in found if item.dna == report.current and states.may_answer(item)), None)
     by_itself = model.spec.promotion.mode == "Automatic" and answered == states.newest(found)

@@ -18,8 +18,8 @@ from oneseek_core.api.v1alpha1.versions import Import
 from oneseek_core.jobs.imports import ImportReport
 from oneseek_core.jobs.messages import parse_report
 from oneseek_core.ledger_entries import Transition
-from oneseek_operator.actions import Create, Decision, Delete
-from oneseek_operator.conditions import Verdict, conditions_with
+from oneseek_operator.actions import Create, Decision, Delete, Event
+from oneseek_operator.conditions import ConditionRow, Verdict, conditions_with
 from oneseek_operator.model import ledger
 from oneseek_operator.observe.pod_failures import Problem, failure_of, lasts, report_text, waiting_problem
 from oneseek_operator.observe.pods import JobView, PodView, owned_job
@@ -59,7 +59,7 @@ def step(
 
 def condition(
     model: OneSeekModel, status: OneSeekModelStatus, jobs: Sequence[JobView], pods: Sequence[PodView]
-) -> tuple[str, bool, str, str] | None:
+) -> ConditionRow | None:
     """The condition Imported; None where the spec asks for no import."""
     rows = {row.source: row for row in status.imports}
     entries = {entry.source: entry for entry in model.spec.imports}
@@ -74,15 +74,19 @@ def condition(
             f"; it is tried again when the entry or certification.trustedKeys change, or after"
             f" `kubectl delete job {build.job_name(model, entry)}`"
         )
-        return (names.IMPORTED, False, row.reason, f"{row.source} is refused: {row.message}{hint}{others}")
+        return _row(row.reason, f"{row.source} is refused: {row.message}{hint}{others}", holds=False)
     if waiting and model.spec.suspend:
-        return (names.IMPORTED, False, names.SUSPENDED, "spec.suspend is true: no import is started")
+        return _row(names.SUSPENDED, "spec.suspend is true: no import is started", holds=False)
     if waiting:
         problem = _waits_for(model, waiting, jobs, pods)
         why = problem or Problem(names.IMPORTING, f"importing {waiting[0].source}")
-        return (names.IMPORTED, False, why.reason, why.message)
+        return _row(why.reason, why.message, holds=False)
     dnas = ", ".join(str(row.dna) for row in status.imports)
-    return (names.IMPORTED, True, names.IMPORTED, f"on the claim, with signatures that are trusted: {dnas}")
+    return _row(names.IMPORTED, f"on the claim, with signatures that are trusted: {dnas}")
+
+
+def _row(reason: str, message: str, *, holds: bool = True) -> ConditionRow:
+    return ConditionRow(names.IMPORTED, reason, message, holds)
 
 
 def _waits_for(
@@ -95,7 +99,7 @@ def _waits_for(
 def unfinished(
     verdict: Verdict,
     model: OneSeekModel,
-    told: tuple[str, bool, str, str],
+    imported: ConditionRow,
     jobs: Sequence[JobView],
     pods: Sequence[PodView],
     *,
@@ -105,9 +109,8 @@ def unfinished(
 
     A pin that names no version yet may be what is being taken in: nobody is needed until that has ended.
     """
-    _, imported, reason, message = told
     awaited = verdict.reason == names.PINNED_VERSION_UNKNOWN
-    if imported or not (verdict.state == "Ready" or awaited) or verdict.progress is not None:
+    if imported.holds or not (verdict.state == "Ready" or awaited) or verdict.progress is not None:
         return verdict
     done = {row.source for row in model.status.imports if row.state == "Imported"}
     problem = _waits_for(model, [entry for entry in model.spec.imports if entry.source not in done], jobs, pods)
@@ -116,8 +119,8 @@ def unfinished(
         problem is not None and lasts(problem, now)
     )
     if stuck and awaited:
-        return replace(verdict, message=f"{verdict.message}; {message}")
-    return replace(verdict, progress=(reason, message), stuck=stuck)
+        return replace(verdict, message=f"{verdict.message}; {imported.message}")
+    return replace(verdict, progress=(imported.reason, imported.message), stuck=stuck)
 
 
 class _Found:
@@ -127,7 +130,7 @@ class _Found:
         self._model, self._pods, self._now = model, pods, now
         self._versions = list(model.status.versions)
         self._happened: list[Transition] = []
-        self.events: list[tuple[bool, str, str]] = []
+        self.events: list[Event] = []
         self.lost: list[Delete] = []  # Jobs whose report is gone: importing again finds the same
         self.over: list[Delete] = []  # Jobs of entries that the spec no longer has, or that judged by other keys
         entries = {build.job_name(model, entry): entry for entry in model.spec.imports}
@@ -170,7 +173,7 @@ class _Found:
             self._rows[entry.source] = ImportOutcome(
                 source=entry.source, state="Refused", reason=problem.reason[:64], message=message, job=job.uid
             )
-            self.events.append((True, problem.reason, f"{entry.source} is refused: {message}"))
+            self.events.append(Event(problem.reason, f"{entry.source} is refused: {message}", warning=True))
             return
         if report is None:
             self.lost.append(away)
@@ -187,7 +190,7 @@ class _Found:
             message=text,
             job=job.uid,
         )
-        self.events.append((False, names.IMPORTED, f"{entry.source}: {text}"))
+        self.events.append(Event(names.IMPORTED, f"{entry.source}: {text}"))
 
     def _add(self, job: JobView, report: ImportReport, source: str) -> None:
         """Make it a version of the model, and a line of the ledger, unless it is one already."""

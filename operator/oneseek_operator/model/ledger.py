@@ -15,7 +15,8 @@ from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus, Version
 from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.ledger_entries import Actor, Subject, Transition
-from oneseek_operator.run.data import rows_text
+from oneseek_operator.actions import Event
+from oneseek_operator.observe.run import rows_text
 from oneseek_operator.versions.selection import Choice
 from oneseek_operator.versions.states import number
 
@@ -35,22 +36,21 @@ def outbox(
     return left[:OUTBOX_LIMIT], left[OUTBOX_LIMIT:]
 
 
-def overflow(dropped: Sequence[Transition]) -> tuple[tuple[bool, str, str], ...]:
+def overflow(dropped: Sequence[Transition]) -> tuple[Event, ...]:
     """An Event for each transition that the outbox had no room for."""
     why = f"{OUTBOX_LIMIT} transitions wait for it already"
     return tuple(
-        (True, names.OUTBOX_FULL, f"{item.type} of {item.dna or item.object.name} will not be in the ledger: {why}")
+        Event(
+            names.OUTBOX_FULL,
+            f"{item.type} of {item.dna or item.object.name} will not be in the ledger: {why}",
+            warning=True,
+        )
         for item in dropped
     )
 
 
 def transitions(
-    model: OneSeekModel,
-    new: OneSeekModelStatus,
-    runs: Sequence[TrainingRun],
-    *,
-    choice: Choice,
-    now: datetime,
+    model: OneSeekModel, new: OneSeekModelStatus, runs: Sequence[TrainingRun], *, choice: Choice, now: datetime
 ) -> list[Transition]:
     """What happened to the model between its status as read and `new`, in the order it happened."""
     old = model.status

@@ -29,7 +29,7 @@ from oneseek_operator.certificates import renewed_at
 from oneseek_operator.conditions import Verdict
 from oneseek_operator.model import adoption
 from oneseek_operator.model.status import model_decision
-from oneseek_operator.observe.model import Snapshot, wants_tokens, writers
+from oneseek_operator.observe.model import Snapshot, has_writers, wants_tokens
 from oneseek_operator.observe.pod_failures import failure_of, report_text, waiting_problem, with_problem
 from oneseek_operator.observe.pods import PodView, owned_job
 from oneseek_operator.resources import common
@@ -195,7 +195,7 @@ def records(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[O
 
 def _records_scaled(snapshot: Snapshot, settings: Settings) -> tuple[Action, ...]:
     """The StatefulSet as it must be, unless it is: of a suspended model it has no pod once nobody has to write."""
-    replicas = 0 if snapshot.model.spec.suspend and not writers(snapshot) else 1
+    replicas = 0 if snapshot.model.spec.suspend and not has_writers(snapshot) else 1
     now = "tls" if settings.internal_tls else "plain"
     # Where there is TLS, "plain" may be the word of a pod that is nobody's; where there is none, it is `now`.
     others = sorted({pod.speaks for pod in snapshot.pods if _calls_records(pod, snapshot)} - {now, "", "plain"})

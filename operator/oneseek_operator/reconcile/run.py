@@ -13,12 +13,13 @@ from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.jobs.train import TrainProgress
 from oneseek_operator.observe.ownership import owner_of
 from oneseek_operator.observe.pods import JobView, PodView, lacks_pod, owned_job
-from oneseek_operator.observe.run import RunSnapshot, is_asked, is_finished, may_leave_jobs
+from oneseek_operator.observe.run import RunSnapshot, is_finished, is_retry_requested, may_leave_jobs
 from oneseek_operator.reconcile.apply import carry_out
 from oneseek_operator.reconcile.concurrency import task_group
-from oneseek_operator.reconcile.model import runs_of, utc_now
+from oneseek_operator.reconcile.model import utc_now
 from oneseek_operator.reconcile.pod_events import failed_creates_of, sooner, with_failed_creates
 from oneseek_operator.reconcile.ports import ClusterPort
+from oneseek_operator.reconcile.read_objects import runs_of
 from oneseek_operator.resources import run as build
 from oneseek_operator.run.decide import decide
 from oneseek_operator.run.jobs import refused_for_good
@@ -31,19 +32,14 @@ _LOG_LINES = 20  # the newest progress line says everything; others may stand ar
 
 
 async def reconcile(
-    namespace: str,
-    name: str,
-    *,
-    cluster: ClusterPort,
-    settings: Settings,
-    clock: Callable[[], datetime] = utc_now,
+    namespace: str, name: str, *, cluster: ClusterPort, settings: Settings, clock: Callable[[], datetime] = utc_now
 ) -> float | None:
     """Bring a run one step further; seconds until it must be looked at again, None: on events only."""
     current = await cluster.get("TrainingRun", namespace, name)
     if current is None or "deletionTimestamp" in current["metadata"]:
         return None
     run = TrainingRun.model_validate(current)
-    if is_finished(run) and not (is_asked(run) or may_leave_jobs(run)):
+    if is_finished(run) and not (is_retry_requested(run) or may_leave_jobs(run)):
         return None
     labels = {names.LABEL_RUN: name}
     async with task_group() as group:
@@ -68,11 +64,7 @@ async def reconcile(
     if decision is None:
         return None
     wait = await carry_out(
-        [decision],
-        current,
-        now,
-        cluster=cluster,
-        given_up=lambda refusal: refused_for_good(snapshot, refusal, now),
+        [decision], current, now, cluster=cluster, given_up=lambda refusal: refused_for_good(snapshot, refusal, now)
     )
     return sooner(wait, snapshot.jobs, snapshot.pods, now)
 

@@ -15,11 +15,7 @@ __all__ = ["Manifest", "claim_name", "container", "job", "meta", "models_volume"
 
 Manifest = dict[str, Any]
 
-RESTRICTED = {
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "capabilities": {"drop": ["ALL"]},
-}
+RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 # Webhooks that put their own containers into pods; each obeys one of these, some as a label, some as an annotation.
 _NO_INJECTION_LABELS = {
     "sidecar.istio.io/inject": "false",

@@ -180,12 +180,7 @@ def _spec(model: OneSeekModel, settings: Settings, replicas: int, others: Collec
     template = common.sealed(
         common.pod(model, settings, labels=tags, containers=[main], volumes=volumes, on_claim=False)
     )
-    spec = {
-        "serviceName": name(model),
-        "replicas": replicas,
-        "selector": {"matchLabels": tags},
-        "template": template,
-    }
+    spec = {"serviceName": name(model), "replicas": replicas, "selector": {"matchLabels": tags}, "template": template}
     return spec if firestore else {**spec, "volumeClaimTemplates": [_claim(model.spec.records.volume)]}
 
 

@@ -171,12 +171,7 @@ def train_job(run: TrainingRun, model: OneSeekModel, settings: Settings, *, atte
     ]
     env = [common.request_env(request), *pod_options.env(run)]
     main = common.container(
-        "main",
-        settings.runtime_image,
-        ["train"],
-        mounts=mounts,
-        env=env,
-        resources=common.resources_of(spec.resources),
+        "main", settings.runtime_image, ["train"], mounts=mounts, env=env, resources=common.resources_of(spec.resources)
     )
     name = train_job_name(run, attempt)
     volumes = [common.models_volume(model)]
@@ -306,10 +301,5 @@ def _job(
     if as_asked:
         template["metadata"]["annotations"] = pod_options.pod_annotations(run)
     return common.job(
-        run,
-        name or job_name(run, step),
-        labels=tags,
-        template=template,
-        retries=retries,
-        deadline_seconds=deadline,
+        run, name or job_name(run, step), labels=tags, template=template, retries=retries, deadline_seconds=deadline
     )

@@ -10,7 +10,7 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.promotion import Probe
 from oneseek_core.serving.analysis import AnalysisRequest, AnalysisState
 from oneseek_operator.actions import Analyse
-from oneseek_operator.observe.rollout import Endpoint, Snapshot
+from oneseek_operator.observe.model import Endpoint, Snapshot
 from oneseek_operator.settings import Settings
 
 __all__ = ["found", "is_watched", "of_candidate", "of_watched", "orders", "running"]

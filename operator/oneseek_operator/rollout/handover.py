@@ -14,8 +14,8 @@ from datetime import datetime
 from oneseek_core import names
 from oneseek_core.serving.handover import Handover
 from oneseek_operator.actions import Delete, HandOver
+from oneseek_operator.observe.model import Endpoint, Snapshot
 from oneseek_operator.observe.pods import PodView
-from oneseek_operator.observe.rollout import Endpoint, Snapshot
 
 __all__ = ["Takeover", "dna_of_pod", "is_handed_over", "is_unreachable", "may_answer", "orders", "replaced", "waiting"]
 
@@ -104,9 +104,8 @@ def _is_barred(snapshot: Snapshot, pod: PodView, to: Takeover) -> bool:
 
 
 def dna_of_pod(snapshot: Snapshot, pod: PodView) -> str | None:
-    """The version that the pod's colour is to answer with."""
-    colour = pod.labels.get(names.LABEL_COLOUR)
-    return next((item.dna for item in snapshot.deployments if item.colour == colour), None)
+    """The DNA that the pod's colour is to serve."""
+    return snapshot.dna_of(pod.labels.get(names.LABEL_COLOUR))
 
 
 def is_handed_over(endpoint: Endpoint, order: Handover | None, *, terminating: bool) -> bool:
@@ -147,7 +146,7 @@ def waiting(snapshot: Snapshot, to: Takeover, now: datetime) -> list[str]:
 def _may_answer_unseen(snapshot: Snapshot, pod: PodView, to: Takeover, now: datetime) -> bool:
     """Whether a pod that says nothing may answer a client with another version."""
     endpoint, colour = snapshot.endpoint(pod), pod.labels[names.LABEL_COLOUR]
-    there = next((item for item in snapshot.deployments if item.colour == colour), None)
+    there = snapshot.deployment_of(colour)
     if colour == to.colour and not (there and there.shape):
         return pod.ready and not pod.terminating  # it can answer with nothing else, but must be seen to
     if colour in to.trial and not pod.terminating:

@@ -6,13 +6,14 @@ answered by it: then, and not before, `status.current` names it and the model is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model_status import VersionRef
+from oneseek_core.api.v1alpha1.model_status import Version, VersionRef
 from oneseek_operator.conditions import find, timestamp
-from oneseek_operator.observe.rollout import Snapshot
+from oneseek_operator.observe.model import Snapshot
 from oneseek_operator.resources.serving import Colour
 from oneseek_operator.rollout import handover
 from oneseek_operator.rollout.handover import Takeover
@@ -76,11 +77,7 @@ def progress(snapshot: Snapshot, to: Takeover, now: datetime, *, flips: bool, ze
 
 
 # Reasons for which a model that answers is not Ready.
-_ANSWERING_UNREADY = (
-    names.PINNED_VERSION_UNKNOWN,
-    names.PINNED_VERSION_QUARANTINED,
-    names.PINNED_VERSION_REJECTED,
-)
+_ANSWERING_UNREADY = (names.PINNED_VERSION_UNKNOWN, names.PINNED_VERSION_QUARANTINED, names.PINNED_VERSION_REJECTED)
 
 
 def _through_the_service(snapshot: Snapshot, to: Takeover) -> str:
@@ -95,12 +92,11 @@ def _through_the_service(snapshot: Snapshot, to: Takeover) -> str:
     return ""
 
 
-def reference(snapshot: Snapshot, target: Colour, dna: str | None, now: datetime) -> VersionRef | None:
-    """The version as what answers from now on; the base model has no such reference."""
+def reference(dna: str | None, target: Colour, versions: Sequence[Version], now: datetime) -> VersionRef | None:
+    """The version as `status.current`; None for the base model."""
     if dna is None:
         return None
-    known = {item.dna: item.digest for item in snapshot.versions}
-    digest = target.digest if target.dna == dna else known.get(dna)
+    digest = target.digest if target.dna == dna else next((item.digest for item in versions if item.dna == dna), None)
     return VersionRef(dna=dna, digest=digest, since=timestamp(now)) if digest else None
 
 

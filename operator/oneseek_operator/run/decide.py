@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from oneseek_operator.actions import Decision
-from oneseek_operator.observe.run import RunDecision, RunSnapshot, is_finished, running_jobs
+from oneseek_operator.observe.run import RunDecision, RunSnapshot, is_finished
 from oneseek_operator.requests import retry
 from oneseek_operator.run.jobs import certify, evaluate, prepare
 from oneseek_operator.run.queue import model_is_gone, model_is_reset, start
@@ -25,12 +25,10 @@ __all__ = ["decide"]
 
 def decide(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecision | None:
     """The next step; None for a run that is over."""
-    if decision := retry.decide(
-        snapshot.run, snapshot.model, snapshot.siblings, snapshot.jobs, settings=settings, now=now
-    ):
+    if decision := retry.decide(snapshot, settings, now):
         return decision
     if is_finished(snapshot.run):
-        left = running_jobs(snapshot)
+        left = snapshot.running_jobs
         return Decision(snapshot.run.status, left) if left else None
     for step in (model_is_gone, model_is_reset, start, prepare, train, evaluate, certify):
         if decision := step(snapshot, settings, now):

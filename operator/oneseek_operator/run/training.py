@@ -12,17 +12,9 @@ from oneseek_core.jobs.messages import parse_report
 from oneseek_core.jobs.train import TrainReport
 from oneseek_operator.actions import Create, Decision, Delete
 from oneseek_operator.conditions import Verdict, timestamp
-from oneseek_operator.observe.pod_failures import failure_of, report_text, waiting_problem, with_problem
+from oneseek_operator.observe.pod_failures import Problem, failure_of, report_text, waiting_problem, with_problem
 from oneseek_operator.observe.pods import JobView
-from oneseek_operator.observe.run import (
-    RunDecision,
-    RunSnapshot,
-    failed,
-    model_of,
-    resolved_of,
-    run_decision,
-    running_jobs,
-)
+from oneseek_operator.observe.run import RunDecision, RunSnapshot, failed, run_decision
 from oneseek_operator.resources import run as build
 from oneseek_operator.run.data import rows_events, trained_data
 from oneseek_operator.run.jobs import job_of, no_report, stuck, uids_with
@@ -37,37 +29,37 @@ _POLL_START, _POLL = 1.0, 5.0  # seconds between looks at the train pod's log: b
 
 def train(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecision | None:
     """Have the adapter trained, attempt by attempt, and number the version."""
-    run, resolved = snapshot.run, resolved_of(snapshot)
+    run, resolved = snapshot.run, snapshot.resolved
     if resolved.created_at is not None:
         return None
     attempt = run.status.attempts
     if earlier := _earlier(snapshot, attempt, now):
         return earlier
     name = build.train_job_name(run, attempt)
-    step = job_of(snapshot, name, run.status.jobs.train)
-    if step.problem:
-        return failed(snapshot, step.problem, now)
-    if run.spec.suspend and (step.job is None or step.job.state == "Running"):
+    job = job_of(snapshot, name, run.status.jobs.train)
+    if isinstance(job, Problem):
+        return failed(snapshot, job, now)
+    if run.spec.suspend and (job is None or job.state == "Running"):
         verdict = Verdict(
             "Waiting", names.SUSPENDED, "spec.suspend is true: training stands still, its checkpoint is kept"
         )
-        if step.job is None:
+        if job is None:
             return run_decision(snapshot, verdict, now)
         # The next attempt's number is written before the Job goes, so that its absence is not taken for an accident.
-        away = Delete("Job", step.job.name, step.job.uid)
+        away = Delete("Job", job.name, job.uid)
         return run_decision(
             snapshot, verdict, now, after=(away,), attempts=attempt + 1, jobs=uids_with(snapshot, train=None)
         )
     working = Verdict("Working", names.TRAINING, "training")
-    if step.job is None:
-        before = (Create(build.train_job(run, model_of(snapshot), settings, attempt=attempt)),)
+    if job is None:
+        before = (Create(build.train_job(run, snapshot.known_model, settings, attempt=attempt)),)
         return run_decision(snapshot, working, now, before=before, again_after=_POLL_START)
-    uids = uids_with(snapshot, train=step.job.uid)
-    if step.job.state == "Running":
-        return _training(snapshot, step.job, uids, now)
-    if step.job.state == "Failed":
-        return failed(snapshot, failure_of(step.job, snapshot.pods, what="the train pod"), now)
-    report = parse_report(report_text(snapshot.pods, step.job), TrainReport)
+    uids = uids_with(snapshot, train=job.uid)
+    if job.state == "Running":
+        return _training(snapshot, job, uids, now)
+    if job.state == "Failed":
+        return failed(snapshot, failure_of(job, snapshot.pods, what="the train pod"), now)
+    report = parse_report(report_text(snapshot.pods, job), TrainReport)
     if report is None:
         return failed(snapshot, no_report(name), now)
     if run.spec.type == "Micro" and report.micro_steps is not None:
@@ -75,7 +67,7 @@ def train(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecisi
     major, micro = _number(snapshot, resolved)
     resolved = resolved.model_copy(
         update={
-            "created_at": _milliseconds(step.job.completed_at),
+            "created_at": _milliseconds(job.completed_at),
             "major": major,
             "micro": micro,
             "samples": report.samples,
@@ -116,7 +108,7 @@ def _earlier(snapshot: RunSnapshot, attempt: int, now: datetime) -> RunDecision 
     """
     run = snapshot.run
     before = {build.train_job_name(run, number) for number in range(1, attempt)}
-    if left := tuple(item for item in running_jobs(snapshot) if item.name in before):
+    if left := tuple(item for item in snapshot.running_jobs if item.name in before):
         return Decision(run.status, left, again_after=0.0)
     pods = [pod for pod in snapshot.pods if pod.job in before and pod.phase in ("Pending", "Running")]
     if not pods or run.spec.suspend:
@@ -127,7 +119,7 @@ def _earlier(snapshot: RunSnapshot, attempt: int, now: datetime) -> RunDecision 
 
 def _number(snapshot: RunSnapshot, resolved: Resolved) -> tuple[int, int]:
     """MAJOR and MICRO of what was trained; from the counters, not from the parent, so that no number is given twice."""
-    counters = counters_for(model_of(snapshot).status.counters, certified_by(snapshot.siblings))
+    counters = counters_for(snapshot.known_model.status.counters, certified_by(snapshot.siblings))
     if snapshot.run.spec.type == "Major":
         return counters.major + 1, 0
     return counters.major, counters.micro + (resolved.micro_steps or 0)

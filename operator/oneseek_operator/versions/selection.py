@@ -15,19 +15,22 @@ from typing import Literal
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
-from oneseek_core.api.v1alpha1.model_status import Quarantined, Version
+from oneseek_core.api.v1alpha1.model_status import Version
 from oneseek_core.api.v1alpha1.promotion import Selection
+from oneseek_operator.observe.model import is_resetting
 from oneseek_operator.observe.pod_failures import Problem
 from oneseek_operator.versions.gate import measures
+from oneseek_operator.versions.quarantine import QUARANTINE_LIMIT
 from oneseek_operator.versions.states import may_answer, newest, number
 
-__all__ = ["QUARANTINE_LIMIT", "Choice", "choose", "is_resetting", "left_by_rollback", "with_room"]
+__all__ = ["Choice", "choose", "left_by_rollback"]
 
-QUARANTINE_LIMIT = 64
+
 _BARRED_PINS = {
     names.STATE_QUARANTINED: names.PINNED_VERSION_QUARANTINED,
     names.STATE_REJECTED: names.PINNED_VERSION_REJECTED,
 }
+
 
 Why = Literal["auto", "pin", "promote", "rollback", "safe", "reset"]
 
@@ -56,23 +59,6 @@ def left_by_rollback(model: OneSeekModel) -> str | None:
     """The version that the standing rollback leaves: nothing chooses it, even while it answers until another does."""
     standing = model.status.selection
     return standing.left if standing and standing.verb == "rollback" else None
-
-
-def with_room(quarantine: Sequence[Quarantined], versions: Sequence[Version]) -> list[Quarantined]:
-    """The quarantine with room for one more: a version that may not answer is barred even where it is full.
-
-    What gives way is the oldest entry about a version that is no longer listed, so that nothing could choose it.
-    """
-    kept, listed = list(quarantine), {item.dna for item in versions}
-    if len(kept) >= QUARANTINE_LIMIT and (gone := next((item for item in kept if item.dna not in listed), None)):
-        kept.remove(gone)
-    return kept
-
-
-def is_resetting(model: OneSeekModel) -> bool:
-    """Whether an accepted reset is under way."""
-    request = model.status.request
-    return request is not None and request.outcome == "Pending" and request.reason == names.RESETTING
 
 
 def choose(model: OneSeekModel, versions: Sequence[Version]) -> Choice:

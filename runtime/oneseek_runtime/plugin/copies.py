@@ -6,11 +6,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.ledger import from_copy
 from oneseek_runtime.plugin.errors import CannotTellError
 from oneseek_runtime.plugin.kubectl import Kubectl
 from oneseek_runtime.plugin.reading import read_file
-from oneseek_runtime.plugin.views import LedgerView, ModelView
 
 __all__ = ["Copy", "copy_from_cluster", "copy_from_file", "parse_dump"]
 
@@ -32,7 +33,7 @@ class Copy:
     head: str | None = None
     kept: tuple[str, ...] = ()
     key: str | None = None
-    witnessed: LedgerView | None = None
+    witnessed: LedgerHead | None = None
 
 
 def copy_from_file(path: str) -> Copy:
@@ -47,7 +48,7 @@ def copy_from_file(path: str) -> Copy:
     return Copy(path, from_copy(data))
 
 
-def copy_from_cluster(kubectl: Kubectl, model: ModelView, *, whole: bool) -> Copy:
+def copy_from_cluster(kubectl: Kubectl, model: OneSeekModel, *, whole: bool) -> Copy:
     """The ledger of a model, through its records pod. Without `whole` the queries stay there.
 
     Raises:
@@ -60,7 +61,7 @@ def copy_from_cluster(kubectl: Kubectl, model: ModelView, *, whole: bool) -> Cop
     return parse_dump(data, target, whole=whole, witnessed=model.status.ledger)
 
 
-def parse_dump(data: bytes, source: str, *, whole: bool, witnessed: LedgerView | None = None) -> Copy:
+def parse_dump(data: bytes, source: str, *, whole: bool, witnessed: LedgerHead | None = None) -> Copy:
     """Read what `inpod` wrote.
 
     Raises:

@@ -11,13 +11,13 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.serving.swap import WantedVersion
-from oneseek_operator.rollout.strategy import Situation, choose_strategy
+from oneseek_operator.rollout.strategy import StrategyInput, choose_strategy
 from support.driver import condition, round_trip, settle
 from support.makers import model_manifest, run_manifest
 from support.world import World
 from support.world.api_server import Crash
 
-PLENTY = Situation(
+PLENTY = StrategyInput(
     asked="Auto",
     replicas=1,
     forward=True,
@@ -58,7 +58,7 @@ OTHER = {"swappable": False, "same_template": False}
         (replace(FULL, asked="HotSwap", **BROKEN), "Recreate", names.NOTHING_ANSWERS),
     ],
 )
-def test_the_way_a_version_takes_over(situation: Situation, name: str, reason: str) -> None:
+def test_the_way_a_version_takes_over(situation: StrategyInput, name: str, reason: str) -> None:
     way = choose_strategy(situation)
     assert (way.name, way.reason) == (name, reason)
     assert way.message

@@ -24,7 +24,7 @@ _LONGEST_PAUSE = 30.0
 
 
 class Informer:
-    """Holds the objects; empty until `keep` has listed once."""
+    """Holds the objects; empty until `run` has listed once."""
 
     def __init__(self, kube: Kube, model: str) -> None:
         self._kube = kube
@@ -54,13 +54,13 @@ class Informer:
             return None
         return found
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         """List and watch both kinds until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep("oneseekmodels"))
-            group.create_task(self._keep("trainingruns"))
+            group.create_task(self._run("oneseekmodels"))
+            group.create_task(self._run("trainingruns"))
 
-    async def _keep(self, plural: Plural) -> None:
+    async def _run(self, plural: Plural) -> None:
         version, pause = "", _FIRST_PAUSE
         while True:
             try:
@@ -68,7 +68,7 @@ class Informer:
                     version = await self._list(plural)
                 async for kind, item in self._kube.watch(plural, version):
                     version = item["metadata"]["resourceVersion"]
-                    self._take(plural, kind, item)
+                    self._apply(plural, kind, item)
                     pause = _FIRST_PAUSE
             except KubeExpiredError:
                 version = ""
@@ -83,7 +83,7 @@ class Informer:
         self._notify()
         return listing.resource_version
 
-    def _take(self, plural: Plural, kind: str, item: Object) -> None:
+    def _apply(self, plural: Plural, kind: str, item: Object) -> None:
         name = item["metadata"].get("name", "")
         if kind == "DELETED":
             self._objects[plural].pop(name, None)
