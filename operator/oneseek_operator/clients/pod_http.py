@@ -1,7 +1,7 @@
-"""[I/O] The one way in which the operator asks pods: what answers may be anybody's, and the operator is everybody's.
+"""[I/O] HTTP requests to pods, whose answers are not trusted.
 
-So nothing is followed (a redirect leads where the operator stands), unpacked, or read beyond a bound, and nothing of what
-was said gets into a sentence of ours but a short one that was meant for people.
+Redirects are not followed, bodies are not decompressed or read beyond a limit, and only a short, printable message of an
+answer gets into a sentence of ours.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "oneseek-operator"}
 
 
 class PodHttpError(OneSeekError):
-    """There was no answer, or none that can be used. `refused`: nothing listens there. `alien`: not whom we know."""
+    """There was no usable answer. `refused`: nothing listens there. `alien`: its certificate is not the model's."""
 
     def __init__(self, message: str, *, refused: bool = False, alien: bool = False) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class PodHttpError(OneSeekError):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is asked: where, with whose token, and (TLS) as whom the other side must prove itself."""
+    """Whom to ask: address, token, and (TLS) the name that its certificate must have."""
 
     host: str
     port: int
@@ -54,14 +54,14 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """Status and body of an answer."""
 
     status: int
     data: bytes
 
     @property
     def said(self) -> str:
-        """The other side's own sentence, where it gave one: one line, printable, short."""
+        """The message of a JSON body: one line, printable, short; empty if there is none."""
         try:
             found = json.loads(self.data)
         except (ValueError, RecursionError):
@@ -74,14 +74,14 @@ class Answer:
 
 
 class PodHttpClient:
-    """Connections to pods, of every model."""
+    """One connection pool for all pods."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
     @classmethod
     def connect(cls) -> Self:
-        """A session of its own: these calls must not wait behind those to the API server."""
+        """With a session of its own: these calls must not wait behind those to the API server."""
         return cls(_session(aiohttp.TCPConnector(limit=0)))  # each serving pod has a long poll of its own
 
     async def close(self) -> None:
@@ -91,10 +91,10 @@ class PodHttpClient:
     async def ask(
         self, peer: Peer, method: str, path: str, *, seconds: float, body: object = None, afresh: bool = False
     ) -> Answer:
-        """The answer, whatever its status. `afresh`: on a connection of its own.
+        """The answer, whatever its status. `afresh`: over a new connection.
 
         Raises:
-            AskingError: there is none.
+            PodHttpError: there is none.
         """
         about, own = f"{path.partition('?')[0]} {peer.label}", None
         if afresh:

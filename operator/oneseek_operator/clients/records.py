@@ -1,4 +1,4 @@
-"""[I/O] The records service of a model: append transitions, ask for the head."""
+"""[I/O] A model's records service: append transitions, read the ledger's head and proofs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _REFUSED = (400, 409)  # the service's statuses for an entry that trying again c
 
 
 class Records:
-    """The way to every model's records service."""
+    """Finds each model's records service."""
 
     def __init__(self, http: PodHttpClient, settings: Settings, trust: Callable[[], ssl.SSLContext]) -> None:
         self._http = http
@@ -41,13 +41,13 @@ class Records:
         self._witnessed: dict[str, LedgerHead] = {}  # by the model's uid
 
     def witness(self, model: OneSeekModel) -> LedgerHead | None:
-        """The ledger as it was last entered into: the status' word; where that was lost, what this process remembers."""
+        """The head when something was last appended: from the status; if that was lost, what this process remembers."""
         if (told := model.status.ledger) is not None:
             self._witnessed[model.metadata.uid] = told
         return self._witnessed.get(model.metadata.uid)
 
     def of(self, model: OneSeekModel, pod: PodView | None) -> ModelRecords:
-        """A model's, which that pod is; None: there is none to ask."""
+        """The model's service in that pod; None: there is no pod."""
         # Whoever may make pods decides how one says it speaks: where there is TLS, no token goes without it.
         if pod is None or pod.speaks not in (("tls",) if self._settings.internal_tls else ("tls", "plain")):
             return ModelRecords(self._http, None)
@@ -60,20 +60,20 @@ class Records:
 
 
 class ModelRecords:
-    """Talks to one model's."""
+    """One model's records service."""
 
     def __init__(self, http: PodHttpClient, peer: Peer | None) -> None:
         self._http = http
         self._peer = peer
 
     async def append(self, entries: Sequence[Transition]) -> Appended:
-        """Record transitions; returns once they are durable. Entries that are there already are not doubled.
+        """Append transitions; returns once they are durable. Entries that are there already are not doubled.
 
-        A batch is recorded as a whole or not at all, so where it is refused each entry is sent alone: one that the
-        ledger will not take keeps no other from it.
+        A batch is recorded as a whole or not at all; if it is refused, each entry is sent alone, so that one entry which the
+        ledger refuses does not keep the others from it.
 
         Raises:
-            RecordsError: the service is away; what it had acknowledged by then is sent again next time.
+            RecordsError: the service did not answer; what it had acknowledged by then is sent again next time.
         """
         try:
             head = await self._append(entries)
@@ -93,10 +93,10 @@ class ModelRecords:
         return Appended(await self.head(), tuple(acknowledged), tuple(refused))
 
     async def proof(self, witness: LedgerHead, found: LedgerHead) -> Proof:
-        """What shows that a higher ledger goes on from the witness.
+        """The proof that a higher ledger contains the witness.
 
         Raises:
-            RecordsError: the service is away or refused.
+            RecordsError: the service did not answer, or refused.
         """
         if witness.root is not None and found.root is not None:
             path = f"/v1/proof/consistency?from={witness.height}&to={found.height}"
@@ -111,10 +111,10 @@ class ModelRecords:
         return _head((await self._call("POST", "/v1/transitions", body)).get("head"))
 
     async def head(self) -> LedgerHead:
-        """The ledger's height and newest hash.
+        """The ledger's height, newest hash and root.
 
         Raises:
-            RecordsError: the service is away or refused.
+            RecordsError: the service did not answer, or refused.
         """
         found = await self._call("GET", "/v1/head", None)
         return _head(found)

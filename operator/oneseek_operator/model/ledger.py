@@ -1,7 +1,7 @@
-"""Which transitions a change of status is, for the ledger. Pure: statuses in, entries out.
+"""The transitions that a change of status means, for the ledger. Pure: statuses in, entries out.
 
-An entry is put into the status' outbox in the very write that makes the change, and leaves it once the ledger has
-acknowledged it; its key is made of what happened, so sending it again records nothing twice.
+An entry is put into status.outbox by the same write as the change, and removed once the ledger has acknowledged it. Its key
+is made of what happened, so sending it again records nothing twice.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BARRED = {names.STATE_REJECTED: "reject", names.STATE_QUARANTINED: "quarantine"
 def outbox(
     waiting: Sequence[Transition], acknowledged: Iterable[str], new: Iterable[Transition]
 ) -> tuple[list[Transition], list[Transition]]:
-    """What still has to reach the ledger, oldest first; and what there is no room for: the newest, never the oldest."""
+    """What is still to be sent, oldest first; and what there is no room for: the newest."""
     done = set(acknowledged)
     left = [item for item in [*waiting, *new] if item.idempotency_key not in done]
     return left[:OUTBOX_LIMIT], left[OUTBOX_LIMIT:]
@@ -52,7 +52,7 @@ def overflow(dropped: Sequence[Transition]) -> tuple[Event, ...]:
 def transitions(
     model: OneSeekModel, new: OneSeekModelStatus, runs: Sequence[TrainingRun], *, choice: Choice, now: datetime
 ) -> list[Transition]:
-    """What happened to the model between its status as read and `new`, in the order it happened."""
+    """What happened to the model between its stored status and `new`, in order."""
     old = model.status
     before = {item.dna: item for item in old.versions}
     actor = _actor(new.request)
@@ -85,7 +85,7 @@ def transitions(
 
 
 def _actor(request: Request | None) -> Actor:
-    """Who asked; verified only where an admission policy vouches for the name."""
+    """Who requested it; verified only if an admission policy checks the name."""
     if request is None or not request.requested_by:
         return _AUTOMATIC
     return Actor(name=request.requested_by, verified=request.verified)
@@ -96,7 +96,7 @@ def _why(status: OneSeekModelStatus, dna: str) -> str:
 
 
 def _ended(old: Request | None, new: Request | None, verb: str) -> bool:
-    """Whether a request of that kind succeeded just now."""
+    """Whether a request with this verb succeeded in this reconcile."""
     if new is None or new.verb != verb or new.outcome != "Succeeded":
         return False
     return old is None or old.id != new.id or old.outcome != "Succeeded"
@@ -124,7 +124,7 @@ def _released(model: OneSeekModel, new: OneSeekModelStatus, actor: Actor, now: d
 
 
 def _asked_for(model: OneSeekModel, kind: str, request: Request, actor: Actor, now: datetime) -> Transition:
-    """A transition that is no version's: what the request did stands in its message."""
+    """A transition of no version; the request's message says what it did."""
     return Transition.model_validate(
         {
             "type": kind,
@@ -138,7 +138,7 @@ def _asked_for(model: OneSeekModel, kind: str, request: Request, actor: Actor, n
 
 
 def _made(model: OneSeekModel, version: Version, runs: Sequence[TrainingRun], now: datetime) -> list[Transition]:
-    """Train, evaluate, certify of the run that made a version; one that was found on the claim has its own history."""
+    """Train, evaluate and certify of the run that made a version; nothing for a version that was found on the claim."""
     run = next((item for item in runs if item.status.dna == version.dna and item.metadata.name == version.run), None)
     if run is None:
         return []
@@ -155,7 +155,7 @@ def _made(model: OneSeekModel, version: Version, runs: Sequence[TrainingRun], no
 
 
 def imported(model: OneSeekModel, version: Version, key: str, now: datetime, *, reason: str) -> Transition:
-    """A version that was certified elsewhere was taken in; the Job that did it makes the key."""
+    """The import of an external version; `key` names the Job that did it."""
     return _entry("import", _subject(model, "OneSeekModel"), key, version, now, reason=reason)
 
 
@@ -179,7 +179,7 @@ _ADOPTED = "it answered last when the model was made again"
 
 
 def _moved(model: OneSeekModel, new: OneSeekModelStatus, choice: Choice, by: Actor, now: datetime) -> Transition:
-    """The answering version changed: a promotion, or a way back."""
+    """The serving version changed: a promotion or a rollback."""
     old = model.status.current
     kind = "promote" if choice.is_forward and new.current is not None else "rollback"
     since = new.current.since if new.current else (old.since if old else "")

@@ -8,11 +8,11 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.training_run import Resolved, TrainingRun
 from oneseek_operator.actions import Delete
 from oneseek_operator.conditions import Verdict, find, timestamp
+from oneseek_operator.observe.model import is_resetting
 from oneseek_operator.observe.pod_failures import Problem
 from oneseek_operator.observe.run import RunDecision, RunSnapshot, failed, is_active, is_finished, run_decision
 from oneseek_operator.resources import run as build
 from oneseek_operator.settings import Settings
-from oneseek_operator.versions.selection import is_resetting
 
 __all__ = ["model_is_gone", "model_is_reset", "start"]
 
