@@ -1,4 +1,4 @@
-"""One reconcile of a TrainingRun: read what is, decide, do it. Any crash in between is made good by the next."""
+"""One reconcile of a TrainingRun: read, decide, apply. A crash at any line is made good by the next reconcile."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LOG_LINES = 20  # the newest progress line says everything; others may stand ar
 async def reconcile(
     namespace: str, name: str, *, cluster: ClusterPort, settings: Settings, clock: Callable[[], datetime] = utc_now
 ) -> float | None:
-    """Bring a run one step further; seconds until it must be looked at again, None: on events only."""
+    """Bring a run one step further; seconds until the next reconcile, None: on events only."""
     current = await cluster.get("TrainingRun", namespace, name)
     if current is None or "deletionTimestamp" in current["metadata"]:
         return None
@@ -70,7 +70,7 @@ async def reconcile(
 
 
 async def is_counted(namespace: str, name: str, *, cluster: ClusterPort) -> bool:
-    """Whether the model counts the version that the run made; also where there is no version, or no model to count it."""
+    """Whether the model counts the version that the run made; True also if there is no version or no model."""
     found = await cluster.get("TrainingRun", namespace, name)
     made = certified_by([TrainingRun.model_validate(found)]) if found else []
     if found is None or not made:
@@ -87,7 +87,7 @@ async def is_counted(namespace: str, name: str, *, cluster: ClusterPort) -> bool
 async def _progress(
     run: TrainingRun, jobs: Sequence[JobView], pods: Sequence[PodView], cluster: ClusterPort
 ) -> TrainProgress | None:
-    """The newest progress line of the train pod's log; nothing where no training is under way."""
+    """The newest progress line of the train pod's log; None if nothing trains."""
     resolved = run.status.resolved
     if resolved is None or resolved.data_digest is None or resolved.created_at is not None:
         return None

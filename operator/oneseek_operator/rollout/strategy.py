@@ -1,13 +1,13 @@
-"""How a new version takes over: beside the old one, within its pod, or after it. Pure policy.
+"""Which strategy a new version is rolled out with. Pure policy.
 
-    BlueGreen  a colour beside the old one, then the Service flips
-    HotSwap    the engine that runs loads the new adapter; one replica, an unchanged serving template
+    BlueGreen  the new colour starts while the old one serves, then the Service flips
+    HotSwap    the running engine loads the new adapter; one replica, an unchanged serving template
     Recreate   the old colour stops first, and nothing answers meanwhile
 
-Auto begins with BlueGreen. Where the new colour finds no node or no volume for a minute it gives way: to HotSwap where
-the pod that answers can, else to Recreate. Not for a changed serving template, though: that may find no place at all,
-and stopping what answers would be for nothing. Going back never stops what answers: it flips to a warm colour, else swaps,
-else waits for the new colour. What answers nobody may always be stopped.
+Auto begins with BlueGreen. If the new colour finds no node or no volume for a minute, it gives way: to HotSwap if the serving
+pod can swap, else to Recreate. Not for a changed serving template: that may find no place at all, and stopping the serving
+colour would be for nothing. A rollback never stops the serving colour: it flips to a warm colour, else swaps, else waits for
+the new colour. A colour without ready pods may always be stopped.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Name = Literal["BlueGreen", "HotSwap", "Recreate"]
 
 @dataclass(frozen=True, slots=True)
 class StrategyInput:
-    """All that the choice depends on."""
+    """Everything that the choice depends on."""
 
     asked: Literal["Auto", "BlueGreen", "Recreate", "HotSwap"]
     replicas: int
@@ -132,12 +132,12 @@ def strategy_input(snapshot: Snapshot, target: Colour, *, forward: bool, now: da
 
 
 def strategy_use(chosen: ChosenStrategy, target: Colour) -> StrategyUse:
-    """The way as the status has it."""
+    """The strategy as the status shows it."""
     return StrategyUse(name=chosen.name, reason=chosen.reason, message=chosen.message[:512], colour=target.key)
 
 
 def crowded(snapshot: Snapshot, colour: str, now: datetime) -> Problem | None:
-    """Why a colour's pod has had no node, no volume, or no leave to be made, for so long that it is no accident."""
+    """Why a colour's pod has had no node, no volume, or could not be created, for GIVE_WAY_SECONDS."""
     for pod in snapshot.pods_of(colour):
         since = pod.unschedulable_since or pod.unattached_since
         if not since or (now - datetime.fromisoformat(since)).total_seconds() < GIVE_WAY_SECONDS:

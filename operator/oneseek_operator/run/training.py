@@ -1,4 +1,4 @@
-"""Training itself: started, suspended and taken up again, told of while it goes on, numbered when it is done. Pure."""
+"""Training: started, suspended, resumed, its progress reported, the version numbered at the end. Pure."""
 
 from __future__ import annotations
 
@@ -102,9 +102,9 @@ def train(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecisi
 
 
 def _earlier(snapshot: RunSnapshot, attempt: int, now: datetime) -> RunDecision | None:
-    """Stop the attempts before this one, and wait for their pods: two pods must never write one checkpoint.
+    """Stop earlier attempts and wait for their pods: two pods must never write one checkpoint.
 
-    Their Jobs were deleted once this attempt's number was in the status; an operator that died in between left one.
+    Their Jobs are deleted once the next attempt's number is in the status; an operator that died in between left one.
     """
     run = snapshot.run
     before = {build.train_job_name(run, number) for number in range(1, attempt)}
@@ -118,7 +118,7 @@ def _earlier(snapshot: RunSnapshot, attempt: int, now: datetime) -> RunDecision 
 
 
 def _number(snapshot: RunSnapshot, resolved: Resolved) -> tuple[int, int]:
-    """MAJOR and MICRO of what was trained; from the counters, not from the parent, so that no number is given twice."""
+    """MAJOR and MICRO of the version; from the counters, not from the parent, so that no number is used twice."""
     counters = counters_for(snapshot.known_model.status.counters, certified_by(snapshot.siblings))
     if snapshot.run.spec.type == "Major":
         return counters.major + 1, 0
@@ -126,7 +126,7 @@ def _number(snapshot: RunSnapshot, resolved: Resolved) -> tuple[int, int]:
 
 
 def _milliseconds(kubernetes_time: str) -> str:
-    """`2026-01-02T03:04:05Z` as the DNA wants it: UTC with milliseconds."""
+    """`2026-01-02T03:04:05Z` in the form of a DNA: UTC with milliseconds."""
     return kubernetes_time.replace("Z", ".000Z")
 
 
@@ -149,7 +149,7 @@ def _progress_of(snapshot: RunSnapshot, now: datetime) -> tuple[Progress, list[o
 
 
 def _training(snapshot: RunSnapshot, job: JobView, uids: JobUids, now: datetime) -> RunDecision:
-    """Tell how far training is, at most every five seconds and only if it moved."""
+    """Report the progress of training, at most every five seconds and only if it changed."""
     status, problem = snapshot.run.status, waiting_problem(snapshot.pods, job)
     if end := stuck(snapshot, job, problem, now):
         return end
