@@ -64,7 +64,7 @@ class Delete:
     kind: str
     name: str
     uid: str
-    grace: int | None = None  # seconds; None: as the object says
+    grace: int | None = None  # seconds; None: the pod's own grace period
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class MakeKeys:
     """Create a model's signing keys: the Secret, and the public key for verifiers."""
 
     model: OneSeekModel
-    pending: bool  # the public half of an unfinished attempt is there already
+    pending: bool  # the public half of an unfinished attempt exists
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +143,9 @@ class MakeAccess:
     """Write the Secrets of a model's pods: tokens, the certificates of `parts`, and then the ConfigMap of what to trust."""
 
     model: OneSeekModel
-    tokens: dict[str, Any]  # the Secret, which is left as it is where it is there
+    tokens: dict[str, Any]  # the Secret; one that exists is left as it is
     parts: tuple[Part, ...]
-    written: Written  # but for these certificates
+    written: Written  # without the certificates of `parts`
     bundle: str
 
 

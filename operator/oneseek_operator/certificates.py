@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 __all__ = ["Issued", "bundle", "kept", "renewed_at", "signer", "with_successor"]
 
-_SKEW = timedelta(hours=1)  # by which another machine's clock may be behind
+_SKEW = timedelta(hours=1)  # by which another machine's clock may be late
 _AUTHORITY_LIFE = timedelta(days=5 * 365)
 _LEAF_LIFE = timedelta(days=90)
 _HEARD_OF = timedelta(days=1)

@@ -93,7 +93,7 @@ def _network_policies(env: Mapping[str, str]) -> NetworkPolicies | None:
     text = env.get("ONESEEK_NETWORK_POLICIES")
     if not text:
         return None
-    told = NetworkPolicies.model_validate_json(text)
+    policies = NetworkPolicies.model_validate_json(text)
     own = int(env.get("KUBERNETES_SERVICE_PORT") or 443)
-    ports = tuple(dict.fromkeys((*told.api_server.ports, own)))
-    return told.model_copy(update={"api_server": told.api_server.model_copy(update={"ports": ports})})
+    ports = tuple(dict.fromkeys((*policies.api_server.ports, own)))
+    return policies.model_copy(update={"api_server": policies.api_server.model_copy(update={"ports": ports})})

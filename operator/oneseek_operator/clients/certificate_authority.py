@@ -84,7 +84,7 @@ class Authority:
 
 
 def _context(held: Sequence[Issued] = ()) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks names and certificates; trusts nobody but these
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks names and certificates; trusts only `held`
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     if held:
         context.load_verify_locations(cadata=bundle(held))

@@ -23,10 +23,10 @@ __all__ = ["Cluster"]
 
 Object = dict[str, Any]
 
-_TIMEOUT = 15.0  # seconds; an API server that takes longer is away
+_TIMEOUT = 15.0  # seconds
 _CONFLICT, _NOT_FOUND, _INVALID = 409, 404, 422
-_NEVER_READ = "Secret"  # the operator may make Secrets and read none: whose one is, its caller has to know
-_LOG_BYTES = 256 * 1024  # of a log's tail: one line may be as long as its pod likes
+_NEVER_READ = "Secret"  # the operator may create Secrets and read none
+_LOG_BYTES = 256 * 1024  # of a log's tail, whose lines have no limit
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _PATHS = {

@@ -19,7 +19,7 @@ from oneseek_core.network import failure
 __all__ = ["LARGEST", "Answer", "Peer", "PodHttpClient", "PodHttpError"]
 
 LARGEST = 256 * 1024  # bytes of an answer
-_SAID = 300  # characters; our own sentences say what to do at their end
+_MESSAGE_LIMIT = 300  # characters; our own messages end with what to do
 _PIECE = 64 * 1024
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "oneseek-operator"}
 
@@ -60,17 +60,17 @@ class Answer:
     data: bytes
 
     @property
-    def said(self) -> str:
+    def message(self) -> str:
         """The message of a JSON body: one line, printable, short; empty if there is none."""
         try:
             found = json.loads(self.data)
         except (ValueError, RecursionError):
             return ""
-        told = (found.get("message") or found.get("error")) if isinstance(found, dict) else None
-        if not isinstance(told, str):
+        text = (found.get("message") or found.get("error")) if isinstance(found, dict) else None
+        if not isinstance(text, str):
             return ""
-        words = " ".join("".join(one if one.isprintable() else " " for one in told[: 4 * _SAID]).split())
-        return words if len(words) <= _SAID else words[: _SAID - 1] + "…"
+        words = " ".join("".join(one if one.isprintable() else " " for one in text[: 4 * _MESSAGE_LIMIT]).split())
+        return words if len(words) <= _MESSAGE_LIMIT else words[: _MESSAGE_LIMIT - 1] + "…"
 
 
 class PodHttpClient:
@@ -145,6 +145,6 @@ async def _bounded(response: aiohttp.ClientResponse, about: str) -> bytes:
     while piece := await response.content.read(_PIECE):
         data += piece
         if len(data) > LARGEST:
-            response.close()  # nothing more is read of it
+            response.close()  # read no more of it
             raise PodHttpError(f"{about} answered with more than {LARGEST // 1024} KiB")
     return bytes(data)

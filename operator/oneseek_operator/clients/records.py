@@ -28,7 +28,7 @@ __all__ = ["ModelRecords", "Records"]
 
 _SECONDS = 5
 _HASH = re.compile(r"[0-9a-f]{64}")
-_REFUSED = (400, 409)  # the service's statuses for an entry that trying again cannot help
+_REFUSED = (400, 409)  # HTTP statuses for an entry that a retry cannot make valid
 
 
 class Records:
@@ -42,13 +42,13 @@ class Records:
 
     def witness(self, model: OneSeekModel) -> LedgerHead | None:
         """The head when something was last appended: from the status; if that was lost, what this process remembers."""
-        if (told := model.status.ledger) is not None:
-            self._witnessed[model.metadata.uid] = told
+        if (known := model.status.ledger) is not None:
+            self._witnessed[model.metadata.uid] = known
         return self._witnessed.get(model.metadata.uid)
 
     def of(self, model: OneSeekModel, pod: PodView | None) -> ModelRecords:
         """The model's service in that pod; None: there is no pod."""
-        # Whoever may make pods decides how one says it speaks: where there is TLS, no token goes without it.
+        # Whoever may create pods decides what `speaks` is: with TLS enabled, no token is sent without it.
         if pod is None or pod.speaks not in (("tls",) if self._settings.internal_tls else ("tls", "plain")):
             return ModelRecords(self._http, None)
         peer = Peer(pod.ip, names.PORT_RECORDS, "of the records service")
@@ -103,7 +103,7 @@ class ModelRecords:
             given = (await self._call("GET", path, None)).get("path", [])
             return Proof(path=tuple(bytes.fromhex(item) for item in given) if _are_hashes(given) else ())
         blocks = (await self._call("GET", f"/v1/blocks?from={witness.height - 1}&limit=1", None)).get("blocks")
-        # In the order in which the service sends the keys these are the very bytes that were hashed.
+        # With the keys in the order of the answer, these are the bytes that were hashed.
         return Proof(block=to_json(blocks[0]) if isinstance(blocks, list) and blocks else None)
 
     async def _append(self, entries: Sequence[Transition]) -> LedgerHead:
@@ -128,8 +128,8 @@ class ModelRecords:
             raise RecordsError(str(error)) from error
         if answer.status >= 300:
             kind = TransitionRefusedError if answer.status in _REFUSED else RecordsError
-            said = f": {answer.said}" if answer.said else ""
-            raise kind(f"the records service answered {answer.status}{said}")
+            message = f": {answer.message}" if answer.message else ""
+            raise kind(f"the records service answered {answer.status}{message}")
         try:
             found = json.loads(answer.data)
         except (ValueError, RecursionError) as error:
@@ -144,8 +144,8 @@ def _are_hashes(value: object) -> bool:
 
 
 def _head(found: object) -> LedgerHead:
-    told = found if isinstance(found, dict) else {}
-    height, head, root = (told.get(key) for key in ("height", "head", "root"))
+    known = found if isinstance(found, dict) else {}
+    height, head, root = (known.get(key) for key in ("height", "head", "root"))
     if type(height) is not int or height < 1 or not _are_hashes([head, *([root] if root is not None else [])]):
         raise RecordsError("the records service does not answer: its body is no head of a ledger")
     return LedgerHead.model_validate({"height": height, "head": head, "root": root})

@@ -34,13 +34,13 @@ __all__ = ["ModelSidecars", "Sidecars"]
 Parsed = TypeVar("Parsed", bound=ApiModel)
 
 _SECONDS = 3.0
-_CHANGES_GRACE = 5.0  # seconds beyond those that a pod was asked to wait
+_CHANGES_GRACE = 5.0  # seconds beyond the requested wait
 _SERVICE_PORT = 80
-_NAME = 253  # characters of what a Service is answered by
+_NAME = 253  # characters of the name that answers a Service
 _ACCEPTED = 202
-_REFUSED = 503  # the verifier's status for "no"; its body says why
-_ALIEN = (401, 403)  # it knows another token as ours
-_UNKNOWN = (404, 405)  # a sidecar of the release before knows no such path
+_REFUSED = 503  # the verifier's HTTP status for a refusal; its body says why
+_ALIEN = (401, 403)  # it expects another token than ours
+_UNKNOWN = (404, 405)  # a sidecar of the previous release has no such path
 
 
 class Sidecars:
@@ -60,7 +60,7 @@ class Sidecars:
             if pod.speaks == "tls":
                 peer = replace(peer, trust=self._trust(), name=name, token=token)
             elif pod.speaks == "plain" and not self._settings.internal_tls:
-                # Whoever may make pods decides how one says it speaks: where there is TLS, no token goes without it.
+                # Whoever may create pods decides what `speaks` is: with TLS enabled, no token is sent without it.
                 peer = replace(peer, token=token)
             book[pod.ip] = peer
         return ModelSidecars(self._http, book)
@@ -200,8 +200,8 @@ class ModelSidecars:
         except PodHttpError as error:
             raise SidecarError(str(error), ip=peer.host, refused=error.refused, alien=error.alien) from error
         if answer.status not in (200, also):
-            said = f": {answer.said}" if answer.said else ""
-            sentence = f"{path.partition('?')[0]} {peer.label} answered {answer.status}{said}"
+            message = f": {answer.message}" if answer.message else ""
+            sentence = f"{path.partition('?')[0]} {peer.label} answered {answer.status}{message}"
             raise SidecarError(sentence, ip=peer.host, status=answer.status, alien=answer.status in _ALIEN)
         return answer.data
 

@@ -37,7 +37,7 @@ def adopted(model: OneSeekModel, report: BaseImportReport, now: datetime) -> One
     by_itself = model.spec.promotion.mode == "Automatic" and answered == states.newest(found)
     if answered is None or by_itself or status.selection is not None:
         return status
-    # By itself a model takes nothing that was there already: who went back from it may have had reasons. A person may.
+    # A model never promotes an adopted version automatically: a person may have rolled it back. A person may promote it.
     highest = (status.counters.major, status.counters.micro)
     above = states.number(answered.dna) if model.spec.promotion.mode == "Manual" else highest
     selection = Selection(

@@ -130,8 +130,8 @@ class _Found:
         self._versions = list(model.status.versions)
         self._happened: list[Transition] = []
         self.events: list[Event] = []
-        self.lost: list[Delete] = []  # Jobs whose report is gone: importing again finds the same
-        self.over: list[Delete] = []  # Jobs of entries that the spec no longer has, or that judged by other keys
+        self.lost: list[Delete] = []  # Jobs whose report is gone: importing again gives the same result
+        self.over: list[Delete] = []  # Jobs of entries that the spec no longer has
         entries = {build.job_name(model, entry): entry for entry in model.spec.imports}
         sources = [entry.source for entry in entries.values()]
         self._rows = {row.source: row for row in model.status.imports if row.source in sources}
@@ -155,14 +155,14 @@ class _Found:
         away = Delete("Job", job.name, job.uid)
         row = self._rows.get(entry.source) if entry else None
         if entry and job.state == "Failed" and job.template not in ("", build.keys_hash(self._model)):
-            self.lost.append(away)  # refused by keys that are no longer those of the spec: judged anew
+            self.lost.append(away)  # refused by keys that are no longer the spec's: verify again
             return
         if row is not None and (row.job == job.uid or row.state == "Imported"):
             return
         report = parse_report(report_text(self._pods, job), ImportReport) if job.state == "Succeeded" else None
         if entry is None:
             self.over.append(away)
-            # Its entry went while it worked. What it took in lies on the claim and must be known.
+            # The entry was removed meanwhile. What the Job imported lies on the claim and must be known.
             if report and report.version.dna not in {item.dna for item in self._versions}:
                 self._add(job, report, "an import whose entry was removed")
             return

@@ -56,15 +56,15 @@ def transitions(
     old = model.status
     before = {item.dna: item for item in old.versions}
     actor = _actor(new.request)
-    asked = new.request if new.request and new.request.verb not in ("release", names.ACKNOWLEDGE_VERB) else None
+    requested = new.request if new.request and new.request.verb not in ("release", names.ACKNOWLEDGE_VERB) else None
     wiped = _ended(old.request, new.request, "reset")
     counted = (old.counters.major, old.counters.micro)
     found: list[Transition] = []
     for version in sorted(new.versions, key=lambda item: item.created_at):
         was = before.get(version.dna)
         if was is None and (number(version.dna) > counted or old.imports):
-            # One that is counted was in the list before, and was cut out of a crowded status: it is entered already. (A
-            # version from elsewhere may be counted before the older one that a run has just made.)
+            # A counted version was in the list before, and was cut out of a crowded status: it is in the ledger. (An
+            # external version may be counted before the older one that a run has just made.)
             found += _made(model, version, runs, now)
         if version.state == names.STATE_DELETED and was is not None and was.state != version.state and not wiped:
             key = f"{model.metadata.uid}/delete/{version.dna}"
@@ -75,7 +75,7 @@ def transitions(
             found.append(_barred(model, new, version, by, now))
     found += _released(model, new, actor, now)
     if (old.current.dna if old.current else None) != (new.current.dna if new.current else None):
-        by = actor if asked and choice.why in ("promote", "rollback", "reset") else _AUTOMATIC
+        by = actor if requested and choice.why in ("promote", "rollback", "reset") else _AUTOMATIC
         found.append(_moved(model, new, choice, by, now))
     if wiped and new.request:
         found.append(_asked_for(model, "reset", new.request, actor, now))
@@ -184,9 +184,9 @@ def _moved(model: OneSeekModel, new: OneSeekModelStatus, choice: Choice, by: Act
     kind = "promote" if choice.is_forward and new.current is not None else "rollback"
     since = new.current.since if new.current else (old.since if old else "")
     target = new.current.dna if new.current else None
-    # Two versions can change places more than once within the second that `since` counts in: the request tells.
-    asked = new.request.id if new.request else ""
-    step = names.short_hash(old.dna if old else "", target or "", since, asked, length=24)
+    # Two versions can change places twice within the second that `since` counts in: the request id differs.
+    requested = new.request.id if new.request else ""
+    step = names.short_hash(old.dna if old else "", target or "", since, requested, length=24)
     return Transition.model_validate(
         {
             "type": kind,

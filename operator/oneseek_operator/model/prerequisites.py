@@ -44,7 +44,7 @@ from oneseek_operator.settings import Settings
 
 __all__ = ["access", "base_model", "claim", "identity", "keys", "policies", "records", "suspended"]
 
-_LOOK_AGAIN = 10.0  # seconds; for what no event tells us of (a claim without our labels)
+_LOOK_AGAIN = 10.0  # seconds; for what no event reports (a claim without our labels)
 
 
 def suspended(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
@@ -61,10 +61,10 @@ def claim(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[One
     """The claim for base model and versions: created, or the one that the spec names must exist."""
     del settings
     name = common.claim_name(snapshot.model)
-    asked = snapshot.model.spec.storage.claim_name
-    if snapshot.claim is not None and (asked or snapshot.claim.is_ours):
+    named = snapshot.model.spec.storage.claim_name
+    if snapshot.claim is not None and (named or snapshot.claim.is_ours):
         return None
-    if asked:
+    if named:
         message = (
             f"the claim {name!r} of spec.storage.claimName does not exist in namespace "
             f"{snapshot.model.metadata.namespace!r}; make it, or use spec.storage.size"
@@ -73,7 +73,7 @@ def claim(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[One
     if snapshot.claim is None and snapshot.model.status.base_model is not None:
         message = f"the claim {name!r} with base model and versions is gone; restore it, or delete this OneSeekModel"
         return model_decision(snapshot, Verdict("Failed", names.CLAIM_NOT_FOUND, message), now, again_after=_LOOK_AGAIN)
-    # Of one that is somebody else's the API client says so.
+    # The API client refuses a claim of that name that is somebody else's.
     verdict = Verdict("Working", names.BASE_IMPORTING, f"making the claim {name!r}")
     return model_decision(snapshot, verdict, now, before=(Create(build.claim(snapshot.model)),), again_after=0.0)
 
@@ -112,7 +112,7 @@ def keys(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneS
         action = Apply(build_keys.trusted(model, made=made, pending=False))
     if action is None:
         return None
-    if model.status.base_model is not None:  # the list of trusted keys changes under a model that lives: say nothing
+    if model.status.base_model is not None:  # the trusted keys of an imported model change: its conditions stay
         return Decision(model.status, (action,), again_after=0.0)
     verdict = Verdict("Working", names.MAKING_KEYS, "writing the signing keys and the trusted keys")
     return model_decision(snapshot, verdict, now, before=(action,), again_after=0.0)
@@ -185,7 +185,7 @@ def records(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[O
     known = snapshot.trusted is not None and snapshot.trusted.knows_records
     if found.template is None:
         actions.append(MakeRecordsSecret(model, known=known or found.left_claim))
-    elif snapshot.trusted is not None and not known:  # made by a release that did not write it down
+    elif snapshot.trusted is not None and not known:  # created by a release that did not mark it
         actions.append(MarkRecords(model))
     if found.service != build_records.service_template(model):
         actions.append(Apply(build_records.service(model)))
@@ -197,7 +197,7 @@ def _records_scaled(snapshot: Snapshot, settings: Settings) -> tuple[Action, ...
     """The StatefulSet, if it differs; a suspended model has no records pod once nothing has to write."""
     replicas = 0 if snapshot.model.spec.suspend and not has_writers(snapshot) else 1
     now = "tls" if settings.internal_tls else "plain"
-    # Where there is TLS, "plain" may be the word of a pod that is nobody's; where there is none, it is `now`.
+    # With TLS, a pod that speaks "plain" may be a stranger's; without, "plain" is `now`.
     others = sorted({pod.speaks for pod in snapshot.pods if _calls_records(pod, snapshot)} - {now, "", "plain"})
     template = build_records.template_hash(snapshot.model, settings, replicas=replicas, others=others)
     if snapshot.records.template == template:
@@ -221,7 +221,7 @@ def base_model(snapshot: Snapshot, settings: Settings, now: datetime) -> Decisio
     name = model.spec.base_model.name
     if job is None:
         verdict = Verdict("Working", names.BASE_IMPORTING, f"importing the base model {name!r}")
-        # A name that is taken is said before hours of importing, not after.
+        # A name that is taken is reported before hours of importing, not after.
         later = Reserve(build_serving.service(model, colour="", flipped_at=""))
         return model_decision(snapshot, verdict, now, before=(later, Create(build.base_job(model, settings))))
     if job.state == "Failed":

@@ -53,9 +53,9 @@ class DeploymentView:
     terminating: bool
     shape: str = ""
     wanted: WantedVersion | None = None
-    labelled: str | None = None  # the DNA in its own annotation, for people who look
+    labelled: str | None = None  # the DNA in its own annotation, for people
     uid: str = ""
-    failed_create: FailedCreate | None = None  # its ReplicaSet cannot make (all) its pods
+    failed_create: FailedCreate | None = None  # its ReplicaSet cannot create (all) its pods
 
     @classmethod
     def parse(cls, deployment: Object, wanted: Mapping[str, WantedView] | None = None) -> DeploymentView:
@@ -164,7 +164,7 @@ class TrustedKeysView:
     ready: bool
     made: str | None
     others: tuple[str, ...]
-    knows_records: bool = False  # that the Secret of the records service is the model's own
+    knows_records: bool = False  # the Secret of the records service is marked as the model's own
 
     @classmethod
     def parse(cls, config_map: Object) -> TrustedKeysView:
@@ -203,11 +203,11 @@ class IdentityView:
 
     templates: frozenset[tuple[str, str]] = frozenset()  # kind, hash of what was applied
     reviewers: Object | None = None
-    policy: bool = True  # the API server holds writers to the admission policies
+    policy: bool = True  # the admission policies are installed
 
     @classmethod
     def parse(cls, found: Sequence[Object], reviewers: Object | None, *, policy: bool) -> IdentityView:
         """Parse the objects."""
-        said = [(item["kind"], item["metadata"].get("annotations", {})) for item in found]
-        hashes = frozenset((kind, notes.get(names.ANNOTATION_TEMPLATE, "")) for kind, notes in said)
+        annotated = [(item["kind"], item["metadata"].get("annotations", {})) for item in found]
+        hashes = frozenset((kind, notes.get(names.ANNOTATION_TEMPLATE, "")) for kind, notes in annotated)
         return cls(hashes, reviewers, policy)

@@ -43,7 +43,7 @@ def refuse_foreign(item: Object, manifest: Object) -> None:
     owner, there = _controller(manifest), _controller(item)
     ours = owner.get("kind", "OneSeekModel")
     if owner and (there.get("kind"), there.get("name")) == (owner["kind"], owner["name"]):
-        # Two of one name cannot be there at once: this one's owner is gone, and the garbage collector comes.
+        # Two owners of one name cannot exist: this one's was deleted, and the garbage collector will delete it.
         raise NameTakenError(
             f"waiting for the {kind} {name!r} of a deleted {ours} of this name to go", is_being_removed=True
         )
@@ -74,8 +74,8 @@ def _taken(kind: str, name: str, ours: str, item: Object, tags: Mapping[str, str
     """`tags`: the labels that would make an object without owner ours."""
     own = ""
     if tags and not _controller(item):
-        told = " ".join(f"{key}={value}" for key, value in tags.items())
-        own = f"; if it is this model's own, say so: kubectl label {kind.lower()} {name} --overwrite {told}"
+        text = " ".join(f"{key}={value}" for key, value in tags.items())
+        own = f"; if it is this model's own, say so: kubectl label {kind.lower()} {name} --overwrite {text}"
     return NameTakenError(
         f"the {kind} {name!r} is there already and is not this {ours}'s ({_whose(item)}); it is left as it is: rename the"
         f" {ours}, or remove the {kind}{own}"
@@ -109,9 +109,9 @@ def _whose(item: Object) -> str:
     """Whose the object is, as far as it tells."""
     if there := _controller(item):
         return f"it belongs to the {there.get('kind')} {there.get('name')!r}"
-    said = [f"{key}={value}" for key in _TAGS if (value := _labels(item).get(key))]
-    if said:
-        return f"it is labelled {' and '.join(said)}"
+    tags = [f"{key}={value}" for key in _TAGS if (value := _labels(item).get(key))]
+    if tags:
+        return f"it is labelled {' and '.join(tags)}"
     fields = item["metadata"].get("managedFields") or []
     made = next((one.get("manager", "") for one in fields if not one.get("subresource")), "")
     return f"it was made with {made}" if made else "nothing in it says whose it is"

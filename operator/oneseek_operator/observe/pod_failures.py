@@ -133,11 +133,11 @@ def container_failure(container: ContainerView, *, what: str, pod: str) -> Probl
     if container.terminated_reason == "OOMKilled":
         limit = f"its memory limit of {container.memory_limit}" if container.memory_limit else "the node's memory limit"
         return Problem(names.OUT_OF_MEMORY, f"{what} was killed at {limit} (pod {pod}); raise resources.limits.memory")
-    if said := parse_failure(container.message):
-        return Problem(said.reason, said.message)
+    if failure := parse_failure(container.message):
+        return Problem(failure.reason, failure.message)
     last = next((line.strip() for line in reversed(container.message.splitlines()) if line.strip()), "")
     name = "" if container.name == "main" else f" in container {container.name}"
     return Problem(
         names.JOB_FAILED,
-        f"{what} exited with code {container.exit_code}{name} (pod {pod}): {last or 'it said nothing'}",
+        f"{what} exited with code {container.exit_code}{name} (pod {pod}): {last or 'it failure nothing'}",
     )

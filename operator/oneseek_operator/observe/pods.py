@@ -13,7 +13,7 @@ from oneseek_operator.observe.refusals import FailedCreate
 __all__ = ["ContainerView", "JobView", "PodView", "failed_creates", "lacks_pod", "owned_job"]
 
 Object = Mapping[str, Any]
-Speaks = Literal["tls", "plain", "before", ""]  # both with tokens by role; as the release before; not at all
+Speaks = Literal["tls", "plain", "before", ""]  # the first two with tokens by role; as the previous release; not at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class PodView:
     unschedulable: str
     unschedulable_since: str
     created: str
-    ends_at: str = ""  # of one that is terminating: when its containers are killed
-    unattached_since: str = ""  # it has its node, and no sandbox: its volumes do not come
-    owner: str = ""  # uid of its controller: whose it is, whatever its labels say
+    ends_at: str = ""  # of a terminating pod: when its containers are killed
+    unattached_since: str = ""  # it has a node, but no sandbox: its volumes are not attached
+    owner: str = ""  # uid of its controller
     owner_kind: str = ""
     speaks: Speaks = ""
 
@@ -65,7 +65,7 @@ class PodView:
         }
         statuses = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
         meta = pod["metadata"]
-        held = conditions.get("PodReadyToStartContainers", {})  # the sandbox is made after the volumes are there
+        held = conditions.get("PodReadyToStartContainers", {})  # the sandbox is created after the volumes are mounted
         unattached = scheduled.get("status") == "True" and held.get("status") == "False" and not _ending(pod)
         return cls(
             name=meta["name"],
@@ -144,9 +144,9 @@ class JobView:
     message: str
     completed_at: str
     terminating: bool
-    template: str = ""  # what it was made for, where its name does not say
+    template: str = ""  # hash of what it was created for
     created: str = ""
-    failed_create: FailedCreate | None = None  # what the Job controller says of a pod that it cannot make
+    failed_create: FailedCreate | None = None  # what the Job controller reports of a pod that it cannot create
 
     @classmethod
     def parse(cls, job: Object) -> JobView:
@@ -181,9 +181,9 @@ def failed_creates(events: Sequence[Object]) -> dict[str, FailedCreate]:
         if event.get("reason") != names.FAILED_CREATE or not first:
             continue
         uid = event["involvedObject"].get("uid", "")
-        told, known = FailedCreate(event.get("message", ""), first[:19] + "Z", last[:19] + "Z"), found.get(uid)
-        newest = max(told, known or told, key=lambda item: item.last)
-        found[uid] = replace(newest, since=min(told.since, known.since if known else told.since))
+        report, known = FailedCreate(event.get("message", ""), first[:19] + "Z", last[:19] + "Z"), found.get(uid)
+        newest = max(report, known or report, key=lambda item: item.last)
+        found[uid] = replace(newest, since=min(report.since, known.since if known else report.since))
     return found
 
 

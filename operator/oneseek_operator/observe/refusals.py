@@ -33,12 +33,12 @@ _MARKS = (
     (names.INVALID, ("is invalid",)),
 )
 _BY_STATUS = {403: names.FORBIDDEN}
-_LONGEST = 768  # characters of the API server's sentence
+_SENTENCE_LIMIT = 768  # characters of the API server's sentence
 # `Invalid value: "x": why`, and Go's dump of a whole struct: the field and the reason say enough.
 _QUOTED = re.compile(r"""(Invalid value: )(?:"(?:[^"\\]|\\.){65,}"|[\w.\[\]*&]*\{.*\}|\{.*\}|map\[.*\])""")
-_NOT_TOLD = (401, 409, 429)  # the operator's own credentials, a race, load: told by nobody, tried again
-_AGAIN, _LATE_AGAIN = 10.0, 60.0  # seconds between tries: no event tells of a mended quota
-_GONE_AGAIN = 2.0  # the garbage collector is on its way
+_NOT_REPORTED = (401, 409, 429)  # the operator's credentials, a race, load: retried without a report
+_AGAIN, _LATE_AGAIN = 10.0, 60.0  # seconds between attempts: no event reports a raised quota
+_GONE_AGAIN = 2.0  # the garbage collector deletes it soon
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def reason_of(message: str, status: int) -> str:
 def sentence(message: str) -> str:
     """What the API server said, shortened, and without the values that it quotes: one may be a secret."""
     text = _QUOTED.sub(r"\1…", " ".join(message.split()))
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return text if len(text) <= _SENTENCE_LIMIT else text[: _SENTENCE_LIMIT - 1] + "…"
 
 
 def refusal_of(what: str, error: ClusterError) -> Refusal | None:
@@ -76,29 +76,29 @@ def refusal_of(what: str, error: ClusterError) -> Refusal | None:
     if isinstance(error, NameTakenError):
         return Refusal(names.BEING_REMOVED if error.is_being_removed else names.NAME_TAKEN, message)
     reason = reason_of(message, status) or names.INVALID
-    if status in _NOT_TOLD or status < 400 or (status >= 500 and reason != names.WEBHOOK_FAILED):
+    if status in _NOT_REPORTED or status < 400 or (status >= 500 and reason != names.WEBHOOK_FAILED):
         return None
     return Refusal(reason, f"the API server refuses {what}: {sentence(message)}")
 
 
 def standing(conditions: Sequence[Condition]) -> Refusal | None:
     """The refusal that the conditions report."""
-    said = find(conditions, names.APPLIED)
-    return Refusal(said.reason, said.message) if said and said.status == "False" else None
+    applied = find(conditions, names.APPLIED)
+    return Refusal(applied.reason, applied.message) if applied and applied.status == "False" else None
 
 
 def again_after(conditions: Sequence[Condition], now: datetime) -> float:
     """Seconds until the next attempt."""
-    said = find(conditions, names.APPLIED)
-    if said is not None and said.reason == names.BEING_REMOVED:
+    applied = find(conditions, names.APPLIED)
+    if applied is not None and applied.reason == names.BEING_REMOVED:
         return _GONE_AGAIN
     return _LATE_AGAIN if lasts(conditions, now) else _AGAIN
 
 
 def lasts(conditions: Sequence[Condition], now: datetime) -> bool:
     """Whether a refusal has lasted so long that a person is needed."""
-    said = find(conditions, names.APPLIED)
-    return said is not None and now - datetime.fromisoformat(said.last_transition_time) >= PATIENCE
+    applied = find(conditions, names.APPLIED)
+    return applied is not None and now - datetime.fromisoformat(applied.last_transition_time) >= PATIENCE
 
 
 def with_refusal(
@@ -142,8 +142,8 @@ def with_refusal(
             change = reconciling  # a rollout goes on meanwhile
     else:
         ready = condition(_row(names.READY, refusal, holds=False), old, generation, now)
-    told = (names.READY, names.RECONCILING, names.STALLED)
-    return [ready, change, *(item for item in others if item.type not in told), applied]
+    common = (names.READY, names.RECONCILING, names.STALLED)
+    return [ready, change, *(item for item in others if item.type not in common), applied]
 
 
 def _row(kind: str, refusal: Refusal, *, holds: bool = True) -> ConditionRow:

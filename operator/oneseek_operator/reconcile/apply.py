@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 Port = TypeVar("Port")
 
 
-_TELLING = (HandOver, Analyse, Swap, Previous)
+_ORDERS = (HandOver, Analyse, Swap, Previous)
 
 
 async def carry_out(
@@ -113,7 +113,7 @@ async def _finish(
         )
         return decision.status.model_copy(update={"conditions": conditions})
 
-    # What was refused after the status last time is told until it has been tried again, so that it is not written twice.
+    # A refusal of `after` is reported until the action was tried again, so that the status is not written twice.
     written = saying(refusal or (standing(old.conditions) if decision.after else None))
     await executor.write(written)
     await executor.announce(decision.events)
@@ -173,10 +173,10 @@ class _Executor:
     async def perform(self, actions: Iterable[Action], *, all_of_them: bool = False) -> Refusal | None:
         """Carry out actions up to the first that the API server refuses; or all, and return the first refusal."""
         refusal = None
-        for telling, group in groupby(actions, key=lambda action: isinstance(action, _TELLING)):
-            if telling:
-                orders = [item for item in group if isinstance(item, _TELLING)]
-                await gather([self._tell(order, strict=not all_of_them) for order in orders])
+        for are_orders, group in groupby(actions, key=lambda action: isinstance(action, _ORDERS)):
+            if are_orders:
+                orders = [item for item in group if isinstance(item, _ORDERS)]
+                await gather([self._send(order, strict=not all_of_them) for order in orders])
                 continue
             for action in group:
                 try:
@@ -190,7 +190,7 @@ class _Executor:
                         return refusal
         return refusal
 
-    async def _tell(self, order: HandOver | Analyse | Swap | Previous, *, strict: bool) -> None:
+    async def _send(self, order: HandOver | Analyse | Swap | Previous, *, strict: bool) -> None:
         """Send an order to a pod's sidecar. Unless `strict`, the next reconcile repeats one that fails."""
         sidecars = _there(self._sidecars)
         try:
@@ -198,8 +198,8 @@ class _Executor:
                 case HandOver(ip, handover):
                     await sidecars.hand_over(ip, handover)
                     self._reached(ip)
-                case Analyse(ip, asked):
-                    await sidecars.analyse(ip, asked)
+                case Analyse(ip, request):
+                    await sidecars.analyse(ip, request)
                 case Swap(ip, request):
                     await sidecars.swap(ip, request)
                 case Previous(ip, warm):
@@ -268,13 +268,13 @@ def _news(old: Sequence[dict[str, Any]], status: ApiModel) -> list[Event]:
     before = {item["type"]: item for item in old}
     news = []
     stalled = find(conditions, names.STALLED) is not None
-    told = set()
+    reported = set()
     for condition in conditions:
         was = before.get(condition.type, {})
         if was.get("reason") == condition.reason and was.get("status") == condition.status:
             continue
-        if condition.type in (names.READY, names.RECONCILING) and condition.reason not in told:
-            told.add(condition.reason)
+        if condition.type in (names.READY, names.RECONCILING) and condition.reason not in reported:
+            reported.add(condition.reason)
             warning = stalled or condition.reason in _WARNINGS
             news.append(Event(condition.reason, condition.message, warning=warning))
     return news

@@ -17,7 +17,7 @@ __all__ = ["failed_creates_of", "sooner", "with_failed_creates"]
 
 log = logging.getLogger(__name__)
 
-_FIRST_MINUTE, _SOON, _LATER = 60.0, 5.0, 30.0  # no watch of ours shows that a pod is not made
+_FIRST_MINUTE, _SOON, _LATER = 60.0, 5.0, 30.0  # no watch reports a pod that is not created
 
 
 async def failed_creates_of(namespace: str, cluster: ClusterPort) -> dict[str, FailedCreate]:

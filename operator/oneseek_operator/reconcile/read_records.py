@@ -21,7 +21,7 @@ from oneseek_operator.settings import Settings
 
 __all__ = ["read_records"]
 
-_GLANCE_SECONDS = 1.0  # at the ledger's head, where nothing waits for it
+_GLANCE_SECONDS = 1.0  # timeout for reading the head while nothing waits for it
 
 
 async def read_records(
@@ -45,17 +45,17 @@ async def read_records(
     port = records.of(model, pods[0] if pods else None)
     waiting = model.status.outbox
     rolling = model.status.candidate is not None
-    asked = (
+    requested = (
         model.status.request is not None and model.status.request.outcome == "Pending"
     )  # a reset waits for the ledger
     view = replace(view, witness=records.witness(model))
-    told = find(model.status.conditions, names.RECORDS_AVAILABLE)
-    other = told.message if told and told.reason == names.LEDGER_ROLLED_BACK else ""
-    needed = bool(waiting or rolling or asked or other or view.witness is None)
+    stored = find(model.status.conditions, names.RECORDS_AVAILABLE)
+    other = stored.message if stored and stored.reason == names.LEDGER_ROLLED_BACK else ""
+    needed = bool(waiting or rolling or requested or other or view.witness is None)
     if not (needed or view.ready):
         return view
     try:
-        # An older copy is found as soon as its pod runs, not only when there is something to enter.
+        # An older copy is found as soon as its pod runs, not only when there is something to append.
         async with asyncio.timeout(None if needed else _GLANCE_SECONDS):
             judged = await _judged(view, await port.head(), model, port)
         if waiting and not judged.rolled_back:
@@ -66,9 +66,9 @@ async def read_records(
     except (RecordsError, TimeoutError) as error:
         if not needed:
             return view
-        if other:  # it may come back as it went: sidecars go by what the condition says
+        if other:  # it may return as it was: sidecars act on this condition
             return replace(view, rolled_back=True, error=other)
-        # A service that has never answered is still starting; that is no news worth an error.
+        # A service that has never answered is still starting, which is no error.
         return replace(view, error=str(error) if view.ready or view.witness else "")
     return replace(judged, ready=True)
 

@@ -28,7 +28,7 @@ from oneseek_operator.versions.states import certified_by, number
 
 __all__ = ["is_counted", "reconcile"]
 
-_LOG_LINES = 20  # the newest progress line says everything; others may stand around it
+_LOG_LINES = 20  # the newest progress line has everything; other lines may follow it
 
 
 async def reconcile(
@@ -43,10 +43,10 @@ async def reconcile(
         return None
     labels = {names.LABEL_RUN: name}
     async with task_group() as group:
-        asked = group.create_task(cluster.get("OneSeekModel", namespace, run.spec.model_ref.name))
+        model_task = group.create_task(cluster.get("OneSeekModel", namespace, run.spec.model_ref.name))
         listed = [group.create_task(cluster.list(kind, namespace, labels)) for kind in ("Job", "Pod")]
         siblings = group.create_task(runs_of(run.spec.model_ref.name, namespace, cluster))
-    model = asked.result()
+    model = model_task.result()
     jobs = [JobView.parse(item) for item in listed[0].result() if owner_of(item) == run.metadata.uid]
     pods = [PodView.parse(item) for item in listed[1].result()]
     if any(lacks_pod(job, pods) for job in jobs):
@@ -80,7 +80,7 @@ async def is_counted(namespace: str, name: str, *, cluster: ClusterPort) -> bool
         return True
     model = OneSeekModel.model_validate(there)
     counters = model.status.counters
-    # Before its base model is there it knows no version: the base Job finds this one on the claim.
+    # Before its base model is imported a model knows no version: the base Job finds this one on the claim.
     return model.status.base_model is None or number(made[0].dna) <= (counters.major, counters.micro)
 
 

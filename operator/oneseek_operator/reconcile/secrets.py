@@ -44,7 +44,7 @@ async def make_keys(model: OneSeekModel, cluster: ClusterPort, *, pending: bool)
     keys = Keys.generate()
     private = build_keys.secret(model, signing_key=keys.signing_private, ledger_key=keys.ledger_private)
     if not pending:
-        # A model that has signed loses its public half now and then, and is told so; one that is new took a name.
+        # A model that has signed may have lost its public half, which its status reports; a new one took a foreign name.
         if model.status.base_model is None and not await cluster.create(private, dry_run=True):
             how = f"restore the ConfigMap {build_keys.trusted_name(model)!r} with its public half"
             raise unknown_secret(build_keys.secret_name(model), how)
@@ -56,7 +56,7 @@ async def make_keys(model: OneSeekModel, cluster: ClusterPort, *, pending: bool)
     there = await cluster.get("ConfigMap", model.metadata.namespace, build_keys.trusted_name(model))
     public = (there or {}).get("data", {}).get("model.pub") if pending else None
     if public is None:
-        # Never leave a public key that may not fit: a pending half without one is what the next look says this by.
+        # Never leave a public key that may not match: a pending half without a key makes the next reconcile report it.
         await cluster.apply(build_keys.trusted(model, made=None, pending=True))
         return
     await cluster.apply(build_keys.trusted(model, made=public, pending=False))

@@ -16,7 +16,7 @@ __all__ = ["Manifest", "claim_name", "container", "job", "meta", "models_volume"
 Manifest = dict[str, Any]
 
 RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
-# Webhooks that put their own containers into pods; each obeys one of these, some as a label, some as an annotation.
+# Opt-outs of webhooks that inject containers; some read a label, some an annotation.
 _NO_INJECTION_LABELS = {
     "sidecar.istio.io/inject": "false",
     "kuma.io/sidecar-injection": "disabled",
@@ -35,7 +35,7 @@ _NO_INJECTION = {
     "instrumentation.opentelemetry.io/inject-python": "false",
     "sidecar.jaegertracing.io/inject": "false",
 }
-# No limit on what is copied: a pod that is evicted for its size would count as disrupted, and be made again for ever.
+# No size limit: a pod that is evicted for its size counts as disrupted, and would be created again for ever.
 _COPYING = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
 _RETRIED_ON_DISRUPTION = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
 

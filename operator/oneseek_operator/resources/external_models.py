@@ -17,8 +17,8 @@ _KEYS_PATH = "/external-keys"
 
 def env(model: OneSeekModel) -> list[dict[str, Any]]:
     """The addresses, without keys; empty if there are no external models."""
-    told = [_endpoint(number, one).to_wire() for number, one in enumerate(model.spec.serving.external_models)]
-    return [{"name": names.EXTERNAL_MODELS_ENV, "value": canonical_json(told).decode()}] if told else []
+    endpoints = [_endpoint(number, one).to_wire() for number, one in enumerate(model.spec.serving.external_models)]
+    return [{"name": names.EXTERNAL_MODELS_ENV, "value": canonical_json(endpoints).decode()}] if endpoints else []
 
 
 def _endpoint(number: int, external: ExternalModel) -> ExternalEndpoint:

@@ -28,10 +28,10 @@ _DENIED = "denied"
 _RECORDS = (
     names.PORT_RECORDS,
     names.PORT_RECORDS_TLS,
-)  # the former while pods of the release before live, or a mesh encrypts
+)  # the former for pods of the previous release, or if a mesh encrypts
 _SERVICE_HOST = re.compile(r"(?:^|\.)([a-z0-9-]+)\.svc(?:\.|$)")
 _PORTS = {"http": 80, "https": 443}
-_GOOGLE = Destinations(ports=(443,))  # Firestore and the tokens for it; neither has fixed addresses
+_GOOGLE = Destinations(ports=(443,))  # Firestore and its tokens have no fixed addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +44,21 @@ class _Rules:
 
 def policies(model: OneSeekModel, settings: Settings) -> list[Manifest]:
     """The model's policies, in the order in which they are created: the one that allows nothing is last."""
-    told = settings.network_policies
-    if told is None:
+    chart = settings.network_policies
+    if chart is None:
         return []
     made = [
         _policy(model, component, labels(model, component), rules)
-        for component, rules in _allowed(model, settings, told).items()
+        for component, rules in _allowed(model, settings, chart).items()
     ]
     return [*made, _policy(model, _DENIED, {names.LABEL_MODEL: model.metadata.name}, _Rules())]
 
 
-def _allowed(model: OneSeekModel, settings: Settings, told: NetworkPolicies) -> dict[str, _Rules]:
+def _allowed(model: OneSeekModel, settings: Settings, chart: NetworkPolicies) -> dict[str, _Rules]:
     """The table. Certify, tree and import need no network; train and evaluate run untrusted code and data: none of them is listed."""
-    operator, records = _operator(settings, told), [_own(model, "records")]
-    dns = _rule("to", told.dns.to, *told.dns.ports, protocols=("UDP", "TCP"))
-    public = list(told.public_from)
+    operator, records = _operator(settings, chart), [_own(model, "records")]
+    dns = _rule("to", chart.dns.to, *chart.dns.ports, protocols=("UDP", "TCP"))
+    public = list(chart.public_from)
     serving = _Rules(
         come=(
             _rule("from", [*public, operator] if public else [], names.PORT_PUBLIC),
@@ -66,11 +66,11 @@ def _allowed(model: OneSeekModel, settings: Settings, told: NetworkPolicies) -> 
         ),
         go=(
             dns,
-            _to(told.api_server),
+            _to(chart.api_server),
             _rule("to", records, *_RECORDS),
             _rule(
                 "to", [_own(model, "serving")], names.PORT_INTERNAL, names.PORT_PUBLIC
-            ),  # the latter of the release before
+            ),  # the latter for the previous release
             *(_at(external.url) for external in model.spec.serving.external_models),
         ),
     )
@@ -81,10 +81,10 @@ def _allowed(model: OneSeekModel, settings: Settings, told: NetworkPolicies) -> 
     table = {
         "serving": serving,
         "records": _Rules(come=(_rule("from", writers, *_RECORDS),), go=(dns, database) if firestore else ()),
-        "prepare": _Rules(go=(dns, _rule("to", records, *_RECORDS), *_hub(settings, told))),
+        "prepare": _Rules(go=(dns, _rule("to", records, *_RECORDS), *_hub(settings, chart))),
     }
     if model.spec.base_model.source.hugging_face:
-        table["base"] = _Rules(go=(dns, *_hub(settings, told)))
+        table["base"] = _Rules(go=(dns, *_hub(settings, chart)))
     return table
 
 
@@ -112,10 +112,10 @@ def _once(rules: Sequence[Manifest]) -> list[Manifest]:
     return [rule for index, rule in enumerate(rules) if rule not in rules[:index]]
 
 
-def _operator(settings: Settings, told: NetworkPolicies) -> Manifest:
+def _operator(settings: Settings, chart: NetworkPolicies) -> Manifest:
     """The operator's pod, in another namespace."""
     namespace = {"matchLabels": {"kubernetes.io/metadata.name": settings.namespace}}
-    return {"namespaceSelector": namespace, "podSelector": {"matchLabels": dict(told.operator)}}
+    return {"namespaceSelector": namespace, "podSelector": {"matchLabels": dict(chart.operator)}}
 
 
 def _own(model: OneSeekModel, component: str) -> Manifest:
@@ -132,9 +132,9 @@ def _to(where: Destinations) -> Manifest:
     return _rule("to", where.to, *where.ports)
 
 
-def _hub(settings: Settings, told: NetworkPolicies) -> list[Manifest]:
+def _hub(settings: Settings, chart: NetworkPolicies) -> list[Manifest]:
     mirror = settings.hugging_face_endpoint
-    return [_to(told.hub), *([_at(mirror)] if mirror else [])]
+    return [_to(chart.hub), *([_at(mirror)] if mirror else [])]
 
 
 def _at(url: str) -> Manifest:

@@ -42,10 +42,10 @@ __all__ = [
 ]
 
 Part = Literal["serving", "records"]
-PARTS: tuple[Part, ...] = ("serving", "records")  # what has a certificate of its own
+PARTS: tuple[Part, ...] = ("serving", "records")  # parts with a certificate
 
 _FOLDER = "/access"
-_IN_SECRET = (Role.SIDECAR, Role.PREPARE, Role.READER)  # the operator's own is nowhere but in its memory
+_IN_SECRET = (Role.SIDECAR, Role.PREPARE, Role.READER)  # the operator's own token is only in its memory
 
 
 class LeafNote(ApiModel):

@@ -46,5 +46,5 @@ def devices(run: TrainingRun) -> list[dict[str, Any]]:
     return [item for item in env(run) if item["name"] in _DEVICES]
 
 
-def _taken(asked: Mapping[str, str], pattern: str) -> dict[str, str]:
-    return {key: value for key, value in asked.items() if re.fullmatch(pattern, key)}
+def _taken(given: Mapping[str, str], pattern: str) -> dict[str, str]:
+    return {key: value for key, value in given.items() if re.fullmatch(pattern, key)}

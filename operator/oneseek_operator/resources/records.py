@@ -34,7 +34,7 @@ __all__ = [
 
 RECORDS_ENV = "ONESEEK_RECORDS"
 _SPOOL_PATH = "/spool"
-_SPOOL_SIZE = "1Gi"  # a bound for the node; the sidecar keeps well below it
+_SPOOL_SIZE = "1Gi"  # protects the node; the sidecar stays well below it
 _KEY_PATH = "/key"
 _KEY = "checkpoint.key"
 _CREDENTIALS_PATH = "/credentials"
@@ -140,7 +140,7 @@ def _spec(model: OneSeekModel, settings: Settings, replicas: int, others: Collec
     firestore = model.spec.records.firestore
     tags = labels(model, "records")
     roles = [Role.OPERATOR, Role.SIDECAR, Role.PREPARE, Role.READER, *([Role.BEFORE] if "before" in others else [])]
-    told: dict[str, Any] = {
+    config: dict[str, Any] = {
         "model": model.metadata.name,
         "namespace": model.metadata.namespace,
         "accepted": pod_access.accepted(model, settings, *roles),
@@ -148,19 +148,19 @@ def _spec(model: OneSeekModel, settings: Settings, replicas: int, others: Collec
     }
     ports, tls = [], settings.internal_tls or "tls" in others
     if tls:
-        told |= {"tlsPort": names.PORT_RECORDS_TLS, "tlsName": pod_access.host(model, "records")}
+        config |= {"tlsPort": names.PORT_RECORDS_TLS, "tlsName": pod_access.host(model, "records")}
         ports.append({"name": "https", "containerPort": names.PORT_RECORDS_TLS})
     if not settings.internal_tls or "plain" in others or "before" in others:
-        told["port"] = names.PORT_RECORDS
+        config["port"] = names.PORT_RECORDS
         ports.append({"name": "http", "containerPort": names.PORT_RECORDS})
     key = {"secretName": name(model), "items": [{"key": _KEY, "path": _KEY}], "defaultMode": 0o440}
     mounts = [pod_access.mount(), {"name": "key", "mountPath": _KEY_PATH, "readOnly": True}]
     volumes = [pod_access.volume(model, settings, Role.READER, part="records", tls=tls), {"name": "key", "secret": key}]
     if firestore is None:
-        told["dataPath"] = "/data"
+        config["dataPath"] = "/data"
         mounts.insert(0, {"name": "data", "mountPath": "/data"})
     else:
-        told["firestore"] = _firestore(firestore)
+        config["firestore"] = _firestore(firestore)
         if firestore.credentials_secret:
             mounts.append({"name": "credentials", "mountPath": _CREDENTIALS_PATH, "readOnly": True})
             volumes.append(_credentials(firestore.credentials_secret))
@@ -170,7 +170,7 @@ def _spec(model: OneSeekModel, settings: Settings, replicas: int, others: Collec
         settings.slim_image if firestore is None else settings.firestore_image,
         ["records"],
         mounts=mounts,
-        env=[{"name": RECORDS_ENV, "value": canonical_json(told).decode()}, pod_access.env()],
+        env=[{"name": RECORDS_ENV, "value": canonical_json(config).decode()}, pod_access.env()],
         ports=ports,
         # Nothing listens before the lock is held and the ledger verified, which takes seconds a million entries.
         startupProbe={"httpGet": health, "periodSeconds": 1, "failureThreshold": 900, "timeoutSeconds": 5},
@@ -184,14 +184,14 @@ def _spec(model: OneSeekModel, settings: Settings, replicas: int, others: Collec
     return spec if firestore else {**spec, "volumeClaimTemplates": [_claim(model.spec.records.volume)]}
 
 
-def _firestore(asked: FirestoreRecords) -> dict[str, str]:
+def _firestore(wanted: FirestoreRecords) -> dict[str, str]:
     """What the service needs to know of its database."""
-    told = {"projectId": asked.project_id, "database": asked.database}
-    if asked.credentials_secret:
-        told["credentialsFile"] = f"{_CREDENTIALS_PATH}/{_CREDENTIALS_KEY}"
-    if asked.emulator_host:
-        told["emulatorHost"] = asked.emulator_host
-    return told
+    config = {"projectId": wanted.project_id, "database": wanted.database}
+    if wanted.credentials_secret:
+        config["credentialsFile"] = f"{_CREDENTIALS_PATH}/{_CREDENTIALS_KEY}"
+    if wanted.emulator_host:
+        config["emulatorHost"] = wanted.emulator_host
+    return config
 
 
 def _credentials(secret_name: str) -> dict[str, Any]:
@@ -201,12 +201,12 @@ def _credentials(secret_name: str) -> dict[str, Any]:
     return {"name": "credentials", "secret": secret}
 
 
-def _claim(asked: EmbeddedRecords) -> dict[str, Any]:
+def _claim(wanted: EmbeddedRecords) -> dict[str, Any]:
     return {
         "metadata": {"name": "data"},
         "spec": {
             "accessModes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": asked.size}},
-            **({"storageClassName": asked.storage_class_name} if asked.storage_class_name else {}),
+            "resources": {"requests": {"storage": wanted.size}},
+            **({"storageClassName": wanted.storage_class_name} if wanted.storage_class_name else {}),
         },
     }

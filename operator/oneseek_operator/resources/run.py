@@ -114,7 +114,7 @@ class _Inputs:
         if source.config_map:
             file = f"{folder}/data.jsonl"
             items = [{"key": source.config_map.key, "path": "data.jsonl"}]
-            # optional: a missing ConfigMap or key is then ours to report, instead of a pod that never starts
+            # optional: the Job reports a missing ConfigMap or key, instead of never starting
             config_map = {"name": source.config_map.name, "items": items, "optional": True}
             self.volumes.append({"name": volume, "configMap": config_map})
         elif source.image:
@@ -283,8 +283,8 @@ def _job(
 ) -> dict[str, Any]:
     placed, tags = run.spec.pod, labels(run, step)
     more: dict[str, Any] = {"terminationGracePeriodSeconds": 60}  # time to write a checkpoint
-    # A claim for one node may lie on a node that only the run bears: its other pods must go there too. A toleration
-    # chooses no node and no container, so it is all that they get of what was asked for.
+    # A ReadWriteOnce claim may lie on a node that only the run's tolerations allow: its other pods must go there too. They
+    # get no other part of `spec.pod`.
     if placed.tolerations and (as_asked or model.spec.storage.access_mode == "ReadWriteOnce"):
         more["tolerations"] = [item.to_wire() for item in placed.tolerations]
     if as_asked:

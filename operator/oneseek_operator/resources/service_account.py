@@ -20,7 +20,7 @@ __all__ = ["objects", "subject", "token_mount", "token_volume", "with_subject", 
 Manifest = dict[str, Any]
 
 _RBAC = "rbac.authorization.k8s.io"
-_TOKEN_SECONDS = 3600  # the kubelet writes a new one well before; the sidecar reads it each time it asks
+_TOKEN_SECONDS = 3600  # the kubelet renews it well before; the sidecar reads the file for each request
 
 
 def objects(model: OneSeekModel, *, policy: bool) -> list[Manifest]:

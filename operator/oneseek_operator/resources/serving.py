@@ -26,14 +26,14 @@ from oneseek_operator.settings import Settings
 __all__ = ["Colour", "colour_of", "deployment", "deployment_name", "selector_text", "service", "wanted", "wanted_name"]
 
 _BASE_PATH = "/models/base"
-_ADAPTER_PATH = "/models/adapter"  # pod-private: what the verifier copied while hashing, and all that is loaded
+_ADAPTER_PATH = "/models/adapter"  # pod-private: the copy that the verifier hashed; the engine loads nothing else
 _KEYS_PATH = "/keys"
 _CERTIFIED_PATH = "/certified"
 _VERIFIED_PATH = "/models/verified"  # HotSwap: copies of several versions, a folder per DNA
 _WANTED_PATH = "/wanted"
-# Longer than the longest generation a request may ask for with the drain before it, and then what is unsent is sent.
+# Longer than a drain, the longest generation and sending the spool together.
 _GRACE_SECONDS = 120 + names.SPOOL_SECONDS + 20
-# The engine listens on the pod's loopback, where no kubelet comes; every engine's image has a Python, and this needs no more.
+# The engine listens on loopback, which the kubelet cannot reach; every engine image has Python.
 _ASK_ENGINE = [
     "python3",
     "-ISc",
@@ -42,7 +42,7 @@ _ASK_ENGINE = [
         r"s.sendall(b'GET /health HTTP/1.0\r\n\r\n'); raise SystemExit(b' 200 ' not in s.recv(64))"
     ),
 ]
-_LIVENESS_GRACE_SECONDS = 30  # a sidecar that hangs is not waited for: the next process finds the spool
+_LIVENESS_GRACE_SECONDS = 30  # seconds; a sidecar that hangs is killed soon: its next process finds the spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +300,7 @@ def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]],
         env = [*env, {"name": "ONESEEK_RATE_LIMITS", "value": "off"}]
     if proxies := model.spec.serving.rate_limits.trusted_proxies:
         env = [*env, {"name": names.TRUSTED_PROXIES_ENV, "value": ",".join(proxies)}]
-    # Only what differs from a sidecar's own default: a model that says nothing keeps its colour over an upgrade.
+    # Only what differs from the sidecar's default, so that an upgrade does not change the colour of other models.
     if (most := model.spec.serving.rate_limits.concurrent_per_client) != RateLimits().concurrent_per_client:
         env = [*env, {"name": names.CONCURRENT_ENV, "value": str(most)}]
     if origins := model.spec.serving.cors.allowed_origins:

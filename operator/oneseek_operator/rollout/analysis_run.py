@@ -56,7 +56,7 @@ def orders(
     wanted: dict[str, AnalysisRequest] = {
         colour: of_candidate(snapshot.model, settings, dna) for colour, dna in candidates
     }
-    told = []
+    result = []
     for pod in snapshot.pods:
         colour, endpoint = pod.labels.get(names.LABEL_COLOUR), snapshot.endpoint(pod)
         state = endpoint.state
@@ -67,10 +67,10 @@ def orders(
             request = of_watched(snapshot.model, current.dna if current else None)
         if request is None:
             if _goes_on(snapshot.model, state.analysis):
-                told.append(Analyse(pod.ip, AnalysisRequest(dna=state.dna)))  # nothing more to ask
+                result.append(Analyse(pod.ip, AnalysisRequest(dna=state.dna)))  # nothing more to ask
         elif pod.ready and endpoint.serves(request.dna) and found(endpoint, request) is None:
-            told.append(Analyse(pod.ip, request))
-    return told
+            result.append(Analyse(pod.ip, request))
+    return result
 
 
 def _goes_on(model: OneSeekModel, analysis: AnalysisState | None) -> bool:

@@ -19,10 +19,10 @@ from oneseek_operator.observe.pods import PodView
 
 __all__ = ["Takeover", "dna_of_pod", "is_handed_over", "is_unreachable", "may_answer", "orders", "replaced", "waiting"]
 
-UNREACHABLE_SECONDS = 10.0  # a pod that cannot be told for so long is deleted
-_GRACE_SECONDS = 5  # of that deletion: nobody can ask it to drain
-_DEAD_SECONDS = 25.0  # after the end of that grace the pod's node is taken for dead, and nobody waits any more
-_MOST = 8  # addresses in an order
+UNREACHABLE_SECONDS = 10.0  # a pod that no order reaches for so long is deleted
+_GRACE_SECONDS = 5  # seconds, of that deletion: no order to drain reaches it
+_DEAD_SECONDS = 25.0  # seconds after the grace period: the pod's node counts as dead, and nothing waits for it
+_ADDRESS_LIMIT = 8  # addresses in an order
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Takeover:
         if self.colour is None:
             return []
         pods = [pod for pod in snapshot.pods_of(self.colour) if pod.ip and snapshot.endpoint(pod).serves(self.dna)]
-        return sorted(pod.ip for pod in pods)[:_MOST]
+        return sorted(pod.ip for pod in pods)[:_ADDRESS_LIMIT]
 
 
 def orders(snapshot: Snapshot, to: Takeover) -> list[HandOver]:
@@ -63,7 +63,7 @@ def orders(snapshot: Snapshot, to: Takeover) -> list[HandOver]:
         order = _order(snapshot, pod, to, addresses)
         if not is_handed_over(endpoint, order, terminating=pod.terminating):
             found.append(HandOver(pod.ip, order))
-    # First those who pass requests on, then those who answer again: they begin to once somebody sends to them.
+    # First the pods that pass requests on, then those that answer again: they begin once requests reach them.
     return sorted(found, key=lambda item: item.handover is None)
 
 
@@ -72,7 +72,7 @@ def _order(snapshot: Snapshot, pod: PodView, to: Takeover, addresses: Sequence[s
     state, colour = snapshot.endpoint(pod).state, pod.labels[names.LABEL_COLOUR]
     if state is None:
         return None
-    # One of the release before, or from before TLS was turned on or off, can talk to their public port alone.
+    # A pod of the previous release, or with another TLS setting, can only use their public port.
     same = to.colour is None or {item.speaks for item in snapshot.pods_of(to.colour)} <= {pod.speaks}
     there = list(addresses) if same else [_public(one) for one in addresses]
     order = Handover(dna=to.dna, addresses=there)
@@ -84,7 +84,7 @@ def _order(snapshot: Snapshot, pod: PodView, to: Takeover, addresses: Sequence[s
     elif colour in to.trial and not pod.terminating:
         return order if state.handover else None
     if not addresses and state.handover is None and not _is_barred(snapshot, pod, to):
-        return None  # nobody could answer in its place
+        return None  # no pod could answer in its place
     return order
 
 
@@ -116,7 +116,7 @@ def is_handed_over(endpoint: Endpoint, order: Handover | None, *, terminating: b
     if order is None:
         return state.handover is None and (terminating or not state.draining)
     if state.handover is None:
-        return state.revision == 0 and state.draining  # of the release before: it can only let its clients go
+        return state.revision == 0 and state.draining  # previous release: it can only drain
     return state.handover.dna == order.dna and sorted(state.handover.addresses) == sorted(order.addresses)
 
 
@@ -148,7 +148,7 @@ def _may_answer_unseen(snapshot: Snapshot, pod: PodView, to: Takeover, now: date
     endpoint, colour = snapshot.endpoint(pod), pod.labels[names.LABEL_COLOUR]
     there = snapshot.deployment_of(colour)
     if colour == to.colour and not (there and there.shape):
-        return pod.ready and not pod.terminating  # it can answer with nothing else, but must be seen to
+        return pod.ready and not pod.terminating  # it can serve nothing else, but must report it
     if colour in to.trial and not pod.terminating:
         return False
     if endpoint.refused:

@@ -134,14 +134,14 @@ def evaluate(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDec
     if resolved.heldout_digest is None or resolved.scores_digest is not None:
         return None
     working = Verdict("Working", names.EVALUATING, "answering the held-out questions")
-    # Generation is greedy: a Job that vanished is made again and scores the same.
+    # Generation is greedy: a Job that vanished is created again and scores the same.
     job = _ended(
         snapshot, "evaluate", working, now, make=lambda: build.evaluate_job(run, snapshot.known_model, settings)
     )
     if not isinstance(job, JobView):
         return job
     report = parse_report(report_text(snapshot.pods, job), EvaluateReport)
-    if report is None:  # the pod is gone, and its report with it: measure again
+    if report is None:  # the pod is gone with its report: measure again
         return run_decision(snapshot, working, now, before=(Delete("Job", job.name, job.uid),), again_after=2.0)
     text = f"factsContained {report.scores.facts_contained:.3f} over {report.scores.questions} questions; certifying"
     verdict = Verdict("Working", names.CERTIFYING, text)
@@ -154,12 +154,12 @@ def certify(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDeci
     """Have the adapter checked, named and sealed."""
     run = snapshot.run
     working = Verdict("Working", names.CERTIFYING, "checking and sealing the adapter")
-    # Certifying twice gives the same folder, so a Job that vanished is made again.
+    # Certifying twice gives the same folder, so a Job that vanished is created again.
     job = _ended(snapshot, "certify", working, now, make=lambda: build.certify_job(run, snapshot.known_model, settings))
     if not isinstance(job, JobView):
         return job
     report = parse_report(report_text(snapshot.pods, job), CertifyReport)
-    if report is None:  # the pod is gone; the folder is there or will be: ask again
+    if report is None:  # the pod is gone: certify again, which gives the same folder
         return run_decision(snapshot, working, now, before=(Delete("Job", job.name, job.uid),), again_after=2.0)
     return _certified(snapshot, report.version, now, names.CERTIFIED)
 

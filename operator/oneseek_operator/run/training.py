@@ -45,7 +45,7 @@ def train(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecisi
         )
         if job is None:
             return run_decision(snapshot, verdict, now)
-        # The next attempt's number is written before the Job goes, so that its absence is not taken for an accident.
+        # The next attempt's number is written before the Job is deleted, so that its absence is no JobVanished.
         away = Delete("Job", job.name, job.uid)
         return run_decision(
             snapshot, verdict, now, after=(away,), attempts=attempt + 1, jobs=uids_with(snapshot, train=None)
@@ -85,7 +85,7 @@ def train(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecisi
         "Working", names.CERTIFYING, f"trained {report.steps} steps to loss {report.final_loss:.3f}; certifying"
     )
     last = _progress_of(snapshot, now)
-    told: dict[str, Any] = {"progress": last[0], "losses": last[1]} if last else {}
+    reported: dict[str, Any] = {"progress": last[0], "losses": last[1]} if last else {}
     data = trained_data(run.status.data, report)
     decision = run_decision(
         snapshot,
@@ -96,7 +96,7 @@ def train(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecisi
         data=data,
         jobs=uids,
         auto_stopped=report.auto_stopped,
-        **told,
+        **reported,
     )
     return replace(decision, events=rows_events(data, run.spec.maximum_length))
 
@@ -131,21 +131,21 @@ def _milliseconds(kubernetes_time: str) -> str:
 
 
 def _progress_of(snapshot: RunSnapshot, now: datetime) -> tuple[Progress, list[object]] | None:
-    said = snapshot.progress
-    if said is None:
+    line = snapshot.progress
+    if line is None:
         return None
     progress = Progress(
-        percent=said.percent,
-        step=said.step,
-        steps=said.steps,
-        epoch=said.epoch,
-        epochs=said.epochs,
-        loss=said.loss,
-        tokens_per_second=said.tokens_per_second,
-        eta_seconds=said.eta_seconds,
+        percent=line.percent,
+        step=line.step,
+        steps=line.steps,
+        epoch=line.epoch,
+        epochs=line.epochs,
+        loss=line.loss,
+        tokens_per_second=line.tokens_per_second,
+        eta_seconds=line.eta_seconds,
         updated_at=timestamp(now),
     )
-    return progress, list(said.curve)
+    return progress, list(line.curve)
 
 
 def _training(snapshot: RunSnapshot, job: JobView, uids: JobUids, now: datetime) -> RunDecision:
@@ -154,14 +154,14 @@ def _training(snapshot: RunSnapshot, job: JobView, uids: JobUids, now: datetime)
     if end := stuck(snapshot, job, problem, now):
         return end
     changes: dict[str, Any] = {"jobs": uids}
-    told = _progress_of(snapshot, now)
+    reported = _progress_of(snapshot, now)
     old = status.progress
-    if told and told[0].step > 0 and status.first_step_at is None:
+    if reported and reported[0].step > 0 and status.first_step_at is None:
         changes["first_step_at"] = timestamp(now)
-    moved = told is not None and (old is None or told[0].step != old.step)
+    moved = reported is not None and (old is None or reported[0].step != old.step)
     due = old is None or now - datetime.fromisoformat(old.updated_at) >= _PROGRESS_EVERY
-    if told and moved and due:
-        changes["progress"], changes["losses"] = told
+    if reported and moved and due:
+        changes["progress"], changes["losses"] = reported
     shown = changes.get("progress", old)
     text = (
         f"training: epoch {shown.epoch} of {shown.epochs}"
@@ -169,4 +169,4 @@ def _training(snapshot: RunSnapshot, job: JobView, uids: JobUids, now: datetime)
         else "the train pod is starting"
     )
     verdict, _ = with_problem(problem, Verdict("Working", names.TRAINING, text), now)
-    return run_decision(snapshot, verdict, now, again_after=_POLL if told else _POLL_START, **changes)
+    return run_decision(snapshot, verdict, now, again_after=_POLL if reported else _POLL_START, **changes)

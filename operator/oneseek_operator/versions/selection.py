@@ -76,7 +76,7 @@ def choose(model: OneSeekModel, versions: Sequence[Version]) -> Choice:
 def _chosen(model: OneSeekModel, versions: Sequence[Version], good: Mapping[str, Version]) -> Choice:
     standing = model.status.selection
     if standing is not None and standing.version != model.spec.version:
-        standing = None  # Git said something new since
+        standing = None  # the spec changed since
     pinned = model.spec.version != "auto"
     if standing and standing.verb == "rollback" and (standing.dna is None or standing.dna in good):
         return _standing(model, standing, good, pinned=pinned)
@@ -87,7 +87,7 @@ def _chosen(model: OneSeekModel, versions: Sequence[Version], good: Mapping[str,
         return Choice(_safe(model, good), "safe", blocked=_blocked(model.spec.version, versions))
     current = model.status.current
     if current is not None and current.dna not in good:
-        return Choice(_safe(model, good), "safe")  # first back to what is known to be good, then on
+        return Choice(_safe(model, good), "safe")  # first back to a version that is known to be good, then forward
     if standing and standing.verb == "promote" and standing.dna in good:
         return _standing(model, standing, good, pinned=False)
     if len(model.status.quarantine) >= QUARANTINE_LIMIT:

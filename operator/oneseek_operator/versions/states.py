@@ -41,7 +41,7 @@ __all__ = [
 State = Literal["Certified", "Rejected", "Candidate", "Current", "Previous", "Quarantined", "Deleted"]
 
 _ROLES = (names.STATE_CURRENT, names.STATE_PREVIOUS, names.STATE_CANDIDATE)
-_KEPT = 32  # the status' bound; the oldest fall out of the list, not off the claim
+_KEPT = 32  # limit of the status; older versions stay on the claim
 
 
 def certified_by(runs: Iterable[TrainingRun]) -> list[Version]:
