@@ -197,7 +197,7 @@ async def _woken(flag: asyncio.Event, timeout: float) -> None:
 
 
 def _backoff(failures: int, error: Exception | None) -> float:
-    asked = error.retry_after if isinstance(error, ClusterError) else None
-    grown = min(_BACKOFF_FIRST * 2 ** min(failures, 10), _BACKOFF_LAST)
+    retry_after = error.retry_after if isinstance(error, ClusterError) else None
+    grown: float = min(_BACKOFF_FIRST * 2 ** min(failures, 10), _BACKOFF_LAST)
     jitter: float = random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, guards nothing
-    return max(asked or 0.0, grown * jitter)
+    return max(retry_after or 0.0, grown * jitter)

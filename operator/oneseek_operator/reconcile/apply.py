@@ -1,4 +1,4 @@
-"""Carrying a decision out: actions, the one status write, and the Events that go with it."""
+"""Carries out a decision: actions, the one status write, and the Events that go with it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 Port = TypeVar("Port")
 
 
-_TELLING = (HandOver, Analyse, Swap, Previous)
+_ORDERS = (HandOver, Analyse, Swap, Previous)
 
 
 async def carry_out(
@@ -70,17 +70,16 @@ async def carry_out(
     reached: Callable[[str], None] = lambda _: None,
     given_up: Callable[[Refusal], Decision[Any] | None] = lambda _: None,
 ) -> float | None:
-    """Carry out the first decision that the API server takes; seconds until the object is looked at again.
+    """Carry out the first decision that the API server accepts; seconds until the next reconcile.
 
-    Actions, then the status if it changed, then what had to wait for the status. Where an action of `before` is
-    refused, nothing of its decision has come about, and the next one has its turn; the status says so. Where one of
-    `after` is refused, the others are carried out all the same. `reached` is told the address of each pod that took
-    the order to hand over. `given_up` may say, once all decisions are refused, what is to be done in their place. A run
-    has neither sidecars nor certificates.
+    Actions, then the status if it changed, then the actions that needed it. If an action of `before` is refused, nothing of its
+    decision has happened, and the next decision is tried; the status reports the refusal. If one of `after` is refused, the
+    others are carried out. `reached` gets the address of each pod that took an order to hand over. `given_up` may return what to
+    do once all decisions are refused. A run has neither sidecars nor certificates.
 
     Raises:
         ConflictError: the object changed since it was read; nothing in `after` was done.
-        SidecarError: a pod could not be told what it must know before the status says so; no status was written.
+        SidecarError: an order that a pod needs before the status did not reach it; no status was written.
     """
     executor = _Executor(current, now, cluster=cluster, sidecars=sidecars, authority=authority, reached=reached)
     old = _STATUS[current["kind"]].model_validate(current.get("status", {}))
@@ -114,7 +113,7 @@ async def _finish(
         )
         return decision.status.model_copy(update={"conditions": conditions})
 
-    # What was refused after the status last time is told until it has been tried again, so that it is not written twice.
+    # A refusal of `after` is reported until the action was tried again, so that the status is not written twice.
     written = saying(refusal or (standing(old.conditions) if decision.after else None))
     await executor.write(written)
     await executor.announce(decision.events)
@@ -128,7 +127,7 @@ async def _finish(
 
 
 class _Executor:
-    """What carries a decision out, for one object as it was read."""
+    """Carries out the actions of one object as it was read."""
 
     def __init__(
         self,
@@ -144,7 +143,7 @@ class _Executor:
         self._sidecars, self._authority, self._reached = sidecars, authority, reached
 
     async def write(self, status: ApiModel) -> None:
-        """Write the status if it changed, with an Event for each condition whose reason is new."""
+        """Write the status if it changed, with an Event for each condition whose reason changed."""
         old, new = self.current.get("status", {}), status.to_wire()
         if old == new:
             return
@@ -156,13 +155,13 @@ class _Executor:
         await self.announce(news)
 
     async def write_again(self, status: ApiModel) -> None:
-        """Write the status a second time, once it is known that something after it was refused, or no longer is."""
+        """Write the status a second time, because an action of `after` was refused, or no longer is."""
         meta = self.current["metadata"]
         self.current = await self._cluster.get(self.current["kind"], meta["namespace"], meta["name"]) or self.current
         await self.write(status)
 
     async def announce(self, events: Iterable[Event]) -> None:
-        """Make Events. Nothing waits for one that the API server refuses: the conditions say the same."""
+        """Create Events. One that the API server refuses is dropped: the conditions say the same."""
         for event in events:
             try:
                 await self._cluster.event(
@@ -172,12 +171,12 @@ class _Executor:
                 log.warning("an Event was not taken: %s", error)
 
     async def perform(self, actions: Iterable[Action], *, all_of_them: bool = False) -> Refusal | None:
-        """Do what is asked for, up to the first action that the API server refuses; or all, with the first refusal told."""
+        """Carry out actions up to the first that the API server refuses; or all, and return the first refusal."""
         refusal = None
-        for telling, group in groupby(actions, key=lambda action: isinstance(action, _TELLING)):
-            if telling:
-                orders = [item for item in group if isinstance(item, _TELLING)]
-                await gather([self._tell(order, strict=not all_of_them) for order in orders])
+        for are_orders, group in groupby(actions, key=lambda action: isinstance(action, _ORDERS)):
+            if are_orders:
+                orders = [item for item in group if isinstance(item, _ORDERS)]
+                await gather([self._send(order, strict=not all_of_them) for order in orders])
                 continue
             for action in group:
                 try:
@@ -191,16 +190,16 @@ class _Executor:
                         return refusal
         return refusal
 
-    async def _tell(self, order: HandOver | Analyse | Swap | Previous, *, strict: bool) -> None:
-        """Tell a pod's sidecar. Where that is not strict it is told again at the next look."""
+    async def _send(self, order: HandOver | Analyse | Swap | Previous, *, strict: bool) -> None:
+        """Send an order to a pod's sidecar. Unless `strict`, the next reconcile repeats one that fails."""
         sidecars = _there(self._sidecars)
         try:
             match order:
                 case HandOver(ip, handover):
                     await sidecars.hand_over(ip, handover)
                     self._reached(ip)
-                case Analyse(ip, asked):
-                    await sidecars.analyse(ip, asked)
+                case Analyse(ip, request):
+                    await sidecars.analyse(ip, request)
                 case Swap(ip, request):
                     await sidecars.swap(ip, request)
                 case Previous(ip, warm):
@@ -239,7 +238,7 @@ class _Executor:
 
 
 def _what(action: Action) -> str:
-    """What an action is about, for a sentence."""
+    """What an action changes, for a sentence."""
     match action:
         case Create(manifest) | Apply(manifest) | Replace(manifest):
             return f"the {manifest['kind']} {manifest['metadata']['name']!r}"
@@ -264,18 +263,18 @@ def _there(port: Port | None) -> Port:
 
 
 def _news(old: Sequence[dict[str, Any]], status: ApiModel) -> list[Event]:
-    """(warning, reason, message) for each condition whose reason is new: Events agree with conditions."""
+    """An Event for each condition whose reason changed."""
     conditions: list[Condition] = status.conditions  # type: ignore[attr-defined]
     before = {item["type"]: item for item in old}
     news = []
     stalled = find(conditions, names.STALLED) is not None
-    told = set()
+    reported = set()
     for condition in conditions:
         was = before.get(condition.type, {})
         if was.get("reason") == condition.reason and was.get("status") == condition.status:
             continue
-        if condition.type in (names.READY, names.RECONCILING) and condition.reason not in told:
-            told.add(condition.reason)
+        if condition.type in (names.READY, names.RECONCILING) and condition.reason not in reported:
+            reported.add(condition.reason)
             warning = stalled or condition.reason in _WARNINGS
             news.append(Event(condition.reason, condition.message, warning=warning))
     return news

@@ -1,4 +1,4 @@
-"""Reads a model's records service: its objects and its ledger; sends what waits in the outbox."""
+"""Reads a model's records service and its ledger, and sends what waits in the outbox."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from oneseek_operator.settings import Settings
 
 __all__ = ["read_records"]
 
-_GLANCE_SECONDS = 1.0  # at the ledger's head, where nothing waits for it
+_GLANCE_SECONDS = 1.0  # timeout for reading the head while nothing waits for it
 
 
 async def read_records(
     model: OneSeekModel, own: Sequence[PodView], cluster: ClusterPort, records: RecordsPorts, settings: Settings
 ) -> RecordsView:
-    """What of the records service is there; what waits in the outbox is sent, what arrived is told."""
+    """The service's objects and ledger; transitions of the outbox are appended on the way."""
     namespace, name = model.metadata.namespace, build_records.name(model)
     found = await cluster.get("StatefulSet", namespace, name)
     applied = await _applied_service(model, cluster)
@@ -45,17 +45,17 @@ async def read_records(
     port = records.of(model, pods[0] if pods else None)
     waiting = model.status.outbox
     rolling = model.status.candidate is not None
-    asked = (
+    requested = (
         model.status.request is not None and model.status.request.outcome == "Pending"
     )  # a reset waits for the ledger
     view = replace(view, witness=records.witness(model))
-    told = find(model.status.conditions, names.RECORDS_AVAILABLE)
-    other = told.message if told and told.reason == names.LEDGER_ROLLED_BACK else ""
-    needed = bool(waiting or rolling or asked or other or view.witness is None)
+    stored = find(model.status.conditions, names.RECORDS_AVAILABLE)
+    other = stored.message if stored and stored.reason == names.LEDGER_ROLLED_BACK else ""
+    needed = bool(waiting or rolling or requested or other or view.witness is None)
     if not (needed or view.ready):
         return view
     try:
-        # An older copy is found as soon as its pod runs, not only when there is something to enter.
+        # An older copy is found as soon as its pod runs, not only when there is something to append.
         async with asyncio.timeout(None if needed else _GLANCE_SECONDS):
             judged = await _judged(view, await port.head(), model, port)
         if waiting and not judged.rolled_back:
@@ -66,15 +66,15 @@ async def read_records(
     except (RecordsError, TimeoutError) as error:
         if not needed:
             return view
-        if other:  # it may come back as it went: sidecars go by what the condition says
+        if other:  # it may return as it was: sidecars act on this condition
             return replace(view, rolled_back=True, error=other)
-        # A service that has never answered is still starting; that is no news worth an error.
+        # A service that has never answered is still starting, which is no error.
         return replace(view, error=str(error) if view.ready or view.witness else "")
     return replace(judged, ready=True)
 
 
 async def _applied_service(model: OneSeekModel, cluster: ClusterPort) -> str | None:
-    """What the service's Service was applied as; None where there is none of the model's own."""
+    """The hash that the service's Service was applied with; None if the model has none."""
     found = await cluster.get("Service", model.metadata.namespace, build_records.name(model))
     if found is None or owner_of(found) != model.metadata.uid:
         return None
@@ -83,7 +83,7 @@ async def _applied_service(model: OneSeekModel, cluster: ClusterPort) -> str | N
 
 
 async def _judged(view: RecordsView, head: LedgerHead, model: OneSeekModel, records: RecordsPort) -> RecordsView:
-    """The view with the ledger that was found, and whether that is the one witnessed or goes on from it."""
+    """The view with the ledger that was found, and whether it contains the witness."""
     if (witness := view.witness) is None:
         return replace(view, head=head)
     proof = await records.proof(witness, head) if head.height > witness.height else Proof()
@@ -93,7 +93,7 @@ async def _judged(view: RecordsView, head: LedgerHead, model: OneSeekModel, reco
 
 
 async def _has_left_claim(model: OneSeekModel, cluster: ClusterPort, settings: Settings) -> bool:
-    """Whether a records service of a model of this name was there before: its Secret is then the model's, too."""
+    """Whether a deleted model of this name had a records service: its Secret is then this model's, too."""
     for name, tags in claims_of(build_records.stateful_set(model, settings)):
         claim = await cluster.get("PersistentVolumeClaim", model.metadata.namespace, name)
         if claim is not None and tags.items() <= claim["metadata"].get("labels", {}).items():

@@ -19,7 +19,7 @@ __all__ = ["make_access", "make_keys", "make_records_secret", "mark_records"]
 
 
 async def make_access(action: MakeAccess, cluster: ClusterPort, authority: AuthorityPort, now: datetime) -> None:
-    """Secrets first, nothing read back; a crash before the ConfigMap has them written once more."""
+    """Write tokens, certificates, then the ConfigMap; a crash before the ConfigMap writes all of them again."""
     model, leaves = action.model, dict(action.written.leaves)
     await cluster.create(action.tokens)
     for part in action.parts:
@@ -35,16 +35,16 @@ async def make_access(action: MakeAccess, cluster: ClusterPort, authority: Autho
 
 
 async def make_keys(model: OneSeekModel, cluster: ClusterPort, *, pending: bool) -> None:
-    """Secret and public half, with nothing read back.
+    """Create the Secret and the public half, without reading either back.
 
-    The public half is there first, marked as pending. If the Secret turns out to exist while it is pending, an earlier
-    attempt ended between the two, and the pending public half is the right one. Else the Secret is made now, and the
-    public half is written (again) to fit it.
+    The public half is written first, marked as pending. If the Secret exists while it is pending, an earlier attempt ended in
+    between, and the pending public half belongs to it. Otherwise the Secret is created now, and the public half is written again
+    to match it.
     """
     keys = Keys.generate()
     private = build_keys.secret(model, signing_key=keys.signing_private, ledger_key=keys.ledger_private)
     if not pending:
-        # A model that has signed loses its public half now and then, and is told so; one that is new took a name.
+        # A model that has signed may have lost its public half, which its status reports; a new one took a foreign name.
         if model.status.base_model is None and not await cluster.create(private, dry_run=True):
             how = f"restore the ConfigMap {build_keys.trusted_name(model)!r} with its public half"
             raise unknown_secret(build_keys.secret_name(model), how)
@@ -56,17 +56,17 @@ async def make_keys(model: OneSeekModel, cluster: ClusterPort, *, pending: bool)
     there = await cluster.get("ConfigMap", model.metadata.namespace, build_keys.trusted_name(model))
     public = (there or {}).get("data", {}).get("model.pub") if pending else None
     if public is None:
-        # Never leave a public key that may not fit: a pending half without one is what the next look says this by.
+        # Never leave a public key that may not match: a pending half without a key makes the next reconcile report it.
         await cluster.apply(build_keys.trusted(model, made=None, pending=True))
         return
     await cluster.apply(build_keys.trusted(model, made=public, pending=False))
 
 
 async def make_records_secret(model: OneSeekModel, cluster: ClusterPort, *, known: bool) -> None:
-    """The Secret, unless it is there; where it is not `known` as the model's, it must not be.
+    """Create the Secret unless it exists; unless it is `known` as the model's, it must not exist.
 
-    That it is the model's is written down before it is made, once it is certain that none of its name is there: a crash
-    between the two must not make it a stranger's.
+    The mark is written before the Secret, once it is certain that none of its name exists: after a crash in between, the Secret
+    must not count as a stranger's.
     """
     secret = build_records.secret(model, checkpoint_key=Keys.generate().ledger_private)
     if not known:
@@ -78,7 +78,7 @@ async def make_records_secret(model: OneSeekModel, cluster: ClusterPort, *, know
 
 
 async def mark_records(model: OneSeekModel, cluster: ClusterPort) -> None:
-    """The mark stands on the ConfigMap of the public keys, which outlives the model as the Secret does."""
+    """Annotate the ConfigMap of the public keys, which outlives the model as the Secret does."""
     there = await cluster.get("ConfigMap", model.metadata.namespace, build_keys.trusted_name(model))
     if there is not None:
         refuse_foreign(there, build_keys.trusted(model, made=None, pending=False))

@@ -12,8 +12,16 @@ from oneseek_core.api.v1alpha1.promotion import Request, Selection
 from oneseek_operator.actions import Decision, Event
 from oneseek_operator.conditions import timestamp
 from oneseek_operator.observe.model import Snapshot, wanted_replicas
-from oneseek_operator.requests import annotations
-from oneseek_operator.requests.annotations import RequestAnnotation, with_outcome
+from oneseek_operator.requests.annotations import (
+    RequestAnnotation,
+    accepted,
+    find_manifest_request,
+    find_request,
+    new_request,
+    pending,
+    removal,
+    with_outcome,
+)
 from oneseek_operator.settings import Settings
 from oneseek_operator.versions.selection import Choice
 from oneseek_operator.versions.states import may_answer
@@ -31,16 +39,16 @@ _BARRED = {
 def accept(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
     """Write a new request into the status, then remove its annotation; `act` does what it asks for."""
     model, policy = snapshot.model, settings.admission_policy
-    status, request = model.status, annotations.pending(model.status.request)
-    found = annotations.find_request(model.metadata, names.REQUEST_VERBS)
-    if decision := annotations.removal(model, found):
+    status, request = model.status, pending(model.status.request)
+    found = find_request(model.metadata, names.REQUEST_VERBS)
+    if decision := removal(model, found):
         return decision
-    in_manifest = annotations.find_manifest_request(model.metadata, names.REQUEST_VERBS)
+    in_manifest = find_manifest_request(model.metadata, names.REQUEST_VERBS)
     if request is None and (in_manifest.text if in_manifest else None) != status.manifest_request:
         return _refuse_manifest(model, in_manifest, now, policy=policy)
     if request is None and found:
-        new = annotations.new_request(model.metadata, found, _resolve(model, found), now, policy=policy)
-        return annotations.accepted(model, new, now)
+        new = new_request(model.metadata, found, _resolve(model, found), now, policy=policy)
+        return accepted(model, new, now)
     if request and status.base_model is None:
         text = "the base model is not imported yet, so there is no version to act on"
         refused = with_outcome(request, "Refused", names.NO_SUCH_VERSION, text, now)
@@ -59,7 +67,7 @@ def _refuse_manifest(
         f"oneseek.io/{found.text} stands in a manifest and would be done again with every apply; take it out and "
         "annotate the object, or change spec.version"
     )
-    request = annotations.new_request(model.metadata, found, None, now, policy=policy)
+    request = new_request(model.metadata, found, None, now, policy=policy)
     refused = with_outcome(request, "Refused", names.REQUEST_IN_MANIFEST, text, now)
     status = _with(model, manifest_request=found.text, request=refused)
     event = Event(names.REQUEST_IN_MANIFEST, text, warning=True)
@@ -91,7 +99,7 @@ def act(
     `records_away`: why nothing can be appended to the ledger. `other_ledger`: the head that the records service holds, if
     its ledger does not contain the witnessed one.
     """
-    request = annotations.pending(model.status.request)
+    request = pending(model.status.request)
     if request is None or request.reason != names.REQUESTED:
         return model.status
     if request.verb == names.ACKNOWLEDGE_VERB:
@@ -248,7 +256,7 @@ def conclude(
     model: OneSeekModel, new: OneSeekModelStatus, choice: Choice, now: datetime, *, serves: bool
 ) -> Request | None:
     """The request with its outcome once its rollout has ended; `serves`: the version of status.current answers."""
-    request = annotations.pending(new.request)
+    request = pending(new.request)
     if request is None or request.reason != _ROLLING:
         return new.request
     chosen = choice.version.dna if choice.version else None

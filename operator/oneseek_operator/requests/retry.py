@@ -17,8 +17,16 @@ from oneseek_core.api.v1alpha1.training_run import JobUids, TrainingRun, Trainin
 from oneseek_operator.actions import Decision, Delete, Event
 from oneseek_operator.conditions import Verdict, conditions_for, find
 from oneseek_operator.observe.run import RunSnapshot
-from oneseek_operator.requests import annotations
-from oneseek_operator.requests.annotations import RequestAnnotation, with_outcome
+from oneseek_operator.requests.annotations import (
+    RequestAnnotation,
+    accepted,
+    find_manifest_request,
+    find_request,
+    new_request,
+    pending,
+    removal,
+    with_outcome,
+)
 from oneseek_operator.settings import Settings
 
 __all__ = ["decide"]
@@ -27,9 +35,9 @@ __all__ = ["decide"]
 def decide(snapshot: RunSnapshot, settings: Settings, now: datetime) -> Decision[TrainingRunStatus] | None:
     """Accept a retry, then start the run again; None if nobody requests it."""
     run, verbs = snapshot.run, (names.RETRY_VERB,)
-    request = annotations.pending(run.status.request)
-    found = annotations.find_request(run.metadata, verbs) or annotations.find_manifest_request(run.metadata, verbs)
-    if decision := annotations.removal(run, found):
+    request = pending(run.status.request)
+    found = find_request(run.metadata, verbs) or find_manifest_request(run.metadata, verbs)
+    if decision := removal(run, found):
         return decision
     if found and request is None:
         return _accept(run, found, settings, now)
@@ -48,9 +56,9 @@ def decide(snapshot: RunSnapshot, settings: Settings, now: datetime) -> Decision
 def _accept(
     run: TrainingRun, found: RequestAnnotation, settings: Settings, now: datetime
 ) -> Decision[TrainingRunStatus] | None:
-    request = annotations.new_request(run.metadata, found, None, now, policy=settings.admission_policy)
+    request = new_request(run.metadata, found, None, now, policy=settings.admission_policy)
     if not found.manifest:
-        return annotations.accepted(run, request, now)
+        return accepted(run, request, now)
     old = run.status.request
     if old and old.reason == names.REQUEST_IN_MANIFEST and old.value == found.value:
         return None

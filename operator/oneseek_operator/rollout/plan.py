@@ -111,10 +111,10 @@ def plan(snapshot: Snapshot, settings: Settings, now: datetime) -> Plan:
     if not takes_over.done and serving == target.name:
         rolling, tried = rolling or target, model.status.candidate
         candidate = candidate or (tried if tried and tried.dna == target.dna else None)
-    told = status.Rollout(
+    rollout = status.Rollout(
         snapshot, desired.choice, serving, takes_over, current, rolling, step.ready, rejected, step.held
     )
-    verdict = status.verdict(told, now)
+    verdict = status.verdict(rollout, now)
     is_watched = analysis_run.is_watched(model, now) or target.dna != snapshot.current_dna
     busy = flips or rolling is not None or draining or terminating or verdict.state == "Working"
     looks = [_POLL] if busy else [float(model.spec.certification.verify_interval_seconds)]
@@ -139,7 +139,7 @@ def plan(snapshot: Snapshot, settings: Settings, now: datetime) -> Plan:
         replicas=sum(item.replicas for item in snapshot.deployments if item.colour == serving),
         selector=build.selector_text(model, serving),
         verified=status.verified(snapshot, serving),
-        candidate_ready=status.candidate_ready(told, candidate, step.preview),
+        candidate_ready=status.candidate_ready(rollout, candidate, step.preview),
         again_after=min(looks),
         asks_service=takes_over.asks_service,
         events=(*events, *(Event(names.POD_NOT_TOLD, text, warning=True) for _, text in replaced)),

@@ -1,13 +1,13 @@
-"""How a new version takes over: beside the old one, within its pod, or after it. Pure policy.
+"""Which strategy a new version is rolled out with. Pure policy.
 
-    BlueGreen  a colour beside the old one, then the Service flips
-    HotSwap    the engine that runs loads the new adapter; one replica, an unchanged serving template
+    BlueGreen  the new colour starts while the old one serves, then the Service flips
+    HotSwap    the running engine loads the new adapter; one replica, an unchanged serving template
     Recreate   the old colour stops first, and nothing answers meanwhile
 
-Auto begins with BlueGreen. Where the new colour finds no node or no volume for a minute it gives way: to HotSwap where
-the pod that answers can, else to Recreate. Not for a changed serving template, though: that may find no place at all,
-and stopping what answers would be for nothing. Going back never stops what answers: it flips to a warm colour, else swaps,
-else waits for the new colour. What answers nobody may always be stopped.
+Auto begins with BlueGreen. If the new colour finds no node or no volume for a minute, it gives way: to HotSwap if the serving
+pod can swap, else to Recreate. Not for a changed serving template: that may find no place at all, and stopping the serving
+colour would be for nothing. A rollback never stops the serving colour: it flips to a warm colour, else swaps, else waits for
+the new colour. A colour without ready pods may always be stopped.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ Name = Literal["BlueGreen", "HotSwap", "Recreate"]
 
 @dataclass(frozen=True, slots=True)
 class StrategyInput:
-    """All that the choice depends on."""
+    """Everything that the choice depends on."""
 
-    asked: Literal["Auto", "BlueGreen", "Recreate", "HotSwap"]
+    configured: Literal["Auto", "BlueGreen", "Recreate", "HotSwap"]
     replicas: int
-    forward: bool  # a promotion; else a rollback, a reset, or the way back from a bad version
-    swappable: bool  # a ready pod of what answers can take the version over
-    answers: bool  # a pod of what answers is ready
-    same_template: bool  # what answers is of the template that the version would come up with
-    warm: bool  # the version's own colour is up already
-    crowded: str = ""  # why its own colour has had no place for a minute; remembered once it gave way
+    forward: bool  # a promotion; else a rollback, a reset, or the return from a failed version
+    swappable: bool  # a ready pod of the serving colour can swap to the version
+    answers: bool  # a pod of the serving colour is ready
+    same_template: bool  # the serving colour has the template that the version would start with
+    warm: bool  # the version's own colour is ready
+    crowded: str = ""  # why its own colour has had no place for a minute; kept once the strategy gave way
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,13 @@ class ChosenStrategy:
 
 def choose_strategy(given: StrategyInput) -> ChosenStrategy:
     """The strategy for one version."""
-    if given.asked == "BlueGreen":
+    if given.configured == "BlueGreen":
         return ChosenStrategy("BlueGreen", names.STRATEGY_ASKED, "promotion.strategy is BlueGreen")
     if not given.forward:
         return _back(given)
-    if given.asked == "Recreate":
+    if given.configured == "Recreate":
         return ChosenStrategy("Recreate", names.STRATEGY_ASKED, "promotion.strategy is Recreate")
-    if given.asked == "HotSwap":
+    if given.configured == "HotSwap":
         return _hot(given)
     if not given.crowded:
         return ChosenStrategy("BlueGreen", names.STRATEGY_FIRST, "there may be room for a second engine")
@@ -110,17 +110,17 @@ def _hot(given: StrategyInput) -> ChosenStrategy:
 def strategy_input(snapshot: Snapshot, target: Colour, *, forward: bool, now: datetime) -> StrategyInput:
     """What the choice for `target` depends on."""
     model, serving = snapshot.model, snapshot.serving or ""
-    asked, used = model.spec.promotion.strategy, model.status.strategy
+    configured, used = model.spec.promotion.strategy, model.status.strategy
     pods = [pod for pod in snapshot.pods_of(serving) if pod.ready]
     there = snapshot.deployment_of(serving)
     same_shape = there is not None and bool(target.shape) and there.shape == target.shape
     able = [pod for pod in pods if (state := snapshot.endpoint(pod).state) and state.ready and state.swap is not None]
-    gave_way = used is not None and used.colour == target.key and used.reason == names.NO_ROOM and asked == "Auto"
+    gave_way = used is not None and used.colour == target.key and used.reason == names.NO_ROOM and configured == "Auto"
     gave_way = gave_way and used is not None and used.name != "BlueGreen"
     remembered = used.message.partition(": ")[2] if used and gave_way else ""
     held = crowded(snapshot, target.name, now)
     return StrategyInput(
-        asked=asked,
+        configured=configured,
         replicas=wanted_replicas(model),
         forward=forward,
         swappable=same_shape and bool(able),
@@ -132,12 +132,12 @@ def strategy_input(snapshot: Snapshot, target: Colour, *, forward: bool, now: da
 
 
 def strategy_use(chosen: ChosenStrategy, target: Colour) -> StrategyUse:
-    """The way as the status has it."""
+    """The strategy as the status shows it."""
     return StrategyUse(name=chosen.name, reason=chosen.reason, message=chosen.message[:512], colour=target.key)
 
 
 def crowded(snapshot: Snapshot, colour: str, now: datetime) -> Problem | None:
-    """Why a colour's pod has had no node, no volume, or no leave to be made, for so long that it is no accident."""
+    """Why a colour's pod has had no node, no volume, or could not be created, for GIVE_WAY_SECONDS."""
     for pod in snapshot.pods_of(colour):
         since = pod.unschedulable_since or pod.unattached_since
         if not since or (now - datetime.fromisoformat(since)).total_seconds() < GIVE_WAY_SECONDS:

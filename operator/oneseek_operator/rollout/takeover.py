@@ -1,7 +1,7 @@
-"""How far a takeover is, and when the status may name the version that took over. Pure.
+"""The progress of a takeover: when the status may name the version that took over. Pure.
 
 The Service selects it, every pod that could answer otherwise hands over, and a fresh connection through the Service was
-answered by it: then, and not before, `status.current` names it and the model is Ready with it.
+answered by it: only then `status.current` names it and the model is Ready with it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ _SOON, _LATER, _SWAP_LATER = 0.1, 5.0, 0.5
 
 @dataclass(frozen=True, slots=True)
 class TakeoverState:
-    """`done`: the status may name it. `answers`: so may Ready. `is_flipped`: only words are missing, no pod.
+    """`done`: the status may name the version. `answers`: the model may be Ready with it.
 
-    `sentence`: who is waited for; empty where nobody is. `asks_service`: all else is certain.
+    `is_flipped`: pods still have to report, but none has to start. `sentence`: what is waited for; empty if nothing.
+    `asks_service`: everything else is certain.
     """
 
     done: bool
@@ -39,7 +40,7 @@ class TakeoverState:
 
 
 def progress(snapshot: Snapshot, to: Takeover, now: datetime, *, flips: bool, zero: bool) -> TakeoverState:
-    """How far it is; `flips`: the Service, or the ConfigMap of its pods, is changed in this very step."""
+    """The progress; `flips`: this step flips the Service, or changes the version of its pods."""
     status = snapshot.model.status
     if zero:
         return TakeoverState(done=True, answers=False)
@@ -81,7 +82,7 @@ _ANSWERING_UNREADY = (names.PINNED_VERSION_UNKNOWN, names.PINNED_VERSION_QUARANT
 
 
 def _through_the_service(snapshot: Snapshot, to: Takeover) -> str:
-    """What is wrong with the answer to a fresh connection; empty: it was the right version's."""
+    """What is wrong with the answer to a fresh connection; empty if the right version gave it."""
     answer = snapshot.service_answer
     if answer is None:
         return f"{to.name} takes over: the Service was not asked yet"
@@ -101,7 +102,7 @@ def reference(dna: str | None, target: Colour, versions: Sequence[Version], now:
 
 
 def soon(snapshot: Snapshot, now: datetime) -> float:
-    """Seconds until the next look at a takeover: at once, and more seldom the longer it takes."""
+    """Seconds until the next look: short, and longer the longer the takeover lasts."""
     service = snapshot.service
     if service is None or not service.flipped_at:
         return _SOON

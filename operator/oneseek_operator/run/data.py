@@ -1,4 +1,4 @@
-"""What became of a run's rows: counted by the Jobs that read and trained them, told in the status and an Event. Pure."""
+"""The outcome of a run's rows, counted by the Jobs that read and trained them, for the status and an Event. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def prepared_data(report: PrepareReport) -> DataCounts:
 
 
 def trained_data(prepared: DataCounts | None, report: TrainReport) -> DataCounts:
-    """The counts once training is done. A run that the release before prepared has none yet."""
+    """The counts once training is done. A run that the previous release prepared has none before."""
     before = prepared.left_out if prepared else []
     left_out = _sorted([*before, *report.left_out])
     rows = report.samples + sum(item.rows for item in left_out)

@@ -1,11 +1,10 @@
-"""What a TrainingRun needs next. Pure: a snapshot and a time in, a decision out.
+"""The decision about a TrainingRun. Pure: a snapshot and a time in, a decision out.
 
     (waiting) -> prepare -> train -> evaluate -> certify -> Certified
                     any step -> Failed (terminal: a finished run never runs again by itself)
 
-Two rules make every crash harmless. What a Job is told (that the run has started, its version number) is written to
-the status before the Job is made. A Job's uid is kept in the status, so one that somebody deleted is noticed and not
-made again by accident.
+Two rules make every crash harmless. What a Job is created with (that the run has started, its version number) is written to
+the status before the Job. A Job's uid is kept in the status, so a Job that somebody deleted is noticed and not created again.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ __all__ = ["decide"]
 
 
 def decide(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecision | None:
-    """The next step; None for a run that is over."""
+    """The next step; None for a run that has ended."""
     if decision := retry.decide(snapshot, settings, now):
         return decision
     if is_finished(snapshot.run):

@@ -1,7 +1,4 @@
-"""The Jobs before and after training: data prepared, held-out questions answered, the version certified. Pure.
-
-How a run's Job is found in the snapshot, and what is said while it works or where it is gone, is the same for all.
-"""
+"""The Jobs before and after training: prepare, evaluate, certify. Pure."""
 
 from __future__ import annotations
 
@@ -40,12 +37,12 @@ def job_of(snapshot: RunSnapshot, name: str, known_uid: str | None) -> JobView |
 
 
 def uids_with(snapshot: RunSnapshot, **changes: str | None) -> JobUids:
-    """The uids of the run's Jobs that are known, with changes."""
+    """The known uids of the run's Jobs, with changes."""
     return snapshot.run.status.jobs.model_copy(update=changes)
 
 
 def refused_for_good(snapshot: RunSnapshot, refusal: Refusal, now: datetime) -> RunDecision | None:
-    """The end of a run whose Job the API server will not take, at once or after a while; None: it waits."""
+    """End a run whose Job the API server refuses, at once or after a while; None: it waits."""
     lasting = refusal.reason in names.LASTING_REASONS and refusals.lasts(snapshot.run.status.conditions, now)
     if is_finished(snapshot.run) or not (refusal.reason == names.INVALID or lasting):
         return None
@@ -53,14 +50,14 @@ def refused_for_good(snapshot: RunSnapshot, refusal: Refusal, now: datetime) -> 
 
 
 def stuck(snapshot: RunSnapshot, job: JobView, problem: Problem | None, now: datetime) -> RunDecision | None:
-    """The end of a run whose pod is refused for good: it holds the place of the model's other runs."""
+    """End a run whose pod is refused for long: it holds up the model's other runs."""
     if problem is None or problem.reason not in names.LASTING_REASONS or not lasts(problem, now):
         return None
     return failed(snapshot, problem, now, Delete("Job", job.name, job.uid))
 
 
 def no_report(name: str) -> Problem:
-    """What is wrong where a Job ended well and nobody can read what it said."""
+    """The problem of a Job that succeeded without a readable report."""
     return Problem(names.JOB_VANISHED, f"the Job {name!r} ended well, but its report is gone or cannot be used")
 
 
@@ -73,7 +70,7 @@ def _ended(
     make: Callable[[], Manifest],
     known_uid: str | None = None,
 ) -> JobView | RunDecision:
-    """The step's Job once it ended well; else the decision to make it, to wait for it, or to fail with it."""
+    """The step's Job once it succeeded; else the decision to create it, to wait for it, or to fail with it."""
     name = build.job_name(snapshot.run, step)
     job = job_of(snapshot, name, known_uid)
     if isinstance(job, Problem):
@@ -94,7 +91,7 @@ def _ended(
 
 
 def prepare(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecision | None:
-    """Have the data fetched and checked; it then stands in status.resolved."""
+    """Have the data fetched and checked; the result is in status.resolved."""
     run, resolved = snapshot.run, snapshot.resolved
     if resolved.data_digest is not None:
         return None
@@ -132,19 +129,19 @@ def prepare(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDeci
 
 
 def evaluate(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecision | None:
-    """Measure on the held-out set, where the model names one. The scores are certified, whatever they are."""
+    """Measure on the held-out set, if the model has one. The scores are certified, whatever they are."""
     run, resolved = snapshot.run, snapshot.resolved
     if resolved.heldout_digest is None or resolved.scores_digest is not None:
         return None
     working = Verdict("Working", names.EVALUATING, "answering the held-out questions")
-    # Generation is greedy: a Job that vanished is made again and scores the same.
+    # Generation is greedy: a Job that vanished is created again and scores the same.
     job = _ended(
         snapshot, "evaluate", working, now, make=lambda: build.evaluate_job(run, snapshot.known_model, settings)
     )
     if not isinstance(job, JobView):
         return job
     report = parse_report(report_text(snapshot.pods, job), EvaluateReport)
-    if report is None:  # the pod is gone, and its report with it: measure again
+    if report is None:  # the pod is gone with its report: measure again
         return run_decision(snapshot, working, now, before=(Delete("Job", job.name, job.uid),), again_after=2.0)
     text = f"factsContained {report.scores.facts_contained:.3f} over {report.scores.questions} questions; certifying"
     verdict = Verdict("Working", names.CERTIFYING, text)
@@ -157,12 +154,12 @@ def certify(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDeci
     """Have the adapter checked, named and sealed."""
     run = snapshot.run
     working = Verdict("Working", names.CERTIFYING, "checking and sealing the adapter")
-    # Certifying twice gives the same folder, so a Job that vanished is made again.
+    # Certifying twice gives the same folder, so a Job that vanished is created again.
     job = _ended(snapshot, "certify", working, now, make=lambda: build.certify_job(run, snapshot.known_model, settings))
     if not isinstance(job, JobView):
         return job
     report = parse_report(report_text(snapshot.pods, job), CertifyReport)
-    if report is None:  # the pod is gone; the folder is there or will be: ask again
+    if report is None:  # the pod is gone: certify again, which gives the same folder
         return run_decision(snapshot, working, now, before=(Delete("Job", job.name, job.uid),), again_after=2.0)
     return _certified(snapshot, report.version, now, names.CERTIFIED)
 

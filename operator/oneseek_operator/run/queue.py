@@ -1,4 +1,4 @@
-"""Whether a run may start, and what of its model ends it or keeps it waiting. Pure."""
+"""Whether a run may start, and what about its model ends it or makes it wait. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.training_run import Resolved, TrainingRun
 from oneseek_operator.actions import Delete
 from oneseek_operator.conditions import Verdict, find, timestamp
+from oneseek_operator.observe.model import is_resetting
 from oneseek_operator.observe.pod_failures import Problem
 from oneseek_operator.observe.run import RunDecision, RunSnapshot, failed, is_active, is_finished, run_decision
 from oneseek_operator.resources import run as build
 from oneseek_operator.settings import Settings
-from oneseek_operator.versions.selection import is_resetting
 
 __all__ = ["model_is_gone", "model_is_reset", "start"]
 
@@ -20,7 +20,7 @@ _GRACE = timedelta(seconds=30)  # a run applied together with its model may be s
 
 
 def model_is_gone(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecision | None:
-    """Without its model a run that is under way fails; one that has not started waits for it, stalled."""
+    """Without its model a run that has started fails; one that has not waits for it, stalled."""
     del settings
     model, run = snapshot.model, snapshot.run
     gone = model is None or model.metadata.deletion_timestamp is not None
@@ -40,7 +40,7 @@ def model_is_gone(snapshot: RunSnapshot, settings: Settings, now: datetime) -> R
 
 
 def model_is_reset(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecision | None:
-    """A reset of the model stops its runs; those that have not started wait until it is over."""
+    """A reset of the model stops its runs; those that have not started wait until it has ended."""
     del settings
     if not is_resetting(snapshot.known_model):
         return None
@@ -55,7 +55,7 @@ def model_is_reset(snapshot: RunSnapshot, settings: Settings, now: datetime) -> 
 
 
 def start(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecision | None:
-    """Start where the run may and it is its turn; else say what it waits for."""
+    """Start if it is the run's turn; else say what it waits for."""
     del settings
     run, model = snapshot.run, snapshot.known_model
     if run.status.started_at is not None:
@@ -101,7 +101,7 @@ def start(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecisi
 
 
 def _ahead(snapshot: RunSnapshot) -> TrainingRun | None:
-    """The run that goes first: one under way, else the oldest that wants to start."""
+    """The run that goes first: one that is active, else the oldest that may start."""
 
     def order(run: TrainingRun) -> tuple[str, str]:
         return (run.metadata.creation_timestamp, run.metadata.name)

@@ -1,4 +1,4 @@
-"""Training itself: started, suspended and taken up again, told of while it goes on, numbered when it is done. Pure."""
+"""Training: started, suspended, resumed, its progress reported, the version numbered at the end. Pure."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def train(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecisi
         )
         if job is None:
             return run_decision(snapshot, verdict, now)
-        # The next attempt's number is written before the Job goes, so that its absence is not taken for an accident.
+        # The next attempt's number is written before the Job is deleted, so that its absence is no JobVanished.
         away = Delete("Job", job.name, job.uid)
         return run_decision(
             snapshot, verdict, now, after=(away,), attempts=attempt + 1, jobs=uids_with(snapshot, train=None)
@@ -85,7 +85,7 @@ def train(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecisi
         "Working", names.CERTIFYING, f"trained {report.steps} steps to loss {report.final_loss:.3f}; certifying"
     )
     last = _progress_of(snapshot, now)
-    told: dict[str, Any] = {"progress": last[0], "losses": last[1]} if last else {}
+    reported: dict[str, Any] = {"progress": last[0], "losses": last[1]} if last else {}
     data = trained_data(run.status.data, report)
     decision = run_decision(
         snapshot,
@@ -96,15 +96,15 @@ def train(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecisi
         data=data,
         jobs=uids,
         auto_stopped=report.auto_stopped,
-        **told,
+        **reported,
     )
     return replace(decision, events=rows_events(data, run.spec.maximum_length))
 
 
 def _earlier(snapshot: RunSnapshot, attempt: int, now: datetime) -> RunDecision | None:
-    """Stop the attempts before this one, and wait for their pods: two pods must never write one checkpoint.
+    """Stop earlier attempts and wait for their pods: two pods must never write one checkpoint.
 
-    Their Jobs were deleted once this attempt's number was in the status; an operator that died in between left one.
+    Their Jobs are deleted once the next attempt's number is in the status; an operator that died in between left one.
     """
     run = snapshot.run
     before = {build.train_job_name(run, number) for number in range(1, attempt)}
@@ -118,7 +118,7 @@ def _earlier(snapshot: RunSnapshot, attempt: int, now: datetime) -> RunDecision 
 
 
 def _number(snapshot: RunSnapshot, resolved: Resolved) -> tuple[int, int]:
-    """MAJOR and MICRO of what was trained; from the counters, not from the parent, so that no number is given twice."""
+    """MAJOR and MICRO of the version; from the counters, not from the parent, so that no number is used twice."""
     counters = counters_for(snapshot.known_model.status.counters, certified_by(snapshot.siblings))
     if snapshot.run.spec.type == "Major":
         return counters.major + 1, 0
@@ -126,42 +126,42 @@ def _number(snapshot: RunSnapshot, resolved: Resolved) -> tuple[int, int]:
 
 
 def _milliseconds(kubernetes_time: str) -> str:
-    """`2026-01-02T03:04:05Z` as the DNA wants it: UTC with milliseconds."""
+    """`2026-01-02T03:04:05Z` in the form of a DNA: UTC with milliseconds."""
     return kubernetes_time.replace("Z", ".000Z")
 
 
 def _progress_of(snapshot: RunSnapshot, now: datetime) -> tuple[Progress, list[object]] | None:
-    said = snapshot.progress
-    if said is None:
+    line = snapshot.progress
+    if line is None:
         return None
     progress = Progress(
-        percent=said.percent,
-        step=said.step,
-        steps=said.steps,
-        epoch=said.epoch,
-        epochs=said.epochs,
-        loss=said.loss,
-        tokens_per_second=said.tokens_per_second,
-        eta_seconds=said.eta_seconds,
+        percent=line.percent,
+        step=line.step,
+        steps=line.steps,
+        epoch=line.epoch,
+        epochs=line.epochs,
+        loss=line.loss,
+        tokens_per_second=line.tokens_per_second,
+        eta_seconds=line.eta_seconds,
         updated_at=timestamp(now),
     )
-    return progress, list(said.curve)
+    return progress, list(line.curve)
 
 
 def _training(snapshot: RunSnapshot, job: JobView, uids: JobUids, now: datetime) -> RunDecision:
-    """Tell how far training is, at most every five seconds and only if it moved."""
+    """Report the progress of training, at most every five seconds and only if it changed."""
     status, problem = snapshot.run.status, waiting_problem(snapshot.pods, job)
     if end := stuck(snapshot, job, problem, now):
         return end
     changes: dict[str, Any] = {"jobs": uids}
-    told = _progress_of(snapshot, now)
+    reported = _progress_of(snapshot, now)
     old = status.progress
-    if told and told[0].step > 0 and status.first_step_at is None:
+    if reported and reported[0].step > 0 and status.first_step_at is None:
         changes["first_step_at"] = timestamp(now)
-    moved = told is not None and (old is None or told[0].step != old.step)
+    moved = reported is not None and (old is None or reported[0].step != old.step)
     due = old is None or now - datetime.fromisoformat(old.updated_at) >= _PROGRESS_EVERY
-    if told and moved and due:
-        changes["progress"], changes["losses"] = told
+    if reported and moved and due:
+        changes["progress"], changes["losses"] = reported
     shown = changes.get("progress", old)
     text = (
         f"training: epoch {shown.epoch} of {shown.epochs}"
@@ -169,4 +169,4 @@ def _training(snapshot: RunSnapshot, job: JobView, uids: JobUids, now: datetime)
         else "the train pod is starting"
     )
     verdict, _ = with_problem(problem, Verdict("Working", names.TRAINING, text), now)
-    return run_decision(snapshot, verdict, now, again_after=_POLL if told else _POLL_START, **changes)
+    return run_decision(snapshot, verdict, now, again_after=_POLL if reported else _POLL_START, **changes)

@@ -41,7 +41,7 @@ __all__ = [
 State = Literal["Certified", "Rejected", "Candidate", "Current", "Previous", "Quarantined", "Deleted"]
 
 _ROLES = (names.STATE_CURRENT, names.STATE_PREVIOUS, names.STATE_CANDIDATE)
-_KEPT = 32  # the status' bound; the oldest fall out of the list, not off the claim
+_KEPT = 32  # limit of the status; older versions stay on the claim
 
 
 def certified_by(runs: Iterable[TrainingRun]) -> list[Version]:
@@ -70,12 +70,12 @@ def certified_by(runs: Iterable[TrainingRun]) -> list[Version]:
 
 
 def _is_unattended(run: TrainingRun) -> bool:
-    """Whether the operator made the run itself: it then belongs to the model."""
+    """Whether the operator created the run: it is owned by the model."""
     return any(ref.get("kind") == "OneSeekModel" and ref.get("controller") for ref in run.metadata.owner_references)
 
 
 def adopted(found: Iterable[CertifiedVersion]) -> list[Version]:
-    """The versions a base Job found on the claim."""
+    """The versions that a base Job found on the claim."""
     return [
         Version(
             dna=item.dna,
@@ -92,7 +92,7 @@ def adopted(found: Iterable[CertifiedVersion]) -> list[Version]:
 
 
 def merged(known: Iterable[Version], new: Iterable[Version]) -> list[Version]:
-    """Known versions with new ones added, newest first, bounded."""
+    """Known versions with new ones added, newest first, at most _KEPT."""
     by_dna: dict[str, Version] = {}
     for version in [*known, *new]:
         by_dna.setdefault(version.dna, version)
@@ -100,7 +100,7 @@ def merged(known: Iterable[Version], new: Iterable[Version]) -> list[Version]:
 
 
 def may_answer(version: Version) -> bool:
-    """Whether nothing bars the version."""
+    """Whether the version is neither Rejected, Quarantined nor Deleted."""
     return version.state not in (names.STATE_REJECTED, names.STATE_QUARANTINED, names.STATE_DELETED)
 
 
@@ -177,7 +177,7 @@ def classified(
 
 
 def served(versions: Iterable[Version], current: VersionRef | None) -> list[Version]:
-    """The versions, the one that answers with the moment since when it does."""
+    """The versions, with the time since when the current one serves."""
     return [
         item.model_copy(update={"served_at": current.since}) if current and item.dna == current.dna else item
         for item in versions
@@ -185,7 +185,7 @@ def served(versions: Iterable[Version], current: VersionRef | None) -> list[Vers
 
 
 def served_before(versions: Iterable[Version], current: VersionRef | None) -> VersionRef | None:
-    """The last version that answered before `current` and still may."""
+    """The last version that served before `current` and may answer."""
     answers = current.dna if current else None
     found = [item for item in versions if item.served_at and item.dna != answers and may_answer(item)]
     last = max(found, key=lambda item: item.served_at or "", default=None)
@@ -205,7 +205,7 @@ def roles(current: VersionRef | None, previous: VersionRef | None, candidate: Ve
 
 
 def counters_for(old: Counters, versions: Iterable[Version]) -> Counters:
-    """Counters that are at least as high as every version; they never fall."""
+    """Counters at least as high as every version; they never fall."""
     highest = max([(old.major, old.micro), *(number(item.dna) for item in versions)])
     return Counters(major=highest[0], micro=highest[1])
 
