@@ -22,15 +22,14 @@ from oneseek_runtime.access import Way
 from oneseek_runtime.sidecar.api.dashboard.bodies import ledger_held
 from oneseek_runtime.sidecar.api.table import operations
 from oneseek_runtime.sidecar.app import create_apps
-from oneseek_runtime.sidecar.cluster.access import ClusterAccess
 from oneseek_runtime.sidecar.cluster.client import Listing, NoKube, Plural
 from oneseek_runtime.sidecar.dashboard_files import Pages
-from oneseek_runtime.sidecar.deps import Deps
+from oneseek_runtime.sidecar.deps import ClusterAccess, Deps
 from oneseek_runtime.sidecar.engine.client import OpenAIEngine
 from oneseek_runtime.sidecar.engine.external import ExternalModels
 from oneseek_runtime.sidecar.errors import KubeConflictError
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
-from oneseek_runtime.sidecar.records.work import recording
+from oneseek_runtime.sidecar.records.recorder import recording
 from oneseek_runtime.sidecar.settings import RecordsAccess, SidecarSettings
 from oneseek_runtime.sidecar.training.run_events import MicroRunEvents
 from oneseek_runtime.sidecar.training.window_notifier import WindowNotifier
@@ -189,7 +188,7 @@ async def service(
             pages=pages,
         )
         deps = replace(deps, way=way)
-        tasks = [access.informer.keep()]
+        tasks = [access.informer.run()]
         if recorder is not None:
             due = WindowNotifier(cluster, access.informer, recorder.records, told.model, time.monotonic)
             news = MicroRunEvents(access.informer, recorder.records)

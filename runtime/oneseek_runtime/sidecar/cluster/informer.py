@@ -1,7 +1,8 @@
 """[I/O] An informer of the OneSeekModel and its TrainingRuns: list once, then watch.
 
-Objects are read leniently, because operator and sidecar may be of different releases for a moment. Routes read from here, so clients cause no load on the API server. The objects may be slightly old; code that must not act on old
-data reads the model itself.
+Objects are read leniently, because operator and sidecar may be of different releases for a moment. Routes read from here,
+so clients cause no load on the API server. The objects may be slightly old; code that must not act on old data reads the
+model itself.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _LONGEST_PAUSE = 30.0
 
 
 class Informer:
-    """Holds the objects; empty until `keep` has listed once."""
+    """Holds the objects; empty until `run` has listed once."""
 
     def __init__(self, kube: Kube, model: str) -> None:
         self._kube = kube
@@ -56,13 +57,13 @@ class Informer:
             return None
         return found
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         """List and watch both kinds until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep("oneseekmodels"))
-            group.create_task(self._keep("trainingruns"))
+            group.create_task(self._run("oneseekmodels"))
+            group.create_task(self._run("trainingruns"))
 
-    async def _keep(self, plural: Plural) -> None:
+    async def _run(self, plural: Plural) -> None:
         version, pause = "", _FIRST_PAUSE
         while True:
             try:
@@ -70,7 +71,7 @@ class Informer:
                     version = await self._list(plural)
                 async for kind, item in self._kube.watch(plural, version):
                     version = item["metadata"]["resourceVersion"]
-                    self._take(plural, kind, item)
+                    self._apply(plural, kind, item)
                     pause = _FIRST_PAUSE
             except KubeExpiredError:
                 version = ""
@@ -94,7 +95,7 @@ class Informer:
         kind = OneSeekModel if plural == "oneseekmodels" else TrainingRun
         self._held(plural)[item["metadata"]["name"]] = lenient.read(kind, item)
 
-    def _take(self, plural: Plural, kind: str, item: Mapping[str, Any]) -> None:
+    def _apply(self, plural: Plural, kind: str, item: Mapping[str, Any]) -> None:
         if kind == "DELETED":
             self._held(plural).pop(item["metadata"].get("name", ""), None)
         elif kind in ("ADDED", "MODIFIED"):

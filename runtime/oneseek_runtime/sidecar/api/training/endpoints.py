@@ -17,12 +17,11 @@ from starlette.responses import Response
 from oneseek_core import names
 from oneseek_runtime.sidecar.api.auth import Caller, Denied, admitted, needs, to_train
 from oneseek_runtime.sidecar.api.oqt.metrics import metrics_answer
-from oneseek_runtime.sidecar.api.schemas import Failure
 from oneseek_runtime.sidecar.api.training import schemas
 from oneseek_runtime.sidecar.cluster.informer import Informer
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.http.request_body import while_connected
-from oneseek_runtime.sidecar.http.responses import json_response, read_object, timestamp
+from oneseek_runtime.sidecar.http.responses import failure, json_response, read_object, timestamp
 from oneseek_runtime.sidecar.language import Language, language_of
 from oneseek_runtime.sidecar.records.client import EntryRefusedError, RecordsAwayError
 from oneseek_runtime.sidecar.records.recorder import ENTRIES, Recorder
@@ -64,7 +63,7 @@ async def micro_train(request: Request, _caller: Caller) -> Response:
     try:
         example = examples.parse_example(await read_object(request, deps.bodies), examples.OQT)
     except ExampleError as error:
-        return json_response({"success": False, "error": str(error)}, status=400)
+        return failure(str(error), status=400)
     if (refused := _not_learning(deps)) is not None:
         return refused
     try:
@@ -81,7 +80,7 @@ async def companion(request: Request, _caller: Caller) -> Response:
     try:
         example = examples.parse_example(await read_object(request, deps.bodies), examples.COMPANION)
     except ExampleError as error:
-        return json_response({"success": False, "error": str(error)}, status=400)
+        return failure(str(error), status=400)
     if (model := deps.cluster.informer.model) is not None and micro_of(model) is None:
         skipped: schemas.Skipped = {
             "success": False,
@@ -136,8 +135,9 @@ def _not_learning(deps: Deps) -> Response | None:
     model = deps.cluster.informer.model
     if model is not None and micro_of(model) is not None:
         return None
-    body: Failure = {"success": False, "error": MICRO_FAILED, "message": _DISABLED if model else _UNKNOWN}
-    return json_response(body, status=409) if model else json_response(body, status=503, headers={"Retry-After": "5"})
+    if model is not None:
+        return failure(MICRO_FAILED, _DISABLED, status=409)
+    return failure(MICRO_FAILED, _UNKNOWN, status=503, retry=5)
 
 
 async def _record_example(
@@ -227,12 +227,11 @@ async def _until_ended(deps: Deps, name: str, seconds: float) -> None:
             return
 
 
-def failed(failure: str, error: RecordsAwayError | EntryRefusedError) -> Response:
+def failed(sentence: str, error: RecordsAwayError | EntryRefusedError) -> Response:
     """503 if the records service is away, 409 if there is nothing to train on, else 400."""
-    body: Failure = {"success": False, "error": failure, "message": str(error)}
     if isinstance(error, RecordsAwayError):
-        return json_response(body, status=503, headers={"Retry-After": "5"})
-    return json_response(body, status=409 if error.reason == "NothingRecorded" else 400)
+        return failure(sentence, str(error), status=503, retry=5)
+    return failure(sentence, str(error), status=409 if error.reason == "NothingRecorded" else 400)
 
 
 async def micro_status(request: Request) -> Response:
