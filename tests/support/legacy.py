@@ -192,7 +192,7 @@ async def service(
         if recorder is not None:
             due = WindowNotifier(cluster, access.informer, recorder.records, told.model, time.monotonic)
             news = MicroRunEvents(access.informer, recorder.records)
-            deps = replace(deps, wake=due.wake, news=news)
+            deps = replace(deps, wake=due.wake, run_events=news)
             tasks += [due.run(), news.run()]
         apps = create_apps(deps)
         async with (
