@@ -34,16 +34,16 @@ class _MisfitError(Exception):
 
 
 def read(kind: type[M], found: object) -> M:
-    """The object as a `kind`. Never raises."""
+    """The object as a `kind`. Never raises. Its `model_fields_set` are the fields that could be read."""
     given = found if isinstance(found, Mapping) else {}
-    values = {}
+    values, there = {}, set()
     for name, key, reader, neutral in _fields(kind):
-        value = given.get(key)
         try:
-            values[name] = neutral() if value is None else reader(value)
-        except _MisfitError:
+            values[name] = reader(given[key])
+            there.add(name)
+        except (KeyError, _MisfitError):
             values[name] = neutral()
-    return kind.model_construct(**values)
+    return kind.model_construct(there, **values)
 
 
 def document(found: BaseModel) -> dict[str, Any]:

@@ -39,8 +39,7 @@ class Copy:
 def copy_from_file(path: str) -> Copy:
     """A ledger as it was copied: its canonical lines.
 
-    Raises:
-        CannotTellError: the file cannot be read or holds nothing.
+    Raises CannotTellError: the file cannot be read or holds nothing.
     """
     data = read_file(path)
     if not data.strip():
@@ -51,8 +50,7 @@ def copy_from_file(path: str) -> Copy:
 def copy_from_cluster(kubectl: Kubectl, model: OneSeekModel, *, whole: bool) -> Copy:
     """The ledger of a model, through its records pod. Without `whole` the queries stay there.
 
-    Raises:
-        CannotTellError: the pod cannot be entered, or what it wrote broke off.
+    Raises CannotTellError: the pod cannot be entered, or what it wrote broke off.
     """
     meta = model.metadata
     target = f"statefulset/{meta.name}-records"
@@ -62,11 +60,7 @@ def copy_from_cluster(kubectl: Kubectl, model: OneSeekModel, *, whole: bool) -> 
 
 
 def parse_dump(data: bytes, source: str, *, whole: bool, witnessed: LedgerHead | None = None) -> Copy:
-    """Read what `inpod` wrote.
-
-    Raises:
-        CannotTellError: it is not all there.
-    """
+    """Read what `inpod` wrote. Raises CannotTellError: it is not all there."""
     try:
         first, *lines, last = data.split(b"\n")[:-1]
         told, end = json.loads(first), json.loads(last)["end"]

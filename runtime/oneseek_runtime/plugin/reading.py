@@ -46,11 +46,7 @@ def is_path(text: str) -> bool:
 
 
 def read_model(kubectl: Kubectl, name: str) -> OneSeekModel:
-    """The model; `osm/NAME` is its name, too.
-
-    Raises:
-        CannotTellError: it is not there or cannot be read.
-    """
+    """The model; `osm/NAME` is its name, too. Raises CannotTellError: it is not there or cannot be read."""
     return lenient.read(OneSeekModel, kubectl.get(MODELS, name.rpartition("/")[2]))
 
 
@@ -92,8 +88,7 @@ def state_of(found: lenient.Object) -> str:
 def running_pods(kubectl: Kubectl, model: OneSeekModel) -> list[str]:
     """The names of the running pods of the colour that answers, at least one.
 
-    Raises:
-        CannotTellError: there is none, or pods cannot be read.
+    Raises CannotTellError: there is none, or pods cannot be read.
     """
     name, colour = model.metadata.name, model.status.colour
     labels = f"{names.LABEL_MODEL}={name},{names.LABEL_COLOUR}={colour}"
@@ -105,11 +100,7 @@ def running_pods(kubectl: Kubectl, model: OneSeekModel) -> list[str]:
 
 
 def read_file(path: str) -> bytes:
-    """A file's bytes; `-` is stdin.
-
-    Raises:
-        CannotTellError: it cannot be read.
-    """
+    """A file's bytes; `-` is stdin. Raises CannotTellError: it cannot be read."""
     try:
         return Path("/dev/stdin").read_bytes() if path == "-" else Path(path).read_bytes()
     except OSError as error:

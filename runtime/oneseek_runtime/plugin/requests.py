@@ -8,7 +8,8 @@ where no request is under way. So the next request that appears in the status is
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from oneseek_core import names
@@ -22,13 +23,14 @@ from oneseek_runtime.plugin.gitops import in_manifest
 from oneseek_runtime.plugin.text import printable
 from oneseek_runtime.plugin.times import age, duration, seconds_of
 
-__all__ = ["Request", "add_wait", "ask", "obstacle", "refusal"]
+__all__ = ["Request", "add_wait", "answer", "ask", "obstacle", "refusal", "told_by_us"]
 
 DEFAULT_WAIT = "2m"
 _ATTEMPTS = 10  # the operator writes progress into the status meanwhile; each write is a conflict for us
 WITHDRAWN = "Withdrawn"  # reason: the annotation went away and the operator had not seen it
 NO_OUTCOME = "NoOutcome"  # reason: not within the time that was to be waited
 BEING_DELETED = "Deleting"
+_CODES = {"Asked": Exit.OK, "Succeeded": Exit.OK, "Pending": Exit.CANNOT_TELL}
 
 Resource = Literal["oneseekmodels.oneseek.io", "trainingruns.oneseek.io"]
 
@@ -68,8 +70,7 @@ def _duration(text: str) -> float:
 def ask(call: Call, resource: Resource, found: Object, request: Request) -> Answer:
     """Ask for it and, unless told otherwise, wait for the outcome. `found` is the object as the verb has read it.
 
-    Raises:
-        CannotTellError: the object cannot be read or written.
+    Raises CannotTellError: the object cannot be read or written.
     """
     by, notes = "", tuple[str, ...]()
     for attempt in range(_ATTEMPTS):
@@ -106,12 +107,7 @@ def _outcome(
     seconds: float = call.arguments.wait
     if not seconds:
         text = f"asked   {found.metadata.name}: {request}\nthe outcome will stand in status.request"
-        return Answer(
-            _document(found, request, _told("Asked", by=by)),
-            printable(text),
-            Exit.OK,
-            notes,
-        )
+        return replace(_answer(found, request, told_by_us("Asked", by=by), notes), text=printable(text))
     newest = found
 
     def look() -> promotion.Request | None:
@@ -122,14 +118,13 @@ def _outcome(
             return None if told.outcome == "Pending" else told
         if names.request_annotation(request.verb) not in newest.metadata.annotations:
             gone = "the annotation was taken away before the operator saw it: nothing was done"
-            return _told("Refused", WITHDRAWN, gone, by=by)
+            return told_by_us("Refused", WITHDRAWN, gone, by=by)
         return None
 
     told = call.clock.wait(look, seconds=seconds)
     if told is None:
         return _no_outcome(newest, request, seconds, taken_up=_key(newest.status.request) != before, by=by, notes=notes)
-    code = Exit.OK if told.outcome == "Succeeded" else Exit.REFUSED
-    return Answer(_document(found, request, told), _text(found, request, told), code, notes)
+    return _answer(found, request, told, notes)
 
 
 def _no_outcome(
@@ -138,15 +133,13 @@ def _no_outcome(
     """Nobody can say yet what becomes of it."""
     told = found.status.request
     if taken_up and told:
-        sentence = (
-            f"it is under way since {told.created_at}: {told.reason}: {told.message or lenient.ready(found).message}"
-        )
+        message = told.message or lenient.ready(found).message
+        sentence = f"it is under way since {told.created_at}: {told.reason}: {message}"
     else:
         key = names.request_annotation(request.verb)
         sentence = f"the operator has not taken it up; does it run? The annotation {key} still stands and will count"
-    message = f"no outcome within {duration(seconds)}: {sentence}"
-    pending = _told("Pending", NO_OUTCOME, message, by=by)
-    return Answer(_document(found, request, pending), _text(found, request, pending), Exit.CANNOT_TELL, notes)
+    sentence = f"no outcome within {duration(seconds)}: {sentence}"
+    return _answer(found, request, told_by_us("Pending", NO_OUTCOME, sentence, by=by), notes)
 
 
 def obstacle(call: Call, resource: Resource, found: Object, request: Request) -> tuple[str, str] | None:
@@ -183,29 +176,30 @@ def obstacle(call: Call, resource: Resource, found: Object, request: Request) ->
 
 
 def refusal(found: Object, request: Request, reason: str, message: str) -> Answer:
-    """The answer where we refuse by ourselves: nothing was asked for."""
-    told = _told("Refused", reason, message)
-    return Answer(_document(found, request, told), _text(found, request, told), Exit.REFUSED)
+    """The answer where the plugin itself refuses: nothing was asked for."""
+    return _answer(found, request, told_by_us("Refused", reason, message))
 
 
-def _told(outcome: str, reason: str = "", message: str = "", *, by: str = "") -> promotion.Request:
-    """What the status says of a request, as we say it where the operator has not."""
+def told_by_us(outcome: str, reason: str = "", message: str = "", *, by: str = "") -> promotion.Request:
+    """An outcome that the operator has not written, in the form of one that it has."""
     found = {"outcome": outcome, "reason": reason, "message": message, "requestedBy": by}
     return lenient.read(promotion.Request, found)
 
 
-def _text(found: Object, request: Request, told: promotion.Request) -> str:
-    about = f"{request} ({told.dna})" if told.dna and told.dna != request.value else str(request)
-    lines = [f"{told.outcome.lower()}   {found.metadata.name}: {about}", f"{told.reason}: {told.message}"]
-    return "\n".join(map(printable, lines))
+def _answer(found: Object, request: Request, told: promotion.Request, notes: tuple[str, ...] = ()) -> Answer:
+    title = f"{request} ({told.dna})" if told.dna and told.dna != request.value else str(request)
+    return answer(found, {"verb": request.verb, "value": request.value}, title, told, notes)
 
 
-def _document(found: Object, request: Request, told: promotion.Request) -> dict[str, Any]:
-    meta = found.metadata
-    head = {"name": meta.name, "namespace": meta.namespace, "verb": request.verb, "value": request.value}
-    return head | {
-        key: value for key, value in lenient.document(told).items() if value and key not in ("verb", "value")
-    }
+def answer(
+    found: Object, head: Mapping[str, str], title: str, told: promotion.Request, notes: tuple[str, ...] = ()
+) -> Answer:
+    """What became of a request: the document begins with `head`, the text with the outcome and `title`."""
+    meta, more = found.metadata, lenient.document(told).items()
+    document = {"name": meta.name, "namespace": meta.namespace, **head}
+    document |= {key: value for key, value in more if value and key not in ("verb", "value")}
+    lines = [f"{told.outcome.lower()}   {meta.name}: {title}", f"{told.reason}: {told.message}"]
+    return Answer(document, "\n".join(map(printable, lines)), _CODES.get(told.outcome, Exit.REFUSED), notes)
 
 
 def _whoami(call: Call) -> tuple[str, tuple[str, ...]]:

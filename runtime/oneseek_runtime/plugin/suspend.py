@@ -13,12 +13,10 @@ from oneseek_core.api import lenient
 from oneseek_core.api.base import Condition
 from oneseek_core.api.lenient import Object
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
-from oneseek_runtime.plugin import reading
-from oneseek_runtime.plugin.answers import Answer, Call, Exit
+from oneseek_runtime.plugin import reading, requests
+from oneseek_runtime.plugin.answers import Answer, Call
 from oneseek_runtime.plugin.errors import CannotTellError, ConflictError, NotFoundError
 from oneseek_runtime.plugin.gitops import owner_of
-from oneseek_runtime.plugin.requests import BEING_DELETED, NO_OUTCOME
-from oneseek_runtime.plugin.text import printable
 from oneseek_runtime.plugin.times import duration
 
 __all__ = ["suspend"]
@@ -36,8 +34,7 @@ _KINDS = {
 def suspend(call: Call, *, wanted: bool) -> Answer:
     """Set `spec.suspend` and, unless told otherwise, wait until the operator has acted on it.
 
-    Raises:
-        CannotTellError: there is no such object, or two of that name, or it cannot be written.
+    Raises CannotTellError: there is no such object, or two of that name, or it cannot be written.
     """
     verb = "pause" if wanted else "resume"
     for _ in range(_ATTEMPTS):
@@ -79,7 +76,7 @@ def _find(call: Call, text: str) -> tuple[str, dict[str, Any]]:
 def _obstacle(found: Object, item: Mapping[str, Any], *, wanted: bool) -> tuple[str, str] | None:
     name = found.metadata.name
     if found.metadata.deletion_timestamp:
-        return BEING_DELETED, f"{name} is being deleted"
+        return requests.BEING_DELETED, f"{name} is being deleted"
     if isinstance(found, TrainingRun) and lenient.phase(found) != "UnderWay":
         reason = lenient.ready(found).reason
         return ENDED, f"{name} is over ({reason}): there is nothing to {'pause' if wanted else 'resume'}"
@@ -106,19 +103,9 @@ def _outcome(call: Call, resource: str, found: Object, verb: str, *, wanted: boo
     if ready is not None:
         return _answer(found, verb, "Succeeded", ready.reason, ready.message)
     sentence = f"spec.suspend is written; not acted on within {duration(seconds)}: {reading.state_of(newest)}"
-    return _answer(found, verb, "Pending", NO_OUTCOME, sentence)
+    return _answer(found, verb, "Pending", requests.NO_OUTCOME, sentence)
 
 
 def _answer(found: Object, verb: str, outcome: str, reason: str, message: str) -> Answer:
-    name = found.metadata.name
-    document = {
-        "name": name,
-        "namespace": found.metadata.namespace,
-        "verb": verb,
-        "outcome": outcome,
-        "reason": reason,
-        "message": message,
-    }
-    codes = {"Refused": Exit.REFUSED, "Pending": Exit.CANNOT_TELL}
-    text = "\n".join(map(printable, [f"{outcome.lower()}   {name}: {verb}", f"{reason}: {message}"]))
-    return Answer(document, text, codes.get(outcome, Exit.OK))
+    head = {"verb": verb, "outcome": outcome, "reason": reason, "message": message}
+    return requests.answer(found, head, verb, requests.told_by_us(outcome, reason, message))

@@ -56,11 +56,7 @@ class _Road:
 
 
 def run(call: Call) -> Answer:
-    """Ask.
-
-    Raises:
-        CannotTellError: the model cannot be read, or nobody answers.
-    """
+    """Ask. Raises CannotTellError: the model cannot be read, or nobody answers."""
     model = reading.read_model(call.kubectl, call.arguments.model)
     road = _road(call, model)
     if isinstance(road, Answer):

@@ -39,11 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(call: Call) -> Answer:
-    """Read what is known of both and compare.
-
-    Raises:
-        CannotTellError: the model cannot be read.
-    """
+    """Read what is known of both and compare. Raises CannotTellError: the model cannot be read."""
     model = reading.read_model(call.kubectl, call.arguments.model)
     by_dna = {version.dna: version for version in model.status.versions}
     current = model.status.current

@@ -70,8 +70,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(call: Call) -> Answer:
     """Fetch, verify, write.
 
-    Raises:
-        CannotTellError: the version is unknown or cannot be fetched, or the target cannot be written.
+    Raises CannotTellError: the version is unknown or cannot be fetched, or the target cannot be written.
     """
     arguments = call.arguments
     target = _target(arguments.to)

@@ -24,11 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(call: Call) -> Answer:
-    """Read models and runs.
-
-    Raises:
-        CannotTellError: they cannot be read.
-    """
+    """Read models and runs. Raises CannotTellError: they cannot be read."""
     everywhere = call.arguments.all_namespaces
     more = ["--all-namespaces"] if everywhere else []
     models, runs = reading.read_models(call.kubectl, *more), reading.read_runs(call.kubectl, *more)

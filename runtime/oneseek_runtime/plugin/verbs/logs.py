@@ -53,8 +53,7 @@ class _Pod:
 def run(call: Call) -> Answers:
     """Read the logs; with --follow as they are written.
 
-    Raises:
-        CannotTellError: the run, its pods or their logs cannot be read.
+    Raises CannotTellError: the run, its pods or their logs cannot be read.
     """
     found = reading.read_run(call.kubectl, call.arguments.run)
     if call.arguments.follow:

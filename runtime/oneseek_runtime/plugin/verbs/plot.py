@@ -27,11 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(call: Call) -> Answer:
-    """Read the run and draw.
-
-    Raises:
-        CannotTellError: it cannot be read, or has no loss yet.
-    """
+    """Read the run and draw. Raises CannotTellError: it cannot be read, or has no loss yet."""
     found = reading.read_run(call.kubectl, call.arguments.run)
     losses = [point for point in found.status.losses if point.loss is not None]
     if not losses:

@@ -46,8 +46,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(call: Call) -> Answers:
     """Read the model, its runs and its pods; with --watch again and again.
 
-    Raises:
-        CannotTellError: the model or its runs cannot be read.
+    Raises CannotTellError: the model or its runs cannot be read.
     """
     return _watch(call) if call.arguments.watch else _look(call)
 

@@ -47,8 +47,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(call: Call) -> Answer:
     """Verify a folder or a model.
 
-    Raises:
-        CannotTellError: there is nothing to verify, nothing to verify it with, or no verdict yet.
+    Raises CannotTellError: there is nothing to verify, nothing to verify it with, or no verdict yet.
     """
     arguments = call.arguments
     if reading.is_path(arguments.what):
@@ -104,11 +103,7 @@ def _keys(paths: Sequence[str]) -> TrustedKeys:
 
 
 def keys_of(call: Call, model: OneSeekModel) -> TrustedKeys:
-    """The public keys that the model's own verifiers trust.
-
-    Raises:
-        CannotTellError: they cannot be read.
-    """
+    """The public keys that the model's own verifiers trust. Raises CannotTellError: they cannot be read."""
     name, namespace = f"{model.metadata.name}-trusted-keys", model.metadata.namespace
     found = call.kubectl.get(f"configmap/{name}", f"--namespace={namespace}").get("data", {})
     with TemporaryDirectory() as home:
@@ -126,8 +121,7 @@ def _with(left: TrustedKeys, right: TrustedKeys) -> TrustedKeys:
 def judge_condition(model: OneSeekModel, call: Call) -> Answer:
     """What the watching verifier said last, as the operator wrote it down.
 
-    Raises:
-        CannotTellError: it has said nothing yet.
+    Raises CannotTellError: it has said nothing yet.
     """
     name, told = model.metadata.name, lenient.condition(model, names.VERIFIED)
     if told is None or told.status not in ("True", "False"):
@@ -154,8 +148,7 @@ def judge_condition(model: OneSeekModel, call: Call) -> Answer:
 def _ask_pods(call: Call, model: OneSeekModel) -> dict[str, VerifyReport]:
     """A fresh verdict of each pod of the live colour.
 
-    Raises:
-        CannotTellError: no pod answers, or one cannot be asked.
+    Raises CannotTellError: no pod answers, or one cannot be asked.
     """
     namespace = model.metadata.namespace
     return {
