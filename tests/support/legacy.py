@@ -14,6 +14,8 @@ from typing import Any
 
 import aiohttp
 
+from oneseek_core.api import lenient
+from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.roles import Role
 from oneseek_core.serving.settings import ExternalEndpoint, ServingSettings
 from oneseek_runtime.access import Way
@@ -58,13 +60,17 @@ class WatchedCluster(NoKube):
         self.objects[kind][item["metadata"]["name"]] = item
         self._news[kind].put_nowait(("MODIFIED", copy.deepcopy(item)))
 
-    async def model(self) -> dict[str, Any]:
-        """The only one."""
+    @property
+    def _only(self) -> dict[str, Any]:
         return copy.deepcopy(next(iter(self.objects["oneseekmodels"].values())))
+
+    async def model(self) -> OneSeekModel:
+        """The only one."""
+        return lenient.read(OneSeekModel, self._only)
 
     async def annotate(self, notes: Mapping[str, str], *, resource_version: str) -> None:
         """Set annotations, if nobody was faster."""
-        model = await self.model()
+        model = self._only
         if model["metadata"]["resourceVersion"] != resource_version:
             raise KubeConflictError("the object has been modified")
         model["metadata"]["resourceVersion"] = str(int(resource_version) + 1)
@@ -186,7 +192,7 @@ async def service(
         if recorder is not None:
             due = WindowNotifier(cluster, access.informer, recorder.records, told.model, time.monotonic)
             news = MicroRunEvents(access.informer, recorder.records)
-            deps = replace(deps, wake=due.wake, news=news)
+            deps = replace(deps, wake=due.wake, run_events=news)
             tasks += [due.run(), news.run()]
         apps = create_apps(deps)
         async with (

@@ -29,7 +29,7 @@ class Watched:
         """Whether the informer comes to show a status."""
 
         def look(seen: Informer) -> bool | None:
-            return True if seen.model and seen.model["status"].get("colour") == colour else None
+            return True if seen.model and seen.model.status.colour == colour else None
 
         return await self.informer.until(look, seconds=5) is True
 
@@ -114,7 +114,7 @@ async def test_only_the_models_own_runs_are_shown_oldest_first(watched: Watched)
     finally:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
-    assert [item["metadata"]["name"] for item in fresh.runs] == ["a", "b"]
+    assert [item.metadata.name for item in fresh.runs] == ["a", "b"]
 
 
 async def test_waiting_ends_in_time(watched: Watched) -> None:

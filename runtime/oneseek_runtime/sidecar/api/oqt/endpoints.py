@@ -72,6 +72,5 @@ async def metrics(request: Request) -> Response:
     except OSError:
         return failure("Failed to get metrics", status=500)
     model = deps.cluster.informer.model
-    counters = model.get("status", {}).get("counters") if model else None
-    body = metrics_answer(version=loaded.version, folders=folders, counters=counters, now=timestamp(deps.now()))
+    body = metrics_answer(version=loaded.version, folders=folders, model=model, now=timestamp(deps.now()))
     return json_response(body, dna=loaded.dna)

@@ -168,7 +168,7 @@ def recorder_of(deps: Deps) -> Recorder:
 
 def highest_known(deps: Deps) -> int:
     """The highest window that a run has: a records service that lost its volume must not assign its number again."""
-    return highest_window(deps.cluster.informer.model or {}, deps.cluster.informer.runs)
+    return highest_window(deps.cluster.informer.model, deps.cluster.informer.runs)
 
 
 def accepted_in(deps: Deps, training_id: str, kind: str, window: int) -> Accepted:
@@ -185,7 +185,7 @@ def _with_run(deps: Deps, accepted: Accepted) -> Accepted:
 
 
 def _run(name: str, informer: Informer) -> Run | None:
-    return next((Run.of(item) for item in informer.runs if item["metadata"]["name"] == name), None)
+    return next((Run.of(item) for item in informer.runs if item.metadata.name == name), None)
 
 
 def _ended(name: str, informer: Informer) -> Run | None:
@@ -201,9 +201,8 @@ async def served_version(deps: Deps) -> ServedVersion:
     except OSError:
         folders = []
     model = deps.cluster.informer.model
-    counters = model.get("status", {}).get("counters") if model else None
     now = timestamp(deps.now())
-    found = metrics_answer(version=loaded.version, folders=folders, counters=counters, now=now)
+    found = metrics_answer(version=loaded.version, folders=folders, model=model, now=now)
     return ServedVersion(found["version"], found["metrics"], found["training"], now)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -61,19 +58,14 @@ async def autonomy_config(request: Request) -> Response:
 async def datasets(request: Request) -> Response:
     """GET /api/admin/datasets: the datasets of the model's runs."""
     found: dict[str, run_schemas.DatasetRow] = {}
-    for item in deps_of(request).cluster.informer.runs:
-        resolved = _rows(item.get("status", {}).get("resolved", {}).get("datasets"))
-        for dataset in _rows(item.get("spec", {}).get("datasets")):
-            name = str(dataset.get("name", ""))
-            used = next((row for row in resolved if row.get("name") == name), {})
+    for run in deps_of(request).cluster.informer.runs:
+        resolved = {row.name: row for row in run.status.resolved.datasets} if run.status.resolved else {}
+        for name in (dataset.name for dataset in run.spec.datasets):
             row = found.setdefault(name, {"id": name, "name": name, "entries": None, "digest": None, "runs": []})
-            row |= {"entries": used.get("rows", row["entries"]), "digest": used.get("digest", row["digest"])}
-            row["runs"].append(item["metadata"]["name"])
+            if used := resolved.get(name):
+                row["entries"], row["digest"] = used.rows, used.digest
+            row["runs"].append(run.metadata.name)
     return json_response(run_schemas.Datasets(datasets=list(found.values())))
-
-
-def _rows(value: object) -> list[Mapping[str, Any]]:
-    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
 
 
 LEARNING = (
