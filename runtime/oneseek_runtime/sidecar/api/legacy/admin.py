@@ -13,10 +13,11 @@ from oneseek_runtime.sidecar.api.legacy import schemas as shapes
 from oneseek_runtime.sidecar.api.models.schemas import certified_model
 from oneseek_runtime.sidecar.api.operation import Media, Parameter, get, post
 from oneseek_runtime.sidecar.api.schemas import Error
+from oneseek_runtime.sidecar.api.training.run_schemas import live_file
 from oneseek_runtime.sidecar.certified_folders import CertifiedFolder, base_path
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.http.responses import json_response, no_such_page, timestamp
-from oneseek_runtime.sidecar.training.runs import Run, live_file
+from oneseek_runtime.sidecar.training.runs import Run
 
 __all__ = ["OPERATIONS"]
 

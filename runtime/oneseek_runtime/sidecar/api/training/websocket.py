@@ -13,12 +13,13 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from oneseek_runtime.sidecar.api.operation import Socket
+from oneseek_runtime.sidecar.api.training.run_schemas import live_file, no_run_yet
 from oneseek_runtime.sidecar.cluster.informer import Informer
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.http.origins import may_read
 from oneseek_runtime.sidecar.http.responses import timestamp
 from oneseek_runtime.sidecar.training.run_events import CHANNEL, Listener
-from oneseek_runtime.sidecar.training.runs import Run, live_file, no_run_yet
+from oneseek_runtime.sidecar.training.runs import Run
 
 __all__ = ["SOCKETS"]
 
