@@ -110,7 +110,7 @@ class Informer:
 
 def ledger_held(model: OneSeekModel | None) -> str:
     """Returns why nothing may be added to the ledger, according to the model's conditions; empty if nothing prevents it."""
-    told = lenient.condition(model, names.RECORDS_AVAILABLE) if model else None
-    if told and told.reason == names.LEDGER_ROLLED_BACK:
+    condition = lenient.condition(model, names.RECORDS_AVAILABLE) if model else None
+    if condition and condition.reason == names.LEDGER_ROLLED_BACK:
         return "the records are an older copy, and nothing is entered until a person restores or accepts them"
     return ""

@@ -49,12 +49,12 @@ class Run:
         spec, status, state = run.spec, run.status, _state(run)
         progress = status.progress or lenient.read(Progress, {})
         resolved = status.resolved or lenient.read(Resolved, {})
-        told = lenient.condition(run, names.STALLED) or lenient.condition(run, names.READY)
+        condition = lenient.condition(run, names.STALLED) or lenient.condition(run, names.READY)
         ended = state not in ("queued", "running") and resolved.final_loss is not None
         return cls(
             name=run.metadata.name,
             state=state,
-            reason=told.reason if told else "",
+            reason=condition.reason if condition else "",
             started_at=timestamp_of(status.started_at),
             completed_at=timestamp_of(status.completed_at),
             step=progress.step,
@@ -70,7 +70,7 @@ class Run:
             dna=status.dna,
             fidelity=status.scores.facts_contained if status.scores else None,
             auto_stopped=status.auto_stopped,
-            message=told.message if told else "",
+            message=condition.message if condition else "",
             type=spec.type,
             samples=resolved.samples or 0,
             exact=status.scores.exact if status.scores else None,

@@ -118,8 +118,8 @@ async def discover_base(request: Request) -> Response:
 
 async def metadata(request: Request) -> Response:
     """GET /api/admin/models/{id}/metadata: a version's metadata.json."""
-    asked = request.path_params["id"]
-    found = next((folder for folder in await _folders(deps_of(request)) if folder.name == asked), None)
+    model_id = request.path_params["id"]
+    found = next((folder for folder in await _folders(deps_of(request)) if folder.name == model_id), None)
     if found is None or not found.readable:
         return json_response(Error(error="Model not found"), status=404)
     return json_response(found.metadata)

@@ -40,11 +40,13 @@ async def training(socket: WebSocket) -> None:
         await socket.close(_NO_RUN_ID, "Missing runId parameter")
         return
     # Events of Micro runs hold questions of other clients.
-    sent = may_read(socket.scope["headers"], deps.settings.allowed_origins)
-    if name == CHANNEL and not sent:
+    permitted = may_read(socket.scope["headers"], deps.settings.allowed_origins)
+    if name == CHANNEL and not permitted:
         await socket.close(_NO_RUN_ID, _FOREIGN)
         return
-    with deps.run_events.listen(asked=name == CHANNEL) if deps.run_events and sent else nullcontext() as listener:
+    with (
+        deps.run_events.listen(by_name=name == CHANNEL) if deps.run_events and permitted else nullcontext() as listener
+    ):
         sending = asyncio.create_task(_send_updates(socket, deps, name, listener))
         disconnecting = asyncio.create_task(_until_disconnected(socket))
         try:
