@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from oneseek_runtime.sidecar.app import create_app
+from oneseek_runtime.sidecar.app import create_apps
 from oneseek_runtime.sidecar.dashboard_files import MISSING, Pages
 from support.asgi import serving
 from support.legacy import DNA, Service, model_object, run_object, service
@@ -58,7 +58,7 @@ async def test_browsers_are_told_to_load_nothing_from_elsewhere(place: Service, 
 
 @pytest.mark.parametrize("path", ["/oqt-dashboard", "/oqt-dashboard/"])
 async def test_without_the_files_the_page_says_how_to_build_them(place: Service, path: str) -> None:
-    app = create_app(replace(place.deps, pages=Pages()))
+    app = create_apps(replace(place.deps, pages=Pages()))[0]
     async with serving(app) as url, aiohttp.ClientSession(url) as client, client.get(path) as answer:
         assert answer.status == 404
         assert MISSING in await answer.text()

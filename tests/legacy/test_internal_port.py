@@ -23,7 +23,7 @@ from oneseek_core.serving.analysis import AnalysisRequest, AnalysisState
 from oneseek_core.serving.handover import Handover, HandoverRequest
 from oneseek_core.serving.sidecar import SidecarState
 from oneseek_runtime.sidecar.api import internal
-from oneseek_runtime.sidecar.app import create_internal_app
+from oneseek_runtime.sidecar.app import create_apps
 from oneseek_runtime.sidecar.engine import analysis, verifier
 from oneseek_runtime.sidecar.engine.verifier import VerdictPoller, Verifier
 from support.access import headers
@@ -221,7 +221,7 @@ async def test_a_change_is_told_at_once_and_once(version: Service, act: Act) -> 
 async def test_the_last_connection_of_a_pod_that_lets_go_is_told(version: Service) -> None:
     connections = 2
     deps = replace(version.deps, open_connections=lambda: connections)
-    async with serving(create_internal_app(deps)) as url, session(url) as client:
+    async with serving(create_apps(deps)[1]) as url, session(url) as client:
         place = replace(version, internal=client, deps=deps)
         await _handover(place)
         before = (await state(place)).revision
@@ -283,7 +283,7 @@ async def test_the_verifier_s_word_is_in_the_state_and_a_new_one_is_told(
     said: list[Response] = [JSONResponse(first.to_wire(), 503)]
     async with watching(lambda: said[-1]) as (verdicts, news):
         deps = replace(version.deps, verdicts=verdicts)
-        async with serving(create_internal_app(deps)) as url, session(url) as client:
+        async with serving(create_apps(deps)[1]) as url, session(url) as client:
             place = replace(version, internal=client)
             assert (await state(place)).verdict is None
             said.append(JSONResponse(good.to_wire() | {"anotherField": 1}))

@@ -23,7 +23,7 @@ from oneseek_core.serving.sidecar import PreviousRequest, WarmVersion
 from oneseek_runtime.access import Access
 from oneseek_runtime.records.wire import parse_queries
 from oneseek_runtime.sidecar.api.multi import fan_out
-from oneseek_runtime.sidecar.app import create_app, create_internal_app
+from oneseek_runtime.sidecar.app import create_apps
 from oneseek_runtime.sidecar.engine.previous import ENGINE_PREFIX
 from oneseek_runtime.sidecar.records.client import RecordsClient
 from oneseek_runtime.sidecar.records.recorder import Recorder
@@ -108,7 +108,7 @@ async def told(place: Service, engine: OpenAISimulator) -> AsyncIterator[aiohttp
     """The internal port, once it was told that this engine holds the version before."""
     pod = Starlette(routes=[Mount(ENGINE_PREFIX, engine.app())])
     operator = headers(Role.OPERATOR)
-    async with serving(pod) as url, serving(create_internal_app(place.deps)) as internal:
+    async with serving(pod) as url, serving(create_apps(place.deps)[1]) as internal:
         place.deps.previous.port = int(url.rpartition(":")[2])
         async with aiohttp.ClientSession(internal, headers=operator) as client:
             warm = WarmVersion(dna=OLD, addresses=["127.0.0.1"])
@@ -371,7 +371,7 @@ async def test_it_is_recorded_as_the_old_service_did_and_as_the_records_take_it(
     async with connected(RecordsClient, "http://127.0.0.1:1", Access(tmp_path)) as away:
         deps = replace(version.deps, recorder=Recorder(spool, away))
         async with (
-            serving(create_app(deps)) as url,
+            serving(create_apps(deps)[0]) as url,
             aiohttp.ClientSession(url) as client,
             client.post(PATH, json={"question": "Vad tycker du? " * 20}) as answer,
         ):
@@ -417,7 +417,7 @@ async def test_a_failed_query_is_not_recorded(version: Service, tmp_path: Path) 
     async with connected(RecordsClient, "http://127.0.0.1:1", Access(tmp_path)) as away:
         deps = replace(version.deps, recorder=Recorder(spool, away))
         async with (
-            serving(create_app(deps)) as url,
+            serving(create_apps(deps)[0]) as url,
             aiohttp.ClientSession(url) as client,
             client.post(PATH, json={"question": "hej"}) as answer,
         ):

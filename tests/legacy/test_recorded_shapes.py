@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from oneseek_runtime.sidecar import deps
-from oneseek_runtime.sidecar.app import create_app
+from oneseek_runtime.sidecar.app import create_apps
 from support.asgi import serving
 from support.legacy import BASE, DNA, OLD, UUID4, Service, T
 from support.openai_simulator import broken, busy
@@ -333,7 +333,7 @@ async def test_routes_of_one_router_share_its_limit_and_its_words(
     version: Service, method: str, paths: tuple[str, ...], limit: int, refusal: dict[str, object]
 ) -> None:
     clock = [1000.0]
-    shared = serving(create_app(replace(version.deps, monotonic=lambda: clock[0])))
+    shared = serving(create_apps(replace(version.deps, monotonic=lambda: clock[0]))[0])
     async with shared as url, aiohttp.ClientSession(url) as client:
         for number in range(limit):
             async with client.request(method, paths[number % len(paths)], data=b"{") as response:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from oneseek_runtime.sidecar.app import create_app
+from oneseek_runtime.sidecar.app import create_apps
 from oneseek_runtime.sidecar.http.client_address import parse_networks
 from oneseek_runtime.sidecar.http.slow_clients import BoundedProtocol, Bounds
 from oneseek_runtime.sidecar.server import BoundedServer
@@ -77,7 +77,7 @@ class Hasty(BoundedProtocol):
 async def hasty(place: Service) -> AsyncIterator[int]:
     port = free_port()
     config = uvicorn.Config(
-        create_app(place.deps),
+        create_apps(place.deps)[0],
         host="127.0.0.1",
         port=port,
         http=Hasty,

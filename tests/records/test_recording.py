@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from oneseek_core import names
-from oneseek_runtime.sidecar.api.dashboard.bodies import ledger_held
+from oneseek_runtime.sidecar.cluster.informer import ledger_held
 from oneseek_runtime.sidecar.records.lines import encoded
 from oneseek_runtime.sidecar.records.recorder import query_entry
 from oneseek_runtime.sidecar.records.spool import Spool

@@ -20,7 +20,7 @@ import pytest
 from oneseek_core import names
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.access import Access
-from oneseek_runtime.sidecar.app import create_app
+from oneseek_runtime.sidecar.app import create_apps
 from oneseek_runtime.sidecar.cluster.client import KubeClient
 from oneseek_runtime.sidecar.deps import ClusterAccess, Deps
 from oneseek_runtime.sidecar.engine.client import OpenAIEngine
@@ -77,7 +77,7 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
         deps = Deps(settings, upstream, Lifecycle(), cluster=cluster, recorder=recorder)
         keeping = asyncio.create_task(cluster.informer.run())
         try:
-            yield await stack.enter_async_context(serving(create_app(deps)))
+            yield await stack.enter_async_context(serving(create_apps(deps)[0]))
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)

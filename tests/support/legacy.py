@@ -19,10 +19,10 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.roles import Role
 from oneseek_core.serving.settings import ExternalEndpoint, ServingSettings
 from oneseek_runtime.access import Way
-from oneseek_runtime.sidecar.api.dashboard.bodies import ledger_held
 from oneseek_runtime.sidecar.api.table import operations
 from oneseek_runtime.sidecar.app import create_apps
 from oneseek_runtime.sidecar.cluster.client import Listing, NoKube, Plural
+from oneseek_runtime.sidecar.cluster.informer import ledger_held
 from oneseek_runtime.sidecar.dashboard_files import Pages
 from oneseek_runtime.sidecar.deps import ClusterAccess, Deps
 from oneseek_runtime.sidecar.engine.client import OpenAIEngine

@@ -56,7 +56,7 @@ class AdapterConfig:
 
     def to_bytes(self) -> bytes:
         """The certified file."""
-        said = {
+        fields = {
             **{key: NEUTRAL[key] for key in ("bias", "inference_mode", "init_lora_weights", "peft_type", "task_type")},
             "base_model_name_or_path": self.base,
             "fan_in_fan_out": self.transposed,
@@ -65,7 +65,7 @@ class AdapterConfig:
             "r": self.rank,
             "target_modules": sorted(self.targets),
         }
-        return canonical_json(said | ({"exclude_modules": self.excluded} if self.excluded else {})) + b"\n"
+        return canonical_json(fields | ({"exclude_modules": self.excluded} if self.excluded else {})) + b"\n"
 
     def names_layer(self, path: str) -> bool:
         """Whether a layer is a target, by its path or the end of it."""

@@ -23,7 +23,7 @@ from oneseek_runtime.sidecar.http.paths import LenientPaths
 from oneseek_runtime.sidecar.http.rate_limit import RateLimits
 from oneseek_runtime.sidecar.http.responses import body_refused, error_object, json_response, no_such_page
 
-__all__ = ["create_app", "create_apps", "create_internal_app"]
+__all__ = ["create_apps"]
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -71,18 +71,11 @@ HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
 }
 
 
-def create_app(deps: Deps) -> ASGIApp:
-    """Makes the public app."""
-    return create_apps(deps)[0]
-
-
-def create_internal_app(deps: Deps) -> ASGIApp:
-    """Makes the internal app: for the operator, the kubelet and forwarded requests."""
-    return create_apps(deps)[1]
-
-
 def create_apps(deps: Deps) -> tuple[ASGIApp, ASGIApp]:
-    """Makes both over the same state, so forwarded requests count as if their clients had connected here."""
+    """Makes the public app, and the internal one: for the operator, the kubelet and forwarded requests.
+
+    Both have the same state, so forwarded requests count as if their clients had connected here.
+    """
     answering = _answering(deps)
     public = ForwardingMiddleware(answering, deps.orders, deps.monotonic, deps.access_log, deps.way)
     entry = PeerEntryPoint(answering, _internal(deps), deps.lifecycle.count_forwarded)

@@ -151,5 +151,5 @@ def deps_of(request: Request) -> Deps:
     """The `Deps` of the app that a request came to."""
     deps = request.app.state.deps
     if not isinstance(deps, Deps):
-        raise TypeError("the app was not made by create_app")
+        raise TypeError("the app was not made by create_apps")
     return deps

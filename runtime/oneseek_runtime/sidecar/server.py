@@ -27,9 +27,9 @@ from oneseek_core.serving.swap import WantedVersion
 from oneseek_runtime.access import AccessError, Way
 from oneseek_runtime.http_server import Server, server_config
 from oneseek_runtime.log import say
-from oneseek_runtime.sidecar.api.dashboard.bodies import ledger_held
 from oneseek_runtime.sidecar.app import create_apps
 from oneseek_runtime.sidecar.cluster.client import KubeClient, NoKube
+from oneseek_runtime.sidecar.cluster.informer import ledger_held
 from oneseek_runtime.sidecar.deps import ClusterAccess, Deps
 from oneseek_runtime.sidecar.engine.analysis import Analysis
 from oneseek_runtime.sidecar.engine.client import OpenAIEngine

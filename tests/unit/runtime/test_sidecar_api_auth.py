@@ -17,7 +17,7 @@ from oneseek_core import names
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.sidecar.api.auth import right_of
 from oneseek_runtime.sidecar.api.table import operations
-from oneseek_runtime.sidecar.app import create_app
+from oneseek_runtime.sidecar.app import create_apps
 from oneseek_runtime.sidecar.cluster.client import KubeClient
 from oneseek_runtime.sidecar.deps import ClusterAccess, Deps
 from oneseek_runtime.sidecar.engine.client import OpenAIEngine
@@ -63,7 +63,7 @@ class Cluster:
 
 def asking(deps: Deps) -> httpx.AsyncClient:
     """A client of the whole public app; the simulated API behind it is a real server."""
-    return httpx.AsyncClient(transport=httpx.ASGITransport(create_app(deps)), base_url="http://sidecar")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(create_apps(deps)[0]), base_url="http://sidecar")
 
 
 @asynccontextmanager

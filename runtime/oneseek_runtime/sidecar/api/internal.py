@@ -103,8 +103,8 @@ async def ready(request: Request) -> Response:
 async def probe(request: Request) -> Response:
     """POST /internal/probe: one greedy generation by the target model."""
     deps = deps_of(request)
-    asked = await _order(request, ProbeRequest)
-    question = Question(asked.question, max_tokens=asked.max_tokens)
+    order = await _order(request, ProbeRequest)
+    question = Question(order.question, max_tokens=order.max_tokens)
     started = deps.monotonic()
     try:
         completion = await while_connected(request, deps.ask(question))
@@ -122,12 +122,12 @@ async def probe(request: Request) -> Response:
 async def handover(request: Request) -> Response:
     """POST /internal/handover: forward new public requests, or stop forwarding. In force when this is answered."""
     deps = deps_of(request)
-    asked = await _order(request, HandoverRequest)
+    order = await _order(request, HandoverRequest)
     try:
-        deps.orders.set(asked.handover)
+        deps.orders.set(order.handover)
     except ValueError as error:
         raise OrderInvalidError(f"the body is no HandoverRequest: {error}") from error
-    deps.lifecycle.drain(deps.monotonic(), on=asked.handover is not None)
+    deps.lifecycle.drain(deps.monotonic(), on=order.handover is not None)
     try:
         await deps.orders.write()
     except OSError as error:
@@ -140,8 +140,8 @@ async def handover(request: Request) -> Response:
 async def analysis(request: Request) -> Response:
     """POST /internal/analysis: start an analysis; its progress is in /internal/state."""
     deps = deps_of(request)
-    asked = await _order(request, AnalysisRequest)
-    return json_response(deps.analysis.want(asked, deps).to_wire(), status=202)
+    order = await _order(request, AnalysisRequest)
+    return json_response(deps.analysis.want(order, deps).to_wire(), status=202)
 
 
 async def drain(request: Request) -> Response:
@@ -161,9 +161,9 @@ async def drain(request: Request) -> Response:
 async def previous(request: Request) -> Response:
     """POST /internal/previous: set or clear the addresses of the previous version."""
     deps = deps_of(request)
-    asked = await _order(request, PreviousRequest)
+    order = await _order(request, PreviousRequest)
     try:
-        deps.previous.update(asked)
+        deps.previous.update(order)
     except ValueError as error:
         raise OrderInvalidError(f"the body is no PreviousRequest: {error}") from error
     return json_response(PreviousRequest(previous=deps.previous.warm).to_wire())
@@ -174,8 +174,8 @@ async def swap(request: Request) -> Response:
     deps = deps_of(request)
     if deps.swapper is None:
         return json_response({"error": "this pod was made for one version; it cannot swap"}, status=409)
-    asked = await _order(request, SwapRequest)
-    return json_response(deps.swapper.want(asked).to_wire(), status=202)
+    order = await _order(request, SwapRequest)
+    return json_response(deps.swapper.want(order).to_wire(), status=202)
 
 
 async def engine(request: Request) -> Response:

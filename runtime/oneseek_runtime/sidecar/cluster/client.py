@@ -269,10 +269,10 @@ class KubeClient:
 def _refusal(method: str, path: str, status: int, answer: bytes | str) -> KubeError:
     """An error with the API server's own message."""
     try:
-        said = str(json.loads(answer).get("message", ""))
+        message = str(json.loads(answer).get("message", ""))
     except (ValueError, AttributeError):
-        said = ""
-    sentence = said or f"{method} {path.partition('?')[0]} was answered with status {status}"
+        message = ""
+    sentence = message or f"{method} {path.partition('?')[0]} was answered with status {status}"
     if status == 410:
         return KubeExpiredError(sentence)
     if status in _UNAVAILABLE:

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from oneseek_core import names
 from oneseek_core.api import lenient
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
@@ -18,7 +19,7 @@ from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.cluster.client import Kube, Plural
 from oneseek_runtime.sidecar.errors import KubeError, KubeExpiredError
 
-__all__ = ["Informer"]
+__all__ = ["Informer", "ledger_held"]
 
 T = TypeVar("T")
 
@@ -105,3 +106,11 @@ class Informer:
     def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def ledger_held(model: OneSeekModel | None) -> str:
+    """Returns why nothing may be added to the ledger, according to the model's conditions; empty if nothing prevents it."""
+    condition = lenient.condition(model, names.RECORDS_AVAILABLE) if model else None
+    if condition and condition.reason == names.LEDGER_ROLLED_BACK:
+        return "the records are an older copy, and nothing is entered until a person restores or accepts them"
+    return ""

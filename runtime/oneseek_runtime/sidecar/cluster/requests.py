@@ -59,12 +59,12 @@ async def _write(kube: Kube, request: ModelRequest) -> str | Outcome:
         waiting = [verb for verb in names.REQUEST_VERBS if names.request_annotation(verb) in meta.annotations]
         if waiting:
             return _busy(waiting[0])
-        asked = {
+        annotations = {
             names.request_annotation(request.verb): request.value,
             names.ANNOTATION_REQUESTED_BY: request.requested_by,
         }
         try:
-            await kube.annotate(asked, resource_version=meta.resource_version)
+            await kube.annotate(annotations, resource_version=meta.resource_version)
         except KubeConflictError:
             if not left:
                 raise

@@ -23,20 +23,17 @@ from oneseek_runtime.sidecar.errors import AccessDeniedError, TooManyReviewsErro
 
 __all__ = ["Caller", "ReviewBudget", "TokenReviewer", "why_invalid"]
 
-_CACHED_SECONDS = 60.0
-_REMEMBERED = 1024  # entries of each table; above that the oldest is dropped
-_MAKE_ONE = f"make one with `kubectl create token ACCOUNT --audience {names.TOKEN_AUDIENCE}`"
-
-
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
+_CACHED_SECONDS = 60.0
+_REMEMBERED = 1024  # entries of each table; above that the oldest is dropped
 _TOKEN_BYTES = 16 * 1024
 _SKEW_SECONDS = 60.0  # tolerated clock skew
 _REFUSED_SECONDS = 10.0
-
 _AT_ONCE = 10  # refused tokens of one client before it must wait
 _RETRY_SECONDS = 6.0  # seconds per further refused token
+_MAKE_ONE = f"make one with `kubectl create token ACCOUNT --audience {names.TOKEN_AUDIENCE}`"
 
 
 def why_invalid(token: str, now: float) -> str:

@@ -85,20 +85,20 @@ class Analysis:
 
     async def _failure(self, probe: Probe, state: AnalysisState, pod: AnalysedPod) -> str:
         """Returns what is wrong with the answer, once the analysed version has given one."""
-        name, asked = state.dna or "the base model", repr(probe.question)
+        name, quoted = state.dna or "the base model", repr(probe.question)
         while True:
             if pod.dna_of(pod.target) != state.dna:
                 self._set_state(state, message=f"waits until {name} is what this pod answers with")
             else:
-                self._set_state(state, message=f"{asked} is asked"[:_MESSAGE])
+                self._set_state(state, message=f"{quoted} is asked"[:_MESSAGE])
                 try:
                     answer = await pod.ask(question_of(probe))
                 except UpstreamError as error:
-                    self._set_state(state, message=f"{asked} has no answer yet: {error}"[:_MESSAGE])
+                    self._set_state(state, message=f"{quoted} has no answer yet: {error}"[:_MESSAGE])
                 else:
                     if pod.dna_of(pod.target) == state.dna:  # else the version changed meanwhile
                         dna = pod.dna_of(answer.model)
-                        other = f"{asked} was answered by {dna or 'the base model'}" if dna != state.dna else ""
+                        other = f"{quoted} was answered by {dna or 'the base model'}" if dna != state.dna else ""
                         return other or judge(probe, answer.text)
             await asyncio.sleep(_RETRY_SECONDS)
 

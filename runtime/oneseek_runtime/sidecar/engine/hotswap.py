@@ -128,13 +128,13 @@ class Swapper:
         self.look()
         if request.serial > self._file.serial + _SERIAL_LEAD:
             raise OrderRefusedError(f"serial {request.serial} is far beyond the ConfigMap's, {self._file.serial}")
-        resolve = self._unconfirmed[0] if self._unconfirmed else self._file
-        if not request.hold and request.serial <= resolve.serial and not _is_same(request, resolve):
-            found, asked = self._name(resolve), self._name(request)
+        expected = self._unconfirmed[0] if self._unconfirmed else self._file
+        if not request.hold and request.serial <= expected.serial and not _is_same(request, expected):
+            found, ordered = self._name(expected), self._name(request)
             raise OrderRefusedError(
-                f"serial {resolve.serial} names {found}, and {asked} was ordered under {request.serial}"
+                f"serial {expected.serial} names {found}, and {ordered} was ordered under {request.serial}"
             )
-        if request.serial >= resolve.serial and request != self._wanted:
+        if request.serial >= expected.serial and request != self._wanted:
             if not request.hold and request.serial > self._file.serial:
                 self._unconfirmed = (request, self._clock() + _CONFIRM_SECONDS)
             self._accept(request)
@@ -156,8 +156,8 @@ class Swapper:
             if over or self._file.serial >= order.serial:
                 self._unconfirmed = None
         if self._unconfirmed is None and (over or self._file != before):
-            resolve = self._answering if self._wanted.hold else self._wanted
-            if resolve is None or not _is_same(resolve, self._file):
+            expected = self._answering if self._wanted.hold else self._wanted
+            if expected is None or not _is_same(expected, self._file):
                 self._accept(SwapRequest(**self._file.model_dump()))
 
     async def run(self) -> None:

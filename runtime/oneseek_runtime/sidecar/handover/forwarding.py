@@ -174,13 +174,13 @@ class PeerEntryPoint:
             await self._rest(scope, receive, send)
             return
         headers = [header for header in scope["headers"] if header[0] not in _OURS]
-        told = next((value.decode("latin-1") for name, value in scope["headers"] if name == _CLIENT), "")
+        client = next((value.decode("latin-1") for name, value in scope["headers"] if name == _CLIENT), "")
         theirs = {
             **scope,
             "path": scope["path"].removeprefix(PEER_PREFIX),
             "raw_path": scope["raw_path"][len(_PREFIX) :],
             "headers": headers,
-            "client": (told, 0) if told else None,
+            "client": (client, 0) if client else None,
         }
         self._taken(1)
         try:

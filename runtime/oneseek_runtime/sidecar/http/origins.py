@@ -45,8 +45,8 @@ _SHOWN = 256  # characters of an origin that are shown
 def _is_own(origin: str, host: str) -> bool:
     """Whether a page's origin is the host it requests, under any scheme: TLS may end before this service."""
     scheme = origin.partition("://")[0]
-    page, asked = _place(origin), _place(f"{scheme}://{host}")
-    return page is not None and asked is not None and (page == asked or {page[0], asked[0]} <= _LOCAL)
+    page, host_place = _place(origin), _place(f"{scheme}://{host}")
+    return page is not None and host_place is not None and (page == host_place or {page[0], host_place[0]} <= _LOCAL)
 
 
 def _place(url: str) -> tuple[str, int] | None:

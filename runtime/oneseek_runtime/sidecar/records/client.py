@@ -149,10 +149,10 @@ class RecordsClient:
             raise RecordsAwayError(f"the records service does not answer: {failure(error)}") from error
         if status == 200:
             return found
-        said = _object(found)
-        sentence = f"the records service answered {status}: {said.get('message', '')}"
+        message = _object(found)
+        sentence = f"the records service answered {status}: {message.get('message', '')}"
         if status in _REFUSED:
-            raise EntryRefusedError(sentence, reason=str(said.get("reason", "")))
+            raise EntryRefusedError(sentence, reason=str(message.get("reason", "")))
         raise RecordsAwayError(sentence)
 
 

@@ -162,8 +162,8 @@ def query_entry_for_training(
 
 
 def _example_fields(example: TrainingExample, accepted: Accepted, language: str) -> dict[str, Any]:
-    asked = {"question": example.question, "language": language, "samplesReceived": len(example.raw)}
-    return {**asked, "run": accepted.name}
+    fields = {"question": example.question, "language": language, "samplesReceived": len(example.raw)}
+    return {**fields, "run": accepted.name}
 
 
 def _of_version(served: ServedVersion) -> dict[str, Any]:

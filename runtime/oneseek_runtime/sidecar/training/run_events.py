@@ -42,8 +42,8 @@ def events_of(run: Run, window: int, examples: Sequence[tuple[str, TrainingExamp
     about = {"model": run.dna, "run": run.name, "timestamp": run.completed_at}
 
     def event(kind: str, language: str, example: TrainingExample, **rest: Any) -> Event:
-        asked = {"run_id": CHANNEL, "question": example.question[:_QUESTION_CHARACTERS], "language": language}
-        return {"type": kind, **asked, **about, **rest}
+        fields = {"run_id": CHANNEL, "question": example.question[:_QUESTION_CHARACTERS], "language": language}
+        return {"type": kind, **fields, **about, **rest}
 
     first = [
         event(
@@ -70,7 +70,7 @@ def events_of(run: Run, window: int, examples: Sequence[tuple[str, TrainingExamp
 class Listener:
     """The unsent events of one socket."""
 
-    asked: bool  # whether it listens for micro-training by name
+    by_name: bool  # whether it listens for micro-training by name
     _waiting: deque[Event] = field(default_factory=lambda: deque(maxlen=_MOST_WAITING))
     _come: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -97,9 +97,9 @@ class MicroRunEvents:
         self._under_way: set[str] = set()
 
     @contextmanager
-    def listen(self, *, asked: bool) -> Generator[Listener, None, None]:
+    def listen(self, *, by_name: bool) -> Generator[Listener, None, None]:
         """Registers a socket."""
-        listener = Listener(asked)
+        listener = Listener(by_name)
         self._listeners.add(listener)
         try:
             yield listener
@@ -114,8 +114,8 @@ class MicroRunEvents:
                     self._publish(events_of(run, window, await self._examples(window)))
 
     def _publish(self, events: Sequence[Event]) -> None:
-        asked = [listener for listener in self._listeners if listener.asked]
-        for listener in asked or self._listeners:
+        named = [listener for listener in self._listeners if listener.by_name]
+        for listener in named or self._listeners:
             listener.put(events)
 
     def _ended(self, informer: Informer) -> list[tuple[Run, int]] | None:

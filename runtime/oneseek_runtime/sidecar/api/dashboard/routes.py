@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oneseek_runtime.sidecar import dashboard_files as files
-from oneseek_runtime.sidecar.api.dashboard import bodies
 from oneseek_runtime.sidecar.api.dashboard import schemas as shapes
 from oneseek_runtime.sidecar.api.operation import Media, Parameter, get
 from oneseek_runtime.sidecar.deps import deps_of
@@ -32,13 +31,13 @@ async def overview(request: Request) -> Response:
     """GET /api/models/overview: roles, versions and conditions in the model's status."""
     deps = deps_of(request)
     model = deps.cluster.informer.model
-    return json_response(bodies.model_overview(model, deps.settings.serving, timestamp(deps.now())))
+    return json_response(shapes.model_overview(model, deps.settings.serving, timestamp(deps.now())))
 
 
 async def runs(request: Request) -> Response:
     """GET /api/training/runs: every training run."""
     deps = deps_of(request)
-    return json_response(bodies.run_rows(deps.cluster.informer.runs, timestamp(deps.now())))
+    return json_response(shapes.run_rows(deps.cluster.informer.runs, timestamp(deps.now())))
 
 
 _PAGE = Media("text/html; charset=utf-8", "The dashboard")

@@ -13,10 +13,11 @@ from oneseek_runtime.sidecar.api.legacy import schemas as shapes
 from oneseek_runtime.sidecar.api.models.schemas import certified_model
 from oneseek_runtime.sidecar.api.operation import Media, Parameter, get, post
 from oneseek_runtime.sidecar.api.schemas import Error
+from oneseek_runtime.sidecar.api.training.run_schemas import live_file
 from oneseek_runtime.sidecar.certified_folders import CertifiedFolder, base_path
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.http.responses import json_response, no_such_page, timestamp
-from oneseek_runtime.sidecar.training.runs import Run, live_file
+from oneseek_runtime.sidecar.training.runs import Run
 
 __all__ = ["OPERATIONS"]
 
@@ -117,8 +118,8 @@ async def discover_base(request: Request) -> Response:
 
 async def metadata(request: Request) -> Response:
     """GET /api/admin/models/{id}/metadata: a version's metadata.json."""
-    asked = request.path_params["id"]
-    found = next((folder for folder in await _folders(deps_of(request)) if folder.name == asked), None)
+    model_id = request.path_params["id"]
+    found = next((folder for folder in await _folders(deps_of(request)) if folder.name == model_id), None)
     if found is None or not found.readable:
         return json_response(Error(error="Model not found"), status=404)
     return json_response(found.metadata)

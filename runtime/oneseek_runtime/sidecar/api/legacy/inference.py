@@ -53,15 +53,15 @@ async def _answer(request: Request) -> tuple[int, Mapping[str, Any], Mapping[str
     deps = deps_of(request)
     started = deps.monotonic()
     try:
-        asked = shapes.InferenceAsked.model_validate(dict(await read_object(request, deps.bodies)), strict=True)
+        posted = shapes.InferenceAsked.model_validate(dict(await read_object(request, deps.bodies)), strict=True)
     except ValidationError as error:
         wrong = [{"loc": ["body", *row["loc"]], "msg": row["msg"], "type": row["type"]} for row in error.errors()]
         return 422, {"detail": wrong}, {}
     question = Question(
-        asked.text,
-        temperature=asked.temperature,
-        max_tokens=asked.max_length,
-        top_p=max(asked.top_p, 0.01),  # 0 would exclude every token
+        posted.text,
+        temperature=posted.temperature,
+        max_tokens=posted.max_length,
+        top_p=max(posted.top_p, 0.01),  # 0 would exclude every token
     )
     try:
         completion = await while_connected(request, deps.ask(question))

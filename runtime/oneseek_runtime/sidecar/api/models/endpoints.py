@@ -59,17 +59,17 @@ async def reset(request: Request, caller: Caller) -> Response:
         confirmation = request.query_params.get("confirm") or (await read_object(request, deps.bodies)).get("confirm")
         if confirmation != names.RESET_WORD:
             return json_response(schemas.failed(schemas.RESET_WORD_MISSING, names.NOT_CONFIRMED), status=400)
-    asked = ModelRequest("reset", names.RESET_WORD, caller.requested_by(serving.model))
+    wanted = ModelRequest("reset", names.RESET_WORD, caller.requested_by(serving.model))
     try:
-        outcome = await while_connected(request, _ask(deps, asked))
+        outcome = await while_connected(request, _ask(deps, wanted))
     except KubeError as error:
         return _failed(schemas.RESET_FAILED, error)
     status, body = schemas.reset_answer(outcome, serving, caller.name, deps.now())
     return json_response(body, status=status)
 
 
-async def _ask(deps: Deps, asked: ModelRequest) -> Outcome:
-    return await submit(deps.cluster.kube, deps.cluster.informer, asked, seconds=deps.settings.request_seconds)
+async def _ask(deps: Deps, wanted: ModelRequest) -> Outcome:
+    return await submit(deps.cluster.kube, deps.cluster.informer, wanted, seconds=deps.settings.request_seconds)
 
 
 def _failed(sentence: str, error: Exception) -> Response:

@@ -61,15 +61,15 @@ async def ask_all(deps: Deps, question: Question, *, external: bool) -> list[Rep
     kept = deps.swapper.kept if deps.swapper is not None else None
     with deps.lease() as target:
         roles = loaded_roles(target=target, base=deps.settings.serving.base_name, listed=listed, kept=kept)
-        asking: list[Awaitable[Reply]] = [_ask_loaded(deps.engine.complete, question, *role) for role in roles]
+        calls: list[Awaitable[Reply]] = [_ask_loaded(deps.engine.complete, question, *role) for role in roles]
         warm = deps.previous.warm
         if warm is not None and warm.dna not in [name for name, _ in roles]:
             complete = partial(deps.previous.complete, warm, deps.way)
-            asking.insert(1, _ask_loaded(complete, question, warm.dna, "previous", within=_OTHER_PODS_SECONDS))
+            calls.insert(1, _ask_loaded(complete, question, warm.dna, "previous", within=_OTHER_PODS_SECONDS))
         if external and deps.external is not None:
-            elsewhere = deps.external
-            asking += [_ask_external(elsewhere, endpoint, question) for endpoint in elsewhere.endpoints]
-        replies = list(await asyncio.gather(*asking))
+            external_models = deps.external
+            calls += [_ask_external(external_models, endpoint, question) for endpoint in external_models.endpoints]
+        replies = list(await asyncio.gather(*calls))
     if not any(reply.error is None for reply in replies):
         raise _all_failed(replies)
     return replies

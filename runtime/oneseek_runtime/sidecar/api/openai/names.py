@@ -25,15 +25,15 @@ class ModelNames:
 
     target: str
     aliases: tuple[str, ...]
-    beside: frozenset[str] = frozenset()
+    also_public: frozenset[str] = frozenset()
 
-    def resolve(self, asked: object) -> object:
+    def resolve(self, requested: object) -> object:
         """Returns the engine's name for a requested name; other names are returned unchanged."""
-        return self.target if asked is None or asked in self.aliases else asked
+        return self.target if requested is None or requested in self.aliases else requested
 
     def is_public(self, name: object) -> bool:
         """Whether clients may use the engine's model `name`."""
-        return name == self.target or name in self.beside
+        return name == self.target or name in self.also_public
 
 
 def rewrite_model(data: bytes | bytearray, names: ModelNames) -> tuple[bytes | bytearray, str]:
@@ -44,16 +44,16 @@ def rewrite_model(data: bytes | bytearray, names: ModelNames) -> tuple[bytes | b
     body = decode_json(data)
     if not isinstance(body, dict):
         raise BadRequestError("the body must be a JSON object")
-    asked = body.get("model")
-    resolve = names.resolve(asked)
-    if not isinstance(resolve, str):
+    requested = body.get("model")
+    model = names.resolve(requested)
+    if not isinstance(model, str):
         raise BadRequestError("model must be a text")
-    if not names.is_public(resolve):
-        raise NoSuchModelError(f"there is no model {resolve[:_SHOWN]!r}; GET /v1/models lists those there are")
-    if resolve == asked:
-        return data, resolve
+    if not names.is_public(model):
+        raise NoSuchModelError(f"there is no model {model[:_SHOWN]!r}; GET /v1/models lists those there are")
+    if model == requested:
+        return data, model
     # ASCII, so that lone surrogates stay escapes.
-    return json.dumps(body | {"model": resolve}, separators=(",", ":")).encode(), resolve
+    return json.dumps(body | {"model": model}, separators=(",", ":")).encode(), model
 
 
 def model_rows(rows: Sequence[Mapping[str, Any]], alias: str, names: ModelNames) -> list[Mapping[str, Any]]:
@@ -65,9 +65,9 @@ def model_rows(rows: Sequence[Mapping[str, Any]], alias: str, names: ModelNames)
     return [{**served, "id": alias, "root": names.target}, *rows]
 
 
-def find_model(rows: Sequence[Mapping[str, Any]], asked: str, names: ModelNames) -> Mapping[str, Any] | None:
+def find_model(rows: Sequence[Mapping[str, Any]], requested: str, names: ModelNames) -> Mapping[str, Any] | None:
     """Finds a model by any of its names."""
-    for name in (asked, names.resolve(asked)):
+    for name in (requested, names.resolve(requested)):
         for row in rows:
             if row.get("id") == name:
                 return row

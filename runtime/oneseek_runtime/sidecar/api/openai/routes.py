@@ -32,15 +32,15 @@ async def models(request: Request) -> Response:
 
 async def model(request: Request) -> Response:
     """GET /v1/models/{model}: one model by any of its names."""
-    deps, asked = deps_of(request), request.path_params["model"]
+    deps, requested = deps_of(request), request.path_params["model"]
     try:
         rows = await deps.engine.model_rows()
     except UpstreamError as error:
         return _away(error)
     names = model_names(deps, deps.target)
-    found = find_model(model_rows(rows, deps.settings.serving.model, names), asked, names)
+    found = find_model(model_rows(rows, deps.settings.serving.model, names), requested, names)
     if found is None:
-        return json_response(error_object(f"there is no model {asked!r}", code="model_not_found"), status=404)
+        return json_response(error_object(f"there is no model {requested!r}", code="model_not_found"), status=404)
     return json_response(found, headers=_dna(deps))
 
 

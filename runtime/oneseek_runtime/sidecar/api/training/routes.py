@@ -10,7 +10,6 @@ from oneseek_runtime.sidecar.api.schemas import Failure, Refusal
 from oneseek_runtime.sidecar.api.training import endpoints, major, run_schemas, schemas
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.http.responses import json_response, timestamp
-from oneseek_runtime.sidecar.training import runs
 from oneseek_runtime.sidecar.training.runs import Run
 from oneseek_runtime.sidecar.training.window_notifier import is_suspended, micro_of
 
@@ -23,7 +22,7 @@ def _runs(deps: Deps) -> list[Run]:
 
 async def active(request: Request) -> Response:
     """GET /api/training/active: the runs under way."""
-    return json_response(runs.active_runs(_runs(deps_of(request))))
+    return json_response(run_schemas.active_runs(_runs(deps_of(request))))
 
 
 async def metrics(request: Request) -> Response:
@@ -33,26 +32,26 @@ async def metrics(request: Request) -> Response:
     if run is None:
         body: Refusal = {"error": "Metrics not found", "message": f"there is no training run {name!r}"}
         return json_response(body, status=404)
-    return json_response(runs.live_metrics(run, timestamp(deps.now())))
+    return json_response(run_schemas.live_metrics(run, timestamp(deps.now())))
 
 
 async def status(request: Request) -> Response:
     """GET /api/admin/training/status: the run under way, else the newest."""
     deps = deps_of(request)
-    return json_response(runs.training_status(_runs(deps), deps.settings.serving.base_name))
+    return json_response(run_schemas.training_status(_runs(deps), deps.settings.serving.base_name))
 
 
 async def autonomy_state(request: Request) -> Response:
     """GET /api/autonomy/state: runs as cycles."""
     deps = deps_of(request)
-    return json_response(runs.autonomy_state(_runs(deps), deps.cluster.informer.model))
+    return json_response(run_schemas.autonomy_state(_runs(deps), deps.cluster.informer.model))
 
 
 async def autonomy_config(request: Request) -> Response:
     """GET /api/autonomy/config: how versions are promoted."""
     model = deps_of(request).cluster.informer.model
     micro = micro_of(model) if model and not is_suspended(model) else None
-    return json_response(runs.autonomy_config(model, micro))
+    return json_response(run_schemas.autonomy_config(model, micro))
 
 
 async def datasets(request: Request) -> Response:

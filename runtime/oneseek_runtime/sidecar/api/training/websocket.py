@@ -13,12 +13,13 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from oneseek_runtime.sidecar.api.operation import Socket
+from oneseek_runtime.sidecar.api.training.run_schemas import live_file, no_run_yet
 from oneseek_runtime.sidecar.cluster.informer import Informer
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.http.origins import may_read
 from oneseek_runtime.sidecar.http.responses import timestamp
 from oneseek_runtime.sidecar.training.run_events import CHANNEL, Listener
-from oneseek_runtime.sidecar.training.runs import Run, live_file, no_run_yet
+from oneseek_runtime.sidecar.training.runs import Run
 
 __all__ = ["SOCKETS"]
 
@@ -39,11 +40,13 @@ async def training(socket: WebSocket) -> None:
         await socket.close(_NO_RUN_ID, "Missing runId parameter")
         return
     # Events of Micro runs hold questions of other clients.
-    sent = may_read(socket.scope["headers"], deps.settings.allowed_origins)
-    if name == CHANNEL and not sent:
+    permitted = may_read(socket.scope["headers"], deps.settings.allowed_origins)
+    if name == CHANNEL and not permitted:
         await socket.close(_NO_RUN_ID, _FOREIGN)
         return
-    with deps.run_events.listen(asked=name == CHANNEL) if deps.run_events and sent else nullcontext() as listener:
+    with (
+        deps.run_events.listen(by_name=name == CHANNEL) if deps.run_events and permitted else nullcontext() as listener
+    ):
         sending = asyncio.create_task(_send_updates(socket, deps, name, listener))
         disconnecting = asyncio.create_task(_until_disconnected(socket))
         try:
