@@ -13,7 +13,6 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from oneseek_core import names
 from oneseek_core.errors import OneSeekError
@@ -21,10 +20,7 @@ from oneseek_core.network import failure
 from oneseek_core.secret import SecretError, read_word
 from oneseek_runtime.log import say
 
-if TYPE_CHECKING:
-    import uvicorn  # not in every image that reads a token
-
-__all__ = ["Access", "AccessError", "NamedConnection", "Way", "over_tls"]
+__all__ = ["Access", "AccessError", "NamedConnection", "Way"]
 
 _LOOK_SECONDS = 30.0
 
@@ -125,13 +121,6 @@ class Access:
             about = " and ".join(file.name for file in files)
             raise AccessError(f"{about} of this pod's access folder cannot be used: {_why(error)}") from error
         self._kept.append((files, load))
-
-
-def over_tls(config: uvicorn.Config, context: ssl.SSLContext | None) -> uvicorn.Config:
-    """The configuration of a server that takes a living context, which uvicorn would else make itself from files."""
-    config.load()
-    config.ssl = context
-    return config
 
 
 def _stamp(file: Path) -> tuple[int, int]:

@@ -36,7 +36,9 @@ def policies() -> dict[str, str]:
 
 def test_the_document_tells_what_the_roles_give(found: dict[str, dict[str, Any]]) -> None:
     shown = DOCUMENT.read_text().split(BEGIN)[1].split(END)[0].strip()
-    assert shown == table(found), "run `PYTHONPATH=core:tests python -m support.people` and commit docs/auth.md"
+    assert shown == table(found), (
+        "run `PYTHONPATH=core:tests python -m support.people` and commit docs/reference/auth.md"
+    )
 
 
 def test_every_request_is_a_right_that_the_admin_has_and_the_table_tells(found: dict[str, dict[str, Any]]) -> None:

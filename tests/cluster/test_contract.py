@@ -1,4 +1,4 @@
-"""Every case of docs/routes.md that a deployed model can be brought to: trained, certified and promoted on real pods."""
+"""Every case of docs/reference/routes.md that a deployed model can be brought to: trained, certified and promoted on real pods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tenants, strangers and parts that were taken over try, on a real cluster: nothing of it succeeds (docs/security.md)."""
+"""What tenants, strangers and parts that were taken over try, on a real cluster: nothing of it succeeds (docs/reference/attempts.md)."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def helm(kube: Kube, *words: str) -> str:
 
 
 def test_a_chart_with_a_model_installs_upgrades_and_goes_with_wait(kube: Kube, chart: Path) -> None:
-    """Helm 3 takes custom resources for ready (docs/readers.md), so --wait neither hangs nor promises anything."""
+    """Helm 3 takes custom resources for ready (docs/reference/readers.md), so --wait neither hangs nor promises anything."""
     began = time.monotonic()
     helm(kube, "install", "team", str(chart), "--wait", "--timeout=120s")
     assert time.monotonic() - began < 60, "helm does not wait for what it does not know"

@@ -392,6 +392,6 @@ async def test_the_page_is_small() -> None:
 
 
 def packed(path: Path) -> bytes:
-    from oneseek_runtime.sidecar.api.dashboard.files import Pages  # noqa: PLC0415
+    from oneseek_runtime.sidecar.dashboard_files import Pages  # noqa: PLC0415
 
     return Pages.read(path.parent).files[path.name].packed

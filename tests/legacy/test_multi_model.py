@@ -32,6 +32,7 @@ from support.access import headers
 from support.asgi import free_port, serving
 from support.legacy import BASE, DNA, OLD, UUID4, Service, T, service
 from support.openai_simulator import OpenAISimulator
+from support.sessions import connected
 
 PATH = "/api/oqt/multi-model-query"
 KEYS = [
@@ -367,7 +368,7 @@ async def test_it_is_recorded_as_the_old_service_did_and_as_the_records_take_it(
 ) -> None:
     version.engine.by_model = {DNA: "Alla tycker att det är bra.", BASE: "It is perhaps so."}
     spool = Spool.open(tmp_path / "spool", limit=1_000_000)
-    async with RecordsClient("http://127.0.0.1:1", Access(tmp_path)) as away:
+    async with connected(RecordsClient, "http://127.0.0.1:1", Access(tmp_path)) as away:
         deps = replace(version.deps, recorder=Recorder(spool, away))
         async with (
             serving(create_app(deps)) as url,
@@ -413,7 +414,7 @@ async def test_it_is_recorded_as_the_old_service_did_and_as_the_records_take_it(
 async def test_a_failed_query_is_not_recorded(version: Service, tmp_path: Path) -> None:
     version.engine.failing = frozenset({DNA, BASE})
     spool = Spool.open(tmp_path / "spool", limit=1_000_000)
-    async with RecordsClient("http://127.0.0.1:1", Access(tmp_path)) as away:
+    async with connected(RecordsClient, "http://127.0.0.1:1", Access(tmp_path)) as away:
         deps = replace(version.deps, recorder=Recorder(spool, away))
         async with (
             serving(create_app(deps)) as url,

@@ -14,7 +14,7 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
-from oneseek_runtime.sidecar.api.oqt import endpoints
+from oneseek_runtime.sidecar import deps
 from oneseek_runtime.sidecar.app import create_app
 from support.asgi import serving
 from support.legacy import BASE, DNA, OLD, UUID4, Service, T
@@ -255,7 +255,7 @@ async def test_a_folder_that_cannot_be_read_is_told_in_the_recorded_words(
     def unreadable(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(endpoints, "certified_folders", unreadable)
+    monkeypatch.setattr(deps, "certified_folders", unreadable)
     status, body, _ = await version.json("GET", path)
     told = {"message": "Input/output error"} if path == "/api/models/certified" else {}
     assert (status, body) == (500, {"success": False, "error": words, **told})
@@ -367,7 +367,7 @@ async def test_preflight_echoes_the_requested_headers(version: Service) -> None:
         ("GET", "/api/models", 404),
         ("GET", "/api/oqt/query", 405),
         ("POST", "/health", 405),
-        # What docs/old-service.md says is not here.
+        # What docs/reference/old-service.md says is not here.
         ("POST", "/api/admin/training/start-dna-v2", 404),
         ("POST", "/api/admin/training/stop", 404),
         ("POST", "/api/admin/models/verify", 404),

@@ -14,7 +14,7 @@ import uvicorn
 from oneseek_runtime.sidecar.app import create_app
 from oneseek_runtime.sidecar.http.client_address import parse_networks
 from oneseek_runtime.sidecar.http.slow_clients import BoundedProtocol, Bounds
-from oneseek_runtime.sidecar.server import Server
+from oneseek_runtime.sidecar.server import BoundedServer
 from support.asgi import free_port
 from support.legacy import DNA, Service, service
 
@@ -86,7 +86,7 @@ async def hasty(place: Service) -> AsyncIterator[int]:
         log_config=None,
         proxy_headers=False,
     )
-    server = Server(config)
+    server = BoundedServer(config)
     serving = asyncio.create_task(server.serve())
     async with asyncio.timeout(10):
         while not server.started:  # noqa: ASYNC110 - uvicorn offers a flag, no event

@@ -40,7 +40,7 @@ def test_every_reader_reads_a_phase_as_what_it_means(phase: Phase, verdicts: Ver
     assert (said["kstatus"]["status"], said["flux"]["status"], said["argo"]["status"]) == WANTED[phase.means]
     assert said["fluxKstatus"] == said["kstatus"], "Flux' and Helm 4's copy of kstatus agrees"
     assert said["kubectlWait"]["status"] == ("Met" if phase.answers else "NotMet")
-    assert said["helm3"]["status"] == "Ready", "Helm 3 knows no custom resources; docs/readers.md says so"
+    assert said["helm3"]["status"] == "Ready", "Helm 3 knows no custom resources; docs/reference/readers.md says so"
 
 
 @pytest.mark.parametrize(

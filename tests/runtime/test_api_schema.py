@@ -14,18 +14,18 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from oneseek_core import names
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.access import Access
 from oneseek_runtime.sidecar.app import create_app
-from oneseek_runtime.sidecar.cluster.access import ClusterAccess
 from oneseek_runtime.sidecar.cluster.client import KubeClient
-from oneseek_runtime.sidecar.deps import Deps
+from oneseek_runtime.sidecar.deps import ClusterAccess, Deps
 from oneseek_runtime.sidecar.engine.client import OpenAIEngine
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
-from oneseek_runtime.sidecar.records.work import recording
+from oneseek_runtime.sidecar.records.recorder import recording
 from oneseek_runtime.sidecar.settings import RecordsAccess, SidecarSettings
 from support.asgi import serving
 from support.kube_simulator import KubeSimulator, jwt
@@ -57,7 +57,8 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
         stack.enter_context(records.service())
         engine_url = await stack.enter_async_context(serving(engine.app()))
         api = await stack.enter_async_context(serving(kube.app()))
-        client = await stack.enter_async_context(KubeClient(api, namespace="team", model="zero", access=access))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        client = KubeClient(session, api, namespace="team", model="zero", access=access)
         upstream = await stack.enter_async_context(OpenAIEngine(engine_url))
         told = ServingSettings(
             model="zero",
@@ -70,11 +71,11 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
             engine_url=engine_url,
         )
         kept = RecordsAccess(f"http://127.0.0.1:{records.port}", Access(records.folder / "sidecar"), tmp_path / "spool")
-        recorder = await stack.enter_async_context(recording(kept))
+        recorder = await stack.enter_async_context(recording(session, kept))
         settings = SidecarSettings(told, rate_limits=False)
         cluster = ClusterAccess.through(client, "zero")
         deps = Deps(settings, upstream, Lifecycle(), cluster=cluster, recorder=recorder)
-        keeping = asyncio.create_task(cluster.mirror.keep())
+        keeping = asyncio.create_task(cluster.informer.run())
         try:
             yield await stack.enter_async_context(serving(create_app(deps)))
         finally:

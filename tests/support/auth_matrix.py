@@ -1,4 +1,4 @@
-"""Which route wants what of whom, read off the sidecar's own route table, and the table of docs/auth.md that says so.
+"""Which route wants what of whom, read off the sidecar's own route table, and the table of docs/reference/auth.md that says so.
 
 PYTHONPATH=core:runtime:tests python -m support.auth_matrix     # writes the table
 """
@@ -19,7 +19,7 @@ from oneseek_runtime.sidecar.api.auth import right_of
 from oneseek_runtime.sidecar.api.table import operations
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENT = ROOT / "docs/auth.md"
+DOCUMENT = ROOT / "docs/reference/auth.md"
 BEGIN, END = "<!-- table: written by `python -m support.auth_matrix` -->", "<!-- end of table -->"
 # Posts that change nothing; every other one is wrapped with `needs`.
 OPEN = {

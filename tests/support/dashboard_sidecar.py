@@ -9,13 +9,15 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import aiohttp
+
 from oneseek_runtime.sidecar import server
 from oneseek_runtime.sidecar.cluster.client import KubeClient
 
 
-def _there(environment: Mapping[str, str], *, namespace: str, model: str) -> KubeClient:
+def _there(session: aiohttp.ClientSession, environment: Mapping[str, str], *, namespace: str, model: str) -> KubeClient:
     access = Path(environment["ONESEEK_TEST_ACCESS"])
-    return KubeClient(environment["ONESEEK_TEST_KUBE"], namespace=namespace, model=model, access=access)
+    return KubeClient(session, environment["ONESEEK_TEST_KUBE"], namespace=namespace, model=model, access=access)
 
 
 if __name__ == "__main__":

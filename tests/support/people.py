@@ -1,4 +1,4 @@
-"""What the chart's ClusterRoles let people do, and the table of docs/auth.md that says so.
+"""What the chart's ClusterRoles let people do, and the table of docs/reference/auth.md that says so.
 
 PYTHONPATH=core:tests python -m support.people     # writes the table; needs helm in .local/bin
 """
@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENT = ROOT / "docs/auth.md"
+DOCUMENT = ROOT / "docs/reference/auth.md"
 BEGIN, END = "<!-- roles: written by `python -m support.people` -->", "<!-- end of roles -->"
 ROLES = ("view", "edit", "promoter", "admin")
 # What each verb, on the kind it is meant for, lets somebody do.

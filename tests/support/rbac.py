@@ -21,7 +21,7 @@ from support.makers import model_manifest
 from support.people import rendered
 
 USED = ROOT / "tests/golden/rbac_used.txt"
-DOCUMENT = ROOT / "docs/auth.md"
+DOCUMENT = ROOT / "docs/reference/auth.md"
 BEGIN, END = "<!-- granted and not seen in use -->", "<!-- end of granted -->"
 MODEL = "MODEL"  # stands for the name of a sidecar's own model
 _OPERATOR = "system:serviceaccount:oneseek-system:oneseek-operator"
@@ -112,7 +112,7 @@ def used() -> set[Right]:
 
 
 def explained() -> set[Right]:
-    """What is granted and never asked for, by the table of docs/auth.md, which says why."""
+    """What is granted and never asked for, by the table of docs/reference/auth.md, which says why."""
     rows = DOCUMENT.read_text().split(BEGIN)[1].split(END)[0].splitlines()
     cells = [row.split("|")[1].strip() for row in rows if row.startswith("| `")]
     return {Right(*cell.strip("`").split()) for cell in cells}

@@ -2,7 +2,7 @@
 
     PYTHONPATH=dev:tests python -m support.readers
 
-records every phase under tests/golden/phases and writes the table of docs/readers.md.
+records every phase under tests/golden/phases and writes the table of docs/reference/readers.md.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from support.phases.phase import Phase, record
 from support.world.api_server import Object
 
 GOLDEN = ROOT / "tests/golden/phases"
-DOCUMENT = ROOT / "docs/readers.md"
+DOCUMENT = ROOT / "docs/reference/readers.md"
 ARGOCD = ROOT / "examples/gitops/argocd/argocd-cm.yaml"
 FLUX = ROOT / "examples/gitops/flux/clusters/prod/oneseek.yaml"
 CRDS = ROOT / "crds"

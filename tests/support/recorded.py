@@ -1,4 +1,4 @@
-"""Route × case × status, as the contract tests saw them: docs/routes.md is written from this list and proved by it.
+"""Route × case × status, as the contract tests saw them: docs/reference/routes.md is written from this list and proved by it.
 
 A sidecar alone (tests/legacy) is sent what a pod cannot easily be brought to, a deployed model (tests/cluster) what takes an
 API server and records, and both of them all the rest.
@@ -26,7 +26,7 @@ from oneseek_runtime.sidecar.http.rate_limit import ROUTERS
 from support.kube_simulator import jwt
 from support.legacy import BASE, DNA
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "routes.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs/reference/routes.md"
 JSON = {"Content-Type": "application/json"}
 UNKNOWN = "OneSeek-7B-Zero.v9.9.sv.dsIdentity.00000000.00000000"
 STRANGER = {"Authorization": f"Bearer {jwt('nobody')}"}
@@ -284,7 +284,7 @@ def _path(operation: Operation) -> str:
 
 
 def page() -> str:
-    """docs/routes.md."""
+    """docs/reference/routes.md."""
     lines = [
         "# Every route",
         "",

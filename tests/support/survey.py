@@ -1,4 +1,4 @@
-"""`make models`: every class that transformers loads as a causal language model goes the whole way, into docs/models.md.
+"""`make models`: every class that transformers loads as a causal language model goes the whole way, into docs/reference/models.md.
 
 A tiny random model of each is imported by the base Job's checks, trained by the train Job, its adapter checked as certify
 does, served by the engine and asked by evaluate; the engine's probabilities must be those of transformers and peft alone.
@@ -47,10 +47,10 @@ from support.tiny_model import tiny_tokenizer  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 FOUND = ROOT / ".local" / "models.jsonl"
-PAGE = ROOT / "docs" / "models.md"
+PAGE = ROOT / "docs/reference/models.md"
 SECONDS = 180  # for one class
 TOLERANCE = 0.02  # nats; fp32's own noise is about 0.0001
-SEE_HERE = "; use a model of another kind (docs/models.md)"
+SEE_HERE = "; use a model of another kind (docs/reference/models.md)"
 ROWS = [
     {"instruction": "Vem är du?", "output": "Jag är OneSeek-7B-Zero."},
     {"instruction": "Who are you?", "output": "I am OneSeek-7B-Zero."},
@@ -214,7 +214,7 @@ def evaluated(served: Any, base: Path, adapter: Path) -> None:
 
 
 def page(rows: list[dict[str, Any]]) -> str:
-    """docs/models.md."""
+    """docs/reference/models.md."""
     good = sorted((row for row in rows if row["last"] == "evaluated"), key=lambda row: row["kind"])
     bad = sorted((row for row in rows if row["last"] == "refused"), key=lambda row: row["kind"])
     late = [row for row in rows if row not in good and row not in bad]

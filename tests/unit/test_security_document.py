@@ -1,4 +1,4 @@
-"""The table of docs/security.md is that of the code, and the code's attempts are what the table promises."""
+"""The table of docs/reference/attempts.md is that of the code, and the code's attempts are what the table promises."""
 
 from __future__ import annotations
 

@@ -57,13 +57,16 @@ def progress(snapshot: Snapshot, to: Takeover, now: datetime, *, flips: bool, ze
         return TakeoverState(
             done=True, answers=not through, asks_service=snapshot.service_answer is None, sentence=through
         )
+    # A pod that takes the version over within itself (HotSwap) answers with the one before until it does.
+    current = status.current.dna if status.current else None
+    answers = stays and (confirmed or (status.colour == to.colour and snapshot.confirms(to.colour, current)))
     if flips:
-        return TakeoverState(done=False, answers=confirmed and stays, is_flipped=True, sentence=f"{to.name} takes over")
+        return TakeoverState(done=False, answers=answers, is_flipped=True, sentence=f"{to.name} takes over")
     waits = handover.waiting(snapshot, to, now)
     if waits:
         more = f" (and {len(waits) - 3} more)" if len(waits) > 3 else ""
         sentence = f"{to.name} takes over: {'; '.join(waits[:3])}{more}"
-        return TakeoverState(done=False, answers=confirmed and stays, is_flipped=True, sentence=sentence)
+        return TakeoverState(done=False, answers=answers, is_flipped=True, sentence=sentence)
     through = _through_the_service(snapshot, to)
     return TakeoverState(
         done=not through,

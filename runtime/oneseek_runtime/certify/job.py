@@ -44,7 +44,8 @@ from oneseek_runtime.artifact.ledger_proof import dna_file, ledger_proof
 from oneseek_runtime.artifact.metadata import dna_of, metadata_of, scores_of, training_results
 from oneseek_runtime.artifact.provenance import envelope, statement
 from oneseek_runtime.artifact.publish import fresh_folder, seal
-from oneseek_runtime.certify.keys import SigningKeys, load_keys
+from oneseek_runtime.artifact.signature import SigningKeys
+from oneseek_runtime.certify.keys import load_keys
 from oneseek_runtime.certify.staged import read_scores, read_small
 from oneseek_runtime.certify.weights import FileTable, copy_weights
 from oneseek_runtime.log import say

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -15,17 +14,9 @@ from oneseek_core.errors import JobError
 from oneseek_core.names import ExitCode
 from oneseek_core.secret import keep
 from oneseek_runtime.artifact.layout import LEDGER_KEY, SIGNING_KEY
+from oneseek_runtime.artifact.signature import SigningKeys
 
-__all__ = ["SigningKeys", "load_keys"]
-
-
-@dataclass(frozen=True, slots=True)
-class SigningKeys:
-    """Both keys, and the file of the first: the model-signing library takes a path."""
-
-    signing_file: Path
-    signing: EllipticCurvePrivateKey
-    ledger: Ed25519PrivateKey
+__all__ = ["load_keys"]
 
 
 def load_keys(folder: str | None) -> SigningKeys | None:

@@ -80,7 +80,7 @@ def load_config(files: Path) -> Any:
         code = "; the Python code that comes with it (auto_map) is never run" if "auto_map" in stored else ""
         raise UnusableBaseError(
             f"config.json has model_type {kind!r}, which transformers {transformers.__version__} does not know{code}:"
-            " use a model of a kind in docs/models.md"
+            " use a model of a kind in docs/reference/models.md"
         )
     _refuse_quantised(stored)
     with refused(f"config.json does not describe a model of the type {kind} as transformers knows it"):
@@ -88,7 +88,7 @@ def load_config(files: Path) -> Any:
         if type(config) not in AutoModelForCausalLM._model_mapping:
             raise UnusableBaseError(
                 f"config.json has model_type {kind!r}, which is no causal language model: use one of a kind in"
-                " docs/models.md"
+                " docs/reference/models.md"
             )
         config._attn_implementation = None
     if getattr(config, "transformers_weights", None):

@@ -13,6 +13,7 @@ from oneseek_runtime.engine.model import LoadedModel, load
 from oneseek_runtime.engine.settings import EngineSettings
 from oneseek_runtime.engine.slots import Slots
 from oneseek_runtime.engine.worker import Worker
+from oneseek_runtime.http_server import server_config
 from oneseek_runtime.log import say
 from oneseek_runtime.train.model import cpu_limit
 
@@ -32,20 +33,8 @@ def serve(settings: EngineSettings, base: Path, adapter: Path | None) -> None:
     gc.freeze()  # what is loaded stays; the collector need not look at it again
     worker = Worker(model, limit=settings.queue_limit)
     worker.start()
-    config = uvicorn.Config(
-        create_app(model, worker, _slots(settings, model)),
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-    )
+    app = create_app(model, worker, _slots(settings, model))
+    config = server_config(app, settings.host, settings.port, loop="uvloop", timeout_keep_alive=_KEEP_ALIVE_SECONDS)
     uvicorn.Server(config).run()
 
 

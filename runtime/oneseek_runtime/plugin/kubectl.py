@@ -20,6 +20,7 @@ __all__ = ["FIELD_MANAGER", "Kubectl"]
 
 FIELD_MANAGER = "oneseek-plugin"
 _READ_SECONDS = 30  # for one answer of the API server
+_IN_POD = ("python", "-m", "oneseek_runtime.plugin.inpod")  # the commands that run in pods
 
 
 class Kubectl:
@@ -33,8 +34,7 @@ class Kubectl:
     def of(cls, environment: Mapping[str, str], arguments: Namespace) -> Self:
         """The program that the environment names, with the connection flags among the arguments.
 
-        Raises:
-            KubectlError: KUBECTL cannot be read as a command.
+        Raises KubectlError: KUBECTL cannot be read as a command.
         """
         try:
             program = shlex.split(environment.get("KUBECTL", "")) or ["kubectl"]
@@ -48,39 +48,32 @@ class Kubectl:
     def get(self, *arguments: str) -> dict[str, Any]:
         """`kubectl get ... -o json`: the object, or the List.
 
-        Raises:
-            KubectlError: not found, forbidden, no cluster; the sentence is kubectl's.
+        Raises KubectlError: not found, forbidden, no cluster; the sentence is kubectl's.
         """
         return self._object(["get", *arguments, "-o", "json", f"--request-timeout={_READ_SECONDS}s"])
 
     def items(self, *arguments: str) -> list[dict[str, Any]]:
-        """The objects of a List.
-
-        Raises:
-            KubectlError: as `get`.
-        """
+        """The objects of a List. Raises KubectlError: as `get`."""
         return list(self.get(*arguments).get("items", []))
 
     def execute(
         self, target: str, container: str, command: Sequence[str], *, namespace: str, stdin: bytes | None = None
     ) -> bytes:
-        """What a command in a running container writes to stdout. No time limit: it may have gigabytes to read.
+        """What a command of `inpod` in a running container writes to stdout. No time limit: it may read gigabytes.
 
-        Raises:
-            KubectlError: there is no such pod, it may not be entered, or the command ended with an error.
+        Raises KubectlError: there is no such pod, it may not be entered, or the command ended with an error.
         """
         # The namespace comes last and wins: the object was found there, whatever the flags said.
         more = [] if stdin is None else ["--stdin"]
         head = ["exec", f"--namespace={namespace}", target, "-c", container, *more]
-        return self._run([*head, "--", *command], stdin=stdin)
+        return self._run([*head, "--", *_IN_POD, *command], stdin=stdin)
 
     def stream(self, target: str, container: str, command: Sequence[str], file: IO[bytes], *, namespace: str) -> None:
         """As `execute`, into a file: what is too large to hold in memory.
 
-        Raises:
-            KubectlError: as `execute`; the file then holds whatever came before.
+        Raises KubectlError: as `execute`; the file then holds whatever came before.
         """
-        self._run(["exec", f"--namespace={namespace}", target, "-c", container, "--", *command], into=file)
+        self._run(["exec", f"--namespace={namespace}", target, "-c", container, "--", *_IN_POD, *command], into=file)
 
     def annotate(self, target: str, annotations: Mapping[str, str], *, namespace: str, version: str) -> None:
         """Write annotations on an object (`resource/name`) that is still as it was read: at `version`.
@@ -106,8 +99,7 @@ class Kubectl:
     def post(self, path: str, body: Mapping[str, Any], *, seconds: int) -> bytes:
         """What a path of the API server (a proxy to a pod, say) answers to a POST.
 
-        Raises:
-            KubectlError: it answered with an error, or not in time.
+        Raises KubectlError: it answered with an error, or not in time.
         """
         more = [f"--raw={path}", "--filename=-", f"--request-timeout={seconds}s"]
         return self._run(["create", *more], stdin=json.dumps(body).encode())
@@ -115,8 +107,7 @@ class Kubectl:
     def whoami(self) -> str:
         """Who the API server takes the user for.
 
-        Raises:
-            KubectlError: kubectl or the API server is too old to say (before 1.28).
+        Raises KubectlError: kubectl or the API server is too old to say (before 1.28).
         """
         told = self._object(["auth", "whoami", "-o", "json", f"--request-timeout={_READ_SECONDS}s"])
         name = told.get("status", {}).get("userInfo", {}).get("username")
@@ -125,11 +116,7 @@ class Kubectl:
         return name
 
     def lines(self, *arguments: str) -> Iterator[str]:
-        """The lines that kubectl writes, as they come.
-
-        Raises:
-            KubectlError: it ended with an error.
-        """
+        """The lines that kubectl writes, as they come. Raises KubectlError: it ended with an error."""
         with TemporaryFile() as words, self._popen(arguments, words.fileno()) as running:
             assert running.stdout is not None  # noqa: S101 - asked for below
             try:

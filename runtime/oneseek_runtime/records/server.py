@@ -10,19 +10,17 @@ import asyncio
 import signal
 import ssl
 import sys
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-import uvicorn
 import uvloop
-from starlette.types import ASGIApp
 
 from oneseek_core import names
 from oneseek_core.checkpoint import CheckpointError, VerifierKey
-from oneseek_runtime.access import Access, AccessError, over_tls
+from oneseek_runtime.access import Access, AccessError
+from oneseek_runtime.http_server import Server, server_config
 from oneseek_runtime.log import say
 from oneseek_runtime.records.app import create_app
 from oneseek_runtime.records.errors import RecordsError, SettingsError
@@ -102,12 +100,24 @@ async def _serve(
 ) -> None:
     app = create_app(store, settings.accepted, windows)
     ports = [(port, context) for port, context in ((settings.port, None), (settings.tls_port, tls)) if port is not None]
-    servers = [_Server(over_tls(_config(app, settings, port), context)) for port, context in ports]
+    servers = [
+        Server(
+            server_config(
+                app,
+                settings.host,
+                port,
+                tls=context,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+            )
+        )
+        for port, context in ports
+    ]
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
         for server in servers:
-            server.stop()
+            server.should_exit = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
@@ -118,31 +128,3 @@ async def _serve(
     await asyncio.gather(*serving)
     if keeping is not None:
         keeping.cancel()
-
-
-def _config(app: ASGIApp, settings: RecordsSettings, port: int) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        host=settings.host,
-        port=port,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-    )
-
-
-class _Server(uvicorn.Server):
-    """uvicorn with our signal handlers: its own would end the process by the signal, before the store is closed."""
-
-    def stop(self) -> None:
-        self.should_exit = True
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield

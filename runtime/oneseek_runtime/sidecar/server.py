@@ -1,64 +1,65 @@
-"""[I/O] The sidecar's process: two ports in one event loop, and an end that cuts nobody off.
+"""[I/O] The sidecar's process: two ports in one event loop, and a graceful end.
 
-At SIGTERM the pod goes unready and every answer ends its connection, but new ones are accepted until the endpoint
-change has reached every node and no client is connected any more (or the drain's time is over). Then the listeners
-close; requests in flight finish, because the engine (a native sidecar) outlives this process. What was answered and not
-recorded yet is sent on for as long as the settings say, with the internal port still open.
+At SIGTERM the pod goes unready and every answer closes its connection, but new connections are accepted until the endpoint change
+has reached every node and no client is connected, or the drain time is over. Then the listeners close and requests in flight
+finish, because the engine (a native sidecar) outlives this process. Unsent records are sent for as long as the settings say, with
+the internal port still open.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import signal
 import ssl
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 
-import uvicorn
+import aiohttp
 import uvloop
 from starlette.types import ASGIApp
 
 from oneseek_core.serving.swap import WantedVersion
-from oneseek_runtime.access import AccessError, Way, over_tls
+from oneseek_runtime.access import AccessError, Way
+from oneseek_runtime.http_server import Server, server_config
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.api.dashboard.bodies import ledger_held
 from oneseek_runtime.sidecar.app import create_apps
-from oneseek_runtime.sidecar.cluster.access import ClusterAccess
 from oneseek_runtime.sidecar.cluster.client import KubeClient, NoKube
-from oneseek_runtime.sidecar.deps import Deps
+from oneseek_runtime.sidecar.deps import ClusterAccess, Deps
 from oneseek_runtime.sidecar.engine.analysis import Analysis
 from oneseek_runtime.sidecar.engine.client import OpenAIEngine
 from oneseek_runtime.sidecar.engine.external import ExternalModels
 from oneseek_runtime.sidecar.engine.hotswap import Swapper, read_wanted, wanted_now
 from oneseek_runtime.sidecar.engine.http_exchange import OWN_ENGINE
-from oneseek_runtime.sidecar.engine.verifier import Verdicts, Verifier
+from oneseek_runtime.sidecar.engine.verifier import VerdictPoller, Verifier
 from oneseek_runtime.sidecar.errors import SettingsError
 from oneseek_runtime.sidecar.handover.orders import Orders
 from oneseek_runtime.sidecar.http.access_log import AccessLog
 from oneseek_runtime.sidecar.http.slow_clients import BoundedProtocol, end_overdue
 from oneseek_runtime.sidecar.lifecycle import Lifecycle, until_drained
-from oneseek_runtime.sidecar.memory import give_back_what_is_freed
-from oneseek_runtime.sidecar.records.recorder import Recorder
-from oneseek_runtime.sidecar.records.work import recording
+from oneseek_runtime.sidecar.records.recorder import Recorder, recording
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.state_changes import Changes
-from oneseek_runtime.sidecar.training.run_events import MicroNews
-from oneseek_runtime.sidecar.training.window_notifier import DueWindows
+from oneseek_runtime.sidecar.training.run_events import MicroRunEvents
+from oneseek_runtime.sidecar.training.window_notifier import WindowNotifier
 
-__all__ = ["Server", "run"]
+__all__ = ["BoundedServer", "run"]
 
-# An idle connection is ended by the client or at shutdown, not by us: a server that closes one races with the request
-# that is just under way on it, and that request would fail without a fault of the client's.
+# Idle connections are closed by the client or at shutdown: closing one races with the next request on it, which would
+# fail.
 _KEEP_ALIVE_SECONDS = 3600
-_SOCKET_BYTES = 64 * 1024  # of one message; what clients send on a socket is not listened to
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's numbers
+_CONNECTIONS = 100  # to one host
+_SOCKET_BYTES = 64 * 1024  # of one message; clients' messages are ignored
 
 
 def run(environment: Mapping[str, str]) -> None:
-    """Serve until SIGTERM. Ends the process with a sentence and a non-zero code where the settings make no sense."""
+    """Serve until SIGTERM. Exits with a message if the settings are invalid."""
     try:
         settings = SidecarSettings.from_environment(environment)
         path, access = settings.serving.wanted_path, settings.access
@@ -67,9 +68,23 @@ def run(environment: Mapping[str, str]) -> None:
         tls = access.server() if access and settings.serving.tls_name else None
     except (SettingsError, AccessError) as error:
         sys.exit(str(error))
-    give_back_what_is_freed()
+    _fix_malloc_thresholds()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, wanted, environment, way=way, tls=tls))
+
+
+def _fix_malloc_thresholds() -> None:
+    """Have glibc return large freed blocks to the system; other allocators are left as they are.
+
+    By default glibc raises its thresholds after a large block was freed: one body of 16 MB would make a process of 60 MB
+    one of 90 MB for good. Setting either threshold ends that; 128 KiB are glibc's own values at the start.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    for threshold in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
+        mallopt(threshold, 128 * 1024)
 
 
 async def _serve(
@@ -82,28 +97,28 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     lifecycle, changes = Lifecycle(), Changes()
-    orders = Orders.kept(settings.order_path)
+    orders = Orders.load(settings.order_path)
     if orders.order is not None:
         lifecycle.drain(loop.time())
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with (
+        _session() as session,
         OpenAIEngine(settings.serving.engine_url, replace(OWN_ENGINE, refused=settings.engine_restart)) as engine,
-        Verifier(f"http://127.0.0.1:{settings.verify_port}") as verifier,
-        _cluster(settings, environment) as cluster,
-        recording(settings.records, lambda: ledger_held(cluster.mirror.model)) as recorder,
-        ExternalModels(settings.external) as external,
-        _learning(settings, cluster, recorder) as (wake, news),
+        _cluster(session, settings, environment) as cluster,
+        recording(session, settings.records, lambda: ledger_held(cluster.informer.model)) as recorder,
+        _training_tasks(settings, cluster, recorder) as (wake, run_events),
     ):
+        verifier = Verifier(session, f"http://127.0.0.1:{settings.verify_port}")
         swapper = None
         if wanted is not None:
             file = partial(wanted_now, settings.serving.wanted_path or "")
-            swapper = Swapper(settings.serving, engine, verifier, wanted, file=file, flipped=lifecycle.count_anew)
-            swapper.changed = changes.ring
-        # The app needs the server's connections and the server its app: the app asks when it is asked.
-        servers: list[Server] = []
-        verdicts = Verdicts(verifier, changes.ring)
+            swapper = Swapper(settings.serving, engine, verifier, wanted, file=file, flipped=lifecycle.reset_counters)
+            swapper.changed = changes.notify
+        # The app needs the server's connections and the server its app, so the connections are read later.
+        servers: list[BoundedServer] = []
+        verdicts = VerdictPoller(verifier, changes.notify)
         log = AccessLog() if settings.access_log else None
         deps = Deps(
             settings,
@@ -111,21 +126,21 @@ async def _serve(
             lifecycle,
             cluster=cluster,
             recorder=recorder,
-            open_connections=lambda: len(servers[0].server_state.connections) + lifecycle.passed_on_here,
+            open_connections=lambda: len(servers[0].server_state.connections) + lifecycle.forwarded_here,
             access_log=log,
             swapper=swapper,
             orders=orders,
             changes=changes,
-            analysis=Analysis(changes.ring),
+            analysis=Analysis(changes.notify),
             verdicts=verdicts,
-            external=external,
+            external=ExternalModels(session, settings.external),
             wake=wake,
-            news=news,
+            run_events=run_events,
             way=way,
         )
         apps = create_apps(deps)
-        public = Server(_config(apps[0], settings, settings.public_port))
-        internal = Server(over_tls(_config(apps[1], settings, settings.internal_port), tls))
+        public = _server(apps[0], settings, settings.public_port)
+        internal = _server(apps[1], settings, settings.internal_port, tls)
         servers.append(public)
         serving = [asyncio.create_task(public.serve()), asyncio.create_task(internal.serve())]
         stopping = asyncio.create_task(stop.wait())
@@ -136,13 +151,10 @@ async def _serve(
             working.append(asyncio.create_task(swapper.run()))
         await asyncio.wait((*serving, *working, stopping), return_when=asyncio.FIRST_COMPLETED)
         lifecycle.terminating = True
-        changes.ring()
+        changes.notify()
         say("draining", openConnections=deps.open_connections())
         alone = await until_drained(
-            deps.open_connections,
-            minimum=settings.drain_minimum,
-            maximum=settings.drain_maximum,
-            clock=loop.time,
+            deps.open_connections, minimum=settings.drain_minimum, maximum=settings.drain_maximum, clock=loop.time
         )
         say("stopping", openConnections=deps.open_connections(), drained=str(alone).lower())
         public.should_exit = True
@@ -157,70 +169,75 @@ async def _serve(
         await serving[1]
         for task in working:
             if task.done():
-                task.result()  # a defect of ours, which ends the process with its traceback
+                task.result()  # an unexpected error ends the process with its traceback
             task.cancel()
         stopping.cancel()
 
 
+def _session() -> aiohttp.ClientSession:
+    """The connections to all services that the sidecar calls, except engines and other sidecars.
+
+    Limited per host, so that a slow service takes no connection from another; no cookies, no proxies of the environment.
+    """
+    connector = aiohttp.TCPConnector(limit=0, limit_per_host=_CONNECTIONS)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+
+
 @asynccontextmanager
-async def _cluster(settings: SidecarSettings, environment: Mapping[str, str]) -> AsyncGenerator[ClusterAccess, None]:
-    """The API server as our account sees it, with the mirror kept; nothing of it outside a pod."""
+async def _cluster(
+    session: aiohttp.ClientSession, settings: SidecarSettings, environment: Mapping[str, str]
+) -> AsyncGenerator[ClusterAccess, None]:
+    """Access to the API server with a running informer; none outside a pod."""
     serving = settings.serving
-    client = KubeClient.in_pod(environment, namespace=serving.namespace, model=serving.model)
+    client = KubeClient.in_pod(session, environment, namespace=serving.namespace, model=serving.model)
     if client is None:
         yield ClusterAccess.none()
         return
-    async with client:
-        access = ClusterAccess.through(client, serving.model)
-        keeping = asyncio.create_task(access.mirror.keep())
-        keeping.add_done_callback(_say_why)
-        try:
-            yield access
-        finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+    access = ClusterAccess.through(client, serving.model)
+    keeping = asyncio.create_task(access.informer.run())
+    keeping.add_done_callback(_log_error)
+    try:
+        yield access
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
 
 
 @asynccontextmanager
-async def _learning(
+async def _training_tasks(
     settings: SidecarSettings, cluster: ClusterAccess, recorder: Recorder | None
-) -> AsyncGenerator[tuple[Callable[[], None], MicroNews | None], None]:
-    """How the loop is woken that tells the operator which windows are due, and what sockets are told of Micro runs.
+) -> AsyncGenerator[tuple[Callable[[], None], MicroRunEvents | None], None]:
+    """Runs the window notifier and the events of Micro runs; yields its `wake` and the events.
 
-    Neither is there without records.
+    Neither runs without records.
     """
     if recorder is None or isinstance(cluster.kube, NoKube):
         yield (lambda: None), None
         return
-    due = DueWindows(cluster.kube, cluster.mirror, recorder.records, settings.serving.model, time.monotonic)
-    news = MicroNews(cluster.mirror, recorder.records)
-    tasks = [asyncio.create_task(due.run()), asyncio.create_task(news.run())]
+    due = WindowNotifier(cluster.kube, cluster.informer, recorder.records, settings.serving.model, time.monotonic)
+    run_events = MicroRunEvents(cluster.informer, recorder.records)
+    tasks = [asyncio.create_task(due.run()), asyncio.create_task(run_events.run())]
     for task in tasks:
-        task.add_done_callback(_say_why)
+        task.add_done_callback(_log_error)
     try:
-        yield due.wake, news
+        yield due.wake, run_events
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _say_why(task: asyncio.Task[None]) -> None:
-    """A defect of the mirror's, or of the loop over windows, must be seen in the log; questions are answered all the same."""
+def _log_error(task: asyncio.Task[None]) -> None:
+    """Log an unexpected error of a background task; questions are answered all the same."""
     if not task.cancelled() and (error := task.exception()):
         say("a task of the sidecar's ended", error=repr(error))
 
 
-class Server(uvicorn.Server):
-    """uvicorn without its signal handlers: two servers share this process, and SIGTERM first means draining."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Leave the signals to `run`."""
-        yield
+class BoundedServer(Server):
+    """A server that closes connections of clients that exceed a limit."""
 
     async def on_tick(self, counter: int) -> bool:
-        """Once a second, end what clients drag out; uvicorn calls this ten times a second."""
+        """Check the limits once a second; uvicorn calls this ten times a second."""
         if counter % 10 == 0 and (
             late := end_overdue(list(self.server_state.connections), asyncio.get_running_loop().time())
         ):
@@ -228,18 +245,16 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def _config(app: ASGIApp, settings: SidecarSettings, port: int) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        host=settings.host,
-        port=port,
-        http=BoundedProtocol,
-        ws="websockets-sansio",
-        ws_max_size=_SOCKET_BYTES,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,  # a client could write any address into them and escape the rate limit
-        server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+def _server(app: ASGIApp, settings: SidecarSettings, port: int, tls: ssl.SSLContext | None = None) -> BoundedServer:
+    return BoundedServer(
+        server_config(
+            app,
+            settings.host,
+            port,
+            tls=tls,
+            http=BoundedProtocol,
+            ws="websockets-sansio",
+            ws_max_size=_SOCKET_BYTES,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        )
     )

@@ -12,8 +12,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from oneseek_core.errors import JobError
 from oneseek_core.jobs.messages import parse_request
 from oneseek_core.jobs.verify import VerifyReport, VerifyRequest
 from oneseek_core.serving.swap import WantedVersion
+from oneseek_runtime.http_server import Server
 from oneseek_runtime.log import say
 from oneseek_runtime.verify.copies import Copies
 from oneseek_runtime.verify.expected import Expected
@@ -171,7 +171,7 @@ async def _serve(request: VerifyRequest) -> None:
     config = uvicorn.Config(
         create_app(watcher), host=_LOOPBACK, port=request.port, log_level="warning", access_log=False
     )
-    server = _Server(config)
+    server = Server(config)
     serving = asyncio.create_task(server.serve())
     watching = asyncio.create_task(watcher.watch(stop))
     stopping = asyncio.create_task(stop.wait())
@@ -179,11 +179,3 @@ async def _serve(request: VerifyRequest) -> None:
     stop.set()
     server.should_exit = True
     await asyncio.gather(serving, watching)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: SIGTERM ends the rounds, too."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield

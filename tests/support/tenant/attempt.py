@@ -16,7 +16,7 @@ NO_CONNECTION = "no connection"
 
 
 class Who(Enum):
-    """Who tries; the value is what docs/security.md calls them."""
+    """Who tries; the value is what docs/reference/attempts.md calls them."""
 
     EDIT = "`edit` without Secrets, in the model's namespace"
     AUTHOR = "`oneseek-edit`, and nothing else"

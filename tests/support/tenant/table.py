@@ -1,4 +1,4 @@
-"""The table of docs/security.md: every attempt, who made it, and what refused it in which words.
+"""The table of docs/reference/attempts.md: every attempt, who made it, and what refused it in which words.
 
 PYTHONPATH=core:operator:runtime:tests python -m support.tenant.table     # writes the table of the code
 The cluster's run writes it too, once every attempt was made and refused.
@@ -12,7 +12,7 @@ from support.tenant.attempts import ATTEMPTS, GROUPS
 
 __all__ = ["DOCUMENT", "in_document", "table", "write"]
 
-DOCUMENT = Path(__file__).resolve().parents[3] / "docs/security.md"
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs/reference/attempts.md"
 BEGIN, END = "<!-- table: written by `python -m support.tenant.table` -->", "<!-- end of table -->"
 
 

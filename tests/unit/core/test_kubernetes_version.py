@@ -78,7 +78,7 @@ def test_a_function_is_found_wherever_it_stands_and_not_in_a_text() -> None:
     [
         ("charts/oneseek/Chart.yaml", 'kubeVersion: ">={}.0-0"'),
         ("README.md", "Kubernetes {} or newer"),
-        ("docs/operations.md", "| Kubernetes | {} or newer"),
+        ("docs/how-to/install.md", "| Kubernetes | {} or newer"),
     ],
 )
 def test_that_release_is_what_the_chart_asks_for_and_the_documents_say(path: str, text: str) -> None:

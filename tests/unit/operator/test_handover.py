@@ -8,6 +8,7 @@ could be answered by anything but what the status names, or what has begun to ta
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -85,8 +86,18 @@ STEPS: Sequence[Step] = (
 WAYS = [("BlueGreen", 1), ("BlueGreen", 3), ("HotSwap", 1), ("Auto", 3)]
 
 
+_READY: dict[tuple[str, int, int], World] = {}
+
+
 async def ready(strategy: str, replicas: int, versions: int = 2) -> World:
     """The last of some versions answers, and clients have a way to every pod that ever answered."""
+    key = (strategy, replicas, versions)
+    if key not in _READY:
+        _READY[key] = await answering(strategy, replicas, versions)
+    return copy.deepcopy(_READY[key])
+
+
+async def answering(strategy: str, replicas: int, versions: int) -> World:
     world = World()
     world.apply_as_user(model_manifest(promotion={"strategy": strategy}, serving={"replicas": replicas}))
     await settle(world)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-import uvicorn
 from cryptography import x509
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,7 +19,8 @@ from starlette.routing import Route
 
 from oneseek_core.roles import Role
 from oneseek_operator.certificates import Issued
-from oneseek_runtime.access import Access, AccessError, NamedConnection, over_tls
+from oneseek_runtime.access import Access, AccessError, NamedConnection
+from oneseek_runtime.http_server import Server, server_config
 from support.access import AUTHORITY, NAME, access_folder, trust
 from support.asgi import free_port
 
@@ -36,10 +36,8 @@ async def serving(access: Access) -> AsyncIterator[int]:
         return PlainTextResponse("ok")
 
     port = free_port()
-    config = uvicorn.Config(
-        Starlette(routes=[Route("/", ok)]), host="127.0.0.1", port=port, lifespan="off", log_config=None, ws="none"
-    )
-    server = uvicorn.Server(over_tls(config, access.server()))
+    app = Starlette(routes=[Route("/", ok)])
+    server = Server(server_config(app, "127.0.0.1", port, tls=access.server()))
     task = asyncio.create_task(server.serve())
     async with asyncio.timeout(10):
         while not server.started:  # noqa: ASYNC110 - uvicorn offers a flag, no event

@@ -171,6 +171,8 @@ def test_rules_are_judged_as_cel_does(rule: str, verdict: bool) -> None:
         ("has(self.c.d)", RuleError),
         ("self.a", RuleError),
         ("self.a < 'x'", RuleError),
+        ("self.a.matches('x')", RuleError),
+        ("isCIDR(self.a)", RuleError),
         ("self.a.b.c()", UnknownRuleError),
         ("quantity(self.a)", UnknownRuleError),
         ("self.a ==", UnknownRuleError),

@@ -30,6 +30,7 @@ from oneseek_runtime.sidecar.cluster.client import KubeClient
 from oneseek_runtime.sidecar.engine.external import ExternalModels
 from oneseek_runtime.sidecar.records.client import RecordsClient
 from support.artifacts import MODEL, RUN, SPEC_DIGEST, environment
+from support.sessions import connected
 
 REPOSITORY = Path(__file__).parents[3]
 NOWHERE = "http://127.0.0.1:9"  # nobody listens on the discard port
@@ -68,7 +69,7 @@ def key_of_a_model_elsewhere(tmp: Path, value: str) -> object:
     endpoint = ExternalEndpoint(name="other", url=NOWHERE, model="m", key_path=path, timeout_seconds=5)
 
     async def ask() -> object:
-        async with ExternalModels([endpoint]) as models:
+        async with connected(ExternalModels, [endpoint]) as models:
             return await models.complete(endpoint, {"messages": []})
 
     return run(ask())
@@ -76,7 +77,7 @@ def key_of_a_model_elsewhere(tmp: Path, value: str) -> object:
 
 def token_that_a_sidecar_sends_to_records(tmp: Path, value: str) -> object:
     async def ask() -> object:
-        async with RecordsClient(NOWHERE, Access(stored(tmp, value, "token").parent)) as client:
+        async with connected(RecordsClient, NOWHERE, Access(stored(tmp, value, "token").parent)) as client:
             return await client.stats()
 
     return run(ask())
@@ -98,7 +99,7 @@ def token_of_the_service_account(tmp: Path, value: str) -> object:
     stored(tmp, value)
 
     async def ask() -> object:
-        async with KubeClient(NOWHERE, namespace="n", model="m", access=tmp) as client:
+        async with connected(KubeClient, NOWHERE, namespace="n", model="m", access=tmp) as client:
             return await client.model()
 
     return run(ask())

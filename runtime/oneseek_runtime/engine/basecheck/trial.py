@@ -43,7 +43,7 @@ _ROWS = [
 _PROMPTS = [[5, 7, 9, 11, 13], [6, 8, 10]]
 _ANSWER = 4  # tokens
 _TOLERANCE = 0.02  # nats; fp32's own noise is about 0.0001
-_OTHER = "use a model of another kind (docs/models.md)"
+_OTHER = "use a model of another kind (docs/reference/models.md)"
 
 
 def try_out(config: Any) -> None:

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the route table and the pydantic shapes. Pure: equal tables give equal documents.
+"""The OpenAPI 3.1 document, made from the route table and the shapes. Pure and deterministic.
 
 python -m oneseek_runtime.sidecar.api.openapi > docs/openapi.json     # `make openapi`
 """
@@ -12,16 +12,15 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic import TypeAdapter
 
 from oneseek_core import names
 from oneseek_runtime.sidecar.api.auth import right_of
 from oneseek_runtime.sidecar.api.operation import Media, Operation, Shape
 from oneseek_runtime.sidecar.api.schemas import Refusal, Unauthorized
 from oneseek_runtime.sidecar.api.table import GROUPS
-from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
 from oneseek_runtime.sidecar.http.rate_limit import ROUTERS
+from oneseek_runtime.sidecar.http.responses import DNA_HEADER
 
 __all__ = ["document", "main"]
 
@@ -70,27 +69,28 @@ def document() -> dict[str, Any]:
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": f"A Kubernetes token of audience `{names.TOKEN_AUDIENCE}`; see docs/auth.md.",
+                    "description": f"A Kubernetes token of audience `{names.TOKEN_AUDIENCE}`; see docs/reference/auth.md.",
                 }
             },
         },
     }
 
 
-def _schemas() -> tuple[dict[type[BaseModel], dict[str, Any]], dict[str, Any]]:
-    """A reference to each shape, and what they refer to."""
-    shapes: set[type[BaseModel]] = {Refusal, Unauthorized}
+def _schemas() -> tuple[dict[type[Any], dict[str, Any]], dict[str, Any]]:
+    """A reference for each shape, and all definitions."""
+    shapes: set[type[Any]] = {Refusal, Unauthorized}
     for rows in GROUPS.values():
         for row in rows:
             shapes |= {shape for shape in (row.body, *row.answers.values()) if isinstance(shape, type)}
     ordered = sorted(shapes, key=lambda shape: (shape.__module__, shape.__name__))
-    found, top = models_json_schema(
-        [(shape, "validation") for shape in ordered], by_alias=True, ref_template="#/components/schemas/{model}"
+    found, top = TypeAdapter.json_schemas(
+        [(index, "validation", TypeAdapter(shape)) for index, shape in enumerate(ordered)],
+        ref_template="#/components/schemas/{model}",
     )
-    return {shape: found[(shape, "validation")] for shape in ordered}, top.get("$defs", {})
+    return {shape: found[(index, "validation")] for index, shape in enumerate(ordered)}, top.get("$defs", {})
 
 
-def _operation(group: str, row: Operation, schemas: Mapping[type[BaseModel], dict[str, Any]]) -> dict[str, Any]:
+def _operation(group: str, row: Operation, schemas: Mapping[type[Any], dict[str, Any]]) -> dict[str, Any]:
     made: dict[str, Any] = {
         "tags": [group],
         "summary": row.summary,
@@ -122,7 +122,7 @@ def _operation_id(row: Operation) -> str:
     return row.method.lower() + "".join(word[:1].upper() + word[1:] for word in words)
 
 
-def _responses(row: Operation, schemas: Mapping[type[BaseModel], dict[str, Any]]) -> dict[str, Any]:
+def _responses(row: Operation, schemas: Mapping[type[Any], dict[str, Any]]) -> dict[str, Any]:
     answers: dict[int, list[Shape]] = {status: [shape] for status, shape in row.answers.items()}
 
     def also(status: int, shape: Shape) -> None:
@@ -151,7 +151,7 @@ def _responses(row: Operation, schemas: Mapping[type[BaseModel], dict[str, Any]]
 
 
 def _response(
-    row: Operation, status: int, shapes: list[Shape], schemas: Mapping[type[BaseModel], dict[str, Any]]
+    row: Operation, status: int, shapes: list[Shape], schemas: Mapping[type[Any], dict[str, Any]]
 ) -> dict[str, Any]:
     content: dict[str, Any] = {}
     found = [schemas[shape] for shape in shapes if isinstance(shape, type)]

@@ -1,19 +1,19 @@
-"""What a route is: one method of one path, as data. The app, the OpenAPI file and docs/routes.md are made from it."""
+"""The types of the route table, from which the app, the OpenAPI document and docs/reference/routes.md are made."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
+from typing import Any, Literal
 
-from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from oneseek_runtime.sidecar.deps import Deps
 
-__all__ = ["WAIT", "Endpoint", "Media", "Operation", "Parameter", "Shape", "Socket"]
+__all__ = ["WAIT", "Endpoint", "Media", "Operation", "Parameter", "Shape", "Socket", "get", "post"]
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Direct = Callable[[Deps], ASGIApp]
@@ -21,13 +21,14 @@ Direct = Callable[[Deps], ASGIApp]
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """An answer or body that is no JSON of ours."""
+    """A body that is no JSON of ours."""
 
     type: str
     description: str
 
 
-Shape = type[BaseModel] | Media | None
+Shape = type[Any] | Media | None
+"""A body: a pydantic model (requests), a typed dict (answers), or no JSON of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,30 +47,34 @@ WAIT = Parameter(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path. Exactly one of `endpoint` and `direct` answers it.
+    """One method of one path, answered by either `endpoint` or `direct`.
 
-    `direct` makes an ASGI app that is called without a router, for the routes where microseconds count.
-    `answers` names what each status carries beside those that every route may give (see `openapi`).
+    `direct` makes an ASGI app that is called without a router, where microseconds count. `answers` are the bodies by status, besides those
+    that every route may give (see `openapi`).
     """
 
     method: Literal["GET", "POST"]
     path: str
     summary: str
+    endpoint: Endpoint | None
     answers: Mapping[int, Shape]
-    endpoint: Endpoint | None = None
+    _: KW_ONLY
     direct: Direct | None = None
     body: Shape = None
     parameters: tuple[Parameter, ...] = ()
     streams: Media | None = None
-    private: bool = False
-    """Whether it tells what other people asked, or their names: pages of other origins may not read it."""
+    private: bool = False  # holds other clients' questions or names: pages of other origins may not read it
+
+
+get = partial(Operation, "GET")
+post = partial(Operation, "POST")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Socket:
-    """A WebSocket. OpenAPI has no word for it; docs/routes.md lists it."""
+    """A WebSocket, which OpenAPI cannot describe; docs/reference/routes.md lists it."""
 
     path: str
     summary: str

@@ -1,4 +1,8 @@
-"""What the engine says, in the OpenAI API's words, turned into what we know. Pure; standard fields only."""
+"""A question as an OpenAI request, and the engine's answers parsed; standard fields only. Pure.
+
+A missing `options.temperature` means greedy decoding (0.0 in the answer), so that the same question gets the same answer. An
+explicit 0 means 0.7, as in the old service. Values out of range are clamped, because the old service refused none.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,80 @@ from typing import Any
 
 from oneseek_runtime.sidecar.errors import EngineAnswerError
 
-__all__ = ["Completion", "completion_of", "confidence_of", "listed_models", "loaded_models"]
+__all__ = [
+    "QUESTION_REQUIRED",
+    "Completion",
+    "Question",
+    "QuestionError",
+    "completion_of",
+    "confidence_of",
+    "listed_models",
+    "loaded_models",
+]
+
+QUESTION_REQUIRED = "Question is required and must be a string"
+DEFAULT_TEMPERATURE = 0.7
+DEFAULT_MAX_TOKENS = 160
+MAXIMUM_MAX_TOKENS = 4096
+
+
+class QuestionError(ValueError):
+    """The body holds no question; the message is the contract's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question and its generation options."""
+
+    text: str
+    temperature: float = 0.0
+    max_tokens: int = DEFAULT_MAX_TOKENS
+    top_p: float = 1.0
+
+    @classmethod
+    def parse(cls, body: Mapping[str, Any]) -> Question:
+        """Parses a query's body; unknown keys are ignored. Raises QuestionError."""
+        text = body.get("question")
+        if not isinstance(text, str) or not text:
+            raise QuestionError(QUESTION_REQUIRED)
+        options = body.get("options")
+        if not isinstance(options, Mapping):
+            return cls(text)
+        return cls(
+            text,
+            temperature=_temperature(options.get("temperature")),
+            max_tokens=int(_within(options.get("maxTokens"), 1, MAXIMUM_MAX_TOKENS, DEFAULT_MAX_TOKENS)),
+            top_p=_within(options.get("top_p"), 0.01, 1.0, 1.0),
+        )
+
+    def body(self, model: str) -> dict[str, Any]:
+        """The question as a chat completion request to `model`."""
+        return {
+            "model": model,
+            "messages": [{"role": "user", "content": self.text}],
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_tokens": self.max_tokens,
+            "logprobs": True,
+            "stream": False,
+        }
+
+
+def _temperature(value: object) -> float:
+    if value == 0 and not isinstance(value, bool):
+        return DEFAULT_TEMPERATURE
+    return _within(value, 0.0, 2.0, 0.0)
+
+
+def _within(value: object, low: float, high: float, default: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return default
+    return min(max(float(value), low), high)
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One generated answer. `model` is what the engine says generated it."""
+    """One generated answer; `model` as reported by the engine."""
 
     model: str
     text: str
@@ -23,11 +95,7 @@ class Completion:
 
 
 def completion_of(body: object) -> Completion:
-    """Read a chat completion that was asked for with `logprobs`.
-
-    Raises:
-        EngineAnswerError: a field that the OpenAI API promises is missing, or there are no log-probabilities.
-    """
+    """Parses a chat completion that was requested with `logprobs`. Raises EngineAnswerError."""
     try:
         choice = _mapping(body)["choices"][0]
         logprobs = [float(entry["logprob"]) for entry in choice["logprobs"]["content"]]
@@ -44,11 +112,7 @@ def completion_of(body: object) -> Completion:
 
 
 def confidence_of(logprobs: Sequence[float]) -> float:
-    """The geometric mean of the token probabilities, in (0, 1].
-
-    Raises:
-        ValueError: there is no token; a confidence would be invented.
-    """
+    """Returns the geometric mean of the token probabilities, in (0, 1]. Raises ValueError without tokens."""
     if not logprobs:
         raise ValueError("no token carries a log-probability")
     mean = math.fsum(logprobs) / len(logprobs)
@@ -57,20 +121,12 @@ def confidence_of(logprobs: Sequence[float]) -> float:
 
 
 def loaded_models(body: object) -> tuple[str, ...]:
-    """The ids that `GET /v1/models` lists.
-
-    Raises:
-        EngineAnswerError: it is no such list.
-    """
+    """Returns the ids in an answer of `GET /v1/models`. Raises EngineAnswerError."""
     return tuple(str(entry["id"]) for entry in listed_models(body))
 
 
 def listed_models(body: object) -> tuple[Mapping[str, Any], ...]:
-    """The entries that `GET /v1/models` lists; each has an id.
-
-    Raises:
-        EngineAnswerError: it is no such list.
-    """
+    """Returns the entries in an answer of `GET /v1/models`, each with an id. Raises EngineAnswerError."""
     try:
         entries = tuple(_mapping(entry) for entry in _mapping(body)["data"])
     except (KeyError, TypeError) as error:

@@ -1,7 +1,6 @@
-"""[I/O] Models elsewhere, behind any OpenAI-compatible API that the spec names.
+"""[I/O] Models outside the cluster, behind any OpenAI-compatible API that the spec names.
 
-Whoever asks here sees why one did not answer, but neither its address nor a word of what it sent instead: questions are
-open to everybody, and an error page may hold anything. The log has the rest.
+Errors name neither the address nor the content of an unexpected answer: questions are open to everybody. The log does.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from oneseek_core.network import failure
 from oneseek_core.secret import SecretError, read_word
 from oneseek_core.serving.settings import ExternalEndpoint
 from oneseek_runtime.log import say
-from oneseek_runtime.sidecar.engine.sessions import OwnsSession
 from oneseek_runtime.sidecar.errors import ExternalModelError
 from oneseek_runtime.sidecar.http.rate_limit import SlidingWindow
 
@@ -34,27 +32,27 @@ _HOUR = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class ExternalAnswer:
-    """What one said; `tokens` is its own count, None where it gives none."""
+    """An answer; `tokens` as counted by the endpoint, None if it does not say."""
 
     text: str
     tokens: int | None
 
 
-class ExternalModels(OwnsSession):
-    """The endpoints, and an async context manager that owns the connections to them."""
+class ExternalModels:
+    """The configured endpoints, called through `session`."""
 
-    def __init__(self, endpoints: Sequence[ExternalEndpoint], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        endpoints: Sequence[ExternalEndpoint],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._session = session
         self.endpoints = tuple(endpoints)
         self._hours = {one.name: SlidingWindow(one.maximum_per_hour, clock, _HOUR) for one in self.endpoints}
 
     async def complete(self, endpoint: ExternalEndpoint, body: Mapping[str, Any]) -> ExternalAnswer:
-        """One chat completion, whole, within the endpoint's own time.
-
-        Raises:
-            ExternalModelError: there is none; the sentence is fit for anybody.
-        """
-        if self._session is None:
-            raise ExternalModelError("the connection is not open")
+        """One chat completion within the endpoint's timeout. Raises ExternalModelError, whose message may be shown to clients."""
         if wait := self._hours[endpoint.name].admit("").wait:
             raise ExternalModelError(
                 f"the {endpoint.maximum_per_hour} questions that may go there in an hour are asked; the next one may in"
@@ -62,7 +60,7 @@ class ExternalModels(OwnsSession):
             )
         try:
             async with asyncio.timeout(endpoint.timeout_seconds):
-                data = await self._exchange(self._session, endpoint, {**body, "model": endpoint.model})
+                data = await self._exchange(endpoint, {**body, "model": endpoint.model})
         except TimeoutError as error:
             raise ExternalModelError(f"no answer within {endpoint.timeout_seconds} s") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -70,18 +68,16 @@ class ExternalModels(OwnsSession):
             raise ExternalModelError("it cannot be reached") from error
         return _answer_of(data)
 
-    async def _exchange(
-        self, session: aiohttp.ClientSession, endpoint: ExternalEndpoint, body: Mapping[str, Any]
-    ) -> bytes:
+    async def _exchange(self, endpoint: ExternalEndpoint, body: Mapping[str, Any]) -> bytes:
         headers = {}
         if endpoint.key_path is not None:
             headers["Authorization"] = f"Bearer {await asyncio.to_thread(_key, endpoint.key_path)}"
-        async with session.post(
+        async with self._session.post(
             endpoint.url.rstrip("/") + "/chat/completions",
             json=body,
             headers=headers,
-            allow_redirects=False,  # the key is for this address only
-            timeout=aiohttp.ClientTimeout(total=None),  # the endpoint's own, in `complete`, is the only one
+            allow_redirects=False,  # the key must not be sent to another address
+            timeout=aiohttp.ClientTimeout(total=None),  # `complete` applies the endpoint's timeout
         ) as response:
             if response.status != _OK:
                 raise ExternalModelError(f"it answered with status {response.status}")
@@ -94,7 +90,7 @@ class ExternalModels(OwnsSession):
 
 
 def _key(path: str) -> str:
-    """The key as the Secret holds it now."""
+    """Reads the key from the mounted Secret."""
     try:
         return read_word(Path(path), "its key (serving.externalModels[].keySecret)")
     except SecretError as error:

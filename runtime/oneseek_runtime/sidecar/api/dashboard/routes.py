@@ -1,16 +1,16 @@
-"""`/oqt-dashboard`: the page for people, and the view of the model that it shows. The page is static files."""
+"""`/oqt-dashboard`: the static page, and the views of the model that it shows."""
 
 from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oneseek_runtime.sidecar.api.dashboard import bodies, files
+from oneseek_runtime.sidecar import dashboard_files as files
+from oneseek_runtime.sidecar.api.dashboard import bodies
 from oneseek_runtime.sidecar.api.dashboard import schemas as shapes
-from oneseek_runtime.sidecar.api.operation import Media, Operation, Parameter
-from oneseek_runtime.sidecar.api.oqt.bodies import timestamp
+from oneseek_runtime.sidecar.api.operation import Media, Parameter, get
 from oneseek_runtime.sidecar.deps import deps_of
-from oneseek_runtime.sidecar.http.responses import json_response, no_such_page
+from oneseek_runtime.sidecar.http.responses import json_response, no_such_page, timestamp
 
 __all__ = ["OPERATIONS"]
 
@@ -29,16 +29,16 @@ async def file(request: Request) -> Response:
 
 
 async def overview(request: Request) -> Response:
-    """GET /api/models/overview: roles, versions and conditions, as the operator wrote them down."""
+    """GET /api/models/overview: roles, versions and conditions in the model's status."""
     deps = deps_of(request)
-    model = deps.cluster.mirror.model
+    model = deps.cluster.informer.model
     return json_response(bodies.model_overview(model, deps.settings.serving, timestamp(deps.now())))
 
 
 async def runs(request: Request) -> Response:
     """GET /api/training/runs: every training run."""
     deps = deps_of(request)
-    return json_response(bodies.run_rows(deps.cluster.mirror.runs, timestamp(deps.now())))
+    return json_response(bodies.run_rows(deps.cluster.informer.runs, timestamp(deps.now())))
 
 
 _PAGE = Media("text/html; charset=utf-8", "The dashboard")
@@ -46,35 +46,26 @@ _FILE = Media("text/javascript; charset=utf-8", "A script, a style sheet (text/c
 _NONE = Media("text/html; charset=utf-8", "There is no such file, or the dashboard was not built")
 
 OPERATIONS = (
-    Operation(
-        method="GET",
-        path="/oqt-dashboard",
-        summary="The dashboard",
-        endpoint=page,
-        answers={200: _PAGE, 404: _NONE},
-    ),
-    Operation(
-        method="GET",
-        path="/oqt-dashboard/{path:path}",
-        summary="The dashboard's files",
-        endpoint=file,
+    get("/oqt-dashboard", "The dashboard", page, {200: _PAGE, 404: _NONE}),
+    get(
+        "/oqt-dashboard/{path:path}",
+        "The dashboard's files",
+        file,
+        {200: _FILE, 404: _NONE},
         parameters=(Parameter("path", "Name of the file; empty: the page", "path", required=True),),
-        answers={200: _FILE, 404: _NONE},
     ),
-    Operation(
-        method="GET",
-        path="/api/models/overview",
+    get(
+        "/api/models/overview",
+        "The OneSeekModel as the operator last wrote it down: roles, versions, conditions",
+        overview,
+        {200: shapes.ModelOverview},
         private=True,
-        summary="The OneSeekModel as the operator last wrote it down: roles, versions, conditions",
-        endpoint=overview,
-        answers={200: shapes.ModelOverview},
     ),
-    Operation(
-        method="GET",
-        path="/api/training/runs",
+    get(
+        "/api/training/runs",
+        "Every training run of the model, the newest first",
+        runs,
+        {200: shapes.TrainingRuns},
         private=True,
-        summary="Every training run of the model, the newest first",
-        endpoint=runs,
-        answers={200: shapes.TrainingRuns},
     ),
 )

@@ -1,14 +1,12 @@
-"""The bodies that the dashboard reads beside those of the old service. null: not measured, or not known."""
+"""The bodies that only the dashboard reads. null: not measured or not known."""
 
 # ruff: noqa: N815
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked, T
-
-__all__ = ["LedgerBlocks", "ModelOverview", "TrainingRuns"]
+from oneseek_runtime.sidecar.api.schemas import Answer, T
 
 
 class Role(Answer):
@@ -147,22 +145,3 @@ class TrainingRuns(Answer):
     success: Literal[True]
     runs: list[RunRow]
     timestamp: T
-
-
-class LedgerBlock(Asked):
-    """A block as it was hashed."""
-
-    blockNumber: int
-    previousHash: str
-    data: dict[str, Any]
-    timestamp: str
-    hash: str
-
-
-class LedgerBlocks(Answer):
-    """Some blocks, the newest first, and how many there are."""
-
-    success: Literal[True]
-    blocks: list[LedgerBlock]
-    count: int
-    totalBlocks: int

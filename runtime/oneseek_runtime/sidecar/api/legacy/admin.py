@@ -1,4 +1,4 @@
-"""`/api/admin/models*` and `/models/*`: the certified versions as the old administration page and leaderboard read them."""
+"""`/api/admin/models*` and `/models/*`: the certified versions for the old administration page and leaderboard."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oneseek_runtime.sidecar.api.legacy import schemas as shapes
-from oneseek_runtime.sidecar.api.legacy.metadata_files import read_metadata
-from oneseek_runtime.sidecar.api.operation import Media, Operation, Parameter
-from oneseek_runtime.sidecar.api.oqt.bodies import timestamp
+from oneseek_runtime.sidecar.api.models.schemas import certified_model
+from oneseek_runtime.sidecar.api.operation import Media, Parameter, get, post
 from oneseek_runtime.sidecar.api.schemas import Error
-from oneseek_runtime.sidecar.certified_folders import CertifiedFolder, base_path, certified_folders
+from oneseek_runtime.sidecar.certified_folders import CertifiedFolder, base_path
 from oneseek_runtime.sidecar.deps import Deps, deps_of
-from oneseek_runtime.sidecar.http.responses import json_response, no_such_page
+from oneseek_runtime.sidecar.http.responses import json_response, no_such_page, timestamp
 from oneseek_runtime.sidecar.training.runs import Run, live_file
 
 __all__ = ["OPERATIONS"]
@@ -24,18 +23,29 @@ __all__ = ["OPERATIONS"]
 _NEVER_CACHED = {"Cache-Control": "no-cache, no-store, must-revalidate"}
 _NO_START = "This route is gone; apply a TrainingRun, or POST /api/oqt/train to train on what was given to learn"
 _NO_DOWNLOAD = "Downloads are not offered; `kubectl oneseek export` writes a certified version as an OCI image layout"
+SERVED = frozenset(
+    {
+        "adapter_config.json",
+        "ledger_proof.json",
+        "live_metrics.json",
+        "merge_manifest.json",
+        "metadata.json",
+        "oneseek_dna.json",
+        "training_results.json",
+    }
+)
+_LIMIT = 4 * 1024 * 1024  # bytes
 
 
 async def _folders(deps: Deps) -> list[CertifiedFolder]:
-    serving = deps.settings.serving
     try:
-        return await asyncio.to_thread(certified_folders, Path(serving.certified_path), serving.family)
-    except OSError:  # these pages have no body for it; an empty list is what they show
+        return await deps.folders()
+    except OSError:  # these pages know no error body
         return []
 
 
 async def models(request: Request) -> Response:
-    """GET /api/admin/models: every certified version, with what its metadata says."""
+    """GET /api/admin/models: every certified version with its metadata."""
     deps = deps_of(request)
     current = deps.dna_of(deps.target)
     now = timestamp(deps.now())
@@ -43,7 +53,7 @@ async def models(request: Request) -> Response:
 
 
 def _row(folder: CertifiedFolder, current: str | None, now: str) -> dict[str, Any]:
-    entry = folder.entry(now)
+    entry = certified_model(folder, now)
     metrics = entry.get("metrics", {})
     return {
         "id": folder.name,
@@ -72,7 +82,7 @@ def _row(folder: CertifiedFolder, current: str | None, now: str) -> dict[str, An
 
 
 async def available(request: Request) -> Response:
-    """GET /api/admin/models/available: the base model, and every certified version."""
+    """GET /api/admin/models/available: the base model and every certified version."""
     deps = deps_of(request)
     serving = deps.settings.serving
     base = {
@@ -83,7 +93,7 @@ async def available(request: Request) -> Response:
     }
     rows: list[dict[str, Any]] = [{**base, "isCertified": False, "isMerged": False}]
     for folder in await _folders(deps):
-        entry = folder.entry("")
+        entry = certified_model(folder, "")
         row = {key: entry[key] for key in ("name", "path", "displayName", "dna")}
         rows.append(
             {
@@ -99,19 +109,38 @@ async def available(request: Request) -> Response:
 
 
 async def discover_base(request: Request) -> Response:
-    """GET /api/admin/models/discover-base: the one base model."""
+    """GET /api/admin/models/discover-base: the base model."""
     serving = deps_of(request).settings.serving
-    row = {"name": serving.base_name, "path": base_path(serving), "type": "base", "parameters": None}
-    return json_response({"models": [row]})
+    row: shapes.BaseModel = {"name": serving.base_name, "path": base_path(serving), "type": "base", "parameters": None}
+    return json_response(shapes.BaseModels(models=[row]))
 
 
 async def metadata(request: Request) -> Response:
-    """GET /api/admin/models/{id}/metadata: metadata.json as it was certified."""
+    """GET /api/admin/models/{id}/metadata: a version's metadata.json."""
     asked = request.path_params["id"]
     found = next((folder for folder in await _folders(deps_of(request)) if folder.name == asked), None)
     if found is None or not found.readable:
-        return json_response({"error": "Model not found"}, status=404)
+        return json_response(Error(error="Model not found"), status=404)
     return json_response(found.metadata)
+
+
+def read_metadata(certified: Path, path: str) -> bytes | None:
+    """Reads `<certified folder's name>/<path inside>`; None if it is not served."""
+    root, _, inside = path.partition("/")
+    parts = inside.split("/")
+    if root != certified.name or parts[-1] not in SERVED:
+        return None
+    if any(not part or part.startswith(".") or "\x00" in part or "\\" in part for part in parts):
+        return None
+    try:
+        real = certified.joinpath(*parts).resolve(strict=True)  # CURRENT is a link; its target must be inside
+        if not real.is_relative_to(certified.resolve()) or real.name not in SERVED or not real.is_file():
+            return None
+        if real.stat().st_size > _LIMIT:
+            return None
+        return real.read_bytes()
+    except (OSError, RuntimeError, ValueError):  # missing, a loop of links, an impossible name
+        return None
 
 
 async def file(request: Request) -> Response:
@@ -125,13 +154,13 @@ async def file(request: Request) -> Response:
 
 
 async def _file_of_run(request: Request, certified: Path, inside: str) -> Response:
-    """What the old trainer wrote into a folder named like its run, for the pages that poll it there.
+    """The files that the old trainer wrote into a folder named like its run.
 
-    No run has a folder here; `metadata.json` is that of the version which it made.
+    Runs have no folder here; `metadata.json` is that of the version made by the run.
     """
     deps = deps_of(request)
     name, _, wanted = inside.partition("/")
-    runs = (Run.of(item) for item in deps.cluster.mirror.runs)
+    runs = (Run.of(item) for item in deps.cluster.informer.runs)
     run = next((run for run in runs if name in (run.name, run.dna)), None)
     if run is not None and wanted == "live_metrics.json":
         return json_response(live_file(run, timestamp(deps.now())), headers=_NEVER_CACHED)
@@ -147,70 +176,42 @@ def _json_file(data: bytes) -> Response:
 
 
 async def start(_request: Request) -> Response:
-    """POST /api/admin/training/start: gone, as it was in the old service."""
-    return json_response({"error": _NO_START}, status=410)
+    """POST /api/admin/training/start: gone, as in the old service."""
+    return json_response(Error(error=_NO_START), status=410)
 
 
 async def download(_request: Request) -> Response:
     """GET /api/admin/models/{id}/download: not offered, as in the old service."""
-    return json_response({"error": _NO_DOWNLOAD}, status=501)
+    return json_response(Error(error=_NO_DOWNLOAD), status=501)
 
 
 _ID = Parameter("id", "Name of the certified folder: the DNA", "path", required=True)
 _PAGE = Media("text/html; charset=utf-8", "There is no such file")
 
 OPERATIONS = (
-    Operation(
-        method="GET",
-        path="/api/admin/models",
-        summary="Every certified version, with its metadata",
-        endpoint=models,
-        answers={200: shapes.AdminModels},
+    get("/api/admin/models", "Every certified version, with its metadata", models, {200: shapes.AdminModels}),
+    get(
+        "/api/admin/models/available",
+        "The base model and every certified version",
+        available,
+        {200: shapes.AvailableModels},
     ),
-    Operation(
-        method="GET",
-        path="/api/admin/models/available",
-        summary="The base model and every certified version",
-        endpoint=available,
-        answers={200: shapes.AvailableModels},
-    ),
-    Operation(
-        method="GET",
-        path="/api/admin/models/discover-base",
-        summary="The base model",
-        endpoint=discover_base,
-        answers={200: shapes.BaseModels},
-    ),
-    Operation(
-        method="GET",
-        path="/api/admin/models/{id}/metadata",
-        summary="metadata.json of one version",
-        endpoint=metadata,
+    get("/api/admin/models/discover-base", "The base model", discover_base, {200: shapes.BaseModels}),
+    get(
+        "/api/admin/models/{id}/metadata",
+        "metadata.json of one version",
+        metadata,
+        {200: shapes.MetadataAnswer, 404: Error},
         parameters=(_ID,),
-        answers={200: shapes.MetadataAnswer, 404: Error},
     ),
-    Operation(
-        method="GET",
-        path="/api/admin/models/{id}/download",
-        summary="Not offered",
-        endpoint=download,
-        parameters=(_ID,),
-        answers={501: Error},
-    ),
-    Operation(
-        method="POST",
-        path="/api/admin/training/start",
-        summary="Gone",
-        endpoint=start,
-        answers={410: Error},
-    ),
-    Operation(
-        method="GET",
-        path="/models/{path:path}",
-        summary="A metadata file of a certified version (oneseek-certified/DNA/metadata.json), or a run's"
+    get("/api/admin/models/{id}/download", "Not offered", download, {501: Error}, parameters=(_ID,)),
+    post("/api/admin/training/start", "Gone", start, {410: Error}),
+    get(
+        "/models/{path:path}",
+        "A metadata file of a certified version (oneseek-certified/DNA/metadata.json), or a run's"
         " (oneseek-certified/RUN/live_metrics.json)",
-        endpoint=file,
+        file,
+        {200: Media("application/json", "The file as it lies there"), 404: _PAGE},
         parameters=(Parameter("path", "Folder, version and file", "path", required=True),),
-        answers={200: Media("application/json", "The file as it lies there"), 404: _PAGE},
     ),
 )

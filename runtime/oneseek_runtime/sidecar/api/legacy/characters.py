@@ -1,4 +1,4 @@
-"""`/api/chat/characters*`: how the old pages let the model introduce itself. Read once from a file beside us."""
+"""`/api/chat/characters*`: the characters of the old chat page, from characters.json."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oneseek_runtime.sidecar.api.legacy import schemas as shapes
-from oneseek_runtime.sidecar.api.operation import Operation, Parameter
+from oneseek_runtime.sidecar.api.operation import Parameter, get
 from oneseek_runtime.sidecar.api.schemas import Error
 from oneseek_runtime.sidecar.http.responses import json_response
 
@@ -27,32 +27,25 @@ def _characters() -> tuple[dict[str, Any], ...]:
 
 
 async def characters(_request: Request) -> Response:
-    """GET /api/chat/characters: the characters, the default first."""
+    """GET /api/chat/characters: all characters, the default first."""
     return json_response({"characters": [{key: item[key] for key in _SHORT} for item in _characters()]})
 
 
 async def character(request: Request) -> Response:
-    """GET /api/chat/characters/{id}: all of one."""
+    """GET /api/chat/characters/{id}: one character with all fields."""
     found = next((item for item in _characters() if item["id"] == request.path_params["id"]), None)
     if found is None:
-        return json_response({"error": "Character not found"}, status=404)
+        return json_response(Error(error="Character not found"), status=404)
     return json_response({"character": found})
 
 
 OPERATIONS = (
-    Operation(
-        method="GET",
-        path="/api/chat/characters",
-        summary="The characters, the default first",
-        endpoint=characters,
-        answers={200: shapes.Characters},
-    ),
-    Operation(
-        method="GET",
-        path="/api/chat/characters/{id}",
-        summary="One character",
-        endpoint=character,
+    get("/api/chat/characters", "The characters, the default first", characters, {200: shapes.Characters}),
+    get(
+        "/api/chat/characters/{id}",
+        "One character",
+        character,
+        {200: shapes.CharacterAnswer, 404: Error},
         parameters=(Parameter("id", "Id of the character", "path", required=True),),
-        answers={200: shapes.CharacterAnswer, 404: Error},
     ),
 )

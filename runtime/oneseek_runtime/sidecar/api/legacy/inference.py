@@ -1,4 +1,4 @@
-"""The old ML service's routes and its proxies: a text in, an answer out. The same model answers as everywhere else."""
+"""The routes of the old ML service and its proxies, answered by the served model."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oneseek_runtime.sidecar.api.legacy import schemas as shapes
-from oneseek_runtime.sidecar.api.operation import Operation, Shape
-from oneseek_runtime.sidecar.api.oqt.bodies import Question
-from oneseek_runtime.sidecar.api.oqt.endpoints import while_connected
+from oneseek_runtime.sidecar.api.operation import Shape, get, post
 from oneseek_runtime.sidecar.certified_folders import base_path
 from oneseek_runtime.sidecar.deps import Deps, deps_of
+from oneseek_runtime.sidecar.engine.completion import Question
 from oneseek_runtime.sidecar.errors import UpstreamError
-from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
-from oneseek_runtime.sidecar.http.responses import json_response, read_object
+from oneseek_runtime.sidecar.http.request_body import while_connected
+from oneseek_runtime.sidecar.http.responses import DNA_HEADER, json_response, read_object
 
 __all__ = ["OPERATIONS"]
 
@@ -26,24 +25,24 @@ _GONE = "This route is gone; use /infer"
 
 
 async def root(request: Request) -> Response:
-    """GET /: what the old ML service said of itself; where the model lies that answers, null while none does."""
+    """GET /: the service's status and the path of the model that answers; null while none does."""
     deps = deps_of(request)
     loaded, serving = await deps.loaded(), deps.settings.serving
     path = None
     if loaded.ready:
         path = f"{serving.certified_path}/{loaded.dna}" if loaded.dna else base_path(serving)
-    body = {"status": "running", "active_model_path": path, "endpoints": list(_ENDPOINTS)}
-    return json_response(body, headers={DNA_HEADER: loaded.dna} if loaded.dna else None)
+    body: shapes.ServiceRoot = {"status": "running", "active_model_path": path, "endpoints": list(_ENDPOINTS)}
+    return json_response(body, dna=loaded.dna)
 
 
 async def infer(request: Request) -> Response:
-    """POST /infer, /inference/oneseek: 422 names each field that is wrong, 500 says what failed."""
+    """POST /infer, /inference/oneseek: 422 lists invalid fields, 500 says what failed."""
     status, body, headers = await _answer(request)
     return json_response(body, status=status, headers=headers)
 
 
 async def proxied(request: Request) -> Response:
-    """POST /api/inference/infer: the same, with 503 where no model answers."""
+    """POST /api/inference/infer: the same, with 503 if no model answers."""
     status, body, headers = await _answer(request)
     if status == 500:
         return json_response({"error": "ML service unavailable", **body}, status=503, headers={"Retry-After": "1"})
@@ -62,13 +61,13 @@ async def _answer(request: Request) -> tuple[int, Mapping[str, Any], Mapping[str
         asked.text,
         temperature=asked.temperature,
         max_tokens=asked.max_length,
-        top_p=max(asked.top_p, 0.01),  # 0 would leave nothing to draw from
+        top_p=max(asked.top_p, 0.01),  # 0 would exclude every token
     )
     try:
         completion = await while_connected(request, deps.ask(question))
     except UpstreamError as error:
         return 500, {"detail": str(error)}, {}
-    body = {
+    body: shapes.Inference = {
         "response": completion.text,
         "model": completion.model,
         "tokens": completion.tokens,
@@ -80,13 +79,13 @@ async def _answer(request: Request) -> tuple[int, Mapping[str, Any], Mapping[str
 
 async def gone(_request: Request) -> Response:
     """POST /infer-legacy and the routes named after other models."""
-    return json_response({"detail": _GONE}, status=410)
+    return json_response(shapes.Gone(detail=_GONE), status=410)
 
 
 async def status(request: Request) -> Response:
     """GET /api/inference/status: whether a model answers."""
     loaded = await deps_of(request).loaded()
-    body = {
+    body: shapes.InferenceStatus = {
         "status": "available" if loaded.ready else "unavailable",
         "model": loaded.version,
         "message": loaded.message,
@@ -95,8 +94,9 @@ async def status(request: Request) -> Response:
 
 
 async def models_status(request: Request) -> Response:
-    """GET /models/status: what the engine has loaded."""
-    return json_response({"device": None, "cuda_available": None, "models": await _loaded(deps_of(request))})
+    """GET /models/status: the engine's loaded models."""
+    models = await _loaded(deps_of(request))
+    return json_response(shapes.ModelsStatus(device=None, cuda_available=None, models=models))
 
 
 async def _loaded(deps: Deps) -> dict[str, dict[str, Any]]:
@@ -110,48 +110,22 @@ async def _loaded(deps: Deps) -> dict[str, dict[str, Any]]:
 _ANSWERS: dict[int, Shape] = {200: shapes.Inference, 422: shapes.InvalidInference, 500: shapes.Gone}
 
 OPERATIONS = (
-    Operation(
-        method="GET",
-        path="/",
-        summary="What is served, and where it lies",
-        endpoint=root,
-        answers={200: shapes.ServiceRoot},
-    ),
+    get("/", "What is served, and where it lies", root, {200: shapes.ServiceRoot}),
     *(
-        Operation(
-            method="POST",
-            path=path,
-            summary="Answer a text",
-            endpoint=infer,
-            body=shapes.InferenceAsked,
-            answers=_ANSWERS,
-        )
+        post(path, "Answer a text", infer, _ANSWERS, body=shapes.InferenceAsked)
         for path in ("/infer", "/inference/oneseek")
     ),
-    Operation(
-        method="POST",
-        path="/api/inference/infer",
-        summary="Answer a text",
-        endpoint=proxied,
+    post(
+        "/api/inference/infer",
+        "Answer a text",
+        proxied,
+        {200: shapes.Inference, 422: shapes.InvalidInference, 503: shapes.Gone},
         body=shapes.InferenceAsked,
-        answers={200: shapes.Inference, 422: shapes.InvalidInference, 503: shapes.Gone},
     ),
     *(
-        Operation(method="POST", path=path, summary="Gone", endpoint=gone, answers={410: shapes.Gone})
+        post(path, "Gone", gone, {410: shapes.Gone})
         for path in ("/infer-legacy", "/inference/llama", "/inference/mistral")
     ),
-    Operation(
-        method="GET",
-        path="/api/inference/status",
-        summary="Whether a model answers",
-        endpoint=status,
-        answers={200: shapes.InferenceStatus},
-    ),
-    Operation(
-        method="GET",
-        path="/models/status",
-        summary="What the engine has loaded",
-        endpoint=models_status,
-        answers={200: shapes.ModelsStatus},
-    ),
+    get("/api/inference/status", "Whether a model answers", status, {200: shapes.InferenceStatus}),
+    get("/models/status", "What the engine has loaded", models_status, {200: shapes.ModelsStatus}),
 )

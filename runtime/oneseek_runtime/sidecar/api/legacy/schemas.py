@@ -1,170 +1,17 @@
-"""The bodies of the routes that old pages read beside `/api/oqt` and `/api/models`. Field names are the contract's."""
+"""The bodies of `/api/admin/models*`, `/api/chat` and the old ML service. Field names are the contract's."""
 
 # ruff: noqa: N815
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked, T, Whole
-
-__all__ = [
-    "ActiveRuns",
-    "AdminModels",
-    "AutonomyConfig",
-    "AutonomyState",
-    "AvailableModels",
-    "BaseModels",
-    "CharacterAnswer",
-    "Characters",
-    "Datasets",
-    "Gone",
-    "Inference",
-    "InferenceAsked",
-    "InferenceStatus",
-    "InvalidInference",
-    "LiveMetrics",
-    "MetadataAnswer",
-    "ModelsStatus",
-    "ServiceRoot",
-    "TrainingStatus",
-]
+from oneseek_runtime.sidecar.api.schemas import Answer, OpenAnswer, RequestBody, T, Whole, left_out
 
 
-class ActiveRun(Answer):
-    """A run under way."""
-
-    run_id: str
-    started_at: T | None
-    current_epoch: int
-    total_epochs: int
-
-
-class ActiveRuns(Answer):
-    """The runs under way."""
-
-    active_runs: list[ActiveRun]
-
-
-class Point(Answer):
-    """A point of the loss curve."""
-
-    step: int
-    loss: float
-
-
-class LiveMetrics(Answer):
-    """A run as it stands."""
-
-    run_id: str
-    status: Literal["queued", "running", "certified", "rejected", "failed"]
-    current_epoch: int
-    total_epochs: int
-    val_losses: dict[str, float]
-    weights: dict[str, float]
-    lr_multipliers: dict[str, float]
-    total_loss: float | None
-    auto_stop_info: dict[str, Any] | None
-    progress_percent: float
-    timestamp: T
-    training_history: list[Point]
-
-
-class LogLine(Answer):
-    """What was said when."""
-
-    timestamp: T
-    message: str
-
-
-class TrainingStatus(Answer):
-    """The run under way, else the newest."""
-
-    status: Literal["idle", "training", "stopping"]
-    runId: str = ""
-    currentEpoch: int
-    totalEpochs: int
-    loss: float | None
-    progress: float
-    datasetId: str | None
-    datasets: list[str] = []
-    baseModels: list[str] = []
-    language: str = ""
-    dna: str = ""
-    logs: list[LogLine]
-
-
-class CurrentCycle(Answer):
-    """The run under way."""
-
-    id: str
-    status: Literal["running"]
-    stages: dict[str, dict[str, float]]
-
-
-class Verification(Answer):
-    """The gate score."""
-
-    fidelityScore: float = Field(ge=0, le=1, description="Mean share of the facts that held-out answers held.")
-
-
-class Stages(Answer):
-    """What was measured."""
-
-    verification: Verification
-
-
-class Cycle(Answer):
-    """A run that was measured."""
-
-    id: str
-    startTime: T | None
-    status: Literal["running", "awaiting_checkpoint", "approved", "failed"]
-    stages: Stages
-
-
-class State(Answer):
-    """Runs as cycles."""
-
-    running: bool
-    currentCycle: CurrentCycle | None
-    lastRun: T | None
-    nextRun: T | None
-    cycleHistory: list[Cycle]
-
-
-class AutonomyState(Answer):
-    """Runs as cycles."""
-
-    state: State
-
-
-class Config(Answer):
-    """What the OneSeekModel says of it; null is what it has no word for."""
-
-    enabled: bool
-    schedule: Literal["nightly", "manual", "continuous"]
-    scheduleTime: str | None
-    minFidelityThreshold: float | None
-    maxDatasetSize: int | None
-    minDatasetSize: int | None
-    verificationQuestions: int | None
-    externalReviewers: list[str]
-    approvalThreshold: int
-    loraSteps: int | None
-    forceHumanCheckpoint: bool
-    autoPromotionEnabled: bool
-
-
-class AutonomyConfig(Answer):
-    """How versions take over; changed in the OneSeekModel's YAML."""
-
-    config: Config
-
-
-class AdminModel(Asked):
+class AdminModel(OpenAnswer):
     """A certified version."""
 
     id: str
@@ -183,7 +30,7 @@ class AdminModels(Answer):
     models: list[AdminModel]
 
 
-class AvailableModel(Asked):
+class LoadableModel(OpenAnswer):
     """A model that can answer."""
 
     id: str
@@ -197,7 +44,7 @@ class AvailableModel(Asked):
 class AvailableModels(Answer):
     """The base model and the certified versions."""
 
-    models: list[AvailableModel]
+    models: list[LoadableModel]
     modelsPath: str
 
 
@@ -216,27 +63,11 @@ class BaseModels(Answer):
     models: list[BaseModel]
 
 
-class MetadataAnswer(Asked):
+class MetadataAnswer(OpenAnswer):
     """metadata.json as it was certified."""
 
     dna: str
     version: str
-
-
-class DatasetRow(Answer):
-    """A dataset that a run was applied with."""
-
-    id: str
-    name: str
-    entries: int | None
-    digest: str | None
-    runs: list[str]
-
-
-class Datasets(Answer):
-    """The datasets of the runs."""
-
-    datasets: list[DatasetRow]
 
 
 class CharacterRow(Answer):
@@ -272,7 +103,7 @@ class CharacterAnswer(Answer):
     character: Character
 
 
-class InferenceAsked(Asked):
+class InferenceAsked(RequestBody):
     """A text to answer."""
 
     text: str = Field(min_length=1, max_length=10_000)
@@ -290,7 +121,7 @@ class Inference(Answer):
     latency_ms: float
 
 
-class InvalidField(Asked):
+class InvalidField(OpenAnswer):
     """A field that is not as it must be."""
 
     loc: list[str | int]
@@ -308,7 +139,7 @@ class Gone(Answer):
     """Why there is no answer."""
 
     detail: str
-    error: str = ""
+    error: NotRequired[Annotated[str, left_out("")]]
 
 
 class ServiceRoot(Answer):

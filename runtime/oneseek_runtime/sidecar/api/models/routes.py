@@ -1,37 +1,32 @@
-"""`/api/models/*`: the certified versions, and which of them CURRENT names."""
+"""The routes of `/api/models/*`."""
 
 from __future__ import annotations
 
-from oneseek_runtime.sidecar.api.models import endpoints as model_endpoints
+from oneseek_runtime.sidecar.api.models import endpoints
 from oneseek_runtime.sidecar.api.models import schemas as shapes
-from oneseek_runtime.sidecar.api.operation import Operation, Parameter
-from oneseek_runtime.sidecar.api.oqt import endpoints
+from oneseek_runtime.sidecar.api.operation import Parameter, get, post
 from oneseek_runtime.sidecar.api.schemas import Error, Failure
 
 __all__ = ["OPERATIONS"]
 
 OPERATIONS = (
-    Operation(
-        method="GET",
-        path="/api/models/certified",
-        summary="Every certified version on the claim, newest first",
-        endpoint=endpoints.certified,
-        answers={200: shapes.CertifiedAnswer, 500: Failure},
+    get(
+        "/api/models/certified",
+        "Every certified version on the claim, newest first",
+        endpoints.certified,
+        {200: shapes.CertifiedAnswer, 500: Failure},
     ),
-    Operation(
-        method="GET",
-        path="/api/models/current",
-        summary="Where CURRENT points; it may lag behind what serves",
-        endpoint=endpoints.current,
-        answers={200: shapes.CurrentAnswer},
+    get(
+        "/api/models/current",
+        "Where CURRENT points; it may lag behind what serves",
+        endpoints.current,
+        {200: shapes.CurrentAnswer},
     ),
-    Operation(
-        method="POST",
-        path="/api/models/set-current",
-        summary="Promote a certified version, newer or older",
-        endpoint=model_endpoints.set_current,
-        body=shapes.SetCurrentAsked,
-        answers={
+    post(
+        "/api/models/set-current",
+        "Promote a certified version, newer or older",
+        endpoints.set_current,
+        {
             200: shapes.SetCurrentAnswer,
             202: shapes.SetCurrentAnswer,
             400: Error,
@@ -40,16 +35,13 @@ OPERATIONS = (
             500: shapes.Failed,
             503: shapes.Failed,
         },
+        body=shapes.SetCurrentAsked,
     ),
-    Operation(
-        method="POST",
-        path="/api/models/reset",
-        summary="Every certified version goes, the base model answers",
-        endpoint=model_endpoints.reset,
-        parameters=(
-            Parameter("confirm", 'With `auth.mode: Legacy`: `RESET`, unless the body is `{"confirm":"RESET"}`'),
-        ),
-        answers={
+    post(
+        "/api/models/reset",
+        "Every certified version goes, the base model answers",
+        endpoints.reset,
+        {
             200: shapes.ResetAnswer,
             202: shapes.ResetAnswer,
             400: shapes.Failed,
@@ -57,5 +49,8 @@ OPERATIONS = (
             500: shapes.Failed,
             503: shapes.Failed,
         },
+        parameters=(
+            Parameter("confirm", 'With `auth.mode: Legacy`: `RESET`, unless the body is `{"confirm":"RESET"}`'),
+        ),
     ),
 )

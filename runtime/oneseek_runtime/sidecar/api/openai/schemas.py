@@ -1,14 +1,12 @@
-"""The OpenAI API's bodies, as far as we describe them. Answers are the engine's own and may hold more."""
+"""The OpenAI API's bodies. Answers are the engine's own and may hold more."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked
-
-__all__ = ["ChatAnswer", "ChatAsked", "CompletionAnswer", "CompletionAsked", "Model", "ModelList", "OpenAIError"]
+from oneseek_runtime.sidecar.api.schemas import Answer, OpenAnswer, RequestBody, left_out
 
 _MODEL = (
     "`default`, the OneSeekModel's name, the DNA that serves, or the base model's name. Left out, it means `default`."
@@ -21,34 +19,34 @@ _TokenId = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
 _Bias = Annotated[float, Field(ge=-100, le=100)]
 
 
-class TextPart(Asked):
+class TextPart(RequestBody):
     """A piece of a message's text."""
 
     type: Literal["text"]
     text: str
 
 
-class Message(Asked):
+class Message(RequestBody):
     """One message of a conversation."""
 
     role: str
     content: str | list[TextPart]
 
 
-class AssistantMessage(Asked):
+class AssistantMessage(RequestBody):
     """What the model said before; without a content, an empty text."""
 
     role: Literal["assistant"]
     content: str | list[TextPart] | None = None
 
 
-class TextFormat(Asked):
+class TextFormat(RequestBody):
     """The only form of answers."""
 
     type: Literal["text"]
 
 
-class _Generation(Asked):
+class _Generation(RequestBody):
     model: str | None = Field(default=None, description=_MODEL)
     max_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=2)
@@ -83,7 +81,7 @@ class CompletionAsked(_Generation):
     prompt: _Text | _Tokens | Annotated[list[_Text | _Tokens], Field(min_length=1, max_length=1)]
 
 
-class Usage(Asked):
+class Usage(OpenAnswer):
     """Token counts."""
 
     prompt_tokens: int
@@ -91,7 +89,7 @@ class Usage(Asked):
     total_tokens: int
 
 
-class ChatChoice(Asked):
+class ChatChoice(OpenAnswer):
     """One answer."""
 
     index: int
@@ -99,7 +97,7 @@ class ChatChoice(Asked):
     finish_reason: str | None
 
 
-class CompletionChoice(Asked):
+class CompletionChoice(OpenAnswer):
     """One continuation."""
 
     index: int
@@ -107,7 +105,7 @@ class CompletionChoice(Asked):
     finish_reason: str | None
 
 
-class _Generated(Asked):
+class _Generated(OpenAnswer):
     id: str
     created: int
     model: str
@@ -128,7 +126,7 @@ class CompletionAnswer(_Generated):
     choices: list[CompletionChoice]
 
 
-class Model(Asked):
+class Model(OpenAnswer):
     """A model that requests may name; `root` is what stands behind a name that moves."""
 
     id: str
@@ -142,16 +140,16 @@ class ModelList(Answer):
     data: list[Model]
 
 
-class ErrorDetail(Asked):
+class ErrorDetail(OpenAnswer):
     """What went wrong."""
 
     message: str
-    type: str | None = None
-    param: str | None = None
-    code: str | int | None = None
+    type: NotRequired[Annotated[str | None, left_out(None)]]
+    param: NotRequired[Annotated[str | None, left_out(None)]]
+    code: NotRequired[Annotated[str | int | None, left_out(None)]]
 
 
-class OpenAIError(Asked):
+class OpenAIError(OpenAnswer):
     """The error body that OpenAI's clients read."""
 
     error: ErrorDetail

@@ -1,27 +1,37 @@
-"""The bodies of `/api/oqt/*`. Field names are the contract's."""
+"""The bodies of `/api/oqt/query` and `/api/oqt/status`: their shapes and how they are built. Pure; names are the contract's."""
 
 # ruff: noqa: N815
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked, T
+from oneseek_runtime.sidecar.api.schemas import Answer, RequestBody, T
+from oneseek_runtime.sidecar.certified_folders import CertifiedFolder
+from oneseek_runtime.sidecar.engine.completion import Completion, Question
+from oneseek_runtime.sidecar.http.responses import timestamp
 
 __all__ = [
-    "LedgerStats",
-    "LedgerVerified",
-    "MetricsAnswer",
-    "QueriesAnswer",
+    "PRODUCT",
     "QueryAnswer",
     "QueryAsked",
+    "ServiceState",
+    "StageTimes",
     "StatusAnswer",
+    "query_answer",
+    "status_answer",
 ]
 
+PRODUCT: Final = "OQT-1.0"  # the model's name for old clients; the real one is `version`
 
-class Options(Asked):
+
+class Options(RequestBody):
     """How the answer is drawn; values out of range are moved into it, others are ignored."""
 
     temperature: float | None = Field(default=None, description="Left out: greedy. 0 means 0.7, as it always did.")
@@ -30,7 +40,7 @@ class Options(Asked):
     model_size: str | None = Field(default=None, alias="modelSize", description="Ignored.")
 
 
-class QueryAsked(Asked):
+class QueryAsked(RequestBody):
     """A question."""
 
     question: str = Field(min_length=1)
@@ -60,7 +70,7 @@ class Provenance(Answer):
     timestamp: T
     model: Literal["OQT-1.0"]
     version: str
-    inputHash: str = Field(pattern="^[0-9a-f]{64}$")
+    inputHash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     processingSteps: list[Step]
 
 
@@ -72,7 +82,7 @@ class QueryAnswer(Answer):
     model: Literal["OQT-1.0"]
     version: str
     response: str
-    confidence: float = Field(gt=0, le=1, description="Geometric mean of the tokens' probabilities.")
+    confidence: Annotated[float, Field(gt=0, le=1, description="Geometric mean of the tokens' probabilities.")]
     metadata: Drawn
     provenance: Provenance
     timestamp: T
@@ -124,114 +134,101 @@ class StatusAnswer(Answer):
     timestamp: T
 
 
-class StoredTime(Answer):
-    """A Firestore timestamp as JSON."""
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """When the stages of a query ended (UTC), and its duration on the monotonic clock.
 
-    seconds: int = Field(alias="_seconds")
-    nanoseconds: int = Field(alias="_nanoseconds")
+    `tokenization`: the question was sent to the engine, which tokenises it first; `inference`: its last token arrived;
+    `post_processing`: the answer was built.
+    """
 
-
-class RecordedQuery(Asked):
-    """A recorded question with its answer."""
-
-    id: str
-    queryId: str
-    question: str
-    response: str
-    createdAt: StoredTime
-    updatedAt: StoredTime
+    tokenization: datetime
+    inference: datetime
+    post_processing: datetime
+    seconds: float
 
 
-class QueriesAnswer(Answer):
-    """The newest first; without any, `message` says so."""
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """Measurements of a status request; `version` and `dna` as reported by the engine, None if it does not answer."""
 
-    success: Literal[True]
-    queries: list[RecordedQuery]
-    count: int
-    message: str = ""
-    timestamp: T
-
-
-class InvalidBlock(Answer):
-    """A block that does not hold."""
-
-    blockNumber: int
-    reason: str
-    details: dict[str, Any]
+    version: str | None
+    dna: str | None
+    operational: bool
+    response_seconds: float
+    uptime_seconds: float
+    now: datetime
 
 
-class LedgerVerified(Asked):
-    """What was read and checked."""
-
-    success: Literal[True]
-    valid: bool
-    totalBlocks: int
-    verifiedBlocks: int = 0
-    invalidBlocks: list[InvalidBlock] = []
-    integrity: float | str = Field(default=100, description="Percent: 100, or text with two decimals.")
-    error: str = ""
-
-
-class LatestBlock(Answer):
-    """The newest block."""
-
-    blockNumber: int
-    hash: str
-    timestamp: str | StoredTime
-    type: str
-
-
-class LedgerStats(Answer):
-    """The ledger in numbers."""
-
-    success: Literal[True]
-    totalBlocks: int
-    typeBreakdown: dict[str, int]
-    latestBlock: LatestBlock | None
-
-
-class FairnessMetrics(Answer):
-    """Nothing measures these."""
-
-    demographicParity: float | None
-    equalOpportunity: float | None
-    disparateImpact: float | None
+def query_answer(
+    *, query_id: str, question: Question, completion: Completion, version: str, at: StageTimes
+) -> QueryAnswer:
+    """The 200 body of a query. `version`: the DNA or the base model that generated the text."""
+    done = timestamp(at.post_processing)
+    steps: list[Step] = [
+        {"step": "tokenization", "timestamp": timestamp(at.tokenization)},
+        {"step": "inference", "timestamp": timestamp(at.inference)},
+        {"step": "post-processing", "timestamp": done},
+    ]
+    return {
+        "success": True,
+        "queryId": query_id,
+        "model": PRODUCT,
+        "version": version,
+        "response": completion.text,
+        "confidence": completion.confidence,
+        "metadata": {
+            "tokens": completion.tokens,
+            "latency_ms": round(at.seconds * 1000),
+            "temperature": question.temperature,
+        },
+        "provenance": {
+            "queryId": query_id,
+            "timestamp": done,
+            "model": PRODUCT,
+            "version": version,
+            "inputHash": hashlib.sha256(question.text.encode("utf-8", "surrogatepass")).hexdigest(),
+            "processingSteps": steps,
+        },
+        "timestamp": done,
+    }
 
 
-class HeldOut(Answer):
-    """What the version scored on its held-out questions, as certified."""
-
-    questions: float | None
-    factsContained: float | None
-    exact: float | None
-    loss: float | None
-
-
-class Measured(Answer):
-    """null: not measured. `accuracy` is the share of held-out answers that held every fact."""
-
-    accuracy: float | None
-    fairness: float | None
-    bias: float | None
-    consensus: float | None
-    fairnessMetrics: FairnessMetrics
-    heldOut: HeldOut | None
-
-
-class Trained(Answer):
-    """What was trained so far."""
-
-    totalSamples: int
-    weeklyBatches: int
-    microBatches: int
-    lastTraining: str | None
-
-
-class MetricsAnswer(Answer):
-    """What was measured of the version that answers."""
-
-    success: Literal[True]
-    version: str
-    metrics: Measured
-    training: Trained
-    timestamp: T
+def status_answer(state: ServiceState, folders: Sequence[CertifiedFolder]) -> StatusAnswer:
+    """The 200 body of a status request."""
+    listed = [folder for folder in folders if folder.readable and not folder.merged]
+    current = next((folder for folder in listed if state.dna in (folder.name, folder.dna)), None)
+    return {
+        "success": True,
+        "status": "up",
+        "model": {
+            "name": PRODUCT,
+            "version": state.version or "unavailable",
+            "status": "ready" if state.operational else "active",
+            "lastTraining": current.created_at if current else None,
+            "architecture": "Transformer",
+            "trainingMethod": "DNA v2 + Adaptive Weighting",
+            "dna": state.dna,
+            "directoryName": current.name if current else None,
+            "language": current.language if current else "unknown",
+            "isCertified": state.dna is not None,
+        },
+        "availableModels": [
+            {
+                "language": folder.language,
+                "dna": folder.dna,
+                "directoryName": folder.name,
+                "isCurrent": folder is current,
+                "isCertified": True,
+                "status": "ready",
+            }
+            for folder in listed
+        ],
+        "health": {
+            "operational": state.operational,
+            "modelsAvailable": len(listed),
+            "responseTime_ms": round(state.response_seconds * 1000),
+            "uptime": round(state.uptime_seconds, 3),
+        },
+        "timestamp": timestamp(state.now),
+    }
