@@ -59,7 +59,7 @@ def pod(
     )  # fmt: skip
 
 
-OURS = DeploymentView("zero-blue", "u-1", "blue", None, 1, 1, "", False, uid="d-1")
+OURS = DeploymentView("zero-blue", "u-1", "blue", None, 1, 1, False, uid="d-1")
 
 
 SETS = {"rs-1": "d-1", "rs-2": "d-2"}
