@@ -193,7 +193,7 @@ class _Found:
 
     def _add(self, job: JobView, report: ImportReport, source: str) -> None:
         """Add the version, and an import to the ledger, unless the model has it."""
-        (version,) = states.adopted([report.version])
+        (version,) = states.found_on_claim([report.version])
         there = next((item for item in self._versions if item.dna == version.dna), None)
         if there is not None and there.state != names.STATE_DELETED:
             return

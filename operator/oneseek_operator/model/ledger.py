@@ -57,7 +57,7 @@ def transitions(
     before = {item.dna: item for item in old.versions}
     actor = _actor(new.request)
     requested = new.request if new.request and new.request.verb not in ("release", names.ACKNOWLEDGE_VERB) else None
-    wiped = _ended(old.request, new.request, "reset")
+    wiped = _succeeded(old.request, new.request, "reset")
     counted = (old.counters.major, old.counters.micro)
     found: list[Transition] = []
     for version in sorted(new.versions, key=lambda item: item.created_at):
@@ -79,7 +79,7 @@ def transitions(
         by = actor if requested and choice.why in ("promote", "rollback", "reset") else _AUTOMATIC
         found.append(_moved(model, new, choice, by, now))
     for verb, kind in (("reset", "reset"), (names.ACKNOWLEDGE_VERB, "acknowledge")):
-        if _ended(old.request, new.request, verb) and new.request:  # its message says what it did
+        if _succeeded(old.request, new.request, verb) and new.request:  # its message says what it did
             found.append(_transition(model, kind, [new.request.id], new.request.message, now, actor=actor))
     return found
 
@@ -95,7 +95,7 @@ def _why(status: OneSeekModelStatus, dna: str) -> str:
     return next((item.reason for item in status.quarantine if item.dna == dna), "")
 
 
-def _ended(old: Request | None, new: Request | None, verb: str) -> bool:
+def _succeeded(old: Request | None, new: Request | None, verb: str) -> bool:
     """Whether a request with this verb succeeded in this reconcile."""
     if new is None or new.verb != verb or new.outcome != "Succeeded":
         return False
@@ -103,7 +103,7 @@ def _ended(old: Request | None, new: Request | None, verb: str) -> bool:
 
 
 def _released(model: OneSeekModel, new: OneSeekModelStatus, actor: Actor, now: datetime) -> list[Transition]:
-    if not _ended(model.status.request, new.request, "release"):
+    if not _succeeded(model.status.request, new.request, "release"):
         return []
     held, known = {item.dna for item in new.quarantine}, {item.dna: item for item in new.versions}
     out = [item for item in model.status.quarantine if item.dna not in held and item.dna in known]

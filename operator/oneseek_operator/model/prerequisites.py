@@ -241,6 +241,6 @@ def base_model(snapshot: Snapshot, settings: Settings, now: datetime) -> Decisio
         )
         return model_decision(snapshot, Verdict("Failed", names.JOB_VANISHED, message), now)
     base = BaseModelStatus(digest=report.digest, size_bytes=report.size_bytes)
-    status = adoption.adopted(model, report, now).model_copy(update={"base_model": base})
+    status = adoption.adopt(model, report, now).model_copy(update={"base_model": base})
     verdict = Verdict("Working", names.STARTING_ENGINE, f"the base model {name!r} is imported; starting an engine")
     return model_decision(snapshot, verdict, now, status=status, again_after=0.0)

@@ -12,7 +12,7 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_operator.conditions import find
 from oneseek_operator.errors import RecordsError
-from oneseek_operator.model.ledger_witness import Proof, difference, sentence
+from oneseek_operator.model.ledger_witness import Proof, difference, difference_text
 from oneseek_operator.observe.model import RecordsView, is_records
 from oneseek_operator.observe.ownership import claims_of, owner_of
 from oneseek_operator.observe.pods import PodView
@@ -32,11 +32,11 @@ async def read_records(
     """The service's objects and ledger; transitions of the outbox are appended on the way."""
     namespace, name = model.metadata.namespace, build_records.name(model)
     found, service = await gather([cluster.get(kind, namespace, name) for kind in ("StatefulSet", "Service")])
-    applied = _template(service) if service and owner_of(service) == model.metadata.uid else None
+    applied = _applied_hash(service) if service and owner_of(service) == model.metadata.uid else None
     if found is None or owner_of(found) != model.metadata.uid:
         return RecordsView(service=applied, left_claim=await _has_left_claim(model, cluster, settings))
     view = RecordsView(
-        template=_template(found),
+        template=_applied_hash(found),
         ready=found.get("status", {}).get("readyReplicas", 0) > 0,
         uid=found["metadata"]["uid"],
         created=found["metadata"].get("creationTimestamp", ""),
@@ -74,7 +74,7 @@ async def read_records(
     return replace(judged, ready=True)
 
 
-def _template(item: Mapping[str, Any]) -> str:
+def _applied_hash(item: Mapping[str, Any]) -> str:
     """The hash that an object was applied with."""
     return str(item["metadata"].get("annotations", {}).get(names.ANNOTATION_TEMPLATE, ""))
 
@@ -85,7 +85,7 @@ async def _judged(view: RecordsView, head: LedgerHead, model: OneSeekModel, reco
         return replace(view, head=head)
     proof = await records.proof(witness, head) if head.height > witness.height else Proof()
     how = difference(witness, head, proof)
-    error = sentence(model, witness, head, how) if how else ""
+    error = difference_text(model, witness, head, how) if how else ""
     return replace(view, head=head, rolled_back=bool(how), error=error)
 
 

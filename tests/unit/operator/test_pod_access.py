@@ -47,7 +47,7 @@ def test_who_is_asked_holds_digests_and_the_secret_lacks_the_operator_s() -> Non
     secret = pod_access.secret(model(), SETTINGS)
     assert set(secret["stringData"]) == {"sidecar", "prepare", "reader"}
     assert secret["metadata"]["ownerReferences"][0]["uid"] == "u-1"
-    told = pod_access.accepted(model(), SETTINGS, *Role)
+    told = pod_access.token_digests(model(), SETTINGS, *Role)
     for role in Role:
         token = (
             pod_access.token_before(model(), SETTINGS)
