@@ -17,16 +17,17 @@ from oneseek_core.jobs.basemodel import BaseImportReport
 from oneseek_operator.conditions import timestamp
 from oneseek_operator.versions import states
 
-__all__ = ["adopted"]
+__all__ = ["adopt"]
 
 
-def adopted(model: OneSeekModel, report: BaseImportReport, now: datetime) -> OneSeekModelStatus:
+def adopt(model: OneSeekModel, report: BaseImportReport, now: datetime) -> OneSeekModelStatus:
     """The status with the versions, quarantine and selection that the base Job found on the claim."""
     status = model.status
     held = {item.dna for item in status.quarantine}
     quarantine = [*status.quarantine, *(item for item in report.quarantine if item.dna not in held)]
     found_there = [
-        item.model_copy(update={"unattended": _is_unattended(item) or None}) for item in states.adopted(report.versions)
+        item.model_copy(update={"unattended": _is_unattended(item) or None})
+        for item in states.found_on_claim(report.versions)
     ]
     known = states.merged(status.versions, found_there)
     found = states.classified(known, quarantine, {})

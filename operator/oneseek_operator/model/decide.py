@@ -101,7 +101,7 @@ def _serve(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[On
     answers = plan.verdict.state == "Ready" or (plan.verdict.state == "Failed" and plan.choice.blocked is not None)
     request = requests.conclude(model, status, plan.choice, now, serves=answers)
     status = status.model_copy(update={"request": request})
-    status, tree, published, tree_seconds = _tree(snapshot, status, settings, now)
+    status, tree, published, tree_seconds = _tree_jobs(snapshot, status, settings, now)
     happened = ledger.transitions(before, status, snapshot.runs, choice=plan.choice, now=now)
     outbox, dropped = ledger.outbox(before.status.outbox, records.acknowledged, happened)
     # Answers raise the head all the time: the status follows it only when the model itself has appended something.
@@ -145,7 +145,7 @@ def _serve(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[On
     return replace(decision, asks_service=plan.asks_service)
 
 
-def _tree(
+def _tree_jobs(
     snapshot: Snapshot, status: OneSeekModelStatus, settings: Settings, now: datetime
 ) -> tuple[OneSeekModelStatus, tuple[Action, ...], ConditionRow | None, float | None]:
     """The Jobs that change the certified tree: that of a reset, or those of CURRENT and retention."""

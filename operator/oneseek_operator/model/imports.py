@@ -193,17 +193,16 @@ class _Found:
 
     def _add(self, job: JobView, report: ImportReport, source: str) -> None:
         """Add the version, and an import to the ledger, unless the model has it."""
-        (version,) = states.adopted([report.version])
+        (version,) = states.found_on_claim([report.version])
         there = next((item for item in self._versions if item.dna == version.dna), None)
         if there is not None and there.state != names.STATE_DELETED:
             return
         others: list[Version] = [item for item in self._versions if item.dna != version.dna]
         self._versions = states.merged(others, [version])
-        key = f"{self._model.metadata.uid}/import/{version.dna}/{job.uid}"[:256]
         reason = f"{source}, signed by key {report.signed_by[:16]}"
         if len(reason) > 256:
             reason = f"{source[:200]}…, signed by key {report.signed_by[:16]}"
-        self._happened.append(ledger.imported(self._model, version, key, self._now, reason=reason))
+        self._happened.append(ledger.imported(self._model, version, job.uid, self._now, reason=reason))
 
 
 def _jobs(model: OneSeekModel, jobs: Sequence[JobView]) -> list[JobView]:

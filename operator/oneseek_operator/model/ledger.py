@@ -57,7 +57,7 @@ def transitions(
     before = {item.dna: item for item in old.versions}
     actor = _actor(new.request)
     requested = new.request if new.request and new.request.verb not in ("release", names.ACKNOWLEDGE_VERB) else None
-    wiped = _ended(old.request, new.request, "reset")
+    wiped = _succeeded(old.request, new.request, "reset")
     counted = (old.counters.major, old.counters.micro)
     found: list[Transition] = []
     for version in sorted(new.versions, key=lambda item: item.created_at):
@@ -67,20 +67,20 @@ def transitions(
             # external version may be counted before the older one that a run has just made.)
             found += _made(model, version, runs, now)
         if version.state == names.STATE_DELETED and was is not None and was.state != version.state and not wiped:
-            key = f"{model.metadata.uid}/delete/{version.dna}"
-            subject = _subject(model, "OneSeekModel")
-            found.append(_entry("delete", subject, key, version, now, reason="spec.retention.keepVersions"))
+            reason = "spec.retention.keepVersions"
+            found.append(_transition(model, "delete", [version.dna], reason, now, version=version))
         if version.state in _BARRED and (was is None or was.state != version.state):
             by = actor if _why(new, version.dna) == names.ROLLED_BACK else _AUTOMATIC
-            found.append(_barred(model, new, version, by, now))
+            since = next((item.since for item in new.quarantine if item.dna == version.dna), version.created_at)
+            key, kind = [version.dna, since, str(version.reason)], _BARRED[version.state]
+            found.append(_transition(model, kind, key, version.reason or kind, now, actor=by, version=version))
     found += _released(model, new, actor, now)
     if (old.current.dna if old.current else None) != (new.current.dna if new.current else None):
         by = actor if requested and choice.why in ("promote", "rollback", "reset") else _AUTOMATIC
         found.append(_moved(model, new, choice, by, now))
-    if wiped and new.request:
-        found.append(_asked_for(model, "reset", new.request, actor, now))
-    if _ended(old.request, new.request, names.ACKNOWLEDGE_VERB) and new.request:
-        found.append(_asked_for(model, "acknowledge", new.request, actor, now))
+    for verb, kind in (("reset", "reset"), (names.ACKNOWLEDGE_VERB, "acknowledge")):
+        if _succeeded(old.request, new.request, verb) and new.request:  # its message says what it did
+            found.append(_transition(model, kind, [new.request.id], new.request.message, now, actor=actor))
     return found
 
 
@@ -95,7 +95,7 @@ def _why(status: OneSeekModelStatus, dna: str) -> str:
     return next((item.reason for item in status.quarantine if item.dna == dna), "")
 
 
-def _ended(old: Request | None, new: Request | None, verb: str) -> bool:
+def _succeeded(old: Request | None, new: Request | None, verb: str) -> bool:
     """Whether a request with this verb succeeded in this reconcile."""
     if new is None or new.verb != verb or new.outcome != "Succeeded":
         return False
@@ -103,38 +103,22 @@ def _ended(old: Request | None, new: Request | None, verb: str) -> bool:
 
 
 def _released(model: OneSeekModel, new: OneSeekModelStatus, actor: Actor, now: datetime) -> list[Transition]:
-    if not _ended(model.status.request, new.request, "release"):
+    if not _succeeded(model.status.request, new.request, "release"):
         return []
-    held = {item.dna for item in new.quarantine}
-    subject = _subject(model, "OneSeekModel")
-    known = {item.dna: item for item in new.versions}
+    held, known = {item.dna for item in new.quarantine}, {item.dna: item for item in new.versions}
+    out = [item for item in model.status.quarantine if item.dna not in held and item.dna in known]
     return [
-        _entry(
+        _transition(
+            model,
             "release",
-            subject,
-            f"{model.metadata.uid}/release/{item.dna}/{item.since}"[:256],
-            known[item.dna],
+            [item.dna, item.since],
+            f"was in quarantine: {item.reason}",
             now,
-            reason=f"was in quarantine: {item.reason}",
             actor=actor,
+            version=known[item.dna],
         )
-        for item in model.status.quarantine
-        if item.dna not in held and item.dna in known
+        for item in out
     ]
-
-
-def _asked_for(model: OneSeekModel, kind: str, request: Request, actor: Actor, now: datetime) -> Transition:
-    """A transition of no version; the request's message says what it did."""
-    return Transition.model_validate(
-        {
-            "type": kind,
-            "idempotencyKey": f"{model.metadata.uid}/{kind}/{request.id}",
-            "actor": actor,
-            "object": _subject(model, "OneSeekModel"),
-            "reason": request.message[:256],
-            "timestamp": _milliseconds(now),
-        }
-    )
 
 
 def _made(model: OneSeekModel, version: Version, runs: Sequence[TrainingRun], now: datetime) -> list[Transition]:
@@ -148,23 +132,12 @@ def _made(model: OneSeekModel, version: Version, runs: Sequence[TrainingRun], no
         scores = version.scores
         steps.append(("evaluate", f"factsContained {scores.facts_contained:.3f} over {scores.questions} questions"))
     steps.append(("certify", "sealed"))
-    return [
-        _entry(kind, _subject(run, "TrainingRun"), f"{run.metadata.uid}/{kind}", version, now, reason=reason)
-        for kind, reason in steps
-    ]
+    return [_transition(run, kind, [], reason, now, version=version) for kind, reason in steps]
 
 
-def imported(model: OneSeekModel, version: Version, key: str, now: datetime, *, reason: str) -> Transition:
-    """The import of an external version; `key` names the Job that did it."""
-    return _entry("import", _subject(model, "OneSeekModel"), key, version, now, reason=reason)
-
-
-def _barred(model: OneSeekModel, new: OneSeekModelStatus, version: Version, by: Actor, now: datetime) -> Transition:
-    kind = _BARRED[version.state]
-    since = next((item.since for item in new.quarantine if item.dna == version.dna), version.created_at)
-    key = f"{model.metadata.uid}/{kind}/{version.dna}/{since}/{version.reason}"[:256]
-    subject = _subject(model, "OneSeekModel")
-    return _entry(kind, subject, key, version, now, reason=version.reason or kind, actor=by)
+def imported(model: OneSeekModel, version: Version, job: str, now: datetime, *, reason: str) -> Transition:
+    """The import of an external version by a Job (its uid)."""
+    return _transition(model, "import", [version.dna, job], reason, now, version=version)
 
 
 _MOVES = {
@@ -187,42 +160,39 @@ def _moved(model: OneSeekModel, new: OneSeekModelStatus, choice: Choice, by: Act
     # Two versions can change places twice within the second that `since` counts in: the request id differs.
     requested = new.request.id if new.request else ""
     step = names.short_hash(old.dna if old else "", target or "", since, requested, length=24)
-    return Transition.model_validate(
-        {
-            "type": kind,
-            "idempotencyKey": f"{model.metadata.uid}/{kind}/{step}",
-            "actor": by,
-            "object": _subject(model, "OneSeekModel"),
-            "from": old.dna if old else None,
-            "to": target,
-            "dna": target,
-            "digest": new.current.digest if new.current else None,
-            "reason": _MOVES[choice.why] if new.request or choice.why != "promote" else _ADOPTED,
-            "timestamp": _milliseconds(now),
-        }
-    )
+    reason = _MOVES[choice.why] if new.request or choice.why != "promote" else _ADOPTED
+    more = {"from": old.dna if old else None, "to": target, "dna": target}
+    more["digest"] = new.current.digest if new.current else None
+    return _transition(model, kind, [step], reason, now, actor=by, **more)
 
 
-def _entry(
-    kind: str, about: Subject, key: str, version: Version, now: datetime, *, reason: str, actor: Actor = _AUTOMATIC
+def _transition(
+    about: OneSeekModel | TrainingRun,
+    kind: str,
+    key: Sequence[str],
+    reason: str,
+    now: datetime,
+    *,
+    actor: Actor = _AUTOMATIC,
+    version: Version | None = None,
+    **more: str | None,
 ) -> Transition:
+    """A transition of an object; `key`: what tells it from others of its kind and object."""
+    meta = about.metadata
+    subject = Subject(kind=type(about).__name__, namespace=meta.namespace, name=meta.name, uid=meta.uid)
     return Transition.model_validate(
         {
             "type": kind,
-            "idempotencyKey": key,
+            "idempotencyKey": "/".join([meta.uid, kind, *key])[:256],
             "actor": actor,
-            "object": about,
-            "dna": version.dna,
-            "digest": version.digest,
+            "object": subject,
+            "dna": version.dna if version else None,
+            "digest": version.digest if version else None,
             "reason": reason[:256],
             "timestamp": _milliseconds(now),
+            **more,
         }
     )
-
-
-def _subject(item: OneSeekModel | TrainingRun, kind: str) -> Subject:
-    meta = item.metadata
-    return Subject(kind=kind, namespace=meta.namespace, name=meta.name, uid=meta.uid)
 
 
 def _milliseconds(now: datetime) -> str:

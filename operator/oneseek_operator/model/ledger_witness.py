@@ -14,7 +14,7 @@ from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.ledger import BlockError, parse_block
 from oneseek_core.merkle import verify_consistency
 
-__all__ = ["Proof", "difference", "sentence"]
+__all__ = ["Proof", "difference", "difference_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def _is_block(line: bytes | None, witness: LedgerHead) -> bool:
     return (block.number, block.hash) == (witness.height - 1, witness.head)
 
 
-def sentence(model: OneSeekModel, witness: LedgerHead, found: LedgerHead, how: str) -> str:
+def difference_text(model: OneSeekModel, witness: LedgerHead, found: LedgerHead, how: str) -> str:
     """What is wrong with the ledger, and what to do."""
     meta = model.metadata
     return (

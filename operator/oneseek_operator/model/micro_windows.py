@@ -41,18 +41,18 @@ def requested_runs(model: OneSeekModel, there: Sequence[TrainingRun]) -> WindowR
     for key in found:
         value = model.metadata.annotations[key]
         kind, of_type = _KINDS[key]
-        if refused := _refusal(model, key, value):
+        if refused := _window_refusal(model, key, value):
             events.append(Event(names.WINDOW_REFUSED, refused, warning=True))
             continue
         number, _, digest = value.partition("@")
         name = _name(model, kind, int(number), digest, there)
         if not any(_is_run_of(run, name, int(number), digest) for run in there):
-            runs.append(_run(model, name, of_type, int(number), digest))
+            runs.append(_run_manifest(model, name, of_type, int(number), digest))
         events.append(Event(names.WINDOW_TAKEN, f"window {number} of the records is trained by the run {name!r}"))
     return WindowRuns(tuple(runs), found, tuple(events))
 
 
-def _refusal(model: OneSeekModel, key: str, value: str) -> str:
+def _window_refusal(model: OneSeekModel, key: str, value: str) -> str:
     if not _WINDOW.fullmatch(value):
         return (
             f"{key}={value[:64]!r} names no window of the records service; its value is the window's number, or"
@@ -80,7 +80,7 @@ def _is_run_of(run: TrainingRun, name: str, number: int, digest: str) -> bool:
     return run.metadata.name == name and number in windows and windows[number] in (None, digest or windows[number])
 
 
-def _run(model: OneSeekModel, name: str, of_type: str, window: int, digest: str) -> dict[str, Any]:
+def _run_manifest(model: OneSeekModel, name: str, of_type: str, window: int, digest: str) -> dict[str, Any]:
     dataset = {"name": f"conversation-{window}", "source": {"records": {"window": window}}}
     # A Major run starts from the base model: it trains what the model must know, too.
     known = [item.to_wire() for item in model.spec.training.datasets] if of_type == "Major" else []

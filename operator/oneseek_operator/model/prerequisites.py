@@ -62,7 +62,7 @@ def claim(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[One
     del settings
     name = common.claim_name(snapshot.model)
     named = snapshot.model.spec.storage.claim_name
-    if snapshot.claim is not None and (named or snapshot.claim.is_ours):
+    if snapshot.claim_is_ours or (named and snapshot.claim_is_ours is not None):
         return None
     if named:
         message = (
@@ -70,7 +70,7 @@ def claim(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[One
             f"{snapshot.model.metadata.namespace!r}; make it, or use spec.storage.size"
         )
         return model_decision(snapshot, Verdict("Failed", names.CLAIM_NOT_FOUND, message), now, again_after=_LOOK_AGAIN)
-    if snapshot.claim is None and snapshot.model.status.base_model is not None:
+    if snapshot.claim_is_ours is None and snapshot.model.status.base_model is not None:
         message = f"the claim {name!r} with base model and versions is gone; restore it, or delete this OneSeekModel"
         return model_decision(snapshot, Verdict("Failed", names.CLAIM_NOT_FOUND, message), now, again_after=_LOOK_AGAIN)
     # The API client refuses a claim of that name that is somebody else's.
@@ -241,6 +241,6 @@ def base_model(snapshot: Snapshot, settings: Settings, now: datetime) -> Decisio
         )
         return model_decision(snapshot, Verdict("Failed", names.JOB_VANISHED, message), now)
     base = BaseModelStatus(digest=report.digest, size_bytes=report.size_bytes)
-    status = adoption.adopted(model, report, now).model_copy(update={"base_model": base})
+    status = adoption.adopt(model, report, now).model_copy(update={"base_model": base})
     verdict = Verdict("Working", names.STARTING_ENGINE, f"the base model {name!r} is imported; starting an engine")
     return model_decision(snapshot, verdict, now, status=status, again_after=0.0)

@@ -14,7 +14,6 @@ from oneseek_core.serving.sidecar import SidecarState
 from oneseek_core.serving.swap import SwapState
 from oneseek_operator.observe.objects import (
     AccessView,
-    ClaimView,
     DeploymentView,
     IdentityView,
     PolicyView,
@@ -122,8 +121,8 @@ class Snapshot:
 
     model: OneSeekModel
     """The object as it was read; its status is what the last reconcile decided."""
-    claim: ClaimView | None
-    """The PersistentVolumeClaim with base model and versions."""
+    claim_is_ours: bool | None
+    """Whether the PersistentVolumeClaim was created for a model of this name; None: there is no claim."""
     trusted: TrustedKeysView | None
     """The ConfigMap with the public keys; None also if another model owns the name."""
     jobs: tuple[JobView, ...]

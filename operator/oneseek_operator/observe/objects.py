@@ -17,7 +17,6 @@ from oneseek_operator.resources.pod_access import Written
 
 __all__ = [
     "AccessView",
-    "ClaimView",
     "DeploymentView",
     "IdentityView",
     "PolicyView",
@@ -49,7 +48,6 @@ class DeploymentView:
     dna: str | None
     replicas: int
     ready: int
-    created: str
     terminating: bool
     shape: str = ""
     wanted: WantedVersion | None = None
@@ -72,7 +70,6 @@ class DeploymentView:
             dna=version.dna if version else labelled,
             replicas=deployment["spec"].get("replicas", 1),
             ready=deployment.get("status", {}).get("readyReplicas", 0),
-            created=meta.get("creationTimestamp", ""),
             terminating="deletionTimestamp" in meta,
             shape=shape,
             wanted=version,
@@ -140,21 +137,6 @@ class PolicyView:
         """Parse a NetworkPolicy."""
         meta = policy["metadata"]
         return cls(name=meta["name"], uid=meta["uid"], owner=owner_of(policy), spec=policy["spec"])
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimView:
-    """The models claim; `is_ours`: created for a model of this name."""
-
-    name: str
-    phase: str
-    is_ours: bool
-
-    @classmethod
-    def parse(cls, claim: Object, *, is_ours: bool) -> ClaimView:
-        """Parse a PersistentVolumeClaim."""
-        meta = claim["metadata"]
-        return cls(name=meta["name"], phase=claim.get("status", {}).get("phase", "Pending"), is_ours=is_ours)
 
 
 @dataclass(frozen=True, slots=True)

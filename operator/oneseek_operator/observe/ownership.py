@@ -47,7 +47,7 @@ def refuse_foreign(item: Object, manifest: Object) -> None:
         raise NameTakenError(
             f"waiting for the {kind} {name!r} of a deleted {ours} of this name to go", is_being_removed=True
         )
-    raise _taken(kind, name, ours, item, {} if owner else _tags(manifest))
+    raise _name_taken(kind, name, ours, item, {} if owner else _tags(manifest))
 
 
 def refuse_foreign_claim(claim: Object, tags: Mapping[str, str], manifest: Object) -> None:
@@ -58,7 +58,7 @@ def refuse_foreign_claim(claim: Object, tags: Mapping[str, str], manifest: Objec
     """
     if owner_of(claim) or not tags.items() <= _labels(claim).items():
         kind = _controller(manifest).get("kind", "OneSeekModel")
-        raise _taken("PersistentVolumeClaim", claim["metadata"]["name"], kind, claim, tags)
+        raise _name_taken("PersistentVolumeClaim", claim["metadata"]["name"], kind, claim, tags)
 
 
 def unknown_secret(name: str, how: str) -> NameTakenError:
@@ -70,7 +70,7 @@ def unknown_secret(name: str, how: str) -> NameTakenError:
     )
 
 
-def _taken(kind: str, name: str, ours: str, item: Object, tags: Mapping[str, str]) -> NameTakenError:
+def _name_taken(kind: str, name: str, ours: str, item: Object, tags: Mapping[str, str]) -> NameTakenError:
     """`tags`: the labels that would make an object without owner ours."""
     own = ""
     if tags and not _controller(item):

@@ -16,8 +16,8 @@ __all__ = [
     "FailedCreate",
     "Refusal",
     "again_after",
-    "lasts",
     "reason_of",
+    "refusal_lasts",
     "refusal_of",
     "sentence",
     "standing",
@@ -92,10 +92,10 @@ def again_after(conditions: Sequence[Condition], now: datetime) -> float:
     applied = find(conditions, names.APPLIED)
     if applied is not None and applied.reason == names.BEING_REMOVED:
         return _GONE_AGAIN
-    return _LATE_AGAIN if lasts(conditions, now) else _AGAIN
+    return _LATE_AGAIN if refusal_lasts(conditions, now) else _AGAIN
 
 
-def lasts(conditions: Sequence[Condition], now: datetime) -> bool:
+def refusal_lasts(conditions: Sequence[Condition], now: datetime) -> bool:
     """Whether a refusal has lasted so long that a person is needed."""
     applied = find(conditions, names.APPLIED)
     return applied is not None and now - datetime.fromisoformat(applied.last_transition_time) >= PATIENCE
@@ -134,8 +134,8 @@ def with_refusal(
     if blocked:
         answers = answers and was_ready is not None and was_ready.status == "True"
         ready = was_ready
-    lasts = now - datetime.fromisoformat(applied.last_transition_time) >= PATIENCE
-    change = condition(_row(names.STALLED if lasts else names.RECONCILING, refusal), old, generation, now)
+    late = now - datetime.fromisoformat(applied.last_transition_time) >= PATIENCE
+    change = condition(_row(names.STALLED if late else names.RECONCILING, refusal), old, generation, now)
     if answers and ready is not None:
         ready = ready.model_copy(update={"observed_generation": generation})
         if reconciling is not None and not blocked and not is_own(reconciling):

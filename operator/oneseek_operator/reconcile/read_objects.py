@@ -14,7 +14,6 @@ from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_operator.observe.model import Snapshot
 from oneseek_operator.observe.objects import (
     AccessView,
-    ClaimView,
     DeploymentView,
     IdentityView,
     PolicyView,
@@ -76,9 +75,7 @@ async def read_snapshot(
     keys = build_keys.trusted(model, made=None, pending=False)
     snapshot = Snapshot(
         model=model,
-        claim=ClaimView.parse(found, is_ours=is_ours(found, build_model.claim(model)))
-        if (found := claim.result())
-        else None,
+        claim_is_ours=is_ours(found, build_model.claim(model)) if (found := claim.result()) else None,
         trusted=TrustedKeysView.parse(found) if (found := trusted.result()) and is_ours(found, keys) else None,
         jobs=tuple(JobView.parse(item) for item in jobs.result()),
         pods=tuple(own),

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_operator.conditions import find
 from oneseek_operator.errors import RecordsError
-from oneseek_operator.model.ledger_witness import Proof, difference, sentence
+from oneseek_operator.model.ledger_witness import Proof, difference, difference_text
 from oneseek_operator.observe.model import RecordsView, is_records
 from oneseek_operator.observe.ownership import claims_of, owner_of
 from oneseek_operator.observe.pods import PodView
+from oneseek_operator.reconcile.concurrency import gather
 from oneseek_operator.reconcile.ports import ClusterPort, RecordsPort, RecordsPorts
 from oneseek_operator.resources import records as build_records
 from oneseek_operator.settings import Settings
@@ -29,12 +31,12 @@ async def read_records(
 ) -> RecordsView:
     """The service's objects and ledger; transitions of the outbox are appended on the way."""
     namespace, name = model.metadata.namespace, build_records.name(model)
-    found = await cluster.get("StatefulSet", namespace, name)
-    applied = await _applied_service(model, cluster)
+    found, service = await gather([cluster.get(kind, namespace, name) for kind in ("StatefulSet", "Service")])
+    applied = _applied_hash(service) if service and owner_of(service) == model.metadata.uid else None
     if found is None or owner_of(found) != model.metadata.uid:
         return RecordsView(service=applied, left_claim=await _has_left_claim(model, cluster, settings))
     view = RecordsView(
-        template=found["metadata"].get("annotations", {}).get(names.ANNOTATION_TEMPLATE, ""),
+        template=_applied_hash(found),
         ready=found.get("status", {}).get("readyReplicas", 0) > 0,
         uid=found["metadata"]["uid"],
         created=found["metadata"].get("creationTimestamp", ""),
@@ -45,9 +47,8 @@ async def read_records(
     port = records.of(model, pods[0] if pods else None)
     waiting = model.status.outbox
     rolling = model.status.candidate is not None
-    requested = (
-        model.status.request is not None and model.status.request.outcome == "Pending"
-    )  # a reset waits for the ledger
+    request = model.status.request
+    requested = request is not None and request.outcome == "Pending"  # a reset waits for the ledger
     view = replace(view, witness=records.witness(model))
     stored = find(model.status.conditions, names.RECORDS_AVAILABLE)
     other = stored.message if stored and stored.reason == names.LEDGER_ROLLED_BACK else ""
@@ -73,13 +74,9 @@ async def read_records(
     return replace(judged, ready=True)
 
 
-async def _applied_service(model: OneSeekModel, cluster: ClusterPort) -> str | None:
-    """The hash that the service's Service was applied with; None if the model has none."""
-    found = await cluster.get("Service", model.metadata.namespace, build_records.name(model))
-    if found is None or owner_of(found) != model.metadata.uid:
-        return None
-    template: str = found["metadata"].get("annotations", {}).get(names.ANNOTATION_TEMPLATE, "")
-    return template
+def _applied_hash(item: Mapping[str, Any]) -> str:
+    """The hash that an object was applied with."""
+    return str(item["metadata"].get("annotations", {}).get(names.ANNOTATION_TEMPLATE, ""))
 
 
 async def _judged(view: RecordsView, head: LedgerHead, model: OneSeekModel, records: RecordsPort) -> RecordsView:
@@ -88,7 +85,7 @@ async def _judged(view: RecordsView, head: LedgerHead, model: OneSeekModel, reco
         return replace(view, head=head)
     proof = await records.proof(witness, head) if head.height > witness.height else Proof()
     how = difference(witness, head, proof)
-    error = sentence(model, witness, head, how) if how else ""
+    error = difference_text(model, witness, head, how) if how else ""
     return replace(view, head=head, rolled_back=bool(how), error=error)
 
 

@@ -57,7 +57,7 @@ async def reconcile(
         siblings=tuple(item for item in siblings.result() if item.metadata.uid != run.metadata.uid),
         jobs=tuple(jobs),
         pods=tuple(pods),
-        progress=await _progress(run, jobs, pods, cluster),
+        progress=await _read_progress(run, jobs, pods, cluster),
     )
     now = clock()
     decision = decide(snapshot, settings, now)
@@ -84,7 +84,7 @@ async def is_counted(namespace: str, name: str, *, cluster: ClusterPort) -> bool
     return model.status.base_model is None or number(made[0].dna) <= (counters.major, counters.micro)
 
 
-async def _progress(
+async def _read_progress(
     run: TrainingRun, jobs: Sequence[JobView], pods: Sequence[PodView], cluster: ClusterPort
 ) -> TrainProgress | None:
     """The newest progress line of the train pod's log; None if nothing trains."""

@@ -26,7 +26,6 @@ __all__ = [
     "LeafNote",
     "Part",
     "Written",
-    "accepted",
     "config",
     "config_name",
     "env",
@@ -38,6 +37,7 @@ __all__ = [
     "secret_name",
     "token",
     "token_before",
+    "token_digests",
     "volume",
 ]
 
@@ -81,7 +81,7 @@ def _derived(settings: Settings, about: bytes) -> str:
     return hmac.new(key, about, hashlib.sha256).hexdigest()
 
 
-def accepted(model: OneSeekModel, settings: Settings, *roles: Role) -> dict[str, str]:
+def token_digests(model: OneSeekModel, settings: Settings, *roles: Role) -> dict[str, str]:
     """Digests of these roles' tokens, for a server to compare with."""
     derive = {Role.BEFORE: token_before(model, settings)}
     return {role: token_digest(derive.get(role) or token(model, settings, role)) for role in roles}
@@ -94,7 +94,7 @@ def config_name(model: OneSeekModel) -> str:
 
 def secret_name(model: OneSeekModel, settings: Settings) -> str:
     """The Secret with the tokens; other tokens have another name."""
-    digests = accepted(model, settings, *_IN_SECRET)
+    digests = token_digests(model, settings, *_IN_SECRET)
     return f"{model.metadata.name}-access-{names.short_hash(*digests.values())}"
 
 

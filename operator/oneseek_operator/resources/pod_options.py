@@ -27,12 +27,12 @@ def placement(run: TrainingRun) -> dict[str, Any]:
 
 def pod_labels(run: TrainingRun) -> dict[str, str]:
     """The pod's labels."""
-    return _taken(run.spec.pod.labels, LABELS)
+    return _matching(run.spec.pod.labels, LABELS)
 
 
 def pod_annotations(run: TrainingRun) -> dict[str, str]:
     """The pod's annotations."""
-    return _taken(run.spec.pod.annotations, ANNOTATIONS)
+    return _matching(run.spec.pod.annotations, ANNOTATIONS)
 
 
 def env(run: TrainingRun) -> list[dict[str, Any]]:
@@ -46,5 +46,5 @@ def devices(run: TrainingRun) -> list[dict[str, Any]]:
     return [item for item in env(run) if item["name"] in _DEVICES]
 
 
-def _taken(given: Mapping[str, str], pattern: str) -> dict[str, str]:
+def _matching(given: Mapping[str, str], pattern: str) -> dict[str, str]:
     return {key: value for key, value in given.items() if re.fullmatch(pattern, key)}

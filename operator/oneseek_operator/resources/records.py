@@ -143,7 +143,7 @@ def _spec(model: OneSeekModel, settings: Settings, replicas: int, others: Collec
     config: dict[str, Any] = {
         "model": model.metadata.name,
         "namespace": model.metadata.namespace,
-        "accepted": pod_access.accepted(model, settings, *roles),
+        "accepted": pod_access.token_digests(model, settings, *roles),
         "checkpointKeyFile": f"{_KEY_PATH}/{_KEY}",
     }
     ports, tls = [], settings.internal_tls or "tls" in others

@@ -161,7 +161,7 @@ def _template(
         wanted_path=f"{_WANTED_PATH}/{names.WANTED_FILE}" if swaps else None,
         auth=model.spec.serving.auth.mode,
         requests=None if settings.admission_policy else "Refused",
-        accepted=pod_access.accepted(model, settings, Role.OPERATOR, Role.SIDECAR),
+        accepted=pod_access.token_digests(model, settings, Role.OPERATOR, Role.SIDECAR),
         tls_name=pod_access.host(model, "serving") if settings.internal_tls else None,
     )
     env = [{"name": names.SERVING_ENV, "value": serving.model_dump_json(by_alias=True, exclude_none=True)}]

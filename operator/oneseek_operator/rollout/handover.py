@@ -17,7 +17,16 @@ from oneseek_operator.actions import Delete, HandOver
 from oneseek_operator.observe.model import Endpoint, Snapshot
 from oneseek_operator.observe.pods import PodView
 
-__all__ = ["Takeover", "dna_of_pod", "is_handed_over", "is_unreachable", "may_answer", "orders", "replaced", "waiting"]
+__all__ = [
+    "Takeover",
+    "dna_of_pod",
+    "is_handed_over",
+    "is_unreachable",
+    "may_still_answer",
+    "orders",
+    "replaced",
+    "waiting",
+]
 
 UNREACHABLE_SECONDS = 10.0  # a pod that no order reaches for so long is deleted
 _GRACE_SECONDS = 5  # seconds, of that deletion: no order to drain reaches it
@@ -202,7 +211,7 @@ def _seconds_left(pod: PodView, now: datetime) -> float:
     return (datetime.fromisoformat(pod.ends_at) - now).total_seconds() if pod.ends_at else 0.0
 
 
-def may_answer(snapshot: Snapshot, to: Takeover, dna: str, now: datetime) -> bool:
+def may_still_answer(snapshot: Snapshot, to: Takeover, dna: str, now: datetime) -> bool:
     """Whether an unreachable pod may answer a client with this version."""
     return any(
         dna in (dna_of_pod(snapshot, pod), snapshot.endpoint(pod).dna) and _is_loose(snapshot, pod, to, now)

@@ -84,12 +84,12 @@ def swap(
         flipped = version.model_copy(update={"serial": wanted.serial + 1})
         return SwapStep(
             before=apply_wanted(snapshot.model, target, flipped, replicas=there.replicas),
-            after=tuple(Swap(ip, _order(flipped, keep=keep)) for ip, _ in pods),
+            after=tuple(Swap(ip, _swap_request(flipped, keep=keep)) for ip, _ in pods),
             candidate=candidate,
             ready=True,
             flipped=True,
         )
-    order = _order(version, hold=True, probes=snapshot.model.spec.promotion.probes)
+    order = _swap_request(version, hold=True, probes=snapshot.model.spec.promotion.probes)
     return SwapStep((), tuple(Swap(ip, order) for ip, state in pods if state.dna != target.dna), candidate, ready)
 
 
@@ -100,7 +100,7 @@ def repeated_orders(snapshot: Snapshot, colour: str, now: datetime) -> list[Acti
         return []
     wanted = there.wanted
     return [
-        Swap(ip, _order(wanted))
+        Swap(ip, _swap_request(wanted))
         for ip, state in snapshot.swaps_of(colour)
         if state.dna != wanted.dna
         or state.serial < wanted.serial
@@ -123,7 +123,7 @@ def _is_loaded(state: SwapState, target: Colour) -> bool:
     return state.dna == target.dna and state.phase in ("Ready", "Done")  # Done: it serves it already
 
 
-def _order(
+def _swap_request(
     version: WantedVersion, *, hold: bool = False, probes: Sequence[object] = (), keep: str | None = None
 ) -> SwapRequest:
     return SwapRequest.model_validate({**version.model_dump(), "hold": hold, "probes": list(probes), "keep": keep})

@@ -87,7 +87,7 @@ def plan(snapshot: Snapshot, settings: Settings, now: datetime) -> Plan:
     current, previous = model.status.current, model.status.previous
     moved = takes_over.done and not zero and snapshot.current_dna != to.dna
     if moved:
-        current = takeover.reference(to.dna, target, known, now)
+        current = takeover.current_reference(to.dna, target, known, now)
     final = _final_quarantine(model.status.quarantine, snapshot, known, now, to=to, current=current)
     if moved:
         previous = _former(model.status.current, previous, to.dna, final)
@@ -269,7 +269,9 @@ def _final_quarantine(
     """
     model, quarantine = snapshot.model, snapshot.model.status.quarantine
     old = {item.dna for item in stored}
-    final = [item for item in quarantine if item.dna in old or not handover.may_answer(snapshot, to, item.dna, now)]
+    final = [
+        item for item in quarantine if item.dna in old or not handover.may_still_answer(snapshot, to, item.dna, now)
+    ]
     left = left_by_rollback(model)
     version = next((item for item in known if item.dna == left), None)
     if version is None or left in snapshot.quarantined or version.state == names.STATE_DELETED:

@@ -18,7 +18,7 @@ from oneseek_operator.resources.serving import Colour
 from oneseek_operator.rollout import handover
 from oneseek_operator.rollout.handover import Takeover
 
-__all__ = ["TakeoverState", "progress", "reference", "soon"]
+__all__ = ["TakeoverState", "current_reference", "progress", "soon"]
 
 # Seconds between looks during a takeover, which is over in a moment or stuck.
 _SOON, _LATER, _SWAP_LATER = 0.1, 5.0, 0.5
@@ -93,7 +93,7 @@ def _through_the_service(snapshot: Snapshot, to: Takeover) -> str:
     return ""
 
 
-def reference(dna: str | None, target: Colour, versions: Sequence[Version], now: datetime) -> VersionRef | None:
+def current_reference(dna: str | None, target: Colour, versions: Sequence[Version], now: datetime) -> VersionRef | None:
     """The version as `status.current`; None for the base model."""
     if dna is None:
         return None

@@ -43,7 +43,7 @@ def uids_with(snapshot: RunSnapshot, **changes: str | None) -> JobUids:
 
 def refused_for_good(snapshot: RunSnapshot, refusal: Refusal, now: datetime) -> RunDecision | None:
     """End a run whose Job the API server refuses, at once or after a while; None: it waits."""
-    lasting = refusal.reason in names.LASTING_REASONS and refusals.lasts(snapshot.run.status.conditions, now)
+    lasting = refusal.reason in names.LASTING_REASONS and refusals.refusal_lasts(snapshot.run.status.conditions, now)
     if is_finished(snapshot.run) or not (refusal.reason == names.INVALID or lasting):
         return None
     return failed(snapshot, Problem(refusal.reason, refusal.message), now)
@@ -61,7 +61,7 @@ def no_report(name: str) -> Problem:
     return Problem(names.JOB_VANISHED, f"the Job {name!r} ended well, but its report is gone or cannot be used")
 
 
-def _ended(
+def _finished_job(
     snapshot: RunSnapshot,
     step: str,
     working: Verdict,
@@ -96,7 +96,7 @@ def prepare(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDeci
     if resolved.data_digest is not None:
         return None
     working = Verdict("Working", names.PREPARING, "fetching and checking the data")
-    job = _ended(
+    job = _finished_job(
         snapshot,
         "prepare",
         working,
@@ -135,7 +135,7 @@ def evaluate(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDec
         return None
     working = Verdict("Working", names.EVALUATING, "answering the held-out questions")
     # Generation is greedy: a Job that vanished is created again and scores the same.
-    job = _ended(
+    job = _finished_job(
         snapshot, "evaluate", working, now, make=lambda: build.evaluate_job(run, snapshot.known_model, settings)
     )
     if not isinstance(job, JobView):
@@ -155,7 +155,9 @@ def certify(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDeci
     run = snapshot.run
     working = Verdict("Working", names.CERTIFYING, "checking and sealing the adapter")
     # Certifying twice gives the same folder, so a Job that vanished is created again.
-    job = _ended(snapshot, "certify", working, now, make=lambda: build.certify_job(run, snapshot.known_model, settings))
+    job = _finished_job(
+        snapshot, "certify", working, now, make=lambda: build.certify_job(run, snapshot.known_model, settings)
+    )
     if not isinstance(job, JobView):
         return job
     report = parse_report(report_text(snapshot.pods, job), CertifyReport)

@@ -23,6 +23,9 @@ from oneseek_operator.versions.states import certified_by, counters_for
 
 __all__ = ["train"]
 
+_REPORTED = (
+    "samples", "weights_digest", "report_digest", "lora", "precision", "device", "steps", "final_loss", "duration_seconds"
+)  # fmt: skip
 _PROGRESS_EVERY = timedelta(seconds=5)  # progress writes are no more frequent than this
 _POLL_START, _POLL = 1.0, 5.0  # seconds between looks at the train pod's log: before and after its first step
 
@@ -70,15 +73,7 @@ def train(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecisi
             "created_at": _milliseconds(job.completed_at),
             "major": major,
             "micro": micro,
-            "samples": report.samples,
-            "weights_digest": report.weights_digest,
-            "report_digest": report.report_digest,
-            "lora": report.lora,
-            "precision": report.precision,
-            "device": report.device,
-            "steps": report.steps,
-            "final_loss": report.final_loss,
-            "duration_seconds": report.duration_seconds,
+            **{name: getattr(report, name) for name in _REPORTED},
         }
     )
     verdict = Verdict(

@@ -22,14 +22,15 @@ from oneseek_operator.versions.gate import missed
 
 __all__ = [
     "State",
-    "adopted",
     "certified_by",
     "classified",
     "classify",
     "counters_for",
+    "found_on_claim",
     "known_versions",
     "may_answer",
     "merged",
+    "missed_gate",
     "newest",
     "number",
     "roles",
@@ -74,7 +75,7 @@ def _is_unattended(run: TrainingRun) -> bool:
     return any(ref.get("kind") == "OneSeekModel" and ref.get("controller") for ref in run.metadata.owner_references)
 
 
-def adopted(found: Iterable[CertifiedVersion]) -> list[Version]:
+def found_on_claim(found: Iterable[CertifiedVersion]) -> list[Version]:
     """The versions that a base Job found on the claim."""
     return [
         Version(
@@ -96,7 +97,7 @@ def merged(known: Iterable[Version], new: Iterable[Version]) -> list[Version]:
     by_dna: dict[str, Version] = {}
     for version in [*known, *new]:
         by_dna.setdefault(version.dna, version)
-    return sorted(by_dna.values(), key=_order, reverse=True)[:_KEPT]
+    return sorted(by_dna.values(), key=_age, reverse=True)[:_KEPT]
 
 
 def may_answer(version: Version) -> bool:
@@ -106,7 +107,7 @@ def may_answer(version: Version) -> bool:
 
 def newest(versions: Iterable[Version]) -> Version | None:
     """The newest version that may answer."""
-    return max((item for item in versions if may_answer(item)), key=_order, default=None)
+    return max((item for item in versions if may_answer(item)), key=_age, default=None)
 
 
 def known_versions(model: OneSeekModel, runs: Iterable[TrainingRun]) -> tuple[list[Version], dict[str, str]]:
@@ -129,7 +130,7 @@ def missed_gate(
     found = {}
     for version in versions:
         served = version.state in (names.STATE_CURRENT, names.STATE_PREVIOUS) and version.dna not in held
-        newer = serving is None or _order(version) > _order(serving)
+        newer = serving is None or _age(version) > _age(serving)
         if served or version.state == names.STATE_DELETED:
             continue
         if reason := missed(version, serving if newer else None, gate):
@@ -218,5 +219,5 @@ def number(dna: str) -> tuple[int, int]:
         return (0, 0)
 
 
-def _order(version: Version) -> tuple[tuple[int, int], str]:
+def _age(version: Version) -> tuple[tuple[int, int], str]:
     return (number(version.dna), version.created_at)
