@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any, TypeVar
 
+from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_runtime.plugin.kubectl import Kubectl
+from oneseek_runtime.plugin.text import printable
 
-__all__ = ["Answer", "Answers", "Call", "Clock", "Exit"]
+__all__ = ["Answer", "Answers", "Call", "Clock", "Exit", "about", "refused"]
 
 T = TypeVar("T")
 _FIRST, _LONGEST = 0.2, 2.0  # seconds between two looks
@@ -78,6 +80,17 @@ class Answer:
     code: Exit = Exit.OK
     notes: tuple[str, ...] = ()
     live: bool = False
+
+
+def about(model: OneSeekModel, **more: Any) -> dict[str, Any]:
+    """A document about a model."""
+    return {"model": model.metadata.name, "namespace": model.metadata.namespace, **more}
+
+
+def refused(model: OneSeekModel, reason: str, message: str, **more: Any) -> Answer:
+    """The answer where what was asked of the model is not possible."""
+    document = about(model, **more, reason=reason, message=message)
+    return Answer(document, printable(f"{reason}: {message}"), Exit.REFUSED)
 
 
 Answers = Answer | Iterator[Answer]

@@ -18,7 +18,7 @@ from oneseek_core.api import lenient
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.jobs.verify import VerifyReport
 from oneseek_runtime.plugin import reading
-from oneseek_runtime.plugin.answers import Answer, Call, Exit
+from oneseek_runtime.plugin.answers import Answer, Call, Exit, about
 from oneseek_runtime.plugin.errors import CannotTellError
 from oneseek_runtime.plugin.text import printable, table
 from oneseek_runtime.plugin.times import age
@@ -129,8 +129,7 @@ def judge_condition(model: OneSeekModel, call: Call) -> Answer:
     verified = told.status == "True"
     current = model.status.current
     document = {
-        "model": name,
-        "namespace": model.metadata.namespace,
+        **about(model),
         "verified": verified,
         "reason": told.reason,
         "message": told.message,
@@ -169,8 +168,7 @@ def judge_pods(model: OneSeekModel, reports: Mapping[str, VerifyReport]) -> Answ
     judged = {pod: _against_status(model, report) for pod, report in reports.items()}
     verified = all(report.ok for report in judged.values())
     document = {
-        "model": model.metadata.name,
-        "namespace": model.metadata.namespace,
+        **about(model),
         "verified": verified,
         "pods": [{"pod": pod, **report.to_wire()} for pod, report in judged.items()],
     }
