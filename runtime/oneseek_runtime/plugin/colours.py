@@ -1,4 +1,4 @@
-"""Which pods serve what: a model's Deployments (colours) and their pods, as the API server returns them. Pure."""
+"""A model's Deployments (colours) and pods, as the API server returns them. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ColourView", "PodView", "colours_of"]
 
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """A pod, and if it is not ready, why. `component`: what it is of its model or run; `started`: there is a log."""
+    """A pod; `trouble` says why it is not ready. `component` is its step or role; `started`: its container has a log."""
 
     name: str
     colour: str
@@ -71,7 +71,7 @@ def _trouble(container: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ColourView:
-    """One Deployment: a version under one serving template. `dna` is None where it serves the base model."""
+    """One Deployment: a version with one pod template. `dna` is None if it serves the base model."""
 
     name: str
     dna: str | None

@@ -1,4 +1,4 @@
-"""`ask MODEL QUESTION [--dna DNA | --candidate]`: one question, by the road every client takes.
+"""`ask MODEL QUESTION [--dna DNA | --candidate]`: one question, as every client asks it.
 
 Through the API server's proxy; where that is forbidden or cannot reach pods, from within a pod (`kubectl exec`). Either
 way nobody needs a port of the cluster open. The query is an ordinary one: counted, limited and recorded like any other.
@@ -49,7 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Road:
-    """Where the question goes: a path of the API server, and the pods behind it."""
+    """Where the question is sent: a path of the API server, and the pods behind it."""
 
     path: str
     pods: tuple[PodView, ...]

@@ -1,7 +1,7 @@
 """`export MODEL DNA --to DIR|FILE.tar`: a certified version as an OCI image layout, to carry it to another cluster.
 
-The version is read through a pod that serves the model, verified here by the very code that verifies in pods, and only
-then written. What is written is complete or not there.
+The version is read through a pod that serves the model, verified here by the code that verifies in pods, and then
+written, completely or not at all.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""`verify MODEL|DIR`: is what answers, or what lies in a folder, what was certified?
+"""`verify MODEL|DIR`: whether what answers, or a folder's content, is what was certified.
 
-DIR is verified here, by the very code that verifies in pods. Of MODEL the watching verifier's last word is told
-(condition Verified); `--deep` has every pod that answers verify again, now, and believes nothing older.
+DIR is verified here, by the code that verifies in pods. For MODEL the condition Verified is shown, which the
+watching verifier keeps; `--deep` has every serving pod verify again now.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _with(left: TrustedKeys, right: TrustedKeys) -> TrustedKeys:
 
 
 def judge_condition(model: OneSeekModel, call: Call) -> Answer:
-    """What the watching verifier said last, as the operator wrote it down.
+    """The condition Verified.
 
     Raises CannotTellError: it has said nothing yet.
     """
