@@ -106,8 +106,8 @@ def _outcome(
 ) -> Answer:
     seconds: float = call.arguments.wait
     if not seconds:
-        text = f"asked   {found.metadata.name}: {request}\nthe outcome will stand in status.request"
-        return replace(_answer(found, request, told_by_us("Asked", by=by), notes), text=printable(text))
+        text = printable(f"asked   {found.metadata.name}: {request}") + "\nthe outcome will stand in status.request"
+        return replace(_answer(found, request, told_by_us("Asked", by=by), notes), text=text)
     newest = found
 
     def look() -> promotion.Request | None:
