@@ -1,1 +1,1 @@
-"""`kubectl oneseek`: ask what is, what was, and whether it can be proved. One module a verb, in `verbs`. No torch."""
+"""`kubectl oneseek`: shows, asks, verifies and changes models. `verbs` has a module for each verb. Imports no torch."""

@@ -1,4 +1,4 @@
-"""`kubectl oneseek VERB`: the border between verbs and a person's shell.
+"""`kubectl oneseek VERB`: command line, output and exit codes.
 
 Which module a verb needs is a string in a table, imported once it is chosen: verifying brings a cryptography library
 along, and `list` ought not to wait for it. A verb returns an answer or raises a sentence; here that becomes text,
@@ -55,7 +55,7 @@ DEBUG_ENV = "ONESEEK_DEBUG"  # set: a defect of ours shows its traceback
 
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
-    """Answer one call; the result is the process's exit code."""
+    """Run one command; returns the process's exit code."""
     told = list(sys.argv[1:] if arguments is None else arguments)
     # A flag that may have a value, but never the next word: argparse has no such thing.
     told = ["--wait=" if word == "--wait" else word for word in told]
@@ -128,7 +128,7 @@ def parser_of(verb: str | None, chosen: Any = None) -> argparse.ArgumentParser:
 
 
 def _add_common(parser: argparse.ArgumentParser, *, first: bool) -> None:
-    """The second time without defaults: they would overwrite what stands before the verb."""
+    """The common flags; after the verb without defaults, which would overwrite what stands before it."""
     unset = None if first else argparse.SUPPRESS
     parser.add_argument("-n", "--namespace", default=unset, help="the namespace; else the context's")
     parser.add_argument("--context", default=unset, help="the kubeconfig's context")

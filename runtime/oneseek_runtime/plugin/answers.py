@@ -1,6 +1,6 @@
-"""What a verb is asked with and what it answers: a document for machines, a text for people, an exit code for scripts.
+"""What a verb gets and what it returns: a document for machines, a text for people, an exit code for scripts.
 
-The exit code is the answer in one digit, so that no script has to read the text: nothing but "yes" is ever 0.
+The exit code is the answer in one digit, so that no script has to parse the text; only "yes" is 0.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any, TypeVar
 
+from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_runtime.plugin.kubectl import Kubectl
+from oneseek_runtime.plugin.text import printable
 
-__all__ = ["Answer", "Answers", "Call", "Clock", "Exit"]
+__all__ = ["Answer", "Answers", "Call", "Clock", "Exit", "about", "refused"]
 
 T = TypeVar("T")
 _FIRST, _LONGEST = 0.2, 2.0  # seconds between two looks
 
 
 class Exit(IntEnum):
-    """How the plugin ends."""
+    """Exit codes of the plugin."""
 
     OK = 0  # shown; verified; clean; done
     REFUSED = 1  # looked at, and it is not what it ought to be; asked for, and refused
@@ -30,14 +32,14 @@ class Exit(IntEnum):
 
 
 class Clock:
-    """[I/O] The machine's clock; tests put another in its place."""
+    """[I/O] The clock; replaced in tests."""
 
     def now(self) -> datetime:
         """The time in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds that only rise."""
+        """Monotonic seconds."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
@@ -58,7 +60,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a verb: its arguments, the cluster, and the time it is."""
+    """One call of a verb: its arguments, the cluster, and the time."""
 
     arguments: Namespace
     kubectl: Kubectl
@@ -68,9 +70,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a verb found. `notes` go to stderr: they limit the answer, whatever form it is printed in.
+    """What a verb found. `notes` go to stderr in every output form, because they limit the answer.
 
-    `live`: the newest state of what an earlier answer of the same stream showed; it takes that one's place.
+    `live`: it replaces the answer before it in a stream, because it shows the newest state of the same thing.
     """
 
     document: Mapping[str, Any]
@@ -78,6 +80,17 @@ class Answer:
     code: Exit = Exit.OK
     notes: tuple[str, ...] = ()
     live: bool = False
+
+
+def about(model: OneSeekModel, **more: Any) -> dict[str, Any]:
+    """A document about a model."""
+    return {"model": model.metadata.name, "namespace": model.metadata.namespace, **more}
+
+
+def refused(model: OneSeekModel, reason: str, message: str, **more: Any) -> Answer:
+    """The answer where what was asked of the model is not possible."""
+    document = about(model, **more, reason=reason, message=message)
+    return Answer(document, printable(f"{reason}: {message}"), Exit.REFUSED)
 
 
 Answers = Answer | Iterator[Answer]

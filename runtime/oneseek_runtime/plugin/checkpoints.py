@@ -64,7 +64,7 @@ def read_keys(texts: Iterable[str]) -> list[VerifierKey]:
 
 
 def unsigned(saved: Sequence[Saved], keys: Sequence[VerifierKey]) -> dict[Saved, Defect]:
-    """The checkpoints that none of the keys signed: no witnesses, but defects. Without keys nothing is asked of them."""
+    """The checkpoints that none of the keys signed, each as a defect. Without keys signatures are not checked."""
     if not keys:
         return {}
     return {

@@ -1,4 +1,4 @@
-"""Which pods serve what: a model's Deployments (colours) and their pods, as the API server returns them. Pure."""
+"""A model's Deployments (colours) and pods, as the API server returns them. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ __all__ = ["ColourView", "PodView", "colours_of"]
 
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """A pod, and if it is not ready, why."""
+    """A pod; `trouble` says why it is not ready. `component` is its step or role; `started`: its container has a log."""
 
     name: str
     colour: str
+    component: str
+    started: bool
     phase: str
     ready: bool
     terminating: bool
@@ -27,15 +29,19 @@ class PodView:
     def parse(cls, pod: Mapping[str, Any]) -> PodView:
         """Read a pod."""
         meta, status = pod["metadata"], pod.get("status", {})
+        labels, states = meta.get("labels", {}), status.get("containerStatuses", [])
         conditions = {item["type"]: item for item in status.get("conditions", [])}
-        containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+        containers = [*status.get("initContainerStatuses", []), *states]
         scheduled = conditions.get("PodScheduled", {})
         troubles = [text for item in containers if (text := _trouble(item))]
         if scheduled.get("status") == "False":
             troubles.insert(0, f"{scheduled.get('reason', '')}: {scheduled.get('message', '')}")
         return cls(
             name=meta["name"],
-            colour=meta.get("labels", {}).get(names.LABEL_COLOUR, ""),
+            colour=labels.get(names.LABEL_COLOUR, ""),
+            component=labels.get(names.LABEL_COMPONENT, ""),
+            # Of a container that waits for its image there is no log, and kubectl fails.
+            started=any(state.get("state", {}).keys() & {"running", "terminated"} for state in states),
             phase=status.get("phase", "Unknown"),
             ready=conditions.get("Ready", {}).get("status") == "True",
             terminating="deletionTimestamp" in meta,
@@ -57,15 +63,15 @@ def _trouble(container: Mapping[str, Any]) -> str:
     waiting, ended = state.get("waiting", {}), state.get("terminated", {})
     if (reason := waiting.get("reason", "")) and reason not in ("PodInitializing", "ContainerCreating"):
         last = container.get("lastState", {}).get("terminated", {}).get("message") or waiting.get("message", "")
-        return f"{container['name']} {reason}{f': {last.strip()}' if last else ''}"
+        return f"{container.get('name', '')} {reason}{f': {last.strip()}' if last else ''}"
     if ended.get("exitCode"):
-        return f"{container['name']} {ended.get('reason', 'Error')}: exit code {ended['exitCode']}"
+        return f"{container.get('name', '')} {ended.get('reason', 'Error')}: exit code {ended['exitCode']}"
     return ""
 
 
 @dataclass(frozen=True, slots=True)
 class ColourView:
-    """One Deployment: a version under one serving template. `dna` is None where it serves the base model."""
+    """One Deployment: a version with one pod template. `dna` is None if it serves the base model."""
 
     name: str
     dna: str | None

@@ -1,7 +1,7 @@
-"""Two versions side by side: what is known of each, and where they differ. Pure.
+"""Compares two versions fact by fact. Pure.
 
-Of each version there are up to three witnesses: its line in the model's status, its certified metadata, and the
-TrainingRun that made it. What is certified wins over what a run's object says; what nobody knows is left out.
+A version's facts come from its entry in the model's status, its certified metadata and its TrainingRun. Certified
+metadata takes precedence over the run; unknown facts are left out.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One fact of both."""
+    """One fact of both versions."""
 
     section: str
     name: str
@@ -43,12 +43,12 @@ class Row:
 
     @property
     def same(self) -> bool:
-        """Whether both have it, and alike."""
+        """Whether both versions have it with the same value."""
         return self.left == self.right
 
     @property
     def change(self) -> str:
-        """By how much a number rose or fell."""
+        """The difference of two numbers."""
         numbers = [value for value in (self.left, self.right) if isinstance(value, int | float)]
         if len(numbers) < 2 or self.same or self.section not in ("scores", "training"):
             return ""
@@ -60,7 +60,7 @@ class Row:
 
 
 def compare(left: Mapping[tuple[str, str], Fact], right: Mapping[tuple[str, str], Fact]) -> list[Row]:
-    """Every fact that either has, in the order of the left one."""
+    """Every fact that either version has, in the left one's order."""
     keys = dict.fromkeys([*left, *right])
     sections = list(dict.fromkeys(section for section, _ in keys))
     ordered = sorted(keys, key=lambda key: sections.index(key[0]))

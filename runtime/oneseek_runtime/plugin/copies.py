@@ -1,4 +1,4 @@
-"""[I/O] Copies of a ledger: from a file, or out of a model's records pod."""
+"""[I/O] Copies of a ledger, from a file or from a model's records pod."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _CONTAINER = "records"
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A ledger's lines, and what came with them.
+    """A ledger's lines and the metadata that came with them.
 
-    `whole`: every block is there; else all but the queries. `head` is the note that the copy was made up to, `kept`
-    the checkpoints that its service has kept, `witnessed` what the operator last wrote of it into the model's status.
+    `whole`: with the query blocks. `head` is the checkpoint at the copy's end, `kept` are the checkpoints that the records
+    service has stored, `witnessed` is the model's status.ledger.
     """
 
     source: str
@@ -37,7 +37,7 @@ class Copy:
 
 
 def copy_from_file(path: str) -> Copy:
-    """A ledger as it was copied: its canonical lines.
+    """The lines of a copied ledger.
 
     Raises CannotTellError: the file cannot be read or holds nothing.
     """
@@ -48,7 +48,7 @@ def copy_from_file(path: str) -> Copy:
 
 
 def copy_from_cluster(kubectl: Kubectl, model: OneSeekModel, *, whole: bool) -> Copy:
-    """The ledger of a model, through its records pod. Without `whole` the queries stay there.
+    """Reads a model's ledger in its records pod; without `whole` without the query blocks.
 
     Raises CannotTellError: the pod cannot be entered, or what it wrote broke off.
     """
@@ -60,7 +60,7 @@ def copy_from_cluster(kubectl: Kubectl, model: OneSeekModel, *, whole: bool) -> 
 
 
 def parse_dump(data: bytes, source: str, *, whole: bool, witnessed: LedgerHead | None = None) -> Copy:
-    """Read what `inpod` wrote. Raises CannotTellError: it is not all there."""
+    """Parses what `inpod` wrote. Raises CannotTellError: it is incomplete."""
     try:
         first, *lines, last = data.split(b"\n")[:-1]
         told, end = json.loads(first), json.loads(last)["end"]

@@ -1,7 +1,7 @@
 """A loss curve in characters. Pure.
 
 Braille cells have two by four dots each, so 80 by 20 characters are 144 by 64 points: enough for a curve. Written here
-because the plotting libraries weigh megabytes in an image and on a laptop, and this is a page.
+because plotting libraries are megabytes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Point = tuple[float, float]
 def draw(points: Sequence[Point], *, width: int, height: int) -> str:
     """The curve through the points (by x), with both axes; `width` and `height` in characters.
 
-    Points that are no finite numbers are gaps.
+    Points that are not finite are left out.
     """
     known = sorted((x, y) for x, y in points if math.isfinite(x) and math.isfinite(y))
     columns, rows = max(width - _LABEL - 1, _SMALLEST[0]), max(height - 2, _SMALLEST[1])

@@ -1,4 +1,4 @@
-"""Why the plugin has no answer; each carries the sentence that the user reads on stderr."""
+"""Errors of the plugin; the message is printed on stderr. A module of its own: pure modules and I/O modules raise them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ __all__ = ["CannotTellError", "ConflictError", "KubectlError", "NotFoundError"]
 
 
 class CannotTellError(OneSeekError):
-    """There is no answer; the sentence says why and what to do."""
+    """There is no answer; the message says why and what to do."""
 
 
 class KubectlError(CannotTellError):
-    """kubectl is not there, or could not do what it was asked."""
+    """kubectl is not installed, or failed."""
 
 
 class ConflictError(KubectlError):
-    """Somebody else wrote the object between our reading and our writing."""
+    """The object was changed between our read and our write."""
 
 
 class NotFoundError(KubectlError):
-    """The API server knows no such object."""
+    """The API server has no such object."""

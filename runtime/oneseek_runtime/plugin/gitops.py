@@ -1,7 +1,7 @@
-"""Who owns a field, and whether writing it by hand would last. Pure.
+"""Finds the GitOps controller that owns a field and would revert a manual change. Pure.
 
-A GitOps controller applies its manifests again and again: what a person writes into a field that stands there is taken
-back within minutes, and nobody understands why. Better to say so at once, with the place to change it.
+A GitOps controller reapplies its manifests within minutes, so a change of a field that they contain is refused with the
+place to change it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ARGO_TRACKING = "argocd.argoproj.io/tracking-id"
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A controller that keeps a field as its manifest has it; `source` names the object that it follows, if it says."""
+    """A GitOps controller; `source` names the object (Application, Kustomization) that configures it, if known."""
 
     manager: str
     source: str
@@ -68,7 +68,7 @@ def _has(fields: Mapping[str, Any], path: Sequence[str]) -> bool:
 
 
 def _stated(found: Mapping[str, Any], path: Sequence[str]) -> bool:
-    """Whether the manifest that was applied last has the field; where nobody knows, it may."""
+    """Whether the last-applied manifest has the field; True if there is no such annotation."""
     text = found["metadata"].get("annotations", {}).get(_LAST_APPLIED)
     if text is None:
         return True

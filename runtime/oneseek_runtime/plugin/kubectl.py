@@ -1,7 +1,7 @@
-"""[I/O] The cluster as the user's own kubectl shows it: their context, their rights, no client library.
+"""[I/O] Access to the cluster through the user's kubectl: their context and rights, no client library.
 
-`KUBECTL` in the environment names another program ("k3s kubectl"). What is written is written as field manager
-`oneseek-plugin`: Flux takes back whatever a manager called `kubectl…` has set.
+`KUBECTL` in the environment names another program ("k3s kubectl"). The field manager is `oneseek-plugin`, because
+Flux reverts changes of managers named `kubectl…`.
 """
 
 from __future__ import annotations
@@ -76,11 +76,9 @@ class Kubectl:
         self._run(["exec", f"--namespace={namespace}", target, "-c", container, "--", *_IN_POD, *command], into=file)
 
     def annotate(self, target: str, annotations: Mapping[str, str], *, namespace: str, version: str) -> None:
-        """Write annotations on an object (`resource/name`) that is still as it was read: at `version`.
+        """Write annotations on an object (`resource/name`) whose resourceVersion still is `version`.
 
-        Raises:
-            ConflictError: the object has changed since.
-            KubectlError: forbidden, refused by a policy, no cluster.
+        Raises ConflictError: the object has changed since; KubectlError: forbidden, refused by a policy, no cluster.
         """
         pairs = [f"{key}={value}" for key, value in annotations.items()]
         flags = ["--overwrite", f"--resource-version={version}", f"--field-manager={FIELD_MANAGER}"]
@@ -171,7 +169,7 @@ def _error(stderr: bytes, code: int, arguments: Sequence[str]) -> KubectlError:
 
 
 def _sentence(stderr: str, code: int, arguments: Sequence[str]) -> str:
-    """Kubectl's own words; where a command within a pod failed, that command's words too."""
+    """The last lines of kubectl's stderr; if a command in a pod failed, its lines, too."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     # A client that cannot connect repeats itself in klog lines (E1123 11:55:48 ...) before it says it plainly.
     plain = [line for line in lines if not (line[0] in "EWI" and line[1:5].isdigit())] or lines

@@ -76,7 +76,7 @@ def of_model(runs: Iterable[TrainingRun], model: OneSeekModel) -> list[TrainingR
 
 def as_kind(resource: str, item: Mapping[str, Any]) -> lenient.Object:
     """An object of either resource."""
-    return lenient.read(OneSeekModel if resource == MODELS else TrainingRun, item)
+    return lenient.read(OneSeekModel, item) if resource == MODELS else lenient.read(TrainingRun, item)
 
 
 def state_of(found: lenient.Object) -> str:

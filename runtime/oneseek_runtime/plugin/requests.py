@@ -1,8 +1,8 @@
-"""[I/O] Requests: an annotation that asks for one thing, and waiting for what becomes of it.
+"""[I/O] Requests to the operator: writes the annotation and waits for the outcome.
 
-The operator takes the annotation up (it then stands in `status.request`, Pending), removes it, acts, and writes the
-outcome. Two people must not overwrite each other: the annotation is written only on the object as it was read, and only
-where no request is under way. So the next request that appears in the status is ours.
+The operator copies the annotation to `status.request` (Pending), removes it, acts, and writes the outcome. The
+annotation is written with the resourceVersion that was read, and only if no request is pending: so two people do not
+overwrite each other, and the next request in the status is ours.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Resource = Literal["oneseekmodels.oneseek.io", "trainingruns.oneseek.io"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked of an object: `verb`, with `value` in the annotation."""
+    """A request: the verb and the annotation's value."""
 
     verb: str
     value: str
@@ -106,8 +106,8 @@ def _outcome(
 ) -> Answer:
     seconds: float = call.arguments.wait
     if not seconds:
-        text = f"asked   {found.metadata.name}: {request}\nthe outcome will stand in status.request"
-        return replace(_answer(found, request, told_by_us("Asked", by=by), notes), text=printable(text))
+        text = printable(f"asked   {found.metadata.name}: {request}") + "\nthe outcome will stand in status.request"
+        return replace(_answer(found, request, told_by_us("Asked", by=by), notes), text=text)
     newest = found
 
     def look() -> promotion.Request | None:
@@ -130,7 +130,7 @@ def _outcome(
 def _no_outcome(
     found: Object, request: Request, seconds: float, *, taken_up: bool, by: str, notes: tuple[str, ...]
 ) -> Answer:
-    """Nobody can say yet what becomes of it."""
+    """The answer if there is no outcome in time."""
     told = found.status.request
     if taken_up and told:
         message = told.message or lenient.ready(found).message
@@ -143,7 +143,7 @@ def _no_outcome(
 
 
 def obstacle(call: Call, resource: Resource, found: Object, request: Request) -> tuple[str, str] | None:
-    """Why this may not be asked of the object now: (reason, sentence)."""
+    """Why the request may not be made now: (reason, sentence)."""
     name, told = found.metadata.name, found.status.request
     if found.metadata.deletion_timestamp:
         return BEING_DELETED, f"{name} is being deleted"
@@ -210,7 +210,7 @@ def _whoami(call: Call) -> tuple[str, tuple[str, ...]]:
 
 
 def _key(told: promotion.Request | None) -> tuple[str, str]:
-    """What tells a request from the one before it."""
+    """Identifies a request."""
     return (told.id, told.created_at) if told else ("", "")
 
 

@@ -1,6 +1,6 @@
-"""[I/O] `spec.suspend` of a model or a run, set as the user: what `pause` and `resume` share.
+"""[I/O] Sets `spec.suspend` of a model or run for `pause` and `resume`.
 
-The operator never writes a spec, so this is no request but a change of the object, like one with `kubectl edit`.
+The operator never writes a spec, so the plugin patches the object as the user, as `kubectl edit` does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Texts for a terminal: tables, trees, bars. Pure; every cell is made printable, whoever wrote what is in it."""
+"""Tables, trees and bars for a terminal. Pure; every cell is made printable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BAR_CELLS = 20
 
 
 def printable(text: str) -> str:
-    r"""The text without what a terminal would obey: control characters (and line ends) become `\\x1b`."""
+    r"""The text with its control characters (and line ends) escaped: `\\x1b`."""
     return "".join(
         character if character.isprintable() or character == " " else character.encode("unicode_escape").decode()
         for character in text
@@ -29,19 +29,19 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 @dataclass(slots=True)
 class Node:
-    """A line of a tree, and what hangs below it."""
+    """A line of a tree and its children."""
 
     text: str
     below: list[Node] = field(default_factory=list)
 
     def add(self, text: str) -> Node:
-        """Hang a line below; the result is that line."""
+        """Add a child and return it."""
         self.below.append(Node(text))
         return self.below[-1]
 
 
 def tree(node: Node) -> str:
-    """The node and all below it, drawn with lines."""
+    """The tree, drawn with lines."""
     return "\n".join([printable(node.text), *_branches(node, "")])
 
 
@@ -65,7 +65,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def short(digest: str) -> str:
-    """Enough of a digest to tell it by."""
+    """A digest shortened to 12 digits."""
     prefix, separator, rest = digest.rpartition(":")
     return f"{prefix}{separator}{rest[:12]}"
 

@@ -1,7 +1,7 @@
-"""What was live when: a ledger's transitions as events, and the reigns of versions that follow from them. Pure.
+"""Which version answered when: a ledger's transitions as events, and the periods that follow from them. Pure.
 
-The order of the blocks is the order of what happened. A block's own time may run ahead of it (transitions that waited
-in an outbox are recorded late), so an event counts from its `happened` time, but never before the event before it.
+Blocks are in the order of what happened. Transitions that waited in an outbox are recorded late, so an event counts from
+its `happened` time, but never before its predecessor.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MOVES = ("promote", "rollback", "reset")  # after these another version answers
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A transition as its block tells it. Texts are empty where the block says nothing."""
+    """A transition; texts that the block lacks are empty."""
 
     block: int
     kind: str

@@ -1,4 +1,4 @@
-"""Times as people type and read them. Pure: the time it is comes in as a value."""
+"""Parses and formats times. Pure: the present time is a parameter."""
 
 from __future__ import annotations
 

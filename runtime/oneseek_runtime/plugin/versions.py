@@ -1,4 +1,4 @@
-"""Versions as people name them: by their DNA, or by as much of it as no other version has. Pure."""
+"""Finds versions by their DNA or by a part of it that is unique. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def known(model: OneSeekModel) -> list[str]:
 
 
 def find(text: str, among: Iterable[str]) -> list[str]:
-    """The versions that `text` means: the very one, else all that it is a part of, cut at dots (`v3`, `v3.0`, a hash)."""
+    """The version with the DNA `text`, else all whose DNA has `text` as a part between dots (`v3`, `v3.0`, a hash)."""
     choices = list(among)
     if text in choices:
         return [text]

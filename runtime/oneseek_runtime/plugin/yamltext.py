@@ -1,4 +1,4 @@
-"""A JSON document as YAML, as kubectl prints it and reads it back. Pure."""
+"""Formats a JSON document as YAML in kubectl's layout. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Dumper(yaml.SafeDumper):
     """Quotes every text that some YAML reader takes for something else; PyYAML leaves `0o17` bare."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """What stands twice in a document is printed twice."""
+        """Never write anchors and aliases."""
         return True
 
 

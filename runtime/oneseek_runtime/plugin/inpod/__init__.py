@@ -1,1 +1,1 @@
-"""What the plugin runs inside a pod through `kubectl exec`, where the token, the claim and the keys are."""
+"""Commands that the plugin runs in pods with `kubectl exec`, where the token, the claim and the keys are."""

@@ -1,7 +1,6 @@
-"""[I/O] Inside a records pod: its ledger as JSON lines, read from the service beside us with the token it keeps here.
+"""[I/O] In a records pod: its ledger as JSON lines, read from the service in the pod with the pod's token.
 
-A head (with the checkpoints that were kept), the blocks up to that head, and an end that tells a whole dump from one
-whose connection broke.
+A dump has a head (with the stored checkpoints), the blocks up to it, and an end that shows that it is complete.
 """
 
 from __future__ import annotations
@@ -30,9 +29,7 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to rea
 def whole(environment: Mapping[str, str]) -> Iterator[bytes]:
     """The lines of a dump with every block.
 
-    Raises:
-        SettingsError, AccessError, OSError, ValueError, HTTPException: this is no records pod, or its service does not
-            answer.
+    Raises SettingsError, AccessError: this is no records pod; OSError, ValueError, HTTPException: no answer.
     """
     return _dump(environment, whole=True)
 
@@ -90,7 +87,7 @@ def _get(connection: http.client.HTTPConnection, token: str, path: str) -> bytes
 
 
 def _is_transition(line: bytes) -> bool:
-    """Anything but a query; a line that is no block goes along, so that it is seen."""
+    """True for all but query blocks; a line that is no block is kept, so that the reader reports it."""
     try:
         return parse_block(line).data.get("type") != QUERY
     except BlockError:

@@ -1,4 +1,4 @@
-"""What the API server takes and somebody will be sorry for. Pure; each check has one thing to say."""
+"""Advice on manifests that the API server accepts. Pure; each check has one concern."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def judge(item: Item) -> Judged:
 
 
 def _identity(item: Item, version: str, kind: str) -> Problem | None:
-    """Nearly one of ours, or one of ours in nearly the right version."""
+    """A wrong apiVersion or kind that is close to one of ours."""
     group = version.partition("/")[0]
     line = (entry(item, "apiVersion") or item).line
     if group == names.GROUP and version != names.API_VERSION:
@@ -126,7 +126,7 @@ def _structure(item: Item, schema: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _unreadable(kind: str, item: Item, value: dict[str, Any]) -> Iterator[Problem]:
-    """What the schema lets through and the operator's own types do not."""
+    """What the schema accepts and the operator's types refuse."""
     try:
         _SPECS[kind].model_validate(value["spec"])
     except ValidationError as error:

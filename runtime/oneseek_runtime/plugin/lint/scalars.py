@@ -1,6 +1,6 @@
 """What a YAML scalar is to kubectl: sigs.k8s.io/yaml reads YAML 1.1 as Go's yaml.v2 does, and that is not PyYAML's. Pure.
 
-Held against the real kubectl, line by line, by the tests.
+Tests compare each form with the real kubectl.
 """
 
 from __future__ import annotations

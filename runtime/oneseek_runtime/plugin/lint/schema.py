@@ -1,4 +1,4 @@
-"""A manifest against a CustomResourceDefinition's schema, as the API server judges it: structure first, then rules. Pure."""
+"""Validates a manifest against a CustomResourceDefinition's schema as the API server does: structure, then rules. Pure."""
 
 from __future__ import annotations
 
@@ -97,16 +97,11 @@ def _whole(pattern: str) -> str:
 
 def _range(item: Item, value: float, schema: Schema, where: str) -> Iterator[Problem]:
     least, most = schema.get("minimum"), schema.get("maximum")
-    if least is not None and (value < least or (value == least and schema.get("exclusiveMinimum"))):
-        yield _error(
-            item,
-            where,
-            f"{value} is too small: {'more than' if schema.get('exclusiveMinimum') else 'at least'} {least}",
-        )
-    if most is not None and (value > most or (value == most and schema.get("exclusiveMaximum"))):
-        yield _error(
-            item, where, f"{value} is too large: {'less than' if schema.get('exclusiveMaximum') else 'at most'} {most}"
-        )
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    if least is not None and (value < least or (value == least and above)):
+        yield _error(item, where, f"{value} is too small: {'more than' if above else 'at least'} {least}")
+    if most is not None and (value > most or (value == most and below)):
+        yield _error(item, where, f"{value} is too large: {'less than' if below else 'at most'} {most}")
 
 
 def _length(item: Item, where: str, length: int, schema: Schema, keys: tuple[str, str, str]) -> Iterator[Problem]:

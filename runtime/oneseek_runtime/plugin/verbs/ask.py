@@ -1,4 +1,4 @@
-"""`ask MODEL QUESTION [--dna DNA | --candidate]`: one question, by the road every client takes.
+"""`ask MODEL QUESTION [--dna DNA | --candidate]`: one question, as every client asks it.
 
 Through the API server's proxy; where that is forbidden or cannot reach pods, from within a pod (`kubectl exec`). Either
 way nobody needs a port of the cluster open. The query is an ordinary one: counted, limited and recorded like any other.
@@ -17,7 +17,7 @@ from oneseek_core import names
 from oneseek_core.api import lenient
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_runtime.plugin import reading
-from oneseek_runtime.plugin.answers import Answer, Call, Exit
+from oneseek_runtime.plugin.answers import Answer, Call, about, refused
 from oneseek_runtime.plugin.colours import ColourView, PodView, colours_of
 from oneseek_runtime.plugin.errors import CannotTellError, KubectlError
 from oneseek_runtime.plugin.text import number, printable
@@ -49,7 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Road:
-    """Where the question goes: a path of the API server, and the pods behind it."""
+    """Where the question is sent: a path of the API server, and the pods behind it."""
 
     path: str
     pods: tuple[PodView, ...]
@@ -59,8 +59,8 @@ def run(call: Call) -> Answer:
     """Ask. Raises CannotTellError: the model cannot be read, or nobody answers."""
     model = reading.read_model(call.kubectl, call.arguments.model)
     road = _road(call, model)
-    if isinstance(road, Answer):
-        return road
+    if not isinstance(road, _Road):
+        return refused(model, *road, answer=None)
     question = call.arguments.question
     body: dict[str, Any] = {"question": sys.stdin.read().strip() if question == "-" else question}
     if call.arguments.max_tokens:
@@ -68,24 +68,23 @@ def run(call: Call) -> Answer:
     return _told(model, _ask(call, model, road, body))
 
 
-def _road(call: Call, model: OneSeekModel) -> _Road | Answer:
+def _road(call: Call, model: OneSeekModel) -> _Road | tuple[str, str]:
+    """The road, or why there is none: (reason, sentence)."""
     meta = model.metadata
     if not call.arguments.dna and not call.arguments.candidate:
         return _Road(f"/api/v1/namespaces/{meta.namespace}/services/{meta.name}:http/proxy/{_PATH}", ())
     if call.arguments.candidate:
         if model.status.candidate is None:
-            return _refused(model, names.NO_CANDIDATE, f"{meta.name} has no candidate; {lenient.ready(model).reason}")
+            return names.NO_CANDIDATE, f"{meta.name} has no candidate; {lenient.ready(model).reason}"
         dna = model.status.candidate.dna
     else:
         found = find(call.arguments.dna, known(model))
         if len(found) != 1:
-            return _refused(model, *mistake(model, call.arguments.dna, found))
+            return mistake(model, call.arguments.dna, found)
         dna = found[0]
     pods = _serving(_colours(call, model), dna)
     if not pods:
-        return _refused(
-            model, _NOT_SERVED, f"no pod that is ready serves {dna} now; see kubectl oneseek status {meta.name}"
-        )
+        return _NOT_SERVED, f"no pod that is ready serves {dna} now; see kubectl oneseek status {meta.name}"
     path = f"/api/v1/namespaces/{meta.namespace}/pods/{pods[0].name}:{names.PORT_PUBLIC}/proxy/{_PATH}"
     return _Road(path, tuple(pods))
 
@@ -133,8 +132,7 @@ def _told(model: OneSeekModel, data: bytes) -> Answer:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CannotTellError(f"what answered is no OneSeek sidecar: {data[:200]!r}") from error
     document = {
-        "model": model.metadata.name,
-        "namespace": model.metadata.namespace,
+        **about(model),
         "answer": text,
         "version": version,
         "confidence": confidence,
@@ -145,14 +143,3 @@ def _told(model: OneSeekModel, data: bytes) -> Answer:
     facts = [version, f"confidence {number(confidence)}", f"{tokens} tokens", f"{latency} ms"]
     lines = [*map(printable, text.splitlines()), "", printable("   ".join(facts))]
     return Answer(document, "\n".join(lines))
-
-
-def _refused(model: OneSeekModel, reason: str, message: str) -> Answer:
-    document = {
-        "model": model.metadata.name,
-        "namespace": model.metadata.namespace,
-        "answer": None,
-        "reason": reason,
-        "message": message,
-    }
-    return Answer(document, printable(f"{reason}: {message}"), Exit.REFUSED)

@@ -92,7 +92,7 @@ def _save(copy: Copy, path: Path) -> None:
 
 
 def _same_ledger(copy: Copy, saved: Sequence[Saved]) -> None:
-    """Checkpoints of another ledger would make a sound copy look rewritten."""
+    """Raises CannotTellError if the checkpoints are of another ledger: a sound copy would look rewritten."""
     origin = copy.origin
     for item in saved:
         origin = origin or item.checkpoint.origin
@@ -101,7 +101,7 @@ def _same_ledger(copy: Copy, saved: Sequence[Saved]) -> None:
 
 
 def witness(copy: Copy) -> list[Defect]:
-    """What the operator last saw, held against the copy: another place than the records' volume remembers it."""
+    """Compares the copy with the model's status.ledger, which is stored outside of the records volume."""
     seen = copy.witnessed
     if seen is None or not seen.height:
         return []

@@ -12,7 +12,7 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import Version
 from oneseek_runtime.plugin import reading
-from oneseek_runtime.plugin.answers import Answer, Call, Exit
+from oneseek_runtime.plugin.answers import Answer, Call, about, refused
 from oneseek_runtime.plugin.colours import PodView
 from oneseek_runtime.plugin.comparing import Row, Sources, compare, facts_of, shown
 from oneseek_runtime.plugin.errors import KubectlError
@@ -44,19 +44,18 @@ def run(call: Call) -> Answer:
     by_dna = {version.dna: version for version in model.status.versions}
     current = model.status.current
     if call.arguments.right is None and current is None:
-        return _refused(model, names.NO_SUCH_VERSION, "no version answers now: name both")
+        return refused(model, names.NO_SUCH_VERSION, "no version answers now: name both")
     chosen = []
     for text in (call.arguments.left, call.arguments.right or (current.dna if current else "")):
         found = find(text, by_dna)
         if len(found) != 1:
-            return _refused(model, *mistake(model, text, found))
+            return refused(model, *mistake(model, text, found))
         chosen.append(by_dna[found[0]])
     metadata, notes = _certified(call, model, [version.dna for version in chosen])
     left, right = (Sources(one, metadata.get(one.dna), _run_of(call, model, one)) for one in chosen)
     rows = compare(facts_of(left), facts_of(right))
     document = {
-        "model": model.metadata.name,
-        "namespace": model.metadata.namespace,
+        **about(model),
         "left": chosen[0].dna,
         "right": chosen[1].dna,
         "facts": [row.document() for row in rows],
@@ -118,13 +117,3 @@ def _run_of(call: Call, model: OneSeekModel, version: Version) -> Mapping[str, A
     except KubectlError:
         return None
     return found if found.get("status", {}).get("dna") == version.dna else None
-
-
-def _refused(model: OneSeekModel, reason: str, message: str) -> Answer:
-    document = {
-        "model": model.metadata.name,
-        "namespace": model.metadata.namespace,
-        "reason": reason,
-        "message": message,
-    }
-    return Answer(document, printable(f"{reason}: {message}"), Exit.REFUSED)

@@ -1,7 +1,7 @@
 """`export MODEL DNA --to DIR|FILE.tar`: a certified version as an OCI image layout, to carry it to another cluster.
 
-The version is read through a pod that serves the model, verified here by the very code that verifies in pods, and only
-then written. What is written is complete or not there.
+The version is read through a pod that serves the model, verified here by the code that verifies in pods, and then
+written, completely or not at all.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from oneseek_core.artifact import ArtifactMetadata
 from oneseek_core.jobs.verify import VerifyReport
 from oneseek_runtime.artifact.layout import METADATA
 from oneseek_runtime.plugin import reading
-from oneseek_runtime.plugin.answers import Answer, Call, Exit
+from oneseek_runtime.plugin.answers import Answer, Call, Exit, about
 from oneseek_runtime.plugin.errors import CannotTellError
 from oneseek_runtime.plugin.oci import Image, Written, write_archive, write_layout
 from oneseek_runtime.plugin.ocibase import Base, blob_path, read_base
@@ -193,8 +193,7 @@ def _put(layout: Path, target: Path) -> None:
 
 def _refused(model: OneSeekModel, version: Version, report: VerifyReport) -> Answer:
     document = {
-        "model": model.metadata.name,
-        "namespace": model.metadata.namespace,
+        **about(model),
         "exported": False,
         **report.to_wire(),
         "dna": version.dna,
@@ -209,8 +208,7 @@ def _answer(
     archive = target.name.endswith(".tar")
     layer = written.layer.removeprefix("sha256:") if archive else str(blob_path(target, written.layer))
     document = {
-        "model": model.metadata.name,
-        "namespace": model.metadata.namespace,
+        **about(model),
         "exported": True,
         "dna": version.dna,
         "digest": version.digest,

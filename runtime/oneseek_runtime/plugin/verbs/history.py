@@ -34,7 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(call: Call) -> Answer:
-    """Read the ledger and tell what it says.
+    """Read the ledger and show it.
 
     Raises CannotTellError: it cannot be read, or does not reach back to the time asked for.
     """

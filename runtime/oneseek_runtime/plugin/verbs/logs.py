@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from oneseek_core import names
@@ -12,6 +11,7 @@ from oneseek_core.api import lenient
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Answers, Call
+from oneseek_runtime.plugin.colours import PodView
 from oneseek_runtime.plugin.errors import CannotTellError, KubectlError
 from oneseek_runtime.plugin.text import printable
 
@@ -36,20 +36,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--tail", type=int, metavar="N", help="the last N lines of each pod; else all")
 
 
-@dataclass(frozen=True, slots=True)
-class _Pod:
-    name: str
-    step: str
-    started: bool
-
-    @classmethod
-    def parse(cls, pod: Mapping[str, Any]) -> _Pod:
-        meta, states = pod["metadata"], pod.get("status", {}).get("containerStatuses", [])
-        # Of a container that waits for its image there is no log, and kubectl fails.
-        started = any(state.get("state", {}).keys() & {"running", "terminated"} for state in states)
-        return cls(meta["name"], meta.get("labels", {}).get(names.LABEL_COMPONENT, ""), started)
-
-
 def run(call: Call) -> Answers:
     """Read the logs; with --follow as they are written.
 
@@ -59,8 +45,8 @@ def run(call: Call) -> Answers:
     if call.arguments.follow:
         return _follow(call, found)
     pods = [pod for pod in _pods(call, found) if pod.started]
-    step = call.arguments.step or (pods[-1].step if pods else "")
-    shown = [pod for pod in pods if pod.step == step]
+    step = call.arguments.step or (pods[-1].component if pods else "")
+    shown = [pod for pod in pods if pod.component == step]
     if not shown:
         raise CannotTellError(_none(found, call.arguments.step))
     told = {pod.name: list(call.kubectl.lines(*_command(call, found, pod, follow=False))) for pod in shown}
@@ -82,8 +68,8 @@ def _follow(call: Call, found: TrainingRun) -> Iterator[Answer]:
         ended = lenient.phase(found) != "UnderWay"
         pods = [pod for pod in _pods(call, found) if pod.name not in read]
         if not read and not call.arguments.step and pods:
-            pods = [pod for pod in pods if pod.step == pods[-1].step]
-        pods = [pod for pod in pods if call.arguments.step in (None, pod.step)]
+            pods = [pod for pod in pods if pod.component == pods[-1].component]
+        pods = [pod for pod in pods if call.arguments.step in (None, pod.component)]
         for pod in [pod for pod in pods if pod.started]:
             read.add(pod.name)
             yield from _lines(call, found, pod)
@@ -104,28 +90,30 @@ def _follow(call: Call, found: TrainingRun) -> Iterator[Answer]:
 def _past(call: Call, found: TrainingRun) -> bool:
     """Whether a later step than the one asked for has a pod: then the one asked for is over."""
     wanted = STEPS.index(call.arguments.step)
-    return any(pod.step in STEPS[wanted + 1 :] for pod in _pods(call, found))
+    return any(pod.component in STEPS[wanted + 1 :] for pod in _pods(call, found))
 
 
-def _lines(call: Call, found: TrainingRun, pod: _Pod) -> Iterator[Answer]:
-    head = f"{pod.step}, pod {pod.name}"
+def _lines(call: Call, found: TrainingRun, pod: PodView) -> Iterator[Answer]:
+    head = f"{pod.component}, pod {pod.name}"
     first: tuple[str, ...] = (head,)
     try:
         for line in call.kubectl.lines(*_command(call, found, pod, follow=True)):
-            yield Answer({"step": pod.step, "pod": pod.name, "line": line}, printable(line.expandtabs()), notes=first)
+            yield Answer(
+                {"step": pod.component, "pod": pod.name, "line": line}, printable(line.expandtabs()), notes=first
+            )
             first = ()
     except KubectlError as error:  # the pod went away while it was read; the run may go on in another
         yield Answer(
-            {"step": pod.step, "pod": pod.name, "error": str(error)}, f"({printable(str(error))})", notes=first
+            {"step": pod.component, "pod": pod.name, "error": str(error)}, f"({printable(str(error))})", notes=first
         )
 
 
-def _pods(call: Call, found: TrainingRun) -> list[_Pod]:
+def _pods(call: Call, found: TrainingRun) -> list[PodView]:
     """The run's pods, the oldest first."""
     labels = f"--selector={names.LABEL_RUN}={names.label_value(found.metadata.name)}"
     items = call.kubectl.items("pods", f"--namespace={found.metadata.namespace}", labels)
     ordered: Sequence[Mapping[str, Any]] = sorted(items, key=lambda item: _age(item["metadata"]))
-    return [_Pod.parse(item) for item in ordered]
+    return [PodView.parse(item) for item in ordered]
 
 
 def _age(meta: Mapping[str, Any]) -> tuple[str, int, str]:
@@ -134,7 +122,7 @@ def _age(meta: Mapping[str, Any]) -> tuple[str, int, str]:
     return meta.get("creationTimestamp", ""), STEPS.index(step) if step in STEPS else len(STEPS), meta["name"]
 
 
-def _command(call: Call, found: TrainingRun, pod: _Pod, *, follow: bool) -> list[str]:
+def _command(call: Call, found: TrainingRun, pod: PodView, *, follow: bool) -> list[str]:
     tail = [f"--tail={call.arguments.tail}"] if call.arguments.tail is not None else []
     more = ["--follow"] if follow else []
     return ["logs", f"--namespace={found.metadata.namespace}", f"pod/{pod.name}", "-c", _CONTAINER, *tail, *more]

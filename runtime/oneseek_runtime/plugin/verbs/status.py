@@ -52,7 +52,7 @@ def run(call: Call) -> Answers:
 
 
 def _watch(call: Call) -> Iterator[Answer]:
-    """What it is like now, again and again; a model that goes away ends it, a cluster that is away does not."""
+    """The tree every two seconds; ends if the model is deleted, not if the cluster cannot be reached."""
     seen: Answer | None = None
     while True:
         try:
@@ -89,7 +89,7 @@ def render(model: OneSeekModel, runs: Sequence[TrainingRun], colours: Sequence[C
         root.add(ready.message)
     if status.url:
         root.add(f"answers at {status.url}")
-    _asked(root, model, now)
+    _chosen(root, model, now)
     _conditions(root, model, now)
     _serving(root, model, colours)
     _versions(root, model, now)
@@ -105,8 +105,8 @@ def render(model: OneSeekModel, runs: Sequence[TrainingRun], colours: Sequence[C
     return tree(root)
 
 
-def _asked(root: Node, model: OneSeekModel, now: datetime) -> None:
-    """The newest request and what people have chosen: what explains an answer that Git did not ask for."""
+def _chosen(root: Node, model: OneSeekModel, now: datetime) -> None:
+    """The newest request, the pin and the selection: why this version answers."""
     if told := model.status.request:
         who = told.requested_by or "somebody"
         about = f" ({told.dna})" if told.dna and told.dna != told.value else ""

@@ -1,7 +1,7 @@
-"""`verify MODEL|DIR`: is what answers, or what lies in a folder, what was certified?
+"""`verify MODEL|DIR`: whether what answers, or a folder's content, is what was certified.
 
-DIR is verified here, by the very code that verifies in pods. Of MODEL the watching verifier's last word is told
-(condition Verified); `--deep` has every pod that answers verify again, now, and believes nothing older.
+DIR is verified here, by the code that verifies in pods. For MODEL the condition Verified is shown, which the
+watching verifier keeps; `--deep` has every serving pod verify again now.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from oneseek_core.api import lenient
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.jobs.verify import VerifyReport
 from oneseek_runtime.plugin import reading
-from oneseek_runtime.plugin.answers import Answer, Call, Exit
+from oneseek_runtime.plugin.answers import Answer, Call, Exit, about
 from oneseek_runtime.plugin.errors import CannotTellError
 from oneseek_runtime.plugin.text import printable, table
 from oneseek_runtime.plugin.times import age
@@ -119,7 +119,7 @@ def _with(left: TrustedKeys, right: TrustedKeys) -> TrustedKeys:
 
 
 def judge_condition(model: OneSeekModel, call: Call) -> Answer:
-    """What the watching verifier said last, as the operator wrote it down.
+    """The condition Verified.
 
     Raises CannotTellError: it has said nothing yet.
     """
@@ -129,8 +129,7 @@ def judge_condition(model: OneSeekModel, call: Call) -> Answer:
     verified = told.status == "True"
     current = model.status.current
     document = {
-        "model": name,
-        "namespace": model.metadata.namespace,
+        **about(model),
         "verified": verified,
         "reason": told.reason,
         "message": told.message,
@@ -169,8 +168,7 @@ def judge_pods(model: OneSeekModel, reports: Mapping[str, VerifyReport]) -> Answ
     judged = {pod: _against_status(model, report) for pod, report in reports.items()}
     verified = all(report.ok for report in judged.values())
     document = {
-        "model": model.metadata.name,
-        "namespace": model.metadata.namespace,
+        **about(model),
         "verified": verified,
         "pods": [{"pod": pod, **report.to_wire()} for pod, report in judged.items()],
     }
