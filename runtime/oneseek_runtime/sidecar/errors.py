@@ -24,6 +24,7 @@ __all__ = [
     "NoSuccessorError",
     "NoSuchModelError",
     "OrderRefusedError",
+    "QuestionRefusedError",
     "SettingsError",
     "TooManyBodiesError",
     "TooManyReviewsError",
@@ -83,6 +84,10 @@ class EngineBusyError(UpstreamError):
 
 class EngineAnswerError(UpstreamError):
     """The engine answered, but not with what the OpenAI API promises."""
+
+
+class QuestionRefusedError(EngineAnswerError):
+    """The engine cannot answer this question, a prompt that is too long, say; nothing is wrong with the version."""
 
 
 class ExternalModelError(UpstreamError):

@@ -29,7 +29,7 @@ class Lifecycle:
     requests: int = 0
     """Public answers since the start, since draining last ended, or since another version took over (HotSwap)."""
     errors: int = 0
-    """Those of them that are the served version's fault: 5xx, but not the 503 of a busy engine."""
+    """Those of them that are the served version's fault: 5xx of what the engine answers, but not the 503 of a busy one."""
 
     @property
     def closing(self) -> bool:
@@ -51,10 +51,10 @@ class Lifecycle:
         """From now on another version answers, or clients are sent here again."""
         self.requests = self.errors = 0
 
-    def count(self, status: int) -> None:
-        """One public answer."""
+    def count(self, status: int, *, by_engine: bool) -> None:
+        """One public answer. Errors send a watched version back, so nobody may bring one about who asks it nothing."""
         self.requests += 1
-        if status >= _SERVER_ERROR and status != _BUSY:
+        if by_engine and status >= _SERVER_ERROR and status != _BUSY:
             self.errors += 1
 
 

@@ -16,7 +16,7 @@ from oneseek_runtime.sidecar.http.client_address import Networks, client_key
 from oneseek_runtime.sidecar.http.rate_limit import ROUTERS
 from oneseek_runtime.sidecar.http.responses import error_object, json_response
 
-__all__ = ["WAITING", "Turns"]
+__all__ = ["WAITING", "Turns", "asks_engine"]
 
 WAITING = 512  # of one client
 _REMEMBERED = 1024  # clients that ask nothing just now
@@ -24,6 +24,12 @@ _OPENAI = "/v1/"
 _ASKING = frozenset(
     {"/api/oqt/query", "/api/oqt/multi-model-query", "/api/inference/infer", "/infer", "/inference/oneseek"}
 )
+
+
+def asks_engine(scope: Scope) -> bool:
+    """Whether a request is one that the engine answers."""
+    path = scope["path"] if scope["type"] == "http" and scope["method"] == "POST" else ""
+    return path.startswith(_OPENAI) or path in _ASKING
 
 
 @dataclass(slots=True)
@@ -43,10 +49,10 @@ class Turns:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on in its turn, or refuse it."""
-        path = scope["path"] if scope["type"] == "http" and scope["method"] == "POST" else ""
-        if not path.startswith(_OPENAI) and path not in _ASKING:
+        if not asks_engine(scope):
             await self._app(scope, receive, send)
             return
+        path = scope["path"]
         peer = scope["client"][0] if scope.get("client") else ""
         key = client_key(peer, scope["headers"], self._trusted)
         client = self._clients.get(key)

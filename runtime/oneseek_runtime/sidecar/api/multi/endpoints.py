@@ -21,7 +21,7 @@ from oneseek_runtime.sidecar.api.schemas import Failure
 from oneseek_runtime.sidecar.api.training.endpoints import trained_beside
 from oneseek_runtime.sidecar.deps import deps_of
 from oneseek_runtime.sidecar.engine.completion import Question, QuestionError
-from oneseek_runtime.sidecar.errors import EngineBusyError, UpstreamError
+from oneseek_runtime.sidecar.errors import EngineBusyError, QuestionRefusedError, UpstreamError
 from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
 from oneseek_runtime.sidecar.http.request_body import while_connected
 from oneseek_runtime.sidecar.http.responses import json_response, read_object, timestamp
@@ -151,7 +151,7 @@ def _failed(error: UpstreamError) -> Response:
     body: Failure = {"success": False, "error": "Failed to process multi-model query", "message": str(error)}
     if isinstance(error, EngineBusyError):
         return json_response(body, status=503, headers={"Retry-After": "1"})
-    return json_response(body, status=500)
+    return json_response(body, status=400 if isinstance(error, QuestionRefusedError) else 500)
 
 
 OPERATIONS = (
