@@ -81,7 +81,7 @@ class PassingOn:
 
     async def _pass_on(self, scope: Scope, client: _Client, answer: _Answer) -> bool:
         """False where the order ended while the request waited: it is answered here."""
-        head, frame = _head(scope, self._way.token)
+        head, frame = _head(scope)
         for _ in range(_ATTEMPTS):
             try:
                 connected = await self._connected(answer.began)
@@ -92,7 +92,7 @@ class PassingOn:
                 return False
             peer, exchange = connected
             try:
-                await _exchange(head, frame, client, exchange, answer)
+                await _exchange(head + _proof(self._way_to(peer)), frame, client, exchange, answer)
             except EngineUnavailableError:
                 if answer.started:
                     return True  # without its end: the server breaks the connection off
@@ -143,8 +143,7 @@ class PassingOn:
     async def _first_of(self, peers: Sequence[Peer]) -> tuple[Peer, Exchange] | None:
         loop = asyncio.get_running_loop()
         for peer in peers:
-            # The public port is that of a pod which speaks otherwise than this one: without TLS.
-            way = Way() if peer.port == names.PORT_PUBLIC else self._way
+            way = self._way_to(peer)
             try:
                 async with asyncio.timeout(_CONNECT_SECONDS):
                     _, exchange = await loop.create_connection(
@@ -159,6 +158,10 @@ class PassingOn:
             else:
                 return peer, exchange
         return None
+
+    def _way_to(self, peer: Peer) -> Way:
+        """The public port is that of a pod which speaks otherwise than this one: without TLS, and so without a token."""
+        return Way() if peer.port == names.PORT_PUBLIC else self._way
 
     def _shun(self, peer: Peer) -> None:
         self._shunned = {one: self._shunned[one] for one in self._orders.peers if one in self._shunned}
@@ -197,7 +200,7 @@ class PeerEntry:
 Frame = Callable[[bytes, bool], bytes]
 
 
-def _head(scope: Scope, token: str) -> tuple[bytes, Frame | None]:
+def _head(scope: Scope) -> tuple[bytes, Frame | None]:
     """The head of the request to the other pod but for its end, and how the body's pieces are sent; None: it has none."""
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
     lines = [b"%s %s%s%s HTTP/1.1\r\n" % (scope["method"].encode(), _PREFIX, scope["raw_path"], query)]
@@ -212,9 +215,12 @@ def _head(scope: Scope, token: str) -> tuple[bytes, Frame | None]:
             frame = _as_it_is
     client = scope["client"][0] if scope.get("client") else ""
     lines.append(b"%s: %s\r\nconnection: close\r\n" % (_CLIENT, client.encode()))
-    if token:
-        lines.append(b"%s: Bearer %s\r\n" % (PEER_TOKEN, token.encode()))
     return b"".join(lines), frame
+
+
+def _proof(way: Way) -> bytes:
+    """The line by which the other pod knows that one of its model passes the request on."""
+    return b"%s: Bearer %s\r\n" % (PEER_TOKEN, way.token.encode()) if way.token else b""
 
 
 def _as_it_is(piece: bytes, _more: bool) -> bytes:
