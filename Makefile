@@ -9,7 +9,7 @@ PY := .venv/bin/python
 TEST_CLUSTER := test
 
 .NOTPARALLEL: # what is made first is looked at first: the preflight
-.PHONY: help demo test check clean-cache emulator-check unit lint dashboard dashboard-test screenshots chart-test readers readers-test test-cluster cluster-test hostile-test runtime-test stories timed-stories models dev-test rbac manifests manifests-check cluster images url down openapi prove bench venv requirements
+.PHONY: help demo test check clean-cache emulator-check unit lint dashboard dashboard-test screenshots chart-test readers readers-test test-cluster cluster-test hostile-test runtime-test stories timed-stories models dev-test rbac manifests manifests-check cluster images url down openapi reference docs docs-check structure prove bench venv requirements
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -46,7 +46,7 @@ test: preflight-test venv ## All tests, on real pods; ends with the seconds of e
 emulator-check: venv
 	@PYTHONPATH=dev:tests $(PY) -m support.firestore
 
-lint: venv manifests-check ## Formatting, lint, types, import contracts
+lint: venv manifests-check docs-check ## Formatting, lint, types, import contracts, the documentation site
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 	@$(DEV) dashboard check
 
@@ -115,6 +115,19 @@ manifests-check: venv
 openapi: venv ## Generate docs/openapi.json and docs/reference/routes.md from the route table
 	PYTHONPATH=core:runtime $(PY) -m oneseek_runtime.sidecar.api.openapi > docs/openapi.json
 	PYTHONPATH=core:runtime:tests $(PY) -m support.recorded
+
+reference: venv ## Generate docs/reference from the types (fields of both kinds) and the plugin's parser
+	PYTHONPATH=core:runtime:tests $(PY) -m support.reference
+
+export NO_MKDOCS_2_WARNING := 1
+docs: venv ## The documentation site, served at http://127.0.0.1:8000 and built again at each change
+	.venv/bin/mkdocs serve
+
+docs-check: venv
+	@.venv/bin/mkdocs build 2>&1 | { grep -v '^INFO' || true; } # not --quiet: it does not count warnings
+
+structure: venv ## How the code is laid out, in figures: modules, lines, packages, circles; also docs/explanation/structure.md
+	PYTHONPATH=tests $(PY) -m support.structure
 
 prove: preflight-prove test-cluster ## Long proofs, on real pods too; result files under docs/proofs/ (PROOF="flips kills" for some)
 	PYTHONPATH=dev $(PY) -m oneseek_dev.prove $(PROOF)

@@ -36,7 +36,7 @@ PROOFS = {
         "-k",
         "away_all_is_answered",
     ],
-    "The spool cut off at every change of its files": ["tests/unit/runtime/test_sidecar_spool.py"],
+    "The spool cut off at every change of its files": ["tests/unit/runtime/test_sidecar_records_spool.py"],
     "Sealing killed with SIGKILL at random moments; its system calls traced": [
         "tests/hostile/test_sealing_processes.py"
     ],

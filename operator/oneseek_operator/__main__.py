@@ -17,7 +17,7 @@ from oneseek_core.errors import places
 from oneseek_operator.clients.certificate_authority import Authority
 from oneseek_operator.clients.kubernetes import Cluster
 from oneseek_operator.clients.operator_key import load_key
-from oneseek_operator.clients.pod_http import Asker
+from oneseek_operator.clients.pod_http import PodHttpClient
 from oneseek_operator.clients.records import Records
 from oneseek_operator.clients.sidecar import Sidecars
 from oneseek_operator.deps import Deps
@@ -34,19 +34,19 @@ async def _configure(settings: kopf.OperatorSettings, memo: Any, **_: object) ->
     own = Settings.from_environment(os.environ)
     cluster = await Cluster.connect()
     own = own.model_copy(update={"token_key": SecretBytes(await load_key(cluster, own.namespace))})
-    authority, memo.asker = Authority(cluster, own.namespace), Asker.connect()
+    authority, memo.http = Authority(cluster, own.namespace), PodHttpClient.connect()
     memo.deps = Deps(
         settings=own,
         cluster=cluster,
-        sidecars=Sidecars(memo.asker, own, authority.trust),
-        records=Records(memo.asker, own, authority.trust),
+        sidecars=Sidecars(memo.http, own, authority.trust),
+        records=Records(memo.http, own, authority.trust),
         authority=authority,
     )
 
 
 async def _close(memo: Any, **_: object) -> None:
     await memo.deps.cluster.close()
-    await memo.asker.close()
+    await memo.http.close()
 
 
 async def _run() -> None:

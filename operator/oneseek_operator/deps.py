@@ -13,7 +13,7 @@ from oneseek_operator.clients.followers import Followers
 from oneseek_operator.clients.kubernetes import Cluster
 from oneseek_operator.clients.records import Records
 from oneseek_operator.clients.sidecar import Sidecars
-from oneseek_operator.reconcile.model import Untold, utc_now
+from oneseek_operator.reconcile.model import PodContacts, utc_now
 from oneseek_operator.settings import Settings
 from oneseek_operator.wakeups import Key, Wakeups
 
@@ -38,7 +38,7 @@ class Deps:
     wakeups: Wakeups = field(default_factory=Wakeups)
     now: Callable[[], datetime] = utc_now
     followers: Followers = field(init=False)
-    untold: defaultdict[Key, Untold] = field(default_factory=lambda: defaultdict(Untold))
+    contacts: defaultdict[Key, PodContacts] = field(default_factory=lambda: defaultdict(PodContacts))
     kept: set[Key] = field(default_factory=set)
     runs_of_model: defaultdict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     turns: defaultdict[tuple[str, str], asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))

@@ -10,9 +10,9 @@ import pytest
 
 from support.auth_accounts import account, post, token
 from support.auth_matrix import COLUMNS, Row, expire, rows
-from support.cluster_objects import tiny_model
 from support.dev import url_of
 from support.kube import NAME, ROOT, Kube, condition, scratch_namespace
+from support.volumes import Given, adopting_model, given
 
 MODEL = "zero"
 DEEDS = ("promote", "reset", "train")  # what the routes want, and no other right
@@ -33,9 +33,16 @@ class Team:
 
 
 @pytest.fixture(scope="module")
-def team(kube: Kube) -> Iterator[Team]:
+def versions(kube: Kube) -> Iterator[Given]:
+    """One certified version."""
+    with given(kube, "auth", versions=1) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def team(kube: Kube, versions: Given) -> Iterator[Team]:
     """The model and everybody's tokens."""
-    kube.apply(tiny_model(kube.namespace, MODEL))
+    kube.apply(adopting_model(kube, MODEL, versions))
     account(kube, "promoter", *DEEDS)
     account(kube, "reader", "get", "list", "watch")
     account(kube, "editor", "get", "list", "watch", "create", "update", "patch", "delete")
@@ -113,9 +120,8 @@ def test_a_reset_reaches_the_model_in_the_persons_name_and_the_sidecars(team: Te
     assert by == f"system:serviceaccount:{kube.namespace}:promoter via oneseek-sidecar-zero"
 
 
-def test_in_legacy_mode_nobody_is_asked(team: Team, kube: Kube) -> None:
-    serving = {"serviceType": "NodePort", "rateLimits": {"enabled": False}, "auth": {"mode": "Legacy"}}
-    kube.apply(tiny_model(kube.namespace, MODEL, serving=serving))
+def test_in_legacy_mode_nobody_is_asked(team: Team, kube: Kube, versions: Given) -> None:
+    kube.apply(adopting_model(kube, MODEL, versions, serving={"auth": {"mode": "Legacy"}}))
 
     def answers() -> bool:
         status, _, _ = team.post("/api/models/set-current", {"modelId": UNKNOWN}, "")

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from support.auth_accounts import account, post, token
-from support.cluster_objects import data, small_run, tiny_model
 from support.dev import read, url_of
 from support.kube import Kube, wait_until
+from support.volumes import Given, adopting_model, given
 
 SET_CURRENT, RESET = "/api/models/set-current", "/api/models/reset"
 
 
 @pytest.fixture(scope="module")
-def url(kube: Kube) -> str:
-    """A model with two certified versions, the newer one answering."""
-    kube.apply(data(kube.namespace, rows=40), tiny_model(kube.namespace))
+def versions(kube: Kube) -> Iterator[Given]:
+    """Two certified versions."""
+    with given(kube, "http") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def url(kube: Kube, versions: Given) -> str:
+    """A model that has adopted both, the newer one answering."""
+    kube.apply(adopting_model(kube, "zero", versions, version="auto"))
     account(kube, "promoter", "promote", "reset")
-    for name in ("first", "second"):
-        kube.apply(small_run(kube.namespace, name))
-        run = kube.wait("trainingrun", name, lambda item: "dna" in item["status"], within=240)
-        answers(kube, run["status"]["dna"], within=180)
+    answers(kube, versions.second, within=180)
     return url_of(kube.namespace, "zero")
 
 
@@ -49,8 +54,8 @@ def until_done(url: str, path: str, body: Any, bearer: str) -> tuple[int, dict[s
         assert answer["success"] is True
 
 
-def test_the_older_version_is_made_current_and_the_person_is_named(kube: Kube, url: str) -> None:
-    older = read_dna(kube, "first")
+def test_the_older_version_is_made_current_and_the_person_is_named(kube: Kube, url: str, versions: Given) -> None:
+    older = versions.first
     status, body = until_done(url, SET_CURRENT, {"modelId": older}, token(kube, "promoter"))
     assert status == 200, body
     assert body["modelId"] == older
@@ -63,15 +68,14 @@ def test_the_older_version_is_made_current_and_the_person_is_named(kube: Kube, u
     assert "oneseek.io/promote" not in model["metadata"].get("annotations", {})
 
 
-def test_the_version_that_answers_already_is_no_error(kube: Kube, url: str) -> None:
-    status, body = until_done(url, SET_CURRENT, {"modelId": read_dna(kube, "first")}, token(kube, "promoter"))
+def test_the_version_that_answers_already_is_no_error(kube: Kube, url: str, versions: Given) -> None:
+    status, body = until_done(url, SET_CURRENT, {"modelId": versions.first}, token(kube, "promoter"))
     assert (status, body["success"]) == (200, True), body
 
 
-def test_a_pin_in_git_refuses_with_the_operators_sentence(kube: Kube, url: str) -> None:
-    first, second = read_dna(kube, "first"), read_dna(kube, "second")
-    patch_version(kube, first)
-    status, body = until_done(url, SET_CURRENT, {"modelId": second}, token(kube, "promoter"))
+def test_a_pin_in_git_refuses_with_the_operators_sentence(kube: Kube, url: str, versions: Given) -> None:
+    patch_version(kube, versions.first)
+    status, body = until_done(url, SET_CURRENT, {"modelId": versions.second}, token(kube, "promoter"))
     assert (status, body["details"]) == (409, "PinnedByGit"), body
     assert len(body["error"].split()) >= 5
     patch_version(kube, "auto")
@@ -84,13 +88,6 @@ def test_reset_leaves_the_base_model_answering_and_the_folder_empty(kube: Kube, 
     answers(kube, None, within=60)
     wait_until(lambda: read(url, "/api/models/certified")["count"] == 0, within=60, what="no version is listed")
     assert read(url, "/api/oqt/status")["model"]["isCertified"] is False
-
-
-def read_dna(kube: Kube, run: str) -> str:
-    """The version that a run made."""
-    found = kube.get("trainingrun", run)
-    assert found is not None
-    return str(found["status"]["dna"])
 
 
 def patch_version(kube: Kube, version: str) -> None:

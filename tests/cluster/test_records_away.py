@@ -6,13 +6,16 @@ import json
 import os
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from oneseek_core import names
-from support.cluster_objects import tiny_model
 from support.dev import ask, load, read, url_of
 from support.kube import Kube, wait_until
 from support.ledgers_in_pods import ledger
+from support.volumes import Given, adopting_model, given
 
 AWAY_SECONDS = 60 if int(os.environ.get("ONESEEK_PROVE_COUNT") or "5") >= 100 else 8
 
@@ -32,9 +35,18 @@ def scale(kube: Kube, replicas: int) -> None:
     )
 
 
-def test_with_records_away_every_question_is_answered_and_recorded_once(kube: Kube, tmp_path: Path) -> None:
-    kube.apply(tiny_model(kube.namespace))
-    kube.wait_reason("oneseekmodel", "zero", names.BASE_SERVING, within=240)
+@pytest.fixture(scope="module")
+def versions(kube: Kube) -> Iterator[Given]:
+    """One certified version."""
+    with given(kube, "records", versions=1) as found:
+        yield found
+
+
+def test_with_records_away_every_question_is_answered_and_recorded_once(
+    kube: Kube, versions: Given, tmp_path: Path
+) -> None:
+    kube.apply(adopting_model(kube, "zero", versions))
+    kube.wait_reason("oneseekmodel", "zero", names.SERVING, within=240)
     scale(kube, 1)
     url = url_of(kube.namespace, "zero")
     first = ask(url, "Vem är du?", maxTokens=2)["queryId"]

@@ -26,7 +26,8 @@ ENTRIES = {
         )
     ],
     "runtime": [
-        f"{_RUNTIME}.{name}" for name in ("engine.basecheck.job", "train.job", "evaluate.job", "engine.serving")
+        f"{_RUNTIME}.{name}"
+        for name in ("engine.basecheck.job", "engine.basecheck.check", "train.job", "evaluate.job", "engine.serving")
     ],
     "firestore": [f"{_RUNTIME}.records.{name}" for name in ("server", "firestore.connection", "firestore.windows")],
 }

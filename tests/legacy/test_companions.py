@@ -43,8 +43,8 @@ async def place(tmp_path: Path) -> AsyncIterator[Service]:
         other = run_object("other")
         other["spec"]["modelRef"]["name"] = "another-model"
         item.cluster.put("trainingruns", other)
-        mirror = item.deps.cluster.mirror
-        assert await mirror.until(lambda seen: seen.model if len(seen.runs) == 3 else None, seconds=10)
+        informer = item.deps.cluster.informer
+        assert await informer.until(lambda seen: seen.model if len(seen.runs) == 3 else None, seconds=10)
         yield item
 
 
@@ -76,8 +76,8 @@ async def test_a_candidate_waits_for_its_checkpoint(place: Service) -> None:
     model["spec"]["promotion"]["mode"] = "Manual"
     model["status"]["candidate"] = {"dna": DNA}
     place.cluster.put("oneseekmodels", model)
-    mirror = place.deps.cluster.mirror
-    await mirror.until(lambda seen: (seen.model or {}).get("status", {}).get("candidate"), seconds=10)
+    informer = place.deps.cluster.informer
+    await informer.until(lambda seen: (seen.model or {}).get("status", {}).get("candidate"), seconds=10)
     _, body, _ = await place.json("GET", "/api/autonomy/state")
     assert body["state"]["cycleHistory"][1]["status"] == "awaiting_checkpoint"
     _, body, _ = await place.json("GET", "/api/autonomy/config")
@@ -92,9 +92,11 @@ async def test_the_config_says_whether_runs_start_by_themselves(place: Service) 
         model["spec"]["training"] = training
         model["metadata"]["annotations"] = {"told": str(training)}
         place.cluster.put("oneseekmodels", model)
-        mirror = place.deps.cluster.mirror
+        informer = place.deps.cluster.informer
         noted = model["metadata"]["annotations"]
-        await mirror.until(lambda seen: (seen.model or {})["metadata"].get("annotations") == noted or None, seconds=10)
+        await informer.until(
+            lambda seen: (seen.model or {})["metadata"].get("annotations") == noted or None, seconds=10
+        )
         _, body, _ = await place.json("GET", "/api/autonomy/config")
         found = body["config"]
         return found["enabled"], found["schedule"], found["minDatasetSize"]
@@ -140,7 +142,7 @@ async def test_objects_of_another_version_do_not_break_a_page(place: Service) ->
         "status": {"losses": 7},
     }
     place.cluster.put("trainingruns", odd)
-    assert await place.deps.cluster.mirror.until(lambda seen: len(seen.runs) == 4 or None, seconds=10)
+    assert await place.deps.cluster.informer.until(lambda seen: len(seen.runs) == 4 or None, seconds=10)
     for path in ("active", "odd/metrics"):
         assert (await place.json("GET", f"/api/training/{path}"))[0] == 200
     for path in ("/api/autonomy/state", "/api/admin/training/status", "/api/admin/datasets"):

@@ -72,7 +72,7 @@ async def test_the_overview_is_what_the_operator_wrote_down(place: Service) -> N
     status["versions"].append({"dna": "x", "state": "Quarantined", "scores": {"exact": 0.5, "questions": 4}})
     status["conditions"] = [{"type": "Verified", "status": "True", "reason": "Verified", "message": "it is"}]
     place.cluster.put("oneseekmodels", model)
-    assert await place.deps.cluster.mirror.until(lambda seen: seen.model, seconds=10)
+    assert await place.deps.cluster.informer.until(lambda seen: seen.model, seconds=10)
     _, body, _ = await place.json("GET", "/api/models/overview")
     assert (body["known"], body["mode"], body["pinned"], body["auth"]) == (True, "Automatic", "auto", "Token")
     assert body["current"] == {"dna": DNA, "since": "2026-08-23T10:12:00.000Z", "provedAt": None}
@@ -92,7 +92,7 @@ async def test_without_the_api_server_the_overview_says_that_it_does_not_know(pl
 async def test_every_run_is_listed_the_newest_first(place: Service) -> None:
     place.cluster.put("trainingruns", run_object("old", state="certified", dna=DNA, score=0.9, hour=8))
     place.cluster.put("trainingruns", run_object("new", hour=9))
-    assert await place.deps.cluster.mirror.until(lambda seen: seen.runs[1:] or None, seconds=10)
+    assert await place.deps.cluster.informer.until(lambda seen: seen.runs[1:] or None, seconds=10)
     _, body, _ = await place.json("GET", "/api/training/runs")
     assert [(run["name"], run["state"], run["loss"]) for run in body["runs"]] == [
         ("new", "running", 1.25),

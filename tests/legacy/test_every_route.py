@@ -21,7 +21,7 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 async def place(tmp_path: Path) -> AsyncIterator[Service]:
     async for item in service(tmp_path, dna=DNA, rate_limits=False):
         item.cluster.put("trainingruns", run_object("identity"))
-        assert await item.deps.cluster.mirror.until(lambda mirror: mirror.runs or None, seconds=10)
+        assert await item.deps.cluster.informer.until(lambda informer: informer.runs or None, seconds=10)
         yield item
 
 

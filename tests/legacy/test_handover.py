@@ -113,7 +113,7 @@ async def test_every_route_is_answered_by_the_pod_that_took_over_as_if_it_had_be
     old: Service, new: Service, case: Case
 ) -> None:
     new.cluster.put("trainingruns", run_object("identity"))
-    assert await new.deps.cluster.mirror.until(lambda mirror: mirror.runs or None, seconds=10)
+    assert await new.deps.cluster.informer.until(lambda informer: informer.runs or None, seconds=10)
     new.engine.misbehaviour = {"busy": busy, "broken": broken}.get(case.engine)
     await order(old, new.address)
     await answers_as_the_table_says(old.client, case)
@@ -313,7 +313,7 @@ async def breaking_off() -> AsyncIterator[tuple[str, list[bytes]]]:
 async def test_what_may_have_been_done_is_not_asked_for_twice(old: Service, new: Service) -> None:
     async with breaking_off() as (address, heard):
         await order(old, address)
-        old.deps.orders.put(Handover(dna=DNA, addresses=[address]))
+        old.deps.orders.set(Handover(dna=DNA, addresses=[address]))
         status, body, headers = await ask(old)
         assert (status, headers["Connection"]) == (502, "close")
         assert "broke off before its answer" in body["message"]
@@ -462,22 +462,22 @@ def test_a_pod_is_told_by_an_address_of_either_family_with_or_without_a_port(add
 
 async def test_an_order_outlives_the_process_and_so_does_its_end(tmp_path: Path) -> None:
     path = tmp_path / "answers.handover"
-    first = Orders.kept(path)
+    first = Orders.load(path)
     assert first.order is None
     wanted = Handover(dna=DNA, addresses=["10.1.2.3"])
     first.put(wanted)
     await first.write()
-    second = Orders.kept(path)
+    second = Orders.load(path)
     assert (second.order, second.peers) == (wanted, (Peer("10.1.2.3", 8081),))
     second.put(None)
     await second.write()
-    assert Orders.kept(path).order is None
+    assert Orders.load(path).order is None
 
 
 @pytest.mark.parametrize("left", [b"", b"{", json.dumps({"addresses": ["nobody"]}).encode()])
 def test_an_order_that_cannot_be_read_holds_requests_back(tmp_path: Path, left: bytes) -> None:
     (tmp_path / "order").write_bytes(left)
-    assert Orders.kept(tmp_path / "order").order == Handover()
+    assert Orders.load(tmp_path / "order").order == Handover()
 
 
 async def test_an_order_that_cannot_be_written_down_is_in_force_and_says_so(old: Service, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from oneseek_core.serving.sidecar import SidecarState
 from oneseek_runtime.sidecar.api import internal
 from oneseek_runtime.sidecar.app import create_internal_app
 from oneseek_runtime.sidecar.engine import analysis, verifier
-from oneseek_runtime.sidecar.engine.verifier import Verdicts, Verifier
+from oneseek_runtime.sidecar.engine.verifier import VerdictPoller, Verifier
 from support.access import headers
 from support.asgi import serving
 from support.legacy import BASE, DNA, OLD, Service
@@ -44,7 +44,7 @@ def session(url: str) -> aiohttp.ClientSession:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(analysis, "_AGAIN_SECONDS", AT_ONCE)
+    monkeypatch.setattr(analysis, "_RETRY_SECONDS", AT_ONCE)
     monkeypatch.setattr(internal, "_LOOK", AT_ONCE)
 
 
@@ -260,13 +260,13 @@ async def test_those_who_wait_for_changes_are_few_and_leave_their_place(
 
 
 @asynccontextmanager
-async def watching(answer: Callable[[], Response]) -> AsyncIterator[tuple[Verdicts, list[str]]]:
+async def watching(answer: Callable[[], Response]) -> AsyncIterator[tuple[VerdictPoller, list[str]]]:
     async def verdict(_request: Request) -> Response:
         return answer()
 
     news: list[str] = []
     async with serving(Starlette(routes=[Route("/verdict", verdict)])) as url, connected(Verifier, url) as client:
-        verdicts = Verdicts(client, lambda: news.append(verdicts.last.reason if verdicts.last else "nothing"))
+        verdicts = VerdictPoller(client, lambda: news.append(verdicts.last.reason if verdicts.last else "nothing"))
         running = asyncio.create_task(verdicts.run())
         yield verdicts, news
         running.cancel()

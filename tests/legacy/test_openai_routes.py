@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from oneseek_runtime.sidecar.api.openai.names import Names, redirected
-from oneseek_runtime.sidecar.engine.http_exchange import Patience
+from oneseek_runtime.sidecar.api.openai.names import ModelNames, redirected
+from oneseek_runtime.sidecar.engine.http_exchange import ConnectTimeouts
 from oneseek_runtime.sidecar.errors import BadRequestError, NoSuchModelError
 from support.asgi import free_port
 from support.legacy import BASE, DNA, Service, service
@@ -87,7 +87,7 @@ async def test_a_version_that_is_loaded_and_not_promoted_answers_nobody_who_know
 
 
 def test_what_answered_before_may_be_asked_while_it_is_kept() -> None:
-    names = Names(DNA, ("default", "demo"), frozenset({BASE, OTHER}))
+    names = ModelNames(DNA, ("default", "demo"), frozenset({BASE, OTHER}))
     assert redirected(json.dumps({"model": OTHER}).encode(), names)[1] == OTHER
     for nobody in (7, True, [DNA], {"x": 1}, 1.5):
         with pytest.raises(BadRequestError, match="model must be a text"):
@@ -171,7 +171,7 @@ async def test_a_busy_engines_own_refusal_is_passed_on(version: Service) -> None
 async def test_an_engine_that_is_away_is_said_in_openais_shape(version: Service) -> None:
     connections = version.deps.engine.connections
     connections.close()
-    connections._port, connections.patience = free_port(), Patience(silent=None, refused=0.1)
+    connections._port, connections.timeouts = free_port(), ConnectTimeouts(silent=None, refused=0.1)
     status, body, headers = await post(version, "/v1/chat/completions", CHAT)
     assert (status, body["error"]["type"], body["error"]["code"]) == (503, "server_error", "engine_unavailable")
     assert body["error"]["message"] == "the engine cannot be reached: it refused connections for 0.1 s"

@@ -58,7 +58,7 @@ async def test_who_listens_for_micro_training_is_told_each_stage_of_each_questio
     await quiet.deps.recorder.records.due(b'{"policy":{"minimumQuestions":1,"debounceSeconds":0,"maximumPerHour":9}}')  # type: ignore[union-attr]
     listening, other = await opened(quiet, CHANNEL), await opened(quiet, OTHER)
     operate(quiet, "demo-micro-1", "Micro", state="running")
-    run = await quiet.deps.cluster.mirror.until(lambda seen: next(iter(seen.runs), None), seconds=WITHIN)
+    run = await quiet.deps.cluster.informer.until(lambda seen: next(iter(seen.runs), None), seconds=WITHIN)
     assert run, "the run under way is seen"
     run_ends(quiet)
     first, second, analysed, dna = await told(listening)
@@ -83,7 +83,7 @@ async def test_where_nobody_listens_for_them_every_socket_is_told(eager: Service
     await annotated(eager, names.WINDOW_MICRO)
     sockets = [await opened(eager, OTHER), await opened(eager, OTHER)]
     operate(eager, "demo-micro-1", "Micro", state="running")
-    await eager.deps.cluster.mirror.until(lambda seen: seen.runs or None, seconds=WITHIN)
+    await eager.deps.cluster.informer.until(lambda seen: seen.runs or None, seconds=WITHIN)
     run_ends(eager, "rejected")
     for socket in sockets:
         events = await told(socket)
@@ -95,12 +95,12 @@ async def test_runs_that_had_ended_before_or_that_fail_are_no_news(quiet: Servic
     socket = await opened(quiet, CHANNEL)
     run_ends(quiet, window=1)
     operate(quiet, "demo-micro-2", "Micro", state="running")
-    await quiet.deps.cluster.mirror.until(lambda seen: len(seen.runs) == 2 or None, seconds=WITHIN)
+    await quiet.deps.cluster.informer.until(lambda seen: len(seen.runs) == 2 or None, seconds=WITHIN)
     failed = quiet.cluster.objects["trainingruns"]["demo-micro-2"]
     stalled = {"type": "Stalled", "status": "True", "reason": "Diverged", "message": "NaN loss"}
     quiet.cluster.put("trainingruns", {**failed, "status": {**failed["status"], "conditions": [stalled]}})
     operate(quiet, "demo-micro-3", "Micro", state="running")
-    await quiet.deps.cluster.mirror.until(lambda seen: len(seen.runs) == 3 or None, seconds=WITHIN)
+    await quiet.deps.cluster.informer.until(lambda seen: len(seen.runs) == 3 or None, seconds=WITHIN)
     run_ends(quiet, window=3)
     (only,) = await told(socket)
     assert only["run"] == "demo-micro-3"
@@ -110,7 +110,7 @@ async def test_with_records_away_the_dna_is_told_all_the_same(place: Place, tmp_
     async with learning(place, tmp_path / "pod", model=with_micro(**NEVER)) as item:
         socket = await opened(item, CHANNEL)
         operate(item, "demo-micro-1", "Micro", state="running")
-        await item.deps.cluster.mirror.until(lambda seen: seen.runs or None, seconds=WITHIN)
+        await item.deps.cluster.informer.until(lambda seen: seen.runs or None, seconds=WITHIN)
         run_ends(item)
         (only,) = await told(socket)
     assert (only["type"], only["model"], only["dna_hash"]) == ("dna_updated", NEW, DIGEST)

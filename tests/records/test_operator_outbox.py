@@ -13,7 +13,7 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.ledger import parse_block
 from oneseek_core.roles import Role
-from oneseek_operator.clients.pod_http import Asker, Peer
+from oneseek_operator.clients.pod_http import Peer, PodHttpClient
 from oneseek_operator.clients.records import ModelRecords, Records
 from oneseek_operator.errors import RecordsError
 from oneseek_operator.model.ledger_witness import Proof, difference
@@ -34,12 +34,12 @@ async def how(client: ModelRecords, witness: LedgerHead) -> str:
 async def asking(place: Place) -> AsyncIterator[ModelRecords]:
     """The operator's client of the service."""
     place.tls = True
-    asker = Asker.connect()
+    http = PodHttpClient.connect()
     peer = Peer("127.0.0.1", place.port, "of the records service", TOKENS[Role.OPERATOR], trust(), HERE)
     try:
-        yield ModelRecords(asker, peer)
+        yield ModelRecords(http, peer)
     finally:
-        await asker.close()
+        await http.close()
 
 
 @asynccontextmanager
@@ -83,15 +83,15 @@ async def test_a_lost_status_does_not_make_this_process_forget_the_witness() -> 
     manifest = model_manifest()
     manifest["metadata"] |= {"uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 1}
     model = OneSeekModel.model_validate(manifest)
-    asker = Asker.connect()
+    http = PodHttpClient.connect()
     try:
-        records = Records(asker, SETTINGS, trust)
+        records = Records(http, SETTINGS, trust)
         assert records.witness(model) is None
         head = LedgerHead(height=7, head="a" * 64)
         known = model.model_copy(update={"status": model.status.model_copy(update={"ledger": head})})
         assert records.witness(known) == records.witness(model) == head
     finally:
-        await asker.close()
+        await http.close()
 
 
 async def test_a_refused_transition_is_named_and_all_others_are_recorded(place: Place) -> None:

@@ -220,7 +220,7 @@ async def test_nothing_is_entered_into_an_older_copy_of_the_ledger_and_all_of_it
             said = {"type": names.RECORDS_AVAILABLE, "status": "False", "reason": names.LEDGER_ROLLED_BACK}
             model["status"]["conditions"] = [said]
             item.cluster.put("oneseekmodels", model)
-            await item.deps.cluster.mirror.until(lambda mirror: ledger_held(mirror.model) or None, seconds=10)
+            await item.deps.cluster.informer.until(lambda informer: ledger_held(informer.model) or None, seconds=10)
             status, body, _ = await item.json("POST", "/api/oqt/query", json={"question": "Vem är du?"})
             assert status == 200, "nobody waits for the ledger"
             status, taught, _ = await item.json("POST", "/api/oqt/micro-train", json=LESSON)

@@ -53,8 +53,8 @@ async def test_a_question_is_recorded_before_it_is_answered_and_says_which_run_w
     assert (second["completed"], second["reason"], second["result"]["metricsUpdated"]) == (False, "queued", False)
     given = [second["result"][key] for key in ("consensus", "bias", "fairness")]
     assert given == [0.9, 1, None], "the client's own numbers, and nothing where it gave none"
-    standing = body["modelStatus"]
-    assert (standing["version"], standing["totalMicroBatches"]) == (DNA, 3)
+    served = body["modelStatus"]
+    assert (served["version"], served["totalMicroBatches"]) == (DNA, 3)
     assert place.client().call("GET", "/v1/windows")["questions"] == 1
     assert (await post(quiet, MICRO, LESSON))[1]["run"]["window"] == 1, "the same window, until it closes"
 
@@ -152,8 +152,8 @@ async def test_a_due_window_is_told_to_the_operator_and_taken_once_its_run_is_th
 
 async def test_a_new_records_volume_gives_no_number_that_a_run_of_the_model_bears(eager: Service) -> None:
     operate(eager, "demo-micro-4", "Micro", state="certified", dna=NEW)
-    mirror = eager.deps.cluster.mirror
-    assert await mirror.until(lambda shown: shown.runs or None, seconds=WITHIN)
+    informer = eager.deps.cluster.informer
+    assert await informer.until(lambda shown: shown.runs or None, seconds=WITHIN)
     _, body = await post(eager, MICRO, LESSON)
     assert (body["run"]["name"], body["run"]["state"]) == ("demo-micro-5", "queued"), "nobody's old run is told as its"
     assert await annotated(eager, names.WINDOW_MICRO) == "5"
@@ -308,7 +308,7 @@ async def test_status_and_stats_count_what_was_recorded_and_name_the_version_tha
     empty = {"model": DNA, "stage1Samples": 1, "stage2Samples": 0, "totalSamples": 1, "lastDNA": None}
     assert models == {"sv": empty | {"stage2Samples": 1, "totalSamples": 2}, "en": empty}
     operate(quiet, "demo-micro-1", "Micro", state="certified", dna=NEW)
-    assert await quiet.deps.cluster.mirror.until(lambda mirror: mirror.runs or None, seconds=WITHIN)
+    assert await quiet.deps.cluster.informer.until(lambda informer: informer.runs or None, seconds=WITHIN)
     _, body = await get(quiet, STATS)
     newest = {"dna_hash": "b" * 64, "total_samples": 3, "timestamp": "2026-08-23T08:30:00.000Z"}
     assert body["stats"]["models"]["sv"]["lastDNA"] == body["stats"]["models"]["en"]["lastDNA"] == newest
@@ -325,8 +325,8 @@ async def test_a_disabled_model_says_so_and_records_nothing(place: Place, tmp_pa
             assert (await get(item, STATUS))[1]["status"] == "disabled"
             assert place.client().call("GET", "/v1/windows")["questions"] == 0
             item.cluster.put("oneseekmodels", with_micro(**NEVER))
-            mirror = item.deps.cluster.mirror
-            enabled = await mirror.until(
+            informer = item.deps.cluster.informer
+            enabled = await informer.until(
                 lambda seen: "enabled" not in (seen.model or {})["spec"]["training"]["micro"] or None, seconds=WITHIN
             )
             assert enabled

@@ -76,7 +76,7 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
         settings = SidecarSettings(told, rate_limits=False)
         cluster = ClusterAccess.through(client, "zero")
         deps = Deps(settings, upstream, Lifecycle(), cluster=cluster, recorder=recorder)
-        keeping = asyncio.create_task(cluster.mirror.keep())
+        keeping = asyncio.create_task(cluster.informer.keep())
         try:
             yield await stack.enter_async_context(serving(create_app(deps)))
         finally:

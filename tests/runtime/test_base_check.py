@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,6 +78,25 @@ def tensors(base: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> 
 def test_a_sound_model_is_imported(base: Path) -> None:
     report = imported(base, base.parent / "claim")
     assert report.files == len([path for path in base.iterdir() if path.is_file()])
+
+
+def test_a_model_that_is_there_already_is_hashed_again_without_torch(base: Path) -> None:
+    claim = base.parent / "claim"
+    first = imported(base, claim)
+    asked = {"model": MODEL, "modelsRoot": str(claim), "baseName": "tiny", "source": {"image": "registry/tiny:1"}}
+    program = (
+        "import os, sys; from oneseek_runtime.engine.basecheck import job; print(job.run(os.environ).digest);"
+        " assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **environment(asked)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == first.digest
 
 
 # 33: what is missing, left over or of another shape

@@ -19,7 +19,7 @@ async def round_trip(world: World) -> None:
     for kind, namespace, name in [key for key in world.objects if key[0] in RECONCILE]:
         try:
             ports = dict.fromkeys(("sidecars", "records", "authority"), world)
-            more = {**ports, "untold": world.untold} if kind == "OneSeekModel" else {}
+            more = {**ports, "contacts": world.contacts} if kind == "OneSeekModel" else {}
             more |= {"cluster": world, "settings": SETTINGS, "clock": world.clock}
             await RECONCILE[kind](namespace, name, **more)
         except (ConflictError, SidecarError):

@@ -35,7 +35,7 @@ async def learning(place: Place, folder: Path, *, model: dict[str, Any] | None =
     async for item in service(folder, dna=DNA, auth="Legacy", records=kept, rate_limits=False):
         if model is not None:
             item.cluster.put("oneseekmodels", model)
-            assert await item.deps.cluster.mirror.until(lambda mirror: mirror.model, seconds=WITHIN)
+            assert await item.deps.cluster.informer.until(lambda informer: informer.model, seconds=WITHIN)
         yield item
 
 
@@ -72,10 +72,10 @@ def events(place: Place) -> list[dict[str, Any]]:
 async def annotated(item: Service, key: str) -> str:
     """The window that the sidecar told the operator of, less its digest."""
 
-    def told(mirror: Any) -> str | None:
-        return ((mirror.model or {}).get("metadata", {}).get("annotations") or {}).get(key)
+    def told(informer: Any) -> str | None:
+        return ((informer.model or {}).get("metadata", {}).get("annotations") or {}).get(key)
 
-    found = await item.deps.cluster.mirror.until(told, seconds=WITHIN)
+    found = await item.deps.cluster.informer.until(told, seconds=WITHIN)
     assert found is not None, f"{key} was not told"
     number, _, digest = str(found).partition("@")
     assert re.fullmatch("sha256:[0-9a-f]{64}", digest), found

@@ -30,8 +30,8 @@ from oneseek_runtime.sidecar.errors import KubeConflictError
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.records.work import recording
 from oneseek_runtime.sidecar.settings import RecordsAccess, SidecarSettings
-from oneseek_runtime.sidecar.training.run_events import MicroNews
-from oneseek_runtime.sidecar.training.window_notifier import DueWindows
+from oneseek_runtime.sidecar.training.run_events import MicroRunEvents
+from oneseek_runtime.sidecar.training.window_notifier import WindowNotifier
 from support.access import ACCEPTED, TOKENS, headers
 from support.asgi import serving
 from support.openai_simulator import OpenAISimulator
@@ -154,7 +154,7 @@ async def service(
         serving(engine.app()) as url,
         OpenAIEngine(url) as upstream,
         aiohttp.ClientSession() as session,
-        recording(session, records, lambda: ledger_held(access.mirror.model)) as recorder,
+        recording(session, records, lambda: ledger_held(access.informer.model)) as recorder,
     ):
         told = ServingSettings.model_validate(
             {
@@ -183,10 +183,10 @@ async def service(
             pages=pages,
         )
         deps = replace(deps, way=way)
-        tasks = [access.mirror.keep()]
+        tasks = [access.informer.keep()]
         if recorder is not None:
-            due = DueWindows(cluster, access.mirror, recorder.records, told.model, time.monotonic)
-            news = MicroNews(access.mirror, recorder.records)
+            due = WindowNotifier(cluster, access.informer, recorder.records, told.model, time.monotonic)
+            news = MicroRunEvents(access.informer, recorder.records)
             deps = replace(deps, wake=due.wake, news=news)
             tasks += [due.run(), news.run()]
         apps = create_apps(deps)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oneseek_core.digest import manifest_digest
+from oneseek_core import names
+from oneseek_core.digest import manifest_bytes, manifest_digest
 from oneseek_core.files import digest_file
 from oneseek_runtime.basemodel.fetch import files_of
 from support.certified import certify, shared_keys
@@ -22,7 +23,7 @@ from support.makers import model_manifest
 
 Object = dict[str, Any]
 BASE_NAME = "tiny"  # the one that the makers of certified folders write into them
-BASE_PATH = "given/base"
+BASE_PATH = f"{names.BASE_DIR}/{BASE_NAME}"  # where the base Job would have put it
 OTHER_BASE = "sha256:" + "e" * 64
 _FOLDER_MODE = 0o770  # as the local cluster makes its own: the kubelet opens it to a pod's fsGroup at the first mount
 
@@ -62,7 +63,9 @@ def fill(folder: Path, *, versions: int = 2, second_on_another_base: bool = Fals
 
     base = folder / BASE_PATH
     tiny_base(base)
-    digest = manifest_digest({name: digest_file(base / name) for name in files_of(base)})
+    table = {name: digest_file(base / name) for name in files_of(base)}
+    (base / names.BASE_MANIFEST).write_bytes(manifest_bytes(table))  # as imported: nobody loads it again to try it
+    digest = manifest_digest(table)
     dnas = []
     for major in range(1, versions + 1):
         trained_on = OTHER_BASE if major == 2 and second_on_another_base else digest
@@ -149,6 +152,7 @@ def adopting_model(kube: Kube, name: str, found: Given, **spec: Any) -> Object:
     The engine goes by the model's name: one that is called after a fault serves the newer version with that fault.
     """
     engine = {"image": built("bad-engine"), **spec.pop("engine", {})}
+    serving = {"serviceType": "NodePort", "rateLimits": {"enabled": False}, "engine": engine, **spec.pop("serving", {})}
     return model_manifest(
         name,
         kube.namespace,
@@ -156,7 +160,7 @@ def adopting_model(kube: Kube, name: str, found: Given, **spec: Any) -> Object:
             "baseModel": {"name": BASE_NAME, "source": {"path": BASE_PATH}},
             "storage": {"claimName": found.claim},
             "certification": {"trustedKeys": trusted_keys()},
-            "serving": {"serviceType": "NodePort", "rateLimits": {"enabled": False}, "engine": engine},
+            "serving": serving,
             "version": found.first,
             **spec,
         },

@@ -16,7 +16,7 @@ import aiohttp
 from oneseek_core.errors import OneSeekError
 from oneseek_core.network import failure
 
-__all__ = ["Answer", "Asker", "AskingError", "Peer"]
+__all__ = ["LARGEST", "Answer", "Peer", "PodHttpClient", "PodHttpError"]
 
 LARGEST = 256 * 1024  # bytes of an answer
 _SAID = 300  # characters; our own sentences say what to do at their end
@@ -24,7 +24,7 @@ _PIECE = 64 * 1024
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "oneseek-operator"}
 
 
-class AskingError(OneSeekError):
+class PodHttpError(OneSeekError):
     """There was no answer, or none that can be used. `refused`: nothing listens there. `alien`: not whom we know."""
 
     def __init__(self, message: str, *, refused: bool = False, alien: bool = False) -> None:
@@ -73,7 +73,7 @@ class Answer:
         return words if len(words) <= _SAID else words[: _SAID - 1] + "…"
 
 
-class Asker:
+class PodHttpClient:
     """Connections to pods, of every model."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
@@ -119,18 +119,18 @@ class Asker:
             ) as response:
                 if response.headers.get("Content-Encoding", "identity").lower() != "identity":
                     response.close()
-                    raise AskingError(f"{about} answered with a packed body, which nobody asked for")
+                    raise PodHttpError(f"{about} answered with a packed body, which nobody asked for")
                 return Answer(response.status, await _bounded(response, about))
         except TimeoutError as error:
-            raise AskingError(f"{about} did not answer within {seconds:g} s") from error
+            raise PodHttpError(f"{about} did not answer within {seconds:g} s") from error
         except aiohttp.ClientConnectorCertificateError as error:
             sentence = f"{about}: what listens there has no certificate of this model's"
-            raise AskingError(sentence, alien=True) from error
+            raise PodHttpError(sentence, alien=True) from error
         except aiohttp.ClientConnectorError as error:
             refused = isinstance(error.os_error, ConnectionRefusedError)
-            raise AskingError(f"{about}: {failure(error)}", refused=refused) from error
+            raise PodHttpError(f"{about}: {failure(error)}", refused=refused) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise AskingError(f"{about}: {failure(error)}") from error
+            raise PodHttpError(f"{about}: {failure(error)}") from error
         finally:
             if own is not None:
                 await own.close()
@@ -153,5 +153,5 @@ async def _bounded(response: aiohttp.ClientResponse, about: str) -> bytes:
         data += piece
         if len(data) > LARGEST:
             response.close()  # nothing more is read of it
-            raise AskingError(f"{about} answered with more than {LARGEST // 1024} KiB")
+            raise PodHttpError(f"{about} answered with more than {LARGEST // 1024} KiB")
     return bytes(data)

@@ -16,15 +16,15 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.ledger_entries import Transition
 from oneseek_core.roles import Role
-from oneseek_operator.clients.pod_http import Asker, AskingError, Peer
+from oneseek_operator.clients.pod_http import Peer, PodHttpClient, PodHttpError
 from oneseek_operator.errors import RecordsError, TransitionRefusedError
 from oneseek_operator.model.ledger_witness import Proof
-from oneseek_operator.observe.objects import PodView
+from oneseek_operator.observe.pods import PodView
 from oneseek_operator.reconcile.ports import Appended
 from oneseek_operator.resources import pod_access
 from oneseek_operator.settings import Settings
 
-__all__ = ["Records"]
+__all__ = ["ModelRecords", "Records"]
 
 _SECONDS = 5
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -34,8 +34,8 @@ _REFUSED = (400, 409)  # the service's statuses for an entry that trying again c
 class Records:
     """The way to every model's records service."""
 
-    def __init__(self, asker: Asker, settings: Settings, trust: Callable[[], ssl.SSLContext]) -> None:
-        self._asker = asker
+    def __init__(self, http: PodHttpClient, settings: Settings, trust: Callable[[], ssl.SSLContext]) -> None:
+        self._http = http
         self._settings = settings
         self._trust = trust
         self._witnessed: dict[str, LedgerHead] = {}  # by the model's uid
@@ -50,20 +50,20 @@ class Records:
         """A model's, which that pod is; None: there is none to ask."""
         # Whoever may make pods decides how one says it speaks: where there is TLS, no token goes without it.
         if pod is None or pod.speaks not in (("tls",) if self._settings.internal_tls else ("tls", "plain")):
-            return ModelRecords(self._asker, None)
+            return ModelRecords(self._http, None)
         peer = Peer(pod.ip, names.PORT_RECORDS, "of the records service")
         peer = replace(peer, token=pod_access.token(model, self._settings, Role.OPERATOR))
         if pod.speaks == "tls":
             name = pod_access.host(model, "records")
             peer = replace(peer, port=names.PORT_RECORDS_TLS, trust=self._trust(), name=name)
-        return ModelRecords(self._asker, peer)
+        return ModelRecords(self._http, peer)
 
 
 class ModelRecords:
     """Talks to one model's."""
 
-    def __init__(self, asker: Asker, peer: Peer | None) -> None:
-        self._asker = asker
+    def __init__(self, http: PodHttpClient, peer: Peer | None) -> None:
+        self._http = http
         self._peer = peer
 
     async def append(self, entries: Sequence[Transition]) -> Appended:
@@ -123,8 +123,8 @@ class ModelRecords:
         if self._peer is None:
             raise RecordsError("the records service does not answer: no pod of it is there")
         try:
-            answer = await self._asker.ask(self._peer, method, path, seconds=_SECONDS, body=body)
-        except AskingError as error:
+            answer = await self._http.ask(self._peer, method, path, seconds=_SECONDS, body=body)
+        except PodHttpError as error:
             raise RecordsError(str(error)) from error
         if answer.status >= 300:
             kind = TransitionRefusedError if answer.status in _REFUSED else RecordsError

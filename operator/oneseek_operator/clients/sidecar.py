@@ -23,9 +23,9 @@ from oneseek_core.serving.analysis import AnalysisRequest
 from oneseek_core.serving.handover import Handover, HandoverRequest
 from oneseek_core.serving.sidecar import DrainRequest, PreviousRequest, SidecarState, WarmVersion
 from oneseek_core.serving.swap import SwapRequest
-from oneseek_operator.clients.pod_http import Asker, AskingError, Peer
+from oneseek_operator.clients.pod_http import Peer, PodHttpClient, PodHttpError
 from oneseek_operator.errors import SidecarError
-from oneseek_operator.observe.objects import PodView
+from oneseek_operator.observe.pods import PodView
 from oneseek_operator.resources import pod_access
 from oneseek_operator.settings import Settings
 
@@ -46,8 +46,8 @@ _UNKNOWN = (404, 405)  # a sidecar of the release before knows no such path
 class Sidecars:
     """The way to every model's pods. `trust`: the certificates that theirs must hang on."""
 
-    def __init__(self, asker: Asker, settings: Settings, trust: Callable[[], ssl.SSLContext]) -> None:
-        self._asker = asker
+    def __init__(self, http: PodHttpClient, settings: Settings, trust: Callable[[], ssl.SSLContext]) -> None:
+        self._http = http
         self._settings = settings
         self._trust = trust
 
@@ -63,14 +63,14 @@ class Sidecars:
                 # Whoever may make pods decides how one says it speaks: where there is TLS, no token goes without it.
                 peer = replace(peer, token=token)
             book[pod.ip] = peer
-        return ModelSidecars(self._asker, book)
+        return ModelSidecars(self._http, book)
 
 
 class ModelSidecars:
     """Talks to a model's sidecars by pod address."""
 
-    def __init__(self, asker: Asker, book: Mapping[str, Peer]) -> None:
-        self._asker = asker
+    def __init__(self, http: PodHttpClient, book: Mapping[str, Peer]) -> None:
+        self._http = http
         self._book = book
 
     async def state(self, ip: str) -> SidecarState:
@@ -196,8 +196,8 @@ class ModelSidecars:
     ) -> bytes:
         limit = _SECONDS if seconds is None else seconds
         try:
-            answer = await self._asker.ask(peer, method, path, seconds=limit, body=body, afresh=afresh)
-        except AskingError as error:
+            answer = await self._http.ask(peer, method, path, seconds=limit, body=body, afresh=afresh)
+        except PodHttpError as error:
             raise SidecarError(str(error), ip=peer.host, refused=error.refused, alien=error.alien) from error
         if answer.status not in (200, also):
             said = f": {answer.said}" if answer.said else ""

@@ -22,7 +22,7 @@ from oneseek_operator.reconcile import model as models
 from oneseek_operator.reconcile import run as runs
 from oneseek_operator.wakeups import Key
 
-__all__ = ["end_unkept", "end_unkept_run", "register"]
+__all__ = ["end_unkept", "end_unkept_run", "keep_model", "register"]
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ async def _keep_model(key: Key, body: Mapping[str, Any], stopped: kopf.DaemonSto
             authority=deps.authority,
             settings=deps.settings,
             clock=deps.now,
-            untold=deps.untold[key],
+            contacts=deps.contacts[key],
             follow=lambda pods, port: deps.followers.follow(key, pods, port),
         )
 
@@ -85,7 +85,7 @@ async def _keep_model(key: Key, body: Mapping[str, Any], stopped: kopf.DaemonSto
             raise
     finally:
         deps.followers.forget(key)
-        deps.untold.pop(key, None)
+        deps.contacts.pop(key, None)
     deps.wakeups.forget(key)
     if _is_deleted(body):
         await _end(namespace, name, body, deps)
@@ -149,7 +149,7 @@ async def _end_run(namespace: str, name: str, model: str, deps: Deps) -> None:
     """Let a run go once its model has taken in what it made: the model learns of a version by the run alone."""
     try:
         async with asyncio.timeout(_DELETION_SECONDS):
-            while not await runs.is_taken_in(namespace, name, cluster=deps.cluster):
+            while not await runs.is_counted(namespace, name, cluster=deps.cluster):
                 deps.wakeups.wake("OneSeekModel", namespace, model)
                 await asyncio.sleep(_LOOK_SECONDS)
     except (TimeoutError, ClusterError, ValidationError) as error:

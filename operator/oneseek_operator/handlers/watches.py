@@ -11,7 +11,7 @@ from oneseek_core import names
 from oneseek_operator.deps import Deps
 from oneseek_operator.handlers.daemons import end_unkept, end_unkept_run
 
-__all__ = ["register"]
+__all__ = ["model_changed", "register", "run_changed"]
 
 _CHILDREN = (
     ("batch", "v1", "jobs"),

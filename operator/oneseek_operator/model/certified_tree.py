@@ -11,10 +11,11 @@ from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_operator.actions import Action, Create, Delete
 from oneseek_operator.model import imports
-from oneseek_operator.observe.objects import DeploymentView, JobView, PodView, mine
+from oneseek_operator.observe.objects import DeploymentView
 from oneseek_operator.observe.pod_failures import failure_of
+from oneseek_operator.observe.pods import JobView, PodView, owned_job
 from oneseek_operator.observe.run import is_active
-from oneseek_operator.requests import annotations as requests
+from oneseek_operator.requests import annotations
 from oneseek_operator.resources import model as build
 from oneseek_operator.settings import Settings
 from oneseek_operator.versions import retention
@@ -39,7 +40,7 @@ def pruned(
     ours = _prunes(model, jobs)
     wanted = build.prune_job_name(model, gone) if gone else ""
     stale = tuple(Delete("Job", job.name, job.uid) for job in ours if job.name != wanted and job.state != "Running")
-    job = mine(ours, wanted, model.metadata.uid) if gone else None
+    job = owned_job(ours, wanted, model.metadata.uid) if gone else None
     if job and job.state == "Succeeded":
         versions = [
             item.model_copy(update={"state": names.STATE_DELETED, "reason": None}) if item.dna in gone else item
@@ -76,14 +77,14 @@ def current_link(
         dna, since = "", status.selection.since if status.selection else last
     wanted = build.tree_job_name(model, dna, since, status.quarantine)
     ours = _ours(model, jobs)
-    job = mine(ours, wanted, model.metadata.uid)
+    job = owned_job(ours, wanted, model.metadata.uid)
     if current is None and not since:
         return tuple(Delete("Job", item.name, item.uid) for item in ours if item.state != "Running"), None, None
     stale = tuple(
         Delete("Job", item.name, item.uid) for item in ours if item.name != wanted and item.state != "Running"
     )
     if job is None:
-        if any(item.state == "Running" for item in (*ours, *_prunes(model, jobs))) or imports.at_work(
+        if any(item.state == "Running" for item in (*ours, *_prunes(model, jobs))) or imports.is_importing(
             model, jobs, pods
         ):
             return stale, (False, "Moving", "waiting for the tree Job before this one"), 2.0
@@ -92,8 +93,8 @@ def current_link(
     if job.state == "Succeeded":
         return stale, (True, "Published", f"CURRENT points at {dna or 'nothing'}"), None
     if job.state == "Failed":
-        trouble = failure_of(job, pods, what="the tree Job")
-        return stale, (False, trouble.reason, f"CURRENT could not be moved: {trouble.message}"), None
+        problem = failure_of(job, pods, what="the tree Job")
+        return stale, (False, problem.reason, f"CURRENT could not be moved: {problem.message}"), None
     return stale, (False, "Moving", f"moving CURRENT to {dna or 'nothing'}"), None
 
 
@@ -139,7 +140,7 @@ def reset(
     if status.current is not None or any(item.dna for item in deployments):
         return status, (), "the base model takes over; waiting for the versions' pods to go"
     name = build.reset_job_name(model, request.id)
-    job = mine(jobs, name, model.metadata.uid)
+    job = owned_job(jobs, name, model.metadata.uid)
     if job is None:
         if any(item.state == "Running" for item in jobs if item.owner == model.metadata.uid):
             return status, (), "waiting for another Job of the model"
@@ -147,8 +148,8 @@ def reset(
     if job.state == "Running":
         return status, (), "deleting the certified versions"
     if job.state == "Failed":
-        trouble = failure_of(job, pods, what="the reset Job")
-        failed = requests.ended(request, "Failed", trouble.reason, trouble.message, now)
+        problem = failure_of(job, pods, what="the reset Job")
+        failed = annotations.with_outcome(request, "Failed", problem.reason, problem.message, now)
         return status.model_copy(update={"request": failed}), (), ""
     count = sum(item.state != names.STATE_DELETED for item in status.versions)
     versions = [item.model_copy(update={"state": names.STATE_DELETED, "reason": None}) for item in status.versions]
@@ -158,6 +159,6 @@ def reset(
         "quarantine": [],
         "previous": None,
         "candidate": None,
-        "request": requests.ended(request, "Succeeded", names.DONE, text, now),
+        "request": annotations.with_outcome(request, "Succeeded", names.DONE, text, now),
     }
     return status.model_copy(update=changes), (), ""

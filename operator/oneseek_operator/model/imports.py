@@ -21,19 +21,19 @@ from oneseek_core.ledger_entries import Transition
 from oneseek_operator.actions import Create, Decision, Delete
 from oneseek_operator.conditions import Verdict, conditions_with
 from oneseek_operator.model import ledger
-from oneseek_operator.observe.objects import JobView, PodView, mine
-from oneseek_operator.observe.pod_failures import Trouble, failure_of, lasts, report_text, waiting_trouble
+from oneseek_operator.observe.pod_failures import Problem, failure_of, lasts, report_text, waiting_problem
+from oneseek_operator.observe.pods import JobView, PodView, owned_job
 from oneseek_operator.resources import imports as build
 from oneseek_operator.settings import Settings
 from oneseek_operator.versions import states
 
-__all__ = ["at_work", "condition", "step", "unfinished"]
+__all__ = ["condition", "is_importing", "step", "unfinished"]
 
 _LONGEST = 512  # characters of an outcome's message
 _HOUR = build.DEADLINE_SECONDS // 3600
 
 
-def at_work(model: OneSeekModel, jobs: Sequence[JobView], pods: Sequence[PodView]) -> bool:
+def is_importing(model: OneSeekModel, jobs: Sequence[JobView], pods: Sequence[PodView]) -> bool:
     """Whether an import is changing the tree just now (one that waits for its image is not)."""
     running = {job.uid for job in _jobs(model, jobs) if job.state == "Running"}
     return any(pod.owner in running and pod.phase == "Running" for pod in pods)
@@ -78,8 +78,8 @@ def condition(
     if waiting and model.spec.suspend:
         return (names.IMPORTED, False, names.SUSPENDED, "spec.suspend is true: no import is started")
     if waiting:
-        trouble = _waits_for(model, waiting, jobs, pods)
-        why = trouble or Trouble(names.IMPORTING, f"importing {waiting[0].source}")
+        problem = _waits_for(model, waiting, jobs, pods)
+        why = problem or Problem(names.IMPORTING, f"importing {waiting[0].source}")
         return (names.IMPORTED, False, why.reason, why.message)
     dnas = ", ".join(str(row.dna) for row in status.imports)
     return (names.IMPORTED, True, names.IMPORTED, f"on the claim, with signatures that are trusted: {dnas}")
@@ -87,9 +87,9 @@ def condition(
 
 def _waits_for(
     model: OneSeekModel, entries: Sequence[Import], jobs: Sequence[JobView], pods: Sequence[PodView]
-) -> Trouble | None:
-    found = [mine(jobs, build.job_name(model, one), model.metadata.uid) for one in entries]
-    return next((trouble for job in found if (trouble := waiting_trouble(pods, job))), None)
+) -> Problem | None:
+    found = [owned_job(jobs, build.job_name(model, one), model.metadata.uid) for one in entries]
+    return next((problem for job in found if (problem := waiting_problem(pods, job))), None)
 
 
 def unfinished(
@@ -110,10 +110,10 @@ def unfinished(
     if imported or not (verdict.state == "Ready" or awaited) or verdict.progress is not None:
         return verdict
     done = {row.source for row in model.status.imports if row.state == "Imported"}
-    trouble = _waits_for(model, [entry for entry in model.spec.imports if entry.source not in done], jobs, pods)
+    problem = _waits_for(model, [entry for entry in model.spec.imports if entry.source not in done], jobs, pods)
     refused = {row.source for row in model.status.imports if row.state == "Refused"}
     stuck = any(entry.source in refused for entry in model.spec.imports) or (
-        trouble is not None and lasts(trouble, now)
+        problem is not None and lasts(problem, now)
     )
     if stuck and awaited:
         return replace(verdict, message=f"{verdict.message}; {message}")
@@ -165,12 +165,12 @@ class _Found:
                 self._add(job, report, "an import whose entry was removed")
             return
         if job.state == "Failed":
-            trouble = _trouble(job, self._pods)
-            message = trouble.message if len(trouble.message) <= _LONGEST else trouble.message[: _LONGEST - 1] + "…"
+            problem = _problem(job, self._pods)
+            message = problem.message if len(problem.message) <= _LONGEST else problem.message[: _LONGEST - 1] + "…"
             self._rows[entry.source] = ImportOutcome(
-                source=entry.source, state="Refused", reason=trouble.reason[:64], message=message, job=job.uid
+                source=entry.source, state="Refused", reason=problem.reason[:64], message=message, job=job.uid
             )
-            self.events.append((True, trouble.reason, f"{entry.source} is refused: {message}"))
+            self.events.append((True, problem.reason, f"{entry.source} is refused: {message}"))
             return
         if report is None:
             self.lost.append(away)
@@ -224,18 +224,20 @@ def _next(model: OneSeekModel, jobs: Sequence[JobView]) -> Import | None:
     """The first entry without a Job that has not been imported."""
     done = {row.source for row in model.status.imports if row.state == "Imported"}
     left = [entry for entry in model.spec.imports if entry.source not in done]
-    return next((entry for entry in left if mine(jobs, build.job_name(model, entry), model.metadata.uid) is None), None)
+    return next(
+        (entry for entry in left if owned_job(jobs, build.job_name(model, entry), model.metadata.uid) is None), None
+    )
 
 
-def _trouble(job: JobView, pods: Sequence[PodView]) -> Trouble:
-    trouble = failure_of(job, pods, what="the import Job")
-    if trouble.reason == names.DEADLINE_EXCEEDED:
-        waits = waiting_trouble(pods, job)
+def _problem(job: JobView, pods: Sequence[PodView]) -> Problem:
+    problem = failure_of(job, pods, what="the import Job")
+    if problem.reason == names.DEADLINE_EXCEEDED:
+        waits = waiting_problem(pods, job)
         why = f": {waits.message}" if waits else ""
-        return Trouble(names.DEADLINE_EXCEEDED, f"it was not done within {_HOUR} h and was stopped{why}")
-    if trouble.reason != names.JOB_FAILED:
-        return trouble
+        return Problem(names.DEADLINE_EXCEEDED, f"it was not done within {_HOUR} h and was stopped{why}")
+    if problem.reason != names.JOB_FAILED:
+        return problem
     hint = ""
-    if "container copy-" in trouble.message:
+    if "container copy-" in problem.message:
         hint = "; the image needs a `cp`, and the version under /models: `kubectl oneseek export --base`"
-    return Trouble(names.IMPORT_FAILED, trouble.message + hint)
+    return Problem(names.IMPORT_FAILED, problem.message + hint)

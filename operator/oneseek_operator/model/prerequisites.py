@@ -28,10 +28,10 @@ from oneseek_operator.actions import (
 from oneseek_operator.certificates import renewed_at
 from oneseek_operator.conditions import Verdict
 from oneseek_operator.model import adoption
-from oneseek_operator.model.status import decided
-from oneseek_operator.observe.model import Observed, wants_tokens, writers
-from oneseek_operator.observe.objects import PodView, mine
-from oneseek_operator.observe.pod_failures import failure_of, report_text, waiting_trouble, with_trouble
+from oneseek_operator.model.status import model_decision
+from oneseek_operator.observe.model import Snapshot, wants_tokens, writers
+from oneseek_operator.observe.pod_failures import failure_of, report_text, waiting_problem, with_problem
+from oneseek_operator.observe.pods import PodView, owned_job
 from oneseek_operator.resources import common
 from oneseek_operator.resources import keys as build_keys
 from oneseek_operator.resources import model as build
@@ -47,63 +47,63 @@ __all__ = ["access", "base_model", "claim", "identity", "keys", "policies", "rec
 _LOOK_AGAIN = 10.0  # seconds; for what no event tells us of (a claim without our labels)
 
 
-def suspended(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+def suspended(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
     """Nothing is made for a model that is suspended before its base model is there; what was begun comes to its end."""
-    model = seen.model
+    model = snapshot.model
     if not model.spec.suspend or model.status.base_model is not None:
         return None
     verdict = Verdict("Waiting", names.SUSPENDED, "spec.suspend is true: nothing is started")
-    stop = _records_scaled(seen, settings) if seen.records.template is not None else ()
-    return decided(seen, verdict, now, before=stop)
+    stop = _records_scaled(snapshot, settings) if snapshot.records.template is not None else ()
+    return model_decision(snapshot, verdict, now, before=stop)
 
 
-def claim(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+def claim(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
     """The claim that everything lies on: one of ours is made, one of the spec must be there."""
     del settings
-    name = common.claim_name(seen.model)
-    asked = seen.model.spec.storage.claim_name
-    if seen.claim is not None and (asked or seen.claim.is_ours):
+    name = common.claim_name(snapshot.model)
+    asked = snapshot.model.spec.storage.claim_name
+    if snapshot.claim is not None and (asked or snapshot.claim.is_ours):
         return None
     if asked:
         message = (
             f"the claim {name!r} of spec.storage.claimName does not exist in namespace "
-            f"{seen.model.metadata.namespace!r}; make it, or use spec.storage.size"
+            f"{snapshot.model.metadata.namespace!r}; make it, or use spec.storage.size"
         )
-        return decided(seen, Verdict("Failed", names.CLAIM_NOT_FOUND, message), now, again_after=_LOOK_AGAIN)
-    if seen.claim is None and seen.model.status.base_model is not None:
+        return model_decision(snapshot, Verdict("Failed", names.CLAIM_NOT_FOUND, message), now, again_after=_LOOK_AGAIN)
+    if snapshot.claim is None and snapshot.model.status.base_model is not None:
         message = f"the claim {name!r} with base model and versions is gone; restore it, or delete this OneSeekModel"
-        return decided(seen, Verdict("Failed", names.CLAIM_NOT_FOUND, message), now, again_after=_LOOK_AGAIN)
+        return model_decision(snapshot, Verdict("Failed", names.CLAIM_NOT_FOUND, message), now, again_after=_LOOK_AGAIN)
     # Of one that is somebody else's the API client says so.
     verdict = Verdict("Working", names.BASE_IMPORTING, f"making the claim {name!r}")
-    return decided(seen, verdict, now, before=(Create(build.claim(seen.model)),), again_after=0.0)
+    return model_decision(snapshot, verdict, now, before=(Create(build.claim(snapshot.model)),), again_after=0.0)
 
 
-def policies(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+def policies(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
     """Who may talk to the model's pods, before there are any; nothing of ours where the chart switches it off.
 
     The policy that allows nothing is made last and goes first: what has to talk is never cut off in between.
     """
     del now
-    wanted = build_network.policies(seen.model, settings)
+    wanted = build_network.policies(snapshot.model, settings)
     kept = {item["metadata"]["name"] for item in wanted}
-    own = {item.name: item for item in seen.policies if item.owner == seen.model.metadata.uid}
+    own = {item.name: item for item in snapshot.policies if item.owner == snapshot.model.metadata.uid}
     there = {name: item.spec for name, item in own.items()}
     actions: list[Action] = [Apply(item) for item in wanted if there.get(item["metadata"]["name"]) != item["spec"]]
     left = sorted(
         (item for name, item in own.items() if name not in kept), key=lambda item: build_network.allows(item.spec)
     )
     actions += [Delete("NetworkPolicy", item.name, item.uid) for item in left]
-    return Decision(seen.model.status, tuple(actions), again_after=0.0) if actions else None
+    return Decision(snapshot.model.status, tuple(actions), again_after=0.0) if actions else None
 
 
-def keys(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+def keys(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
     """The keys that certify signs with, and the public halves, before anything needs them."""
     del settings
-    model, trusted = seen.model, seen.trusted
+    model, trusted = snapshot.model, snapshot.trusted
     wanted = tuple(sorted(model.spec.certification.trusted_keys))
     own = model.spec.certification.signing_key_secret is None
     if own and trusted is not None and not trusted.ready and trusted.made is None:
-        return _lost(seen, now)
+        return _lost(snapshot, now)
     action: Action | None = None
     if own and (trusted is None or not trusted.ready):
         action = MakeKeys(model, pending=trusted is not None)
@@ -115,23 +115,23 @@ def keys(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekM
     if model.status.base_model is not None:  # the list of trusted keys changes under a model that lives: say nothing
         return Decision(model.status, (action,), again_after=0.0)
     verdict = Verdict("Working", names.MAKING_KEYS, "writing the signing keys and the trusted keys")
-    return decided(seen, verdict, now, before=(action,), again_after=0.0)
+    return model_decision(snapshot, verdict, now, before=(action,), again_after=0.0)
 
 
-def _lost(seen: Observed, now: datetime) -> Decision[OneSeekModelStatus]:
+def _lost(snapshot: Snapshot, now: datetime) -> Decision[OneSeekModelStatus]:
     """Nothing goes on with a key of which nobody knows the public half; what answers goes on answering."""
-    secret, public = build_keys.secret_name(seen.model), build_keys.trusted_name(seen.model)
+    secret, public = build_keys.secret_name(snapshot.model), build_keys.trusted_name(snapshot.model)
     message = (
         f"the Secret {secret!r} exists but its public key is unknown: restore the ConfigMap {public!r}, or delete both,"
         f" and new keys are made (versions signed before then need the old public key in certification.trustedKeys)"
     )
-    return decided(seen, Verdict("Failed", names.PUBLIC_KEY_LOST, message), now, again_after=_LOOK_AGAIN)
+    return model_decision(snapshot, Verdict("Failed", names.PUBLIC_KEY_LOST, message), now, again_after=_LOOK_AGAIN)
 
 
-def identity(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+def identity(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
     """The sidecars' account and its rights, before a pod needs them."""
     del now
-    model, found = seen.model, seen.identity
+    model, found = snapshot.model, snapshot.identity
     wanted = build_identity.objects(model, policy=settings.admission_policy)
     actions: list[Action] = [
         Apply(item)
@@ -147,19 +147,25 @@ def identity(seen: Observed, settings: Settings, now: datetime) -> Decision[OneS
     return Decision(model.status, tuple(actions), again_after=0.0) if actions else None
 
 
-def access(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+def access(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
     """What the model's parts know each other by, before a pod needs it; certificates anew before they end."""
-    model = seen.model
-    written = seen.access.written if seen.access else None
+    model = snapshot.model
+    written = snapshot.access.written if snapshot.access else None
     wanted = build_access.secret_name(model, settings)
     due: tuple[build_access.Part, ...] = ()
     if settings.internal_tls:
         leaves = written.leaves if written else {}
-        due = tuple(part for part in build_access.PARTS if _is_due(leaves.get(part), seen.authorities, now))
-    if written and written.tokens == wanted and not due and seen.access and seen.access.bundle == seen.bundle:
+        due = tuple(part for part in build_access.PARTS if _is_due(leaves.get(part), snapshot.authorities, now))
+    if (
+        written
+        and written.tokens == wanted
+        and not due
+        and snapshot.access
+        and snapshot.access.bundle == snapshot.bundle
+    ):
         return None
     note = (written or build_access.Written(tokens=wanted)).model_copy(update={"tokens": wanted})
-    action = MakeAccess(model, build_access.secret(model, settings), due, note, seen.bundle)
+    action = MakeAccess(model, build_access.secret(model, settings), due, note, snapshot.bundle)
     return Decision(model.status, (action,), again_after=0.0)
 
 
@@ -169,72 +175,72 @@ def _is_due(leaf: build_access.LeafNote | None, authorities: Collection[str], no
     return now >= renewed_at(datetime.fromisoformat(leaf.since), datetime.fromisoformat(leaf.until))
 
 
-def records(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+def records(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
     """The records service and its key; nothing waits for it but promotions."""
     del now
-    model, found = seen.model, seen.records
+    model, found = snapshot.model, snapshot.records
     if build_records.lacks_image(model, settings):
         return None
     actions: list[Action] = []
-    known = seen.trusted is not None and seen.trusted.knows_records
+    known = snapshot.trusted is not None and snapshot.trusted.knows_records
     if found.template is None:
         actions.append(MakeRecordsSecret(model, known=known or found.left_claim))
-    elif seen.trusted is not None and not known:  # made by a release that did not write it down
+    elif snapshot.trusted is not None and not known:  # made by a release that did not write it down
         actions.append(MarkRecords(model))
     if found.service != build_records.service_template(model):
         actions.append(Apply(build_records.service(model)))
-    actions += _records_scaled(seen, settings)
+    actions += _records_scaled(snapshot, settings)
     return Decision(model.status, tuple(actions), again_after=0.0) if actions else None
 
 
-def _records_scaled(seen: Observed, settings: Settings) -> tuple[Action, ...]:
+def _records_scaled(snapshot: Snapshot, settings: Settings) -> tuple[Action, ...]:
     """The StatefulSet as it must be, unless it is: of a suspended model it has no pod once nobody has to write."""
-    replicas = 0 if seen.model.spec.suspend and not writers(seen) else 1
+    replicas = 0 if snapshot.model.spec.suspend and not writers(snapshot) else 1
     now = "tls" if settings.internal_tls else "plain"
     # Where there is TLS, "plain" may be the word of a pod that is nobody's; where there is none, it is `now`.
-    others = sorted({pod.speaks for pod in seen.pods if _calls_records(pod, seen)} - {now, "", "plain"})
-    template = build_records.template_hash(seen.model, settings, replicas=replicas, others=others)
-    if seen.records.template == template:
+    others = sorted({pod.speaks for pod in snapshot.pods if _calls_records(pod, snapshot)} - {now, "", "plain"})
+    template = build_records.template_hash(snapshot.model, settings, replicas=replicas, others=others)
+    if snapshot.records.template == template:
         return ()
-    return (Apply(build_records.stateful_set(seen.model, settings, replicas=replicas, others=others)),)
+    return (Apply(build_records.stateful_set(snapshot.model, settings, replicas=replicas, others=others)),)
 
 
-def _calls_records(pod: PodView, seen: Observed) -> bool:
+def _calls_records(pod: PodView, snapshot: Snapshot) -> bool:
     """Whether it is one of the model's serving pods, or of a run's."""
-    runs = {run.metadata.uid for run in seen.runs}
-    jobs = {job.uid for job in seen.jobs if job.owner in runs}
+    runs = {run.metadata.uid for run in snapshot.runs}
+    jobs = {job.uid for job in snapshot.jobs if job.owner in runs}
     return pod.phase in ("Pending", "Running") and (names.LABEL_COLOUR in pod.labels or pod.owner in jobs)
 
 
-def base_model(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+def base_model(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
     """The base model on the claim, and the versions that its Job found beside it."""
-    model = seen.model
+    model = snapshot.model
     if model.status.base_model is not None:
         return None
-    job = mine(seen.jobs, build.base_job_name(model), model.metadata.uid)
+    job = owned_job(snapshot.jobs, build.base_job_name(model), model.metadata.uid)
     name = model.spec.base_model.name
     if job is None:
         verdict = Verdict("Working", names.BASE_IMPORTING, f"importing the base model {name!r}")
         # A name that is taken is said before hours of importing, not after.
         later = Reserve(build_serving.service(model, colour="", flipped_at=""))
-        return decided(seen, verdict, now, before=(later, Create(build.base_job(model, settings))))
+        return model_decision(snapshot, verdict, now, before=(later, Create(build.base_job(model, settings))))
     if job.state == "Failed":
-        trouble = failure_of(job, seen.pods, what="the base Job")
-        reason = names.BASE_FAILED if trouble.reason == names.JOB_FAILED else trouble.reason
+        problem = failure_of(job, snapshot.pods, what="the base Job")
+        reason = names.BASE_FAILED if problem.reason == names.JOB_FAILED else problem.reason
         hint = f"; when mended, `kubectl delete job {job.name}` imports again"
-        return decided(seen, Verdict("Failed", reason, trouble.message + hint), now)
+        return model_decision(snapshot, Verdict("Failed", reason, problem.message + hint), now)
     if job.state == "Running":
         working = Verdict("Working", names.BASE_IMPORTING, f"importing the base model {name!r}")
-        verdict, again_after = with_trouble(waiting_trouble(seen.pods, job), working, now)
-        return decided(seen, verdict, now, again_after=again_after)
-    report = parse_report(report_text(seen.pods, job), BaseImportReport)
+        verdict, again_after = with_problem(waiting_problem(snapshot.pods, job), working, now)
+        return model_decision(snapshot, verdict, now, again_after=again_after)
+    report = parse_report(report_text(snapshot.pods, job), BaseImportReport)
     if report is None:
         message = (
             f"the base Job {job.name!r} ended well but its pod and report are gone; `kubectl delete job {job.name}` "
             "imports again (files on the claim are kept)"
         )
-        return decided(seen, Verdict("Failed", names.JOB_VANISHED, message), now)
+        return model_decision(snapshot, Verdict("Failed", names.JOB_VANISHED, message), now)
     base = BaseModelStatus(digest=report.digest, size_bytes=report.size_bytes)
     status = adoption.adopted(model, report, now).model_copy(update={"base_model": base})
     verdict = Verdict("Working", names.STARTING_ENGINE, f"the base model {name!r} is imported; starting an engine")
-    return decided(seen, verdict, now, status=status, again_after=0.0)
+    return model_decision(snapshot, verdict, now, status=status, again_after=0.0)

@@ -13,14 +13,21 @@ from oneseek_operator.actions import Action, Decision
 from oneseek_operator.conditions import Verdict, conditions_for, find
 from oneseek_operator.model import imports
 from oneseek_operator.model.bounds import fitted
-from oneseek_operator.observe.model import Observed, wants_tokens
-from oneseek_operator.observe.pod_failures import lasts, not_made, waiting_trouble
+from oneseek_operator.observe.model import Snapshot, wants_tokens
+from oneseek_operator.observe.pod_failures import lasts, not_made, waiting_problem
 
-__all__ = ["answer_events", "decided", "ledger_events", "recorded_condition", "rejection_events", "while_asked"]
+__all__ = [
+    "ledger_events",
+    "model_decision",
+    "recorded_condition",
+    "rejection_events",
+    "request_events",
+    "with_pending_request",
+]
 
 
-def decided(
-    seen: Observed,
+def model_decision(
+    snapshot: Snapshot,
     verdict: Verdict,
     now: datetime,
     *,
@@ -35,8 +42,8 @@ def decided(
     events: tuple[tuple[bool, str, str], ...] = (),
 ) -> Decision[OneSeekModelStatus]:
     """A decision with all conditions told anew; what is not given is unsaid, but for what the verifiers said last."""
-    status = status or seen.model.status
-    generation = seen.model.metadata.generation
+    status = status or snapshot.model.status
+    generation = snapshot.model.metadata.generation
     imported = status.base_model is not None
     digest = status.base_model.digest if status.base_model else ""
     extra = [
@@ -48,59 +55,59 @@ def decided(
         )
     ]
     # A verifier that is silent for once unsays nothing.
-    if verified is None and (told := find(seen.model.status.conditions, names.VERIFIED)):
+    if verified is None and (told := find(snapshot.model.status.conditions, names.VERIFIED)):
         verified = (told.status == "True", told.reason, told.message)
     if verified:
         extra.append((names.VERIFIED, *verified))
     if candidate_ready:
         extra.append((names.CANDIDATE_READY, *candidate_ready))
-    if tokens := _tokens(seen):
+    if tokens := _tokens(snapshot):
         extra.append((names.TOKENS_ACCEPTED, *tokens))
-    if not seen.identity.policy:
+    if not snapshot.identity.policy:
         extra.append((names.AUTHORS_CHECKED, False, names.NO_ADMISSION_POLICY, _UNCHECKED))
     if recorded:
         extra.append((names.RECORDS_AVAILABLE, *recorded))
     if published:
         extra.append((names.CURRENT_PUBLISHED, *published))
-    if taken := imports.condition(seen.model, status, seen.jobs, seen.pods):
+    if taken := imports.condition(snapshot.model, status, snapshot.jobs, snapshot.pods):
         extra.append(taken)
-        found = seen.model.model_copy(update={"status": status})
-        verdict = imports.unfinished(verdict, found, taken, seen.jobs, seen.pods, now=now)
-    verdict = _hindered(verdict, seen, now)
-    conditions = conditions_for(verdict, seen.model.status.conditions, generation=generation, now=now, extra=extra)
+        found = snapshot.model.model_copy(update={"status": status})
+        verdict = imports.unfinished(verdict, found, taken, snapshot.jobs, snapshot.pods, now=now)
+    verdict = _with_blocking_problem(verdict, snapshot, now)
+    conditions = conditions_for(verdict, snapshot.model.status.conditions, generation=generation, now=now, extra=extra)
     status = fitted(status.model_copy(update={"conditions": conditions, "observed_generation": generation}))
     return Decision(status, before, after, again_after, events)
 
 
-def _hindered(verdict: Verdict, seen: Observed, now: datetime) -> Verdict:
+def _with_blocking_problem(verdict: Verdict, snapshot: Snapshot, now: datetime) -> Verdict:
     """A model that answers is not done while a pod of its Jobs, its records service or its engines does not start.
 
     Nor while its ledger is an older copy, which is a person's business at once.
     """
     if verdict.state != "Ready" or verdict.progress is not None:
         return verdict
-    if seen.records.rolled_back:
-        return replace(verdict, progress=(names.LEDGER_ROLLED_BACK, seen.records.error), stuck=True)
-    own = [job for job in seen.jobs if job.owner == seen.model.metadata.uid and job.state == "Running"]
-    serving = [item for item in seen.deployments if seen.service and item.colour == seen.service.colour]
+    if snapshot.records.rolled_back:
+        return replace(verdict, progress=(names.LEDGER_ROLLED_BACK, snapshot.records.error), stuck=True)
+    own = [job for job in snapshot.jobs if job.owner == snapshot.model.metadata.uid and job.state == "Running"]
+    serving = [item for item in snapshot.deployments if snapshot.service and item.colour == snapshot.service.colour]
     found = [
-        seen.records.trouble(seen.pods),
-        *(waiting_trouble(seen.pods, job) for job in own),
+        snapshot.records.problem(snapshot.pods),
+        *(waiting_problem(snapshot.pods, job) for job in own),
         *(not_made(item.failed_create, [], f"Deployment {item.name!r}", made="") for item in serving),
     ]
-    trouble = next((item for item in found if item), None)
-    if trouble is None:
+    problem = next((item for item in found if item), None)
+    if problem is None:
         return verdict
-    return replace(verdict, progress=(trouble.reason, trouble.message), stuck=lasts(trouble, now))
+    return replace(verdict, progress=(problem.reason, problem.message), stuck=lasts(problem, now))
 
 
-def _tokens(seen: Observed) -> tuple[bool, str, str] | None:
+def _tokens(snapshot: Snapshot) -> tuple[bool, str, str] | None:
     """Whether the routes that change things can tell who asks; nothing where nobody is asked (auth.mode Legacy)."""
-    if not seen.identity.policy:
+    if not snapshot.identity.policy:
         return False, names.NO_ADMISSION_POLICY, _NO_POLICY
-    if not wants_tokens(seen.model):
+    if not wants_tokens(snapshot.model):
         return None
-    if seen.identity.reviewers is None:
+    if snapshot.identity.reviewers is None:
         message = (
             "no ClusterRoleBinding lets sidecars review tokens (the operator is installed for named namespaces, without"
             " cluster-scoped rights), so train, reset and set-current over HTTP are refused; use kubectl, or set"
@@ -123,7 +130,7 @@ _NO_POLICY = (
 )
 
 
-def while_asked(verdict: Verdict, status: OneSeekModelStatus, away: str, reason: str) -> Verdict:
+def with_pending_request(verdict: Verdict, status: OneSeekModelStatus, away: str, reason: str) -> Verdict:
     """While a request is Pending the model is Reconciling, whatever else it is."""
     request = status.request
     if request is None or request.outcome != "Pending" or verdict.progress or verdict.state == "Working":
@@ -133,31 +140,31 @@ def while_asked(verdict: Verdict, status: OneSeekModelStatus, away: str, reason:
     return replace(verdict, progress=(request.reason, f"{request.verb}: {request.message}"))
 
 
-def recorded_condition(seen: Observed) -> tuple[bool, str, str]:
+def recorded_condition(snapshot: Snapshot) -> tuple[bool, str, str]:
     """Whether what happens reaches the ledger; what never will is said even where all else does."""
-    states = [endpoint.state for endpoint in seen.endpoints.values() if endpoint.state]
+    states = [endpoint.state for endpoint in snapshot.endpoints.values() if endpoint.state]
     lost = sum(state.lost for state in states)
     more = f"; {lost} answered questions will never be in it (the pods' spools were full, or it refused them)"
-    if seen.records.error:
-        return False, seen.records.reason, seen.records.error + (more if lost else "")
-    if trouble := seen.records.trouble(seen.pods):
-        return False, trouble.reason, f"the records service does not start: {trouble.message}"
-    if seen.records.replicas == 0:
+    if snapshot.records.error:
+        return False, snapshot.records.reason, snapshot.records.error + (more if lost else "")
+    if problem := snapshot.records.problem(snapshot.pods):
+        return False, problem.reason, f"the records service does not start: {problem.message}"
+    if snapshot.records.replicas == 0:
         return False, names.SUSPENDED, "spec.suspend is true: the records service is stopped until it is needed"
-    if not seen.records.ready:
+    if not snapshot.records.ready:
         return False, "Starting", "the records service is starting"
-    if seen.records.refused:
-        sentence = "; ".join(seen.records.refused)[:1024]
+    if snapshot.records.refused:
+        sentence = "; ".join(snapshot.records.refused)[:1024]
         return False, names.TRANSITION_REFUSED, f"the ledger refuses {sentence}; they stay in status.outbox"
     return True, "Recorded", "every transition is in the ledger" + (more if lost else "")
 
 
-def ledger_events(seen: Observed) -> tuple[tuple[bool, str, str], ...]:
+def ledger_events(snapshot: Snapshot) -> tuple[tuple[bool, str, str], ...]:
     """An Event once the ledger turns out to be another than the one that was witnessed."""
-    told = find(seen.model.status.conditions, names.RECORDS_AVAILABLE)
-    if not seen.records.rolled_back or (told and told.reason == names.LEDGER_ROLLED_BACK):
+    told = find(snapshot.model.status.conditions, names.RECORDS_AVAILABLE)
+    if not snapshot.records.rolled_back or (told and told.reason == names.LEDGER_ROLLED_BACK):
         return ()
-    return ((True, names.LEDGER_ROLLED_BACK, seen.records.error),)
+    return ((True, names.LEDGER_ROLLED_BACK, snapshot.records.error),)
 
 
 def rejection_events(old: Sequence[Version], new: Sequence[Version]) -> tuple[tuple[bool, str, str], ...]:
@@ -171,7 +178,7 @@ def rejection_events(old: Sequence[Version], new: Sequence[Version]) -> tuple[tu
     )
 
 
-def answer_events(old: Request | None, new: Request | None) -> tuple[tuple[bool, str, str], ...]:
+def request_events(old: Request | None, new: Request | None) -> tuple[tuple[bool, str, str], ...]:
     """An Event for a request that has ended."""
     if new is None or new.outcome == "Pending" or (old and old.id == new.id and old.outcome == new.outcome):
         return ()

@@ -14,14 +14,13 @@ from oneseek_operator.observe.objects import (
     ClaimView,
     DeploymentView,
     IdentityView,
-    JobView,
-    PodView,
     PolicyView,
     ServiceView,
     TrustedKeysView,
     WantedView,
 )
-from oneseek_operator.observe.pod_failures import Trouble, not_made, pending_trouble
+from oneseek_operator.observe.pod_failures import Problem, not_made, pending_problem
+from oneseek_operator.observe.pods import JobView, PodView
 from oneseek_operator.observe.refusals import FailedCreate
 from oneseek_operator.observe.rollout import Endpoint, ServiceAnswer
 from oneseek_operator.observe.run import is_active
@@ -29,8 +28,8 @@ from oneseek_operator.rollout import plan
 from oneseek_operator.versions import states
 
 __all__ = [
-    "Observed",
     "RecordsView",
+    "Snapshot",
     "is_records",
     "known_versions",
     "records_away",
@@ -69,12 +68,12 @@ class RecordsView:
         alive = any(pod.owner == self.uid and pod.phase in ("Pending", "Running") for pod in pods)
         return self.template is not None and self.replicas > 0 and not self.ready and not alive
 
-    def trouble(self, pods: Sequence[PodView]) -> Trouble | None:
+    def problem(self, pods: Sequence[PodView]) -> Problem | None:
         """What keeps the service from starting, if its pod or the pod's controller says so."""
         if self.ready or self.template is None:
             return None
         own = [pod for pod in pods if pod.owner == self.uid]
-        return pending_trouble(own) or not_made(self.failed_create, own, "the records service", made=self.created)
+        return pending_problem(own) or not_made(self.failed_create, own, "the records service", made=self.created)
 
 
 def is_records(pod: PodView) -> bool:
@@ -83,7 +82,7 @@ def is_records(pod: PodView) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class Snapshot:
     """All that is, as far as a model is concerned."""
 
     model: OneSeekModel
@@ -112,34 +111,34 @@ def known_versions(model: OneSeekModel, runs: tuple[TrainingRun, ...]) -> tuple[
     return states.gated(states.barred(found, model.status.quarantine), current, model.spec.promotion.gate)
 
 
-def rollout_view(seen: Observed) -> plan.Seen:
+def rollout_view(snapshot: Snapshot) -> plan.Snapshot:
     """The part of the world that a rollout looks at."""
-    known, missed = known_versions(seen.model, seen.runs)
-    return plan.Seen(
-        model=seen.model,
+    known, missed = known_versions(snapshot.model, snapshot.runs)
+    return plan.Snapshot(
+        model=snapshot.model,
         versions=tuple(known),
         missed=missed,
-        records_away=records_away(seen),
-        deployments=seen.deployments,
-        pods=seen.pods,
-        service=seen.service,
-        endpoints=seen.endpoints,
-        wanted=seen.wanted,
-        service_answer=seen.service_answer,
+        records_away=records_away(snapshot),
+        deployments=snapshot.deployments,
+        pods=snapshot.pods,
+        service=snapshot.service,
+        endpoints=snapshot.endpoints,
+        wanted=snapshot.wanted,
+        service_answer=snapshot.service_answer,
     )
 
 
-def records_away(seen: Observed) -> str:
+def records_away(snapshot: Snapshot) -> str:
     """Why the ledger takes nothing just now; empty where it does."""
-    return seen.records.error or ("" if seen.records.ready else "the records pod is not ready")
+    return snapshot.records.error or ("" if snapshot.records.ready else "the records pod is not ready")
 
 
-def writers(seen: Observed) -> bool:
+def writers(snapshot: Snapshot) -> bool:
     """Whether somebody has to write to the records service, or may have to: an answer, a transition, a run's window."""
-    status = seen.model.status
+    status = snapshot.model.status
     asked = status.request is not None and status.request.outcome == "Pending"
-    serving = any(names.LABEL_COLOUR in pod.labels for pod in seen.pods)
-    return bool(asked or serving or status.outbox or any(is_active(run) for run in seen.runs))
+    serving = any(names.LABEL_COLOUR in pod.labels for pod in snapshot.pods)
+    return bool(asked or serving or status.outbox or any(is_active(run) for run in snapshot.runs))
 
 
 def wants_tokens(model: OneSeekModel) -> bool:

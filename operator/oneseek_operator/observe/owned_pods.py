@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from oneseek_core import names
-from oneseek_operator.observe.objects import DeploymentView, PodView
+from oneseek_operator.observe.objects import DeploymentView
+from oneseek_operator.observe.pods import PodView
 
 __all__ = ["askable", "foreign"]
 

@@ -9,18 +9,20 @@ from datetime import datetime
 from oneseek_core import names
 from oneseek_core.jobs.messages import parse_failure
 from oneseek_operator.conditions import PATIENCE, Verdict
-from oneseek_operator.observe.objects import ContainerView, JobView, PodView
+from oneseek_operator.observe.pods import ContainerView, JobView, PodView
 from oneseek_operator.observe.refusals import FailedCreate, reason_of, sentence
 
 __all__ = [
-    "Trouble",
+    "Problem",
+    "container_failure",
+    "container_problem",
     "failure_of",
     "lasts",
     "not_made",
-    "pending_trouble",
+    "pending_problem",
     "report_text",
-    "waiting_trouble",
-    "with_trouble",
+    "waiting_problem",
+    "with_problem",
 ]
 
 _PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
@@ -28,7 +30,7 @@ _CANNOT_START = {"CreateContainerConfigError", "CreateContainerError", "RunConta
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Problem:
     """A reason and a sentence; `since` where it is a pod that does not start: when the pod was made."""
 
     reason: str
@@ -36,22 +38,22 @@ class Trouble:
     since: str = ""
 
 
-def lasts(trouble: Trouble, now: datetime) -> bool:
+def lasts(problem: Problem, now: datetime) -> bool:
     """Whether a pod has not started for so long that waiting alone will hardly help."""
-    return bool(trouble.since) and now - datetime.fromisoformat(trouble.since) >= PATIENCE
+    return bool(problem.since) and now - datetime.fromisoformat(problem.since) >= PATIENCE
 
 
-def with_trouble(trouble: Trouble | None, working: Verdict, now: datetime) -> tuple[Verdict, float | None]:
+def with_problem(problem: Problem | None, working: Verdict, now: datetime) -> tuple[Verdict, float | None]:
     """`working`, or what keeps it from going on; and in how many seconds that is to be called stalled.
 
     Stalled is no end here: once the pod starts the work goes on.
     """
-    if trouble is None:
+    if problem is None:
         return working, None
-    if lasts(trouble, now):
-        return Verdict("Failed", trouble.reason, trouble.message), None
-    left = (datetime.fromisoformat(trouble.since) + PATIENCE - now).total_seconds() + 0.1 if trouble.since else None
-    return Verdict("Working", trouble.reason, trouble.message), left
+    if lasts(problem, now):
+        return Verdict("Failed", problem.reason, problem.message), None
+    left = (datetime.fromisoformat(problem.since) + PATIENCE - now).total_seconds() + 0.1 if problem.since else None
+    return Verdict("Working", problem.reason, problem.message), left
 
 
 def report_text(pods: Sequence[PodView], job: JobView) -> str:
@@ -62,15 +64,15 @@ def report_text(pods: Sequence[PodView], job: JobView) -> str:
     return ""
 
 
-def waiting_trouble(pods: Sequence[PodView], job: JobView | None) -> Trouble | None:
+def waiting_problem(pods: Sequence[PodView], job: JobView | None) -> Problem | None:
     """Why the Job's pod is not running yet, where that is worth saying."""
     if job is None:
         return None
     own = [pod for pod in pods if pod.owner == job.uid]
-    return pending_trouble(own) or not_made(job.failed_create, own, f"Job {job.name!r}", made=job.created)
+    return pending_problem(own) or not_made(job.failed_create, own, f"Job {job.name!r}", made=job.created)
 
 
-def pending_trouble(pods: Sequence[PodView]) -> Trouble | None:
+def pending_problem(pods: Sequence[PodView]) -> Problem | None:
     """Why one of the pods does not start."""
     for pod in pods:
         if pod.phase != "Pending":
@@ -80,38 +82,38 @@ def pending_trouble(pods: Sequence[PodView]) -> Trouble | None:
                 "persistentvolumeclaim" in pod.unschedulable.lower() or "persistent volume" in pod.unschedulable
             )
             reason = names.CLAIM_NOT_BOUND if about_claim else names.UNSCHEDULABLE
-            return Trouble(reason, f"no node takes pod {pod.name}: {pod.unschedulable}", since=pod.created)
-        if trouble := container_trouble(pod):
-            return trouble
+            return Problem(reason, f"no node takes pod {pod.name}: {pod.unschedulable}", since=pod.created)
+        if problem := container_problem(pod):
+            return problem
     return None
 
 
-def not_made(failed: FailedCreate | None, pods: Sequence[PodView], owner: str, *, made: str) -> Trouble | None:
+def not_made(failed: FailedCreate | None, pods: Sequence[PodView], owner: str, *, made: str) -> Problem | None:
     """Why a controller makes no pod for `owner`, which was `made` then; nothing once it has made one since it said so."""
     if failed is None or any(pod.phase in ("Pending", "Running") or pod.created >= failed.last for pod in pods):
         return None
     reason = reason_of(failed.message, 0) or names.FAILED_CREATE
     since = failed.since if pods or not made else min(failed.since, made)
-    return Trouble(reason, f"no pod is made for {owner}: {sentence(failed.message)}", since=since)
+    return Problem(reason, f"no pod is made for {owner}: {sentence(failed.message)}", since=since)
 
 
-def container_trouble(pod: PodView) -> Trouble | None:
+def container_problem(pod: PodView) -> Problem | None:
     """A container that cannot be started at all."""
     for container in pod.containers:
         if container.waiting_reason in _PULL:
             text = container.waiting_message or container.waiting_reason
             message = f"pod {pod.name} cannot pull its image: {text}"
-            return Trouble(names.IMAGE_UNAVAILABLE, message, since=pod.created)
+            return Problem(names.IMAGE_UNAVAILABLE, message, since=pod.created)
         if container.waiting_reason in _CANNOT_START:
             message = f"pod {pod.name} cannot start: {container.waiting_message}"
-            return Trouble(names.JOB_FAILED, message, since=pod.created)
+            return Problem(names.JOB_FAILED, message, since=pod.created)
     return None
 
 
-def failure_of(job: JobView, pods: Sequence[PodView], *, what: str) -> Trouble:
+def failure_of(job: JobView, pods: Sequence[PodView], *, what: str) -> Problem:
     """Why a failed Job failed; `what` names it in the sentence (`the train pod`)."""
     if job.reason == "DeadlineExceeded":
-        return Trouble(
+        return Problem(
             names.DEADLINE_EXCEEDED, f"{what} ran longer than spec.activeDeadlineSeconds allows and was stopped"
         )
     ended = [
@@ -123,19 +125,19 @@ def failure_of(job: JobView, pods: Sequence[PodView], *, what: str) -> Trouble:
     ]
     for pod, container in ended:
         return container_failure(container, what=what, pod=pod.name)
-    return Trouble(names.JOB_FAILED, f"{what} failed: {job.reason}: {job.message}".rstrip(": "))
+    return Problem(names.JOB_FAILED, f"{what} failed: {job.reason}: {job.message}".rstrip(": "))
 
 
-def container_failure(container: ContainerView, *, what: str, pod: str) -> Trouble:
+def container_failure(container: ContainerView, *, what: str, pod: str) -> Problem:
     """Why a container ended with an error."""
     if container.terminated_reason == "OOMKilled":
         limit = f"its memory limit of {container.memory_limit}" if container.memory_limit else "the node's memory limit"
-        return Trouble(names.OUT_OF_MEMORY, f"{what} was killed at {limit} (pod {pod}); raise resources.limits.memory")
+        return Problem(names.OUT_OF_MEMORY, f"{what} was killed at {limit} (pod {pod}); raise resources.limits.memory")
     if said := parse_failure(container.message):
-        return Trouble(said.reason, said.message)
+        return Problem(said.reason, said.message)
     last = next((line.strip() for line in reversed(container.message.splitlines()) if line.strip()), "")
     name = "" if container.name == "main" else f" in container {container.name}"
-    return Trouble(
+    return Problem(
         names.JOB_FAILED,
         f"{what} exited with code {container.exit_code}{name} (pod {pod}): {last or 'it said nothing'}",
     )

@@ -10,9 +10,10 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import Version
 from oneseek_core.jobs.verify import VerifyReport
 from oneseek_core.serving.sidecar import SidecarState
-from oneseek_operator.observe.objects import DeploymentView, PodView, ServiceView, WantedView
+from oneseek_operator.observe.objects import DeploymentView, ServiceView, WantedView
+from oneseek_operator.observe.pods import PodView
 
-__all__ = ["Endpoint", "Seen", "ServiceAnswer", "wanted_replicas"]
+__all__ = ["Endpoint", "ServiceAnswer", "Snapshot", "wanted_replicas"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Endpoint:
     error: str = ""
     refused: bool = False
     alien: bool = False
-    untold_seconds: float = 0.0
+    unreachable_seconds: float = 0.0
     verdict: VerifyReport | None = None
 
     @property
@@ -49,7 +50,7 @@ class ServiceAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Snapshot:
     """Everything a rollout decides on."""
 
     model: OneSeekModel

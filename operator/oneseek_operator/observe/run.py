@@ -12,26 +12,26 @@ from oneseek_core.api.v1alpha1.training_run import Resolved, TrainingRun, Traini
 from oneseek_core.jobs.train import TrainProgress
 from oneseek_operator.actions import Action, Decision, Delete
 from oneseek_operator.conditions import Verdict, conditions_for, find, timestamp
-from oneseek_operator.observe.objects import JobView, PodView
-from oneseek_operator.observe.pod_failures import Trouble
+from oneseek_operator.observe.pod_failures import Problem
+from oneseek_operator.observe.pods import JobView, PodView
 
 __all__ = [
-    "Observed",
     "RunDecision",
-    "decided",
+    "RunSnapshot",
     "failed",
     "is_active",
     "is_asked",
     "is_finished",
-    "jobs_at_work",
     "may_leave_jobs",
     "model_of",
     "resolved_of",
+    "run_decision",
+    "running_jobs",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class RunSnapshot:
     """All that is, as far as a run is concerned; `siblings` are the model's other runs."""
 
     run: TrainingRun
@@ -69,8 +69,8 @@ def is_asked(run: TrainingRun) -> bool:
     )
 
 
-def decided(
-    seen: Observed,
+def run_decision(
+    snapshot: RunSnapshot,
     verdict: Verdict,
     now: datetime,
     *,
@@ -80,37 +80,39 @@ def decided(
     **changes: Any,
 ) -> RunDecision:
     """A decision with the conditions that `verdict` makes, and other changes of the status."""
-    generation = seen.run.metadata.generation
-    conditions = conditions_for(verdict, seen.run.status.conditions, generation=generation, now=now)
+    generation = snapshot.run.metadata.generation
+    conditions = conditions_for(verdict, snapshot.run.status.conditions, generation=generation, now=now)
     update = {"conditions": conditions, "observed_generation": generation, **changes}
-    return Decision(seen.run.status.model_copy(update=update), before, after, again_after)
+    return Decision(snapshot.run.status.model_copy(update=update), before, after, again_after)
 
 
-def jobs_at_work(seen: Observed) -> tuple[Delete, ...]:
+def running_jobs(snapshot: RunSnapshot) -> tuple[Delete, ...]:
     """The run's Jobs that are still at work, to be stopped."""
     return tuple(
         Delete("Job", job.name, job.uid)
-        for job in seen.jobs
-        if job.owner == seen.run.metadata.uid and job.state == "Running" and not job.terminating
+        for job in snapshot.jobs
+        if job.owner == snapshot.run.metadata.uid and job.state == "Running" and not job.terminating
     )
 
 
-def failed(seen: Observed, trouble: Trouble, now: datetime, *after: Action) -> RunDecision:
+def failed(snapshot: RunSnapshot, problem: Problem, now: datetime, *after: Action) -> RunDecision:
     """The end of a run that did not come to a version."""
     hint = "; mend the cause, then annotate oneseek.io/retry=true or apply a new TrainingRun"
-    verdict = Verdict("Failed", trouble.reason, trouble.message + hint)
-    return decided(seen, verdict, now, after=after, completed_at=timestamp(now), exit_reason=trouble.message[:2048])
+    verdict = Verdict("Failed", problem.reason, problem.message + hint)
+    return run_decision(
+        snapshot, verdict, now, after=after, completed_at=timestamp(now), exit_reason=problem.message[:2048]
+    )
 
 
-def model_of(seen: Observed) -> OneSeekModel:
+def model_of(snapshot: RunSnapshot) -> OneSeekModel:
     """The model; only for steps after `run_start.model_is_gone`."""
-    if seen.model is None:
+    if snapshot.model is None:
         raise AssertionError("the model is checked first")
-    return seen.model
+    return snapshot.model
 
 
-def resolved_of(seen: Observed) -> Resolved:
+def resolved_of(snapshot: RunSnapshot) -> Resolved:
     """What was resolved; only for steps after `run_start.start`."""
-    if seen.run.status.resolved is None:
+    if snapshot.run.status.resolved is None:
         raise AssertionError("a started run has a resolved block")
-    return seen.run.status.resolved
+    return snapshot.run.status.resolved

@@ -36,7 +36,7 @@ from oneseek_operator.conditions import find, timestamp
 from oneseek_operator.errors import ClusterError, SidecarError
 from oneseek_operator.observe.ownership import refuse_foreign, unknown_secret
 from oneseek_operator.observe.refusals import Refusal, again_after, refusal_of, standing, with_refusal
-from oneseek_operator.reconcile.concurrency import together
+from oneseek_operator.reconcile.concurrency import gather
 from oneseek_operator.reconcile.ports import AuthorityPort, ClusterPort, SidecarPort
 from oneseek_operator.reconcile.signing_keys import Keys
 from oneseek_operator.resources import keys as build_keys
@@ -80,29 +80,29 @@ async def carry_out(
         ConflictError: the object changed since it was read; nothing in `after` was done.
         SidecarError: a pod could not be told what it must know before the status says so; no status was written.
     """
-    hands = _Hands(current, now, cluster=cluster, sidecars=sidecars, authority=authority, reached=reached)
+    executor = _Executor(current, now, cluster=cluster, sidecars=sidecars, authority=authority, reached=reached)
     old = _STATUS[current["kind"]].model_validate(current.get("status", {}))
     generation, refusal, last = current["metadata"].get("generation", 1), None, None
     for decision in decisions:
-        refused = await hands.perform(decision.before)
+        refused = await executor.perform(decision.before)
         if refused is None:
-            return await _finish(decision, hands, now, old=old, refusal=refusal)
+            return await _finish(decision, executor, now, old=old, refusal=refusal)
         refusal, last = refusal or refused, decision
     if refusal is None or last is None:
         raise AssertionError("there is always a decision")
     if end := given_up(refusal):
-        return await _finish(end, hands, now, old=old, refusal=None)
+        return await _finish(end, executor, now, old=old, refusal=None)
     conditions = with_refusal(
         last.status.conditions, refusal, old.conditions, generation=generation, now=now, blocked=True
     )
-    await hands.write(old.model_copy(update={"conditions": conditions, "observed_generation": generation}))
+    await executor.write(old.model_copy(update={"conditions": conditions, "observed_generation": generation}))
     return again_after(conditions, now)
 
 
 async def _finish(
-    decision: Decision[Any], hands: _Hands, now: datetime, *, old: Any, refusal: Refusal | None
+    decision: Decision[Any], executor: _Executor, now: datetime, *, old: Any, refusal: Refusal | None
 ) -> float | None:
-    generation = hands.current["metadata"].get("generation", 1)
+    generation = executor.current["metadata"].get("generation", 1)
 
     def saying(refused: Refusal | None) -> Any:
         if refused is None:
@@ -114,18 +114,18 @@ async def _finish(
 
     # What was refused after the status last time is told until it has been tried again, so that it is not written twice.
     written = saying(refusal or (standing(old.conditions) if decision.after else None))
-    await hands.write(written)
-    await hands.announce(decision.events)
-    refusal = refusal or await hands.perform(decision.after, all_of_them=True)
+    await executor.write(written)
+    await executor.announce(decision.events)
+    refusal = refusal or await executor.perform(decision.after, all_of_them=True)
     final = saying(refusal)
     if final != written:
-        await hands.write_again(final)
+        await executor.write_again(final)
     if refusal is None or decision.again_after:
         return decision.again_after
     return again_after(final.conditions, now)
 
 
-class _Hands:
+class _Executor:
     """What carries a decision out, for one object as it was read."""
 
     def __init__(
@@ -173,7 +173,7 @@ class _Hands:
         for telling, group in groupby(actions, key=lambda action: isinstance(action, _TELLING)):
             if telling:
                 orders = [item for item in group if isinstance(item, _TELLING)]
-                await together([self._tell(order, strict=not all_of_them) for order in orders])
+                await gather([self._tell(order, strict=not all_of_them) for order in orders])
                 continue
             for action in group:
                 try:

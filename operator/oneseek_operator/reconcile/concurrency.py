@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-__all__ = ["side_by_side", "together"]
+__all__ = ["gather", "task_group"]
 
 _MOST = 16  # calls at once
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 @asynccontextmanager
-async def side_by_side() -> AsyncIterator[asyncio.TaskGroup]:
+async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
     """A group of tasks; all have ended once the block is left."""
     try:
         async with asyncio.TaskGroup() as group:
@@ -24,7 +24,7 @@ async def side_by_side() -> AsyncIterator[asyncio.TaskGroup]:
         raise errors.exceptions[0] from None
 
 
-async def together(calls: Sequence[Awaitable[Result]]) -> list[Result]:
+async def gather(calls: Sequence[Awaitable[Result]]) -> list[Result]:
     """The results of the calls, in order."""
     turns = asyncio.Semaphore(_MOST)
 
@@ -32,6 +32,6 @@ async def together(calls: Sequence[Awaitable[Result]]) -> list[Result]:
         async with turns:
             return await call
 
-    async with side_by_side() as group:
+    async with task_group() as group:
         tasks = [group.create_task(one(call)) for call in calls]
     return [task.result() for task in tasks]

@@ -19,26 +19,24 @@ from oneseek_operator.conditions import find
 from oneseek_operator.errors import ConflictError, RecordsError, SidecarError
 from oneseek_operator.model.decide import decide
 from oneseek_operator.model.ledger_witness import Proof, difference, sentence
-from oneseek_operator.observe.model import Observed, RecordsView, is_records
+from oneseek_operator.observe.model import RecordsView, Snapshot, is_records
 from oneseek_operator.observe.objects import (
     AccessView,
     ClaimView,
     DeploymentView,
     IdentityView,
-    JobView,
-    PodView,
     PolicyView,
     ServiceView,
     TrustedKeysView,
-    lacks_pod,
     wanted_by_colour,
 )
 from oneseek_operator.observe.owned_pods import askable, foreign
 from oneseek_operator.observe.ownership import claims_of, is_ours, owner_of
+from oneseek_operator.observe.pods import JobView, PodView, lacks_pod
 from oneseek_operator.observe.rollout import Endpoint, ServiceAnswer
 from oneseek_operator.reconcile import pod_events as pods
 from oneseek_operator.reconcile.apply import carry_out
-from oneseek_operator.reconcile.concurrency import side_by_side, together
+from oneseek_operator.reconcile.concurrency import gather, task_group
 from oneseek_operator.reconcile.ports import (
     AuthorityPort,
     AuthorityView,
@@ -56,7 +54,7 @@ from oneseek_operator.resources import records as build_records
 from oneseek_operator.resources import service_account as build_identity
 from oneseek_operator.settings import Settings
 
-__all__ = ["Untold", "finish_deletion", "reconcile", "runs_of", "utc_now"]
+__all__ = ["PodContacts", "finish_deletion", "reconcile", "runs_of", "utc_now"]
 
 _LEAVING_SECONDS = 1.0
 _GLANCE_SECONDS = 1.0  # at the ledger's head, where nothing waits for it
@@ -70,7 +68,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Untold:
+class PodContacts:
     """Since when a model's pods have been silent, or have taken no order: what no object tells. A process begins anew.
 
     `own`: uids of pods that were seen to be the model's own while their controllers were there.
@@ -99,11 +97,11 @@ class Untold:
         since = [found[pod.uid] for found in (self._silent, self._deaf) if pod.uid in found]
         return (now - min(since)).total_seconds() if since else 0.0
 
-    def took_no_order(self, pod: PodView, now: datetime) -> None:
+    def order_failed(self, pod: PodView, now: datetime) -> None:
         """The pod answers, and an order did not reach it."""
         self._deaf.setdefault(pod.uid, now)
 
-    def took_an_order(self, pod: PodView) -> None:
+    def order_delivered(self, pod: PodView) -> None:
         """An order reached it."""
         self._deaf.pop(pod.uid, None)
 
@@ -125,7 +123,7 @@ async def reconcile(
     authority: AuthorityPort,
     settings: Settings,
     clock: Callable[[], datetime] = utc_now,
-    untold: Untold | None = None,
+    contacts: PodContacts | None = None,
     follow: Callable[[Mapping[str, int], SidecarPort], None] = lambda *_: None,
 ) -> float | None:
     """Bring a model one step nearer to its spec; seconds until it must be looked at again, None: on events only.
@@ -138,21 +136,21 @@ async def reconcile(
     current = await cluster.get("OneSeekModel", namespace, name)
     if current is None or "deletionTimestamp" in current["metadata"]:
         return None
-    untold = untold or Untold()
+    contacts = contacts or PodContacts()
     known = await authority.view(clock())
-    seen, ours = await _observe(current, cluster, settings, records=records, authority=known, untold=untold)
-    seen = await _with_failed_creates(seen, cluster)
-    port = sidecars.of(seen.model, ours)
-    seen = replace(seen, endpoints=await _ask_sidecars(seen, ours, port, untold, clock()))
-    states = [(pod.ip, seen.endpoints[pod.name].state) for pod in seen.pods if pod.name in seen.endpoints]
+    snapshot, ours = await _observe(current, cluster, settings, records=records, authority=known, contacts=contacts)
+    snapshot = await _with_failed_creates(snapshot, cluster)
+    port = sidecars.of(snapshot.model, ours)
+    snapshot = replace(snapshot, endpoints=await _ask_sidecars(snapshot, ours, port, contacts, clock()))
+    states = [(pod.ip, snapshot.endpoints[pod.name].state) for pod in snapshot.pods if pod.name in snapshot.endpoints]
     follow({ip: state.revision for ip, state in states if state}, port)
     now = clock()
-    decisions = list(decide(seen, settings, now))
+    decisions = list(decide(snapshot, settings, now))
     if any(decision.asks_service for decision in decisions):
-        seen = replace(seen, service_answer=await _ask_service(seen, port))
+        snapshot = replace(snapshot, service_answer=await _ask_service(snapshot, port))
         now = clock()
-        decisions = list(decide(seen, settings, now))
-    by_address = {pod.ip: pod for pod in seen.pods}
+        decisions = list(decide(snapshot, settings, now))
+    by_address = {pod.ip: pod for pod in snapshot.pods}
     try:
         wait = await carry_out(
             decisions,
@@ -161,13 +159,13 @@ async def reconcile(
             cluster=cluster,
             sidecars=port,
             authority=authority,
-            reached=lambda ip: untold.took_an_order(by_address[ip]),
+            reached=lambda ip: contacts.order_delivered(by_address[ip]),
         )
     except SidecarError as error:
         if pod := by_address.get(error.ip):
-            untold.took_no_order(pod, clock())
+            contacts.order_failed(pod, clock())
         raise
-    return pods.sooner(wait, seen.jobs, seen.pods, now)
+    return pods.sooner(wait, snapshot.jobs, snapshot.pods, now)
 
 
 async def finish_deletion(model: OneSeekModel, *, cluster: ClusterPort, settings: Settings) -> None:
@@ -214,13 +212,13 @@ async def _observe(
     *,
     records: RecordsPorts,
     authority: AuthorityView,
-    untold: Untold,
-) -> tuple[Observed, list[PodView]]:
+    contacts: PodContacts,
+) -> tuple[Snapshot, list[PodView]]:
     """What there is, and which of its pods may be asked."""
     model = OneSeekModel.model_validate(current)
     namespace, name = model.metadata.namespace, model.metadata.name
     labels = {names.LABEL_MODEL: name}
-    async with side_by_side() as group:
+    async with task_group() as group:
         claim = group.create_task(cluster.get("PersistentVolumeClaim", namespace, common.claim_name(model)))
         trusted = group.create_task(cluster.get("ConfigMap", namespace, build_keys.trusted_name(model)))
         service = group.create_task(cluster.get("Service", namespace, name))
@@ -237,11 +235,11 @@ async def _observe(
     colours = [item for item in listed if item.owner == uid]
     controllers = {item["metadata"]["uid"]: owner_of(item) for item in replica_sets.result()}
     parsed = [PodView.parse(item) for item in pods.result()]
-    own = [pod for pod in parsed if pod.uid in untold.own or not foreign(pod, controllers, colours)]
-    ours = askable(own, controllers, colours, untold.own)
-    untold.own = {pod.uid for pod in own if pod.uid in untold.own or (pod in ours and not pod.terminating)}
+    own = [pod for pod in parsed if pod.uid in contacts.own or not foreign(pod, controllers, colours)]
+    ours = askable(own, controllers, colours, contacts.own)
+    contacts.own = {pod.uid for pod in own if pod.uid in contacts.own or (pod in ours and not pod.terminating)}
     keys = build_keys.trusted(model, made=None, pending=False)
-    seen = Observed(
+    snapshot = Snapshot(
         model=model,
         claim=ClaimView.parse(found, is_ours=is_ours(found, build_model.claim(model)))
         if (found := claim.result())
@@ -261,7 +259,7 @@ async def _observe(
         wanted=wanted,
         policies=tuple(PolicyView.parse(item) for item in policies.result()),
     )
-    return seen, ours
+    return snapshot, ours
 
 
 def _access(config_maps: Sequence[dict[str, Any]], model: OneSeekModel) -> AccessView | None:
@@ -365,17 +363,17 @@ async def _has_left_claim(model: OneSeekModel, cluster: ClusterPort, settings: S
     return False
 
 
-async def _with_failed_creates(seen: Observed, cluster: ClusterPort) -> Observed:
+async def _with_failed_creates(snapshot: Snapshot, cluster: ClusterPort) -> Snapshot:
     """With what controllers say of pods that they cannot make, where some are missing."""
-    if not (seen.records.lacks_pod(seen.pods) or any(lacks_pod(job, seen.pods) for job in seen.jobs)):
-        return seen
-    found = await pods.failed_creates_of(seen.model.metadata.namespace, cluster)
-    records = replace(seen.records, failed_create=found.get(seen.records.uid))
-    return replace(seen, jobs=pods.with_failed_creates(seen.jobs, found), records=records)
+    if not (snapshot.records.lacks_pod(snapshot.pods) or any(lacks_pod(job, snapshot.pods) for job in snapshot.jobs)):
+        return snapshot
+    found = await pods.failed_creates_of(snapshot.model.metadata.namespace, cluster)
+    records = replace(snapshot.records, failed_create=found.get(snapshot.records.uid))
+    return replace(snapshot, jobs=pods.with_failed_creates(snapshot.jobs, found), records=records)
 
 
 async def _ask_sidecars(
-    seen: Observed, ours: Sequence[PodView], sidecars: SidecarPort, untold: Untold, now: datetime
+    snapshot: Snapshot, ours: Sequence[PodView], sidecars: SidecarPort, contacts: PodContacts, now: datetime
 ) -> dict[str, Endpoint]:
     """What each serving pod's sidecar says of itself, all asked at once; one that does not run yet is not asked."""
     asked = [
@@ -386,12 +384,14 @@ async def _ask_sidecars(
         and pod.phase == "Running"
         and (pod.ready or pod.sidecar_runs or pod.terminating)
     ]
-    answers = await together([_ask(pod, sidecars) for pod in asked])
-    if not untold.believes_refusals(now):
+    answers = await gather([_ask(pod, sidecars) for pod in asked])
+    if not contacts.believes_refusals(now):
         answers = [replace(said, refused=False) for said in answers]
-    untold.forget_all_but(asked)
+    contacts.forget_all_but(asked)
     return {
-        pod.name: replace(said, untold_seconds=untold.seconds(pod, now, silent=said.state is None and not said.refused))
+        pod.name: replace(
+            said, unreachable_seconds=contacts.seconds(pod, now, silent=said.state is None and not said.refused)
+        )
         for pod, said in zip(asked, answers, strict=True)
     }
 
@@ -421,9 +421,9 @@ async def _verdict(pod: PodView, sidecars: SidecarPort) -> VerifyReport | None:
         return None
 
 
-async def _ask_service(seen: Observed, sidecars: SidecarPort) -> ServiceAnswer:
+async def _ask_service(snapshot: Snapshot, sidecars: SidecarPort) -> ServiceAnswer:
     """Who answers a fresh connection through the Service, as clients make them."""
-    meta, address = seen.model.metadata, seen.service.ip if seen.service else ""
+    meta, address = snapshot.model.metadata, snapshot.service.ip if snapshot.service else ""
     try:
         return ServiceAnswer(await sidecars.served(address or f"{meta.name}.{meta.namespace}.svc"))
     except SidecarError as error:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from oneseek_core import names
 from oneseek_operator.errors import ClusterError
-from oneseek_operator.observe.objects import JobView, PodView, failed_creates, lacks_pod
+from oneseek_operator.observe.pods import JobView, PodView, failed_creates, lacks_pod
 from oneseek_operator.observe.refusals import FailedCreate
 from oneseek_operator.reconcile.ports import ClusterPort
 

@@ -17,7 +17,7 @@ from oneseek_core.serving.sidecar import SidecarState, WarmVersion
 from oneseek_core.serving.swap import SwapRequest
 from oneseek_operator.certificates import Issued
 from oneseek_operator.model.ledger_witness import Proof
-from oneseek_operator.observe.objects import PodView
+from oneseek_operator.observe.pods import PodView
 
 __all__ = [
     "Appended",

@@ -11,11 +11,11 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.jobs.train import TrainProgress
-from oneseek_operator.observe.objects import JobView, PodView, lacks_pod, mine
 from oneseek_operator.observe.ownership import owner_of
-from oneseek_operator.observe.run import Observed, is_asked, is_finished, may_leave_jobs
+from oneseek_operator.observe.pods import JobView, PodView, lacks_pod, owned_job
+from oneseek_operator.observe.run import RunSnapshot, is_asked, is_finished, may_leave_jobs
 from oneseek_operator.reconcile.apply import carry_out
-from oneseek_operator.reconcile.concurrency import side_by_side
+from oneseek_operator.reconcile.concurrency import task_group
 from oneseek_operator.reconcile.model import runs_of, utc_now
 from oneseek_operator.reconcile.pod_events import failed_creates_of, sooner, with_failed_creates
 from oneseek_operator.reconcile.ports import ClusterPort
@@ -25,7 +25,7 @@ from oneseek_operator.run.jobs import refused_for_good
 from oneseek_operator.settings import Settings
 from oneseek_operator.versions.states import certified_by, number
 
-__all__ = ["is_taken_in", "reconcile"]
+__all__ = ["is_counted", "reconcile"]
 
 _LOG_LINES = 20  # the newest progress line says everything; others may stand around it
 
@@ -46,7 +46,7 @@ async def reconcile(
     if is_finished(run) and not (is_asked(run) or may_leave_jobs(run)):
         return None
     labels = {names.LABEL_RUN: name}
-    async with side_by_side() as group:
+    async with task_group() as group:
         asked = group.create_task(cluster.get("OneSeekModel", namespace, run.spec.model_ref.name))
         listed = [group.create_task(cluster.list(kind, namespace, labels)) for kind in ("Job", "Pod")]
         siblings = group.create_task(runs_of(run.spec.model_ref.name, namespace, cluster))
@@ -55,7 +55,7 @@ async def reconcile(
     pods = [PodView.parse(item) for item in listed[1].result()]
     if any(lacks_pod(job, pods) for job in jobs):
         jobs = list(with_failed_creates(jobs, await failed_creates_of(namespace, cluster)))
-    seen = Observed(
+    snapshot = RunSnapshot(
         run=run,
         model=OneSeekModel.model_validate(model) if model else None,
         siblings=tuple(item for item in siblings.result() if item.metadata.uid != run.metadata.uid),
@@ -64,7 +64,7 @@ async def reconcile(
         progress=await _progress(run, jobs, pods, cluster),
     )
     now = clock()
-    decision = decide(seen, settings, now)
+    decision = decide(snapshot, settings, now)
     if decision is None:
         return None
     wait = await carry_out(
@@ -72,12 +72,12 @@ async def reconcile(
         current,
         now,
         cluster=cluster,
-        given_up=lambda refusal: refused_for_good(seen, refusal, now),
+        given_up=lambda refusal: refused_for_good(snapshot, refusal, now),
     )
-    return sooner(wait, seen.jobs, seen.pods, now)
+    return sooner(wait, snapshot.jobs, snapshot.pods, now)
 
 
-async def is_taken_in(namespace: str, name: str, *, cluster: ClusterPort) -> bool:
+async def is_counted(namespace: str, name: str, *, cluster: ClusterPort) -> bool:
     """Whether the model counts the version that the run made; also where there is no version, or no model to count it."""
     found = await cluster.get("TrainingRun", namespace, name)
     made = certified_by([TrainingRun.model_validate(found)]) if found else []
@@ -99,7 +99,7 @@ async def _progress(
     resolved = run.status.resolved
     if resolved is None or resolved.data_digest is None or resolved.created_at is not None:
         return None
-    job = mine(jobs, build.train_job_name(run, run.status.attempts), run.metadata.uid)
+    job = owned_job(jobs, build.train_job_name(run, run.status.attempts), run.metadata.uid)
     own = [pod for pod in pods if job is not None and pod.owner == job.uid]
     newest = max(own, key=lambda pod: pod.created, default=None)
     if newest is None or newest.phase == "Pending":

@@ -9,28 +9,30 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus
 from oneseek_operator.actions import Decision, RemoveAnnotations
 from oneseek_operator.conditions import conditions_with
-from oneseek_operator.observe.model import Observed
-from oneseek_operator.requests import annotations as requests
+from oneseek_operator.observe.model import Snapshot
+from oneseek_operator.requests import annotations
 from oneseek_operator.requests import model as asked_of_model
 from oneseek_operator.settings import Settings
 
 __all__ = ["requested"]
 
 
-def requested(seen: Observed, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
+def requested(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
     """Take in a request: write it down, then take the annotation off; what it asks for is done further down."""
     policy = settings.admission_policy
-    model, pending = seen.model, seen.model.status.request
+    model, pending = snapshot.model, snapshot.model.status.request
     if pending is not None and pending.outcome != "Pending":
         pending = None
-    found = requests.asked(model.metadata, names.REQUEST_VERBS)
-    if keys := requests.removable(pending, found):
+    found = annotations.find_request(model.metadata, names.REQUEST_VERBS)
+    if keys := annotations.removable_annotations(pending, found):
         return Decision(model.status, (RemoveAnnotations(keys),), again_after=0.0)
-    carried = requests.carried(model.metadata, names.REQUEST_VERBS)
+    carried = annotations.find_manifest_request(model.metadata, names.REQUEST_VERBS)
     if (carried.text if carried else None) != model.status.manifest_request and pending is None:
         return _carried(model, carried, now, policy=policy)
     if found and pending is None:
-        request = requests.new(model.metadata, found, asked_of_model.resolved(model, found), now, policy=policy)
+        request = annotations.new_request(
+            model.metadata, found, asked_of_model.resolved(model, found), now, policy=policy
+        )
         told = conditions_with(
             model.status.conditions,
             (names.RECONCILING, True, names.REQUESTED, request.message),
@@ -41,14 +43,14 @@ def requested(seen: Observed, settings: Settings, now: datetime) -> Decision[One
         return Decision(status, again_after=0.0, events=((False, names.REQUESTED, request.message),))
     if pending and model.status.base_model is None:
         text = "the base model is not imported yet, so there is no version to act on"
-        ended = requests.ended(pending, "Refused", names.NO_SUCH_VERSION, text, now)
+        ended = annotations.with_outcome(pending, "Refused", names.NO_SUCH_VERSION, text, now)
         status = model.status.model_copy(update={"request": ended})
         return Decision(status, again_after=0.0, events=((True, ended.reason, text),))
     return None
 
 
 def _carried(
-    model: OneSeekModel, found: requests.Asked | None, now: datetime, *, policy: bool
+    model: OneSeekModel, found: annotations.RequestAnnotation | None, now: datetime, *, policy: bool
 ) -> Decision[OneSeekModelStatus]:
     """A manifest carries a request, or no longer does: it is refused once, then passed over."""
     changes: dict[str, object] = {"manifest_request": found.text if found else None}
@@ -58,8 +60,8 @@ def _carried(
             f"oneseek.io/{found.text} stands in a manifest and would be done again with every apply; take it out and "
             "annotate the object, or change spec.version"
         )
-        refused = requests.ended(
-            requests.new(model.metadata, found, None, now, policy=policy),
+        refused = annotations.with_outcome(
+            annotations.new_request(model.metadata, found, None, now, policy=policy),
             "Refused",
             names.REQUEST_IN_MANIFEST,
             text,

@@ -19,7 +19,15 @@ from oneseek_core.api.base import ObjectMeta
 from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_operator.conditions import timestamp
 
-__all__ = ["Asked", "asked", "carried", "ended", "in_manifest", "new", "removable"]
+__all__ = [
+    "RequestAnnotation",
+    "find_manifest_request",
+    "find_request",
+    "in_manifest",
+    "new_request",
+    "removable_annotations",
+    "with_outcome",
+]
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _DEPLOYERS = ("helm",)  # it writes with Update, not Apply, and brings its manifest back with every upgrade
@@ -27,7 +35,7 @@ _VALUE_LIMIT, _NAME_LIMIT = 253, 512
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestAnnotation:
     """A request annotation as it stands on the object."""
 
     verb: str
@@ -42,26 +50,26 @@ class Asked:
         return f"{self.verb}={self.value}"
 
 
-def asked(meta: ObjectMeta, verbs: Sequence[str]) -> Asked | None:
+def find_request(meta: ObjectMeta, verbs: Sequence[str]) -> RequestAnnotation | None:
     """The request that somebody put on the object by hand, the first of `verbs`."""
     return next((item for item in _all(meta, verbs) if not item.manifest), None)
 
 
-def carried(meta: ObjectMeta, verbs: Sequence[str]) -> Asked | None:
+def find_manifest_request(meta: ObjectMeta, verbs: Sequence[str]) -> RequestAnnotation | None:
     """The request that a manifest carries, the first of `verbs`."""
     return next((item for item in _all(meta, verbs) if item.manifest), None)
 
 
-def _all(meta: ObjectMeta, verbs: Sequence[str]) -> list[Asked]:
+def _all(meta: ObjectMeta, verbs: Sequence[str]) -> list[RequestAnnotation]:
     return [_read(meta, verb) for verb in verbs if names.request_annotation(verb) in meta.annotations]
 
 
-def _read(meta: ObjectMeta, verb: str) -> Asked:
+def _read(meta: ObjectMeta, verb: str) -> RequestAnnotation:
     key = names.request_annotation(verb)
     name = meta.annotations.get(names.ANNOTATION_REQUESTED_BY, "")
     by = name or _manager(meta, key)
     value = meta.annotations[key][:_VALUE_LIMIT]
-    return Asked(verb, value, by[:_NAME_LIMIT], named=bool(name), manifest=in_manifest(meta, key))
+    return RequestAnnotation(verb, value, by[:_NAME_LIMIT], named=bool(name), manifest=in_manifest(meta, key))
 
 
 def in_manifest(meta: ObjectMeta, key: str) -> bool:
@@ -91,7 +99,7 @@ def _manager(meta: ObjectMeta, key: str) -> str:
     return next((str(entry.get("manager", "")) for entry in _owners(meta, key)), "")
 
 
-def new(meta: ObjectMeta, found: Asked, dna: str | None, now: datetime, *, policy: bool) -> Request:
+def new_request(meta: ObjectMeta, found: RequestAnnotation, dna: str | None, now: datetime, *, policy: bool) -> Request:
     """The request as it is written before anything is done about it; `policy`: an admission policy checks the name."""
     moment = timestamp(now)
     actor = actor_of(found.by if found.named else "", field_manager=found.by, admission_policy=policy)
@@ -112,7 +120,7 @@ def new(meta: ObjectMeta, found: Asked, dna: str | None, now: datetime, *, polic
     )
 
 
-def ended(request: Request, outcome: str, reason: str, message: str, now: datetime) -> Request:
+def with_outcome(request: Request, outcome: str, reason: str, message: str, now: datetime) -> Request:
     """The request with its outcome."""
     return Request.model_validate(
         request.model_dump()
@@ -120,7 +128,7 @@ def ended(request: Request, outcome: str, reason: str, message: str, now: dateti
     )
 
 
-def removable(request: Request | None, found: Asked | None) -> tuple[str, ...]:
+def removable_annotations(request: Request | None, found: RequestAnnotation | None) -> tuple[str, ...]:
     """The annotations to take off: those of the request that is Pending and still stands on the object."""
     if request is None or found is None or request.outcome != "Pending":
         return ()

@@ -11,7 +11,7 @@ from oneseek_core.api.v1alpha1.model_status import LedgerHead, OneSeekModelStatu
 from oneseek_core.api.v1alpha1.promotion import Request, Selection
 from oneseek_operator.conditions import timestamp
 from oneseek_operator.observe.rollout import wanted_replicas
-from oneseek_operator.requests import annotations as requests
+from oneseek_operator.requests import annotations
 from oneseek_operator.versions.selection import Choice
 from oneseek_operator.versions.states import may_answer
 
@@ -25,7 +25,7 @@ _STATES = {
 }
 
 
-def resolved(model: OneSeekModel, found: requests.Asked) -> str | None:
+def resolved(model: OneSeekModel, found: annotations.RequestAnnotation) -> str | None:
     """The version that a request is about at the moment it is accepted; None: none, or the base model."""
     status = model.status
     if found.verb == "rollback" and found.value == names.PREVIOUS:
@@ -55,14 +55,16 @@ def acted(
     if request.verb == names.ACKNOWLEDGE_VERB:
         return _acknowledged(model, request, now, away=records_away, other=other_ledger)
     if refused := _refusal(model, request, versions):
-        return _with(model, request=requests.ended(request, "Refused", *refused, now))
+        return _with(model, request=annotations.with_outcome(request, "Refused", *refused, now))
     match request.verb:
         case "rollback":
             return _rolled_back(model, request, now)
         case "promote":
             if _serves(model, request.dna):
                 told = f"{request.dna} answers already"
-                return _with(model, request=requests.ended(request, "Succeeded", names.ALREADY_CURRENT, told, now))
+                return _with(
+                    model, request=annotations.with_outcome(request, "Succeeded", names.ALREADY_CURRENT, told, now)
+                )
             chosen = _selection(model, "promote", request.dna, None, now)
             return _with(model, selection=chosen, request=_under_way(request, _ROLLING))
         case "release":
@@ -116,7 +118,7 @@ def _released(model: OneSeekModel, request: Request, now: datetime) -> OneSeekMo
     if standing and standing.verb == "rollback" and (everything or standing.left == request.dna):
         standing = None  # what was left may answer again, so whoever chose it before the rollback chooses again
     told = ", ".join(item.dna for item in out[:4]) + (f" and {len(out) - 4} more" if len(out) > 4 else "")
-    done = requests.ended(request, "Succeeded", names.DONE, f"{told} may answer again", now)
+    done = annotations.with_outcome(request, "Succeeded", names.DONE, f"{told} may answer again", now)
     return _with(model, quarantine=kept, selection=standing, request=done)
 
 
@@ -128,14 +130,16 @@ def _acknowledged(
         return model.status  # nobody can tell now what is to be acknowledged
     if other is None:
         text = "the ledger goes on from what was witnessed; there is nothing to acknowledge"
-        return _with(model, request=requests.ended(request, "Refused", names.LEDGER_NOT_ROLLED_BACK, text, now))
+        return _with(
+            model, request=annotations.with_outcome(request, "Refused", names.LEDGER_NOT_ROLLED_BACK, text, now)
+        )
     if request.value != other.head:
         text = f"the records service holds a ledger with head {other.head}, not {request.value or 'the empty one'}"
-        return _with(model, request=requests.ended(request, "Refused", names.NO_SUCH_HEAD, text, now))
+        return _with(model, request=annotations.with_outcome(request, "Refused", names.NO_SUCH_HEAD, text, now))
     was = model.status.ledger
     lost = f"; witnessed was height {was.height}, head {was.head}" if was else ""
     text = f"the ledger goes on from height {other.height}, head {other.head}{lost}"
-    return _with(model, ledger=other, request=requests.ended(request, "Succeeded", names.DONE, text, now))
+    return _with(model, ledger=other, request=annotations.with_outcome(request, "Succeeded", names.DONE, text, now))
 
 
 def _refusal(model: OneSeekModel, request: Request, versions: Sequence[Version]) -> tuple[str, str] | None:
@@ -221,13 +225,13 @@ def concluded(
         bad = next((item for item in new.quarantine if item.dna == request.dna), None)
         if bad:
             text = f"{request.dna} did not come up ({bad.reason}: {bad.message}) and is in quarantine"
-            return requests.ended(request, "Failed", bad.reason, text, now)
+            return annotations.with_outcome(request, "Failed", bad.reason, text, now)
         text = f"{chosen or 'the base model'} was chosen meanwhile"
-        return requests.ended(request, "Failed", "Superseded", text, now)
+        return annotations.with_outcome(request, "Failed", "Superseded", text, now)
     what = request.dna or "the base model"
     if not wanted_replicas(model):
         text = f"{what} is chosen and answers once the model has pods again"
-        return requests.ended(request, "Succeeded", names.DONE, text, now)
+        return annotations.with_outcome(request, "Succeeded", names.DONE, text, now)
     if serves and (new.current.dna if new.current else None) == request.dna:
-        return requests.ended(request, "Succeeded", names.DONE, f"{what} answers", now)
+        return annotations.with_outcome(request, "Succeeded", names.DONE, f"{what} answers", now)
     return request

@@ -17,8 +17,8 @@ from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_core.api.v1alpha1.training_run import JobUids, TrainingRun, TrainingRunStatus
 from oneseek_operator.actions import Decision, Delete, RemoveAnnotations
 from oneseek_operator.conditions import Verdict, conditions_for, conditions_with, find
-from oneseek_operator.observe.objects import JobView
-from oneseek_operator.requests import annotations as requests
+from oneseek_operator.observe.pods import JobView
+from oneseek_operator.requests import annotations
 from oneseek_operator.settings import Settings
 
 __all__ = ["decide"]
@@ -37,8 +37,8 @@ def decide(
     request = run.status.request
     pending = request if request and request.outcome == "Pending" else None
     verbs = (names.RETRY_VERB,)
-    found = requests.asked(run.metadata, verbs) or requests.carried(run.metadata, verbs)
-    if keys := requests.removable(pending, found):
+    found = annotations.find_request(run.metadata, verbs) or annotations.find_manifest_request(run.metadata, verbs)
+    if keys := annotations.removable_annotations(pending, found):
         return Decision(run.status, (RemoveAnnotations(keys),), again_after=0.0)
     if found and pending is None:
         return _taken_in(run, found, settings, now)
@@ -49,15 +49,15 @@ def decide(
 
 
 def _taken_in(
-    run: TrainingRun, found: requests.Asked, settings: Settings, now: datetime
+    run: TrainingRun, found: annotations.RequestAnnotation, settings: Settings, now: datetime
 ) -> Decision[TrainingRunStatus] | None:
-    new = requests.new(run.metadata, found, None, now, policy=settings.admission_policy)
+    new = annotations.new_request(run.metadata, found, None, now, policy=settings.admission_policy)
     if found.manifest:
         old = run.status.request
         if old and old.reason == names.REQUEST_IN_MANIFEST and old.value == found.value:
             return None
         text = "oneseek.io/retry stands in a manifest and would be done again with every apply; take it out"
-        refused = requests.ended(new, "Refused", names.REQUEST_IN_MANIFEST, text, now)
+        refused = annotations.with_outcome(new, "Refused", names.REQUEST_IN_MANIFEST, text, now)
         status = run.status.model_copy(update={"request": refused})
         return Decision(status, again_after=0.0, events=((True, refused.reason, text),))
     told = conditions_with(
@@ -78,7 +78,7 @@ def _again(
     certified = ready is not None and ready.status == "True"
     if status.completed_at is None or certified:
         why = "it ended well" if certified else "it is still under way"
-        refused = requests.ended(
+        refused = annotations.with_outcome(
             request, "Refused", names.NOT_FINISHED, f"only a run that failed is retried; {why}", now
         )
         kept = [item for item in status.conditions if item.type != names.RECONCILING]
@@ -89,7 +89,7 @@ def _again(
     gone = tuple(Delete("Job", job.name, job.uid) for job in jobs if job.owner == run.metadata.uid and _failed(job))
     trained = status.resolved is not None and status.resolved.created_at is not None
     text = "the run goes on where it failed"
-    done = requests.ended(request, "Succeeded", names.DONE, text, now)
+    done = annotations.with_outcome(request, "Succeeded", names.DONE, text, now)
     verdict = Verdict("Working", names.PREPARING, text)
     changes = {
         "completed_at": None,
@@ -125,7 +125,7 @@ def _from_the_beginning(
     verdict = Verdict("Working", names.QUEUED, text)
     status = TrainingRunStatus(
         observed_generation=run.status.observed_generation,
-        request=requests.ended(request, "Succeeded", names.DONE, text, now),
+        request=annotations.with_outcome(request, "Succeeded", names.DONE, text, now),
         conditions=conditions_for(verdict, run.status.conditions, generation=run.metadata.generation, now=now),
     )
     gone = tuple(Delete("Job", job.name, job.uid) for job in jobs if job.owner == run.metadata.uid)

@@ -11,7 +11,7 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_operator.settings import Settings
 
-__all__ = ["claim_name", "container", "job", "meta", "models_volume", "pod", "request_env", "sealed"]
+__all__ = ["Manifest", "claim_name", "container", "job", "meta", "models_volume", "pod", "request_env", "sealed"]
 
 Manifest = dict[str, Any]
 

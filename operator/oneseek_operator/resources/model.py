@@ -21,6 +21,7 @@ __all__ = [
     "claim",
     "labels",
     "prune_job_name",
+    "reference",
     "reset_job",
     "reset_job_name",
     "tree_job",

@@ -10,7 +10,7 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.promotion import Probe
 from oneseek_core.serving.analysis import AnalysisRequest, AnalysisState
 from oneseek_operator.actions import Analyse
-from oneseek_operator.observe.rollout import Endpoint, Seen
+from oneseek_operator.observe.rollout import Endpoint, Snapshot
 from oneseek_operator.settings import Settings
 
 __all__ = ["found", "is_watched", "of_candidate", "of_watched", "orders", "running"]
@@ -36,35 +36,37 @@ def found(endpoint: Endpoint, request: AnalysisRequest) -> AnalysisState | None:
     return analysis if analysis and analysis.digest == request.digest else None
 
 
-def running(seen: Seen, colour: str) -> str:
+def running(snapshot: Snapshot, colour: str) -> str:
     """Which question a pod of the colour is at, and what keeps it from an answer; empty where none asks itself any."""
-    for pod in seen.pods_of(colour):
-        state = seen.endpoint(pod).state
+    for pod in snapshot.pods_of(colour):
+        state = snapshot.endpoint(pod).state
         if state and state.analysis and state.analysis.phase == "Running" and state.analysis.message:
             return f"pod {pod.name}: {state.analysis.message}"
     return ""
 
 
 def orders(
-    seen: Seen, settings: Settings, *, candidates: Collection[tuple[str, str | None]], watched: str
+    snapshot: Snapshot, settings: Settings, *, candidates: Collection[tuple[str, str | None]], watched: str
 ) -> list[Analyse]:
     """What pods have to be asked to ask themselves.
 
     `candidates`: colours with their versions. `watched`: the colour that answers, while it is watched, else empty.
     """
-    current = seen.model.status.current
-    wanted: dict[str, AnalysisRequest] = {colour: of_candidate(seen.model, settings, dna) for colour, dna in candidates}
+    current = snapshot.model.status.current
+    wanted: dict[str, AnalysisRequest] = {
+        colour: of_candidate(snapshot.model, settings, dna) for colour, dna in candidates
+    }
     told = []
-    for pod in seen.pods:
-        colour, endpoint = pod.labels.get(names.LABEL_COLOUR), seen.endpoint(pod)
+    for pod in snapshot.pods:
+        colour, endpoint = pod.labels.get(names.LABEL_COLOUR), snapshot.endpoint(pod)
         state = endpoint.state
         if not colour or state is None or pod.terminating:
             continue
         request = wanted.get(colour)
         if request is None and colour == watched:
-            request = of_watched(seen.model, current.dna if current else None)
+            request = of_watched(snapshot.model, current.dna if current else None)
         if request is None:
-            if _goes_on(seen.model, state.analysis):
+            if _goes_on(snapshot.model, state.analysis):
                 told.append(Analyse(pod.ip, AnalysisRequest(dna=state.dna)))  # nothing more to ask
         elif pod.ready and endpoint.serves(request.dna) and found(endpoint, request) is None:
             told.append(Analyse(pod.ip, request))

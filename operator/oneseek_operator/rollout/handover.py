@@ -14,12 +14,12 @@ from datetime import datetime
 from oneseek_core import names
 from oneseek_core.serving.handover import Handover
 from oneseek_operator.actions import Delete, HandOver
-from oneseek_operator.observe.objects import PodView
-from oneseek_operator.observe.rollout import Endpoint, Seen
+from oneseek_operator.observe.pods import PodView
+from oneseek_operator.observe.rollout import Endpoint, Snapshot
 
-__all__ = ["Takeover", "cannot_be_told", "is_handed_over", "may_answer", "orders", "replaced", "waiting"]
+__all__ = ["Takeover", "dna_of_pod", "is_handed_over", "is_unreachable", "may_answer", "orders", "replaced", "waiting"]
 
-UNTOLD_SECONDS = 10.0  # a pod that cannot be told for so long is deleted
+UNREACHABLE_SECONDS = 10.0  # a pod that cannot be told for so long is deleted
 _GRACE_SECONDS = 5  # of that deletion: nobody can ask it to drain
 _DEAD_SECONDS = 25.0  # after the end of that grace the pod's node is taken for dead, and nobody waits any more
 _MOST = 8  # addresses in an order
@@ -44,46 +44,46 @@ class Takeover:
         """The version, as a sentence names it."""
         return self.dna or "the base model"
 
-    def successors(self, seen: Seen) -> list[str]:
+    def successors(self, snapshot: Snapshot) -> list[str]:
         """Addresses of the pods that answer with the version."""
         if self.colour is None:
             return []
-        pods = [pod for pod in seen.pods_of(self.colour) if pod.ip and seen.endpoint(pod).serves(self.dna)]
+        pods = [pod for pod in snapshot.pods_of(self.colour) if pod.ip and snapshot.endpoint(pod).serves(self.dna)]
         return sorted(pod.ip for pod in pods)[:_MOST]
 
 
-def orders(seen: Seen, to: Takeover) -> list[HandOver]:
+def orders(snapshot: Snapshot, to: Takeover) -> list[HandOver]:
     """What pods have to be told that do not know it yet; those that cannot be told are left to `replaced`."""
-    addresses = to.successors(seen)
+    addresses = to.successors(snapshot)
     found = []
-    for pod in _serving_pods(seen):
-        endpoint = seen.endpoint(pod)
-        if endpoint.state is None or endpoint.untold_seconds >= UNTOLD_SECONDS:
+    for pod in _serving_pods(snapshot):
+        endpoint = snapshot.endpoint(pod)
+        if endpoint.state is None or endpoint.unreachable_seconds >= UNREACHABLE_SECONDS:
             continue
-        order = _order(seen, pod, to, addresses)
+        order = _order(snapshot, pod, to, addresses)
         if not is_handed_over(endpoint, order, terminating=pod.terminating):
             found.append(HandOver(pod.ip, order))
     # First those who pass requests on, then those who answer again: they begin to once somebody sends to them.
     return sorted(found, key=lambda item: item.handover is None)
 
 
-def _order(seen: Seen, pod: PodView, to: Takeover, addresses: Sequence[str]) -> Handover | None:
+def _order(snapshot: Snapshot, pod: PodView, to: Takeover, addresses: Sequence[str]) -> Handover | None:
     """What the pod must have been told; None: it answers by itself."""
-    state, colour = seen.endpoint(pod).state, pod.labels[names.LABEL_COLOUR]
+    state, colour = snapshot.endpoint(pod).state, pod.labels[names.LABEL_COLOUR]
     if state is None:
         return None
     # One of the release before, or from before TLS was turned on or off, can talk to their public port alone.
-    same = to.colour is None or {item.speaks for item in seen.pods_of(to.colour)} <= {pod.speaks}
+    same = to.colour is None or {item.speaks for item in snapshot.pods_of(to.colour)} <= {pod.speaks}
     there = list(addresses) if same else [_public(one) for one in addresses]
     order = Handover(dna=to.dna, addresses=there)
     if colour == to.colour:
         if state.dna == to.dna and (state.ready or pod.terminating):
             return None
-        if not state.ready and not pod.terminating and not _wakes_with_another(seen, pod, to):
+        if not state.ready and not pod.terminating and not _wakes_with_another(snapshot, pod, to):
             return order if state.handover else None
     elif colour in to.trial and not pod.terminating:
         return order if state.handover else None
-    if not addresses and state.handover is None and not _is_barred(seen, pod, to):
+    if not addresses and state.handover is None and not _is_barred(snapshot, pod, to):
         return None  # nobody could answer in its place
     return order
 
@@ -92,21 +92,21 @@ def _public(ip: str) -> str:
     return f"[{ip}]:{names.PORT_PUBLIC}" if ":" in ip else f"{ip}:{names.PORT_PUBLIC}"
 
 
-def _wakes_with_another(seen: Seen, pod: PodView, to: Takeover) -> bool:
+def _wakes_with_another(snapshot: Snapshot, pod: PodView, to: Takeover) -> bool:
     """Whether a pod that is not ready may be so next with a version that must not answer: its swap was interrupted."""
-    state, current = seen.endpoint(pod).state, seen.model.status.current
+    state, current = snapshot.endpoint(pod).state, snapshot.model.status.current
     swapping = state is not None and state.swap is not None and state.swap.phase != "Done"
     return swapping and current is not None and current.dna in to.barred
 
 
-def _is_barred(seen: Seen, pod: PodView, to: Takeover) -> bool:
-    return bool({seen.endpoint(pod).dna, dna_of_pod(seen, pod)} & to.barred)
+def _is_barred(snapshot: Snapshot, pod: PodView, to: Takeover) -> bool:
+    return bool({snapshot.endpoint(pod).dna, dna_of_pod(snapshot, pod)} & to.barred)
 
 
-def dna_of_pod(seen: Seen, pod: PodView) -> str | None:
+def dna_of_pod(snapshot: Snapshot, pod: PodView) -> str | None:
     """The version that the pod's colour is to answer with."""
     colour = pod.labels.get(names.LABEL_COLOUR)
-    return next((item.dna for item in seen.deployments if item.colour == colour), None)
+    return next((item.dna for item in snapshot.deployments if item.colour == colour), None)
 
 
 def is_handed_over(endpoint: Endpoint, order: Handover | None, *, terminating: bool) -> bool:
@@ -121,19 +121,19 @@ def is_handed_over(endpoint: Endpoint, order: Handover | None, *, terminating: b
     return state.handover.dna == order.dna and sorted(state.handover.addresses) == sorted(order.addresses)
 
 
-def waiting(seen: Seen, to: Takeover, now: datetime) -> list[str]:
+def waiting(snapshot: Snapshot, to: Takeover, now: datetime) -> list[str]:
     """Whose word is missing, a sentence each, before it is certain that only the version answers."""
-    addresses = to.successors(seen)
+    addresses = to.successors(snapshot)
     found = []
-    for pod in _serving_pods(seen):
-        endpoint = seen.endpoint(pod)
+    for pod in _serving_pods(snapshot):
+        endpoint = snapshot.endpoint(pod)
         mine = pod.labels[names.LABEL_COLOUR] == to.colour and not pod.terminating
         if endpoint.state is None:
-            if _may_answer_unseen(seen, pod, to, now):
+            if _may_answer_unseen(snapshot, pod, to, now):
                 found.append(f"pod {pod.name} does not answer: {endpoint.error or 'it was not asked yet'}")
         elif mine and (pod.ready or endpoint.state.ready) and not endpoint.serves(to.dna):
             found.append(f"pod {pod.name} does not answer with it yet")
-        elif not is_handed_over(endpoint, _order(seen, pod, to, addresses), terminating=pod.terminating):
+        elif not is_handed_over(endpoint, _order(snapshot, pod, to, addresses), terminating=pod.terminating):
             found.append(
                 f"pod {pod.name} has not said yet that it answers clients again"
                 if mine
@@ -144,10 +144,10 @@ def waiting(seen: Seen, to: Takeover, now: datetime) -> list[str]:
     return found
 
 
-def _may_answer_unseen(seen: Seen, pod: PodView, to: Takeover, now: datetime) -> bool:
+def _may_answer_unseen(snapshot: Snapshot, pod: PodView, to: Takeover, now: datetime) -> bool:
     """Whether a pod that says nothing may answer a client with another version."""
-    endpoint, colour = seen.endpoint(pod), pod.labels[names.LABEL_COLOUR]
-    there = next((item for item in seen.deployments if item.colour == colour), None)
+    endpoint, colour = snapshot.endpoint(pod), pod.labels[names.LABEL_COLOUR]
+    there = next((item for item in snapshot.deployments if item.colour == colour), None)
     if colour == to.colour and not (there and there.shape):
         return pod.ready and not pod.terminating  # it can answer with nothing else, but must be seen to
     if colour in to.trial and not pod.terminating:
@@ -166,15 +166,15 @@ def _has_answered(pod: PodView) -> bool:
     return pod.ready or any(item.name == "sidecar" and item.restarts for item in pod.containers)
 
 
-def replaced(seen: Seen, to: Takeover, now: datetime) -> list[tuple[Delete, str]]:
+def replaced(snapshot: Snapshot, to: Takeover, now: datetime) -> list[tuple[Delete, str]]:
     """Pods that cannot be told and are deleted for it, with a sentence each.
 
     One that nobody listens at would answer again once its sidecar is back: at once. One that is silent: after a while.
     """
     found = []
-    for pod in _serving_pods(seen):
-        endpoint = seen.endpoint(pod)
-        if not cannot_be_told(endpoint) or not _is_needed(seen, pod, to, now):
+    for pod in _serving_pods(snapshot):
+        endpoint = snapshot.endpoint(pod)
+        if not is_unreachable(endpoint) or not _is_needed(snapshot, pod, to, now):
             continue
         if pod.terminating and _seconds_left(pod, now) <= 2 * _GRACE_SECONDS:
             continue
@@ -184,40 +184,40 @@ def replaced(seen: Seen, to: Takeover, now: datetime) -> list[tuple[Delete, str]
     return found
 
 
-def _is_needed(seen: Seen, pod: PodView, to: Takeover, now: datetime) -> bool:
+def _is_needed(snapshot: Snapshot, pod: PodView, to: Takeover, now: datetime) -> bool:
     mine = pod.labels[names.LABEL_COLOUR] == to.colour
-    if seen.endpoint(pod).state is None:
-        endpoint = seen.endpoint(pod)
-        return _may_answer_unseen(seen, pod, to, now) and not (mine and (endpoint.refused or endpoint.alien))
+    if snapshot.endpoint(pod).state is None:
+        endpoint = snapshot.endpoint(pod)
+        return _may_answer_unseen(snapshot, pod, to, now) and not (mine and (endpoint.refused or endpoint.alien))
     return not is_handed_over(
-        seen.endpoint(pod), _order(seen, pod, to, to.successors(seen)), terminating=pod.terminating
+        snapshot.endpoint(pod), _order(snapshot, pod, to, to.successors(snapshot)), terminating=pod.terminating
     )
 
 
-def cannot_be_told(endpoint: Endpoint) -> bool:
+def is_unreachable(endpoint: Endpoint) -> bool:
     """Whether a pod has been silent, or deaf to orders, for too long, or nothing listens there."""
-    return endpoint.untold_seconds >= UNTOLD_SECONDS or (endpoint.state is None and endpoint.refused)
+    return endpoint.unreachable_seconds >= UNREACHABLE_SECONDS or (endpoint.state is None and endpoint.refused)
 
 
 def _seconds_left(pod: PodView, now: datetime) -> float:
     return (datetime.fromisoformat(pod.ends_at) - now).total_seconds() if pod.ends_at else 0.0
 
 
-def may_answer(seen: Seen, to: Takeover, dna: str, now: datetime) -> bool:
+def may_answer(snapshot: Snapshot, to: Takeover, dna: str, now: datetime) -> bool:
     """Whether a pod that could not be asked, or takes no order, may answer a client with this version."""
     return any(
-        dna in (dna_of_pod(seen, pod), seen.endpoint(pod).dna) and _is_loose(seen, pod, to, now)
-        for pod in _serving_pods(seen)
+        dna in (dna_of_pod(snapshot, pod), snapshot.endpoint(pod).dna) and _is_loose(snapshot, pod, to, now)
+        for pod in _serving_pods(snapshot)
     )
 
 
-def _is_loose(seen: Seen, pod: PodView, to: Takeover, now: datetime) -> bool:
-    endpoint = seen.endpoint(pod)
+def _is_loose(snapshot: Snapshot, pod: PodView, to: Takeover, now: datetime) -> bool:
+    endpoint = snapshot.endpoint(pod)
     if endpoint.state is None:
-        return _may_answer_unseen(seen, pod, to, now)
-    order = _order(seen, pod, to, to.successors(seen))
-    return cannot_be_told(endpoint) and not is_handed_over(endpoint, order, terminating=pod.terminating)
+        return _may_answer_unseen(snapshot, pod, to, now)
+    order = _order(snapshot, pod, to, to.successors(snapshot))
+    return is_unreachable(endpoint) and not is_handed_over(endpoint, order, terminating=pod.terminating)
 
 
-def _serving_pods(seen: Seen) -> Collection[PodView]:
-    return [pod for pod in seen.pods if pod.labels.get(names.LABEL_COLOUR) and pod.ip and pod.phase == "Running"]
+def _serving_pods(snapshot: Snapshot) -> Collection[PodView]:
+    return [pod for pod in snapshot.pods if pod.labels.get(names.LABEL_COLOUR) and pod.ip and pod.phase == "Running"]

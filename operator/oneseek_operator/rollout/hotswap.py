@@ -18,8 +18,8 @@ from oneseek_core.serving.swap import SwapRequest, SwapState, WantedVersion
 from oneseek_operator.actions import Action, Apply, Delete, Swap
 from oneseek_operator.conditions import timestamp
 from oneseek_operator.observe.objects import DeploymentView, WantedView
-from oneseek_operator.observe.pod_failures import Trouble
-from oneseek_operator.observe.rollout import Seen, wanted_replicas
+from oneseek_operator.observe.pod_failures import Problem
+from oneseek_operator.observe.rollout import Snapshot, wanted_replicas
 from oneseek_operator.resources import serving as build
 from oneseek_operator.resources.serving import Colour
 from oneseek_operator.rollout.previous import may_keep
@@ -39,71 +39,73 @@ class Step:
 
 
 def step(
-    seen: Seen, target: Colour, candidate: CandidateRef | None, now: datetime, *, back: bool, may_flip: bool
+    snapshot: Snapshot, target: Colour, candidate: CandidateRef | None, now: datetime, *, back: bool, may_flip: bool
 ) -> Step:
     """Have the pod that answers load and prove `target`, then let it answer. `target` has the serving colour's name."""
-    there = next(item for item in seen.deployments if item.colour == seen.serving)
+    there = next(item for item in snapshot.deployments if item.colour == snapshot.serving)
     wanted = there.wanted or WantedVersion()
     ready = back or candidate is None or candidate.proved_at is not None
-    if not ready and candidate and any(_is_held(swap, target) for _, swap in _pods(seen, there.colour)):
+    if not ready and candidate and any(_is_held(swap, target) for _, swap in _pods(snapshot, there.colour)):
         candidate, ready = candidate.model_copy(update={"proved_at": timestamp(now)}), True
     version = WantedVersion(dna=target.dna, digest=target.digest, serial=wanted.serial)
     if ready and may_flip:
         left = wanted.dna
         keep = (
-            left if left and left != target.dna and not back and may_keep(seen.model, left, target.dna, now) else None
+            left
+            if left and left != target.dna and not back and may_keep(snapshot.model, left, target.dna, now)
+            else None
         )
         flipped = version.model_copy(update={"serial": wanted.serial + 1})
         return Step(
-            before=_written(seen.model, target, flipped, replicas=there.replicas),
-            after=tuple(Swap(ip, _order(flipped, keep=keep)) for ip, _ in _pods(seen, there.colour)),
+            before=_written(snapshot.model, target, flipped, replicas=there.replicas),
+            after=tuple(Swap(ip, _order(flipped, keep=keep)) for ip, _ in _pods(snapshot, there.colour)),
             candidate=candidate,
             ready=True,
             flipped=True,
         )
-    held = _order(version, hold=True, probes=seen.model.spec.promotion.probes)
-    telling = [Swap(ip, held) for ip, swap in _pods(seen, there.colour) if swap.dna != target.dna]
+    held = _order(version, hold=True, probes=snapshot.model.spec.promotion.probes)
+    telling = [Swap(ip, held) for ip, swap in _pods(snapshot, there.colour) if swap.dna != target.dna]
     return Step((), tuple(telling), candidate, ready)
 
 
-def failure(seen: Seen, colour: str, dna: str | None) -> Trouble | None:
+def failure(snapshot: Snapshot, colour: str, dna: str | None) -> Problem | None:
     """Why a pod of the colour will never answer with `dna`, if it said so."""
-    for _, swap in _pods(seen, colour):
+    for _, swap in _pods(snapshot, colour):
         if swap.phase == "Failed" and swap.dna == dna:
-            return Trouble(swap.reason or names.PROBE_FAILED, swap.message or "it could not be taken over")
+            return Problem(swap.reason or names.PROBE_FAILED, swap.message or "it could not be taken over")
     return None
 
 
-def reminders(seen: Seen, colour: str, now: datetime) -> list[Action]:
+def reminders(snapshot: Snapshot, colour: str, now: datetime) -> list[Action]:
     """Tell pods that answer, or get ready to answer, with something else than their ConfigMap says, or keep too much."""
-    there = next((item for item in seen.deployments if item.colour == colour), None)
+    there = next((item for item in snapshot.deployments if item.colour == colour), None)
     if there is None or there.wanted is None:
         return []
     wanted = there.wanted
     return [
         Swap(ip, _order(wanted))
-        for ip, swap in _pods(seen, colour)
+        for ip, swap in _pods(snapshot, colour)
         if swap.dna != wanted.dna
         or swap.serial < wanted.serial
         or swap.phase == "Ready"
-        or (swap.kept is not None and not may_keep(seen.model, swap.kept, wanted.dna, now))
+        or (swap.kept is not None and not may_keep(snapshot.model, swap.kept, wanted.dna, now))
     ]
 
 
-def bring_up(seen: Seen, target: Colour) -> list[Action]:
+def bring_up(snapshot: Snapshot, target: Colour) -> list[Action]:
     """The colour's Deployment, and before it what its pods read, where something is missing or not as it must be."""
-    replicas = wanted_replicas(seen.model)
-    there = next((item for item in seen.deployments if item.colour == target.name), None)
+    replicas = wanted_replicas(snapshot.model)
+    there = next((item for item in snapshot.deployments if item.colour == target.name), None)
     if there is None or there.terminating:
         if not target.shape:
-            return [Apply(build.deployment(seen.model, target, replicas=replicas))]
+            return [Apply(build.deployment(snapshot.model, target, replicas=replicas))]
         first = WantedVersion(dna=target.dna, digest=target.digest, serial=1)
-        return list(_written(seen.model, target, first, replicas=replicas))
+        return list(_written(snapshot.model, target, first, replicas=replicas))
     if target.shape and (there.wanted is None or there.labelled != target.dna):
         wanted = there.wanted or WantedVersion(dna=target.dna, digest=target.digest, serial=1)
-        return list(_written(seen.model, target, wanted, replicas=replicas))
+        return list(_written(snapshot.model, target, wanted, replicas=replicas))
     if there.replicas != replicas:
-        return [Apply(build.deployment(seen.model, target, replicas=replicas))]
+        return [Apply(build.deployment(snapshot.model, target, replicas=replicas))]
     return []
 
 
@@ -130,9 +132,9 @@ def _written(model: OneSeekModel, colour: Colour, version: WantedVersion, *, rep
     )
 
 
-def _pods(seen: Seen, colour: str) -> list[tuple[str, SwapState]]:
+def _pods(snapshot: Snapshot, colour: str) -> list[tuple[str, SwapState]]:
     """Address and swap of each pod of the colour that can take over versions."""
-    found = [(pod.ip, seen.endpoint(pod).state) for pod in seen.pods_of(colour)]
+    found = [(pod.ip, snapshot.endpoint(pod).state) for pod in snapshot.pods_of(colour)]
     return [(ip, state.swap) for ip, state in found if state is not None and state.swap is not None]
 
 

@@ -13,7 +13,7 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import VersionRef
 from oneseek_core.serving.sidecar import WarmVersion
 from oneseek_operator.actions import Action, Delete, Previous
-from oneseek_operator.observe.rollout import Seen
+from oneseek_operator.observe.rollout import Snapshot
 from oneseek_operator.rollout import drain
 
 __all__ = ["may_keep", "told", "withdrawn"]
@@ -22,32 +22,37 @@ _MOST = 8  # addresses; one is enough to be answered
 
 
 def told(
-    seen: Seen, *, serving: str, current: VersionRef | None, previous: VersionRef | None, going: Sequence[Action]
+    snapshot: Snapshot,
+    *,
+    serving: str,
+    current: VersionRef | None,
+    previous: VersionRef | None,
+    going: Sequence[Action],
 ) -> list[Action]:
     """Tell each pod that answers which pods hold the version before, or that none does, where it does not know."""
-    if seen.serving != serving or not seen.confirms(serving, current.dna if current else None):
+    if snapshot.serving != serving or not snapshot.confirms(serving, current.dna if current else None):
         return []  # a flip is being made: who is the one before is not settled
-    warm = _warm(seen, serving, previous, {item.name for item in going if isinstance(item, Delete)})
-    states = [(pod.ip, seen.endpoint(pod).state) for pod in seen.pods_of(serving)]
+    warm = _warm(snapshot, serving, previous, {item.name for item in going if isinstance(item, Delete)})
+    states = [(pod.ip, snapshot.endpoint(pod).state) for pod in snapshot.pods_of(serving)]
     return [Previous(ip, warm) for ip, state in states if ip and state is not None and state.previous != warm]
 
 
-def withdrawn(seen: Seen, barred: Collection[str]) -> list[Action]:
+def withdrawn(snapshot: Snapshot, barred: Collection[str]) -> list[Action]:
     """Tell pods that know where a version can be asked which may not answer any more that it no longer can."""
-    states = [(pod.ip, seen.endpoint(pod).state) for pod in seen.pods]
+    states = [(pod.ip, snapshot.endpoint(pod).state) for pod in snapshot.pods]
     return [Previous(ip, None) for ip, state in states if state and state.previous and state.previous.dna in barred]
 
 
-def _warm(seen: Seen, serving: str, previous: VersionRef | None, going: set[str]) -> WarmVersion | None:
-    if previous is None or not _may_answer(seen.model, previous.dna):
+def _warm(snapshot: Snapshot, serving: str, previous: VersionRef | None, going: set[str]) -> WarmVersion | None:
+    if previous is None or not _may_answer(snapshot.model, previous.dna):
         return None
-    colours = [item.colour for item in seen.deployments if item.name not in going and not item.terminating]
+    colours = [item.colour for item in snapshot.deployments if item.name not in going and not item.terminating]
     found = [
         pod.ip
         for colour in colours
         if colour != serving
-        for pod in seen.pods_of(colour)
-        if pod.ip and pod.speaks != "before" and seen.endpoint(pod).serves(previous.dna)
+        for pod in snapshot.pods_of(colour)
+        if pod.ip and pod.speaks != "before" and snapshot.endpoint(pod).serves(previous.dna)
     ]
     return WarmVersion(dna=previous.dna, addresses=sorted(found)[:_MOST]) if found else None
 

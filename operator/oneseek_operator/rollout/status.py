@@ -8,12 +8,12 @@ from datetime import datetime
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model_status import CandidateRef, VersionRef
 from oneseek_operator.conditions import Verdict, find
-from oneseek_operator.observe.pod_failures import Trouble, lasts
-from oneseek_operator.observe.rollout import Seen
+from oneseek_operator.observe.pod_failures import Problem, lasts
+from oneseek_operator.observe.rollout import Snapshot
 from oneseek_operator.resources.serving import Colour
 from oneseek_operator.rollout import analysis_run
-from oneseek_operator.rollout.analysis import trouble
-from oneseek_operator.rollout.takeover import Taking
+from oneseek_operator.rollout.analysis import problem
+from oneseek_operator.rollout.takeover import TakeoverState
 from oneseek_operator.versions.selection import QUARANTINE_LIMIT, Choice
 
 __all__ = ["candidate_ready", "verdict", "verified"]
@@ -26,46 +26,46 @@ _CRASHED = (names.ENGINE_FAILED, names.OUT_OF_MEMORY)
 
 
 def verdict(
-    seen: Seen,
+    snapshot: Snapshot,
     choice: Choice,
     now: datetime,
     *,
     serving: str,
-    taking: Taking,
+    takeover_state: TakeoverState,
     current: VersionRef | None,
     rolling: Colour | None,
     proved: bool,
     rejected: Mapping[str, str],
-    held: Trouble | None = None,
+    held: Problem | None = None,
 ) -> Verdict:
     """How the model stands: `serving` answers (or not), `rolling` is on its way."""
-    model = seen.model
+    model = snapshot.model
     if model.spec.suspend:
         kept = current.dna if current else f"the base model {model.spec.base_model.name}"
         return Verdict("Waiting", names.SUSPENDED, f"spec.suspend is true: nothing answers; {kept} is kept")
     if model.spec.serving.replicas == 0:
         return Verdict("Waiting", names.SCALED_TO_ZERO, "spec.serving.replicas is 0: nothing answers")
     # A candidate is given up after a while; nobody gives up a changed template of what answers but a person.
-    held = held or (trouble(seen, rolling.name) if rolling else None)
+    held = held or (problem(snapshot, rolling.name) if rolling else None)
     same = rolling is not None and rolling.dna == (current.dna if current else None)
-    handing = (names.HANDING_OVER, taking.sentence) if taking.sentence else None
-    progress = handing or (_progress(seen, rolling, held, same=same, proved=proved) if rolling else None)
+    handing = (names.HANDING_OVER, takeover_state.sentence) if takeover_state.sentence else None
+    progress = handing or (_progress(snapshot, rolling, held, same=same, proved=proved) if rolling else None)
     stuck = handing is None and same and held is not None and (lasts(held, now) or held.reason in _CRASHED)
-    if taking.answers:
-        text = _answering(seen, choice, current, rejected)
+    if takeover_state.answers:
+        text = _answering(snapshot, choice, current, rejected)
         if choice.blocked:
             return Verdict("Failed", choice.blocked.reason, f"{choice.blocked.message}; meanwhile {text}")
         if progress is None and model.spec.version == "auto" and len(model.status.quarantine) >= QUARANTINE_LIMIT:
             full = f"{QUARANTINE_LIMIT} versions are in quarantine, so none is promoted by itself; release what may answer again"
             progress, stuck = (names.QUARANTINE_FULL, full), True
         return Verdict("Ready", names.SERVING if current else names.BASE_SERVING, text, progress, stuck=stuck)
-    if handing and not taking.is_flipped:
+    if handing and not takeover_state.is_flipped:
         return Verdict("Working", *handing)
-    why = trouble(seen, serving)
+    why = problem(snapshot, serving)
     crashed = why is not None and why.reason in _CRASHED
     if why:
         return Verdict("Failed" if crashed or lasts(why, now) else "Working", why.reason, why.message)
-    if handing and seen.confirms(serving, rolling.dna if rolling else None):
+    if handing and snapshot.confirms(serving, rolling.dna if rolling else None):
         return Verdict("Working", *handing)
     ready = find(model.status.conditions, names.READY)
     restarting = ready is not None and ready.status == "True"
@@ -73,8 +73,8 @@ def verdict(
     return Verdict("Working", names.STARTING_ENGINE, text)
 
 
-def _answering(seen: Seen, choice: Choice, current: VersionRef | None, rejected: Mapping[str, str]) -> str:
-    model = seen.model
+def _answering(snapshot: Snapshot, choice: Choice, current: VersionRef | None, rejected: Mapping[str, str]) -> str:
+    model = snapshot.model
     text = f"{current.dna} answers" if current else f"the base model {model.spec.base_model.name} answers"
     chosen = choice.version.dna if choice.version else None
     if choice.why == "rollback" and chosen == (current.dna if current else None):
@@ -89,21 +89,25 @@ def _answering(seen: Seen, choice: Choice, current: VersionRef | None, rejected:
     return text + ("; rejected: " + "; ".join(out) if out else "")
 
 
-def _progress(seen: Seen, rolling: Colour, held: Trouble | None, *, same: bool, proved: bool) -> tuple[str, str]:
+def _progress(
+    snapshot: Snapshot, rolling: Colour, held: Problem | None, *, same: bool, proved: bool
+) -> tuple[str, str]:
     what = rolling.dna or "the base model"
     if same:
         what = f"the new serving template of {what}"
-    if held is None and seen.records_away and proved:
-        held = Trouble(names.RECORDS_UNAVAILABLE, f"it waits for the ledger: {seen.records_away}")
+    if held is None and snapshot.records_away and proved:
+        held = Problem(names.RECORDS_UNAVAILABLE, f"it waits for the ledger: {snapshot.records_away}")
     if held:
         return held.reason, f"rolling out {what}: {held.message}"
-    asked = analysis_run.running(seen, rolling.name)
+    asked = analysis_run.running(snapshot, rolling.name)
     return names.ROLLING_OUT, f"rolling out {what}" + (f": {asked}" if asked else "")
 
 
-def verified(seen: Seen, colour: str) -> tuple[bool, str, str] | None:
+def verified(snapshot: Snapshot, colour: str) -> tuple[bool, str, str] | None:
     """Whether what answers is what was certified; None until a verifier has said so."""
-    verdicts = [seen.endpoints[pod.name].verdict for pod in seen.pods_of(colour) if pod.name in seen.endpoints]
+    verdicts = [
+        snapshot.endpoints[pod.name].verdict for pod in snapshot.pods_of(colour) if pod.name in snapshot.endpoints
+    ]
     said = [item for item in verdicts if item is not None and item.checked_at]
     if not said:
         return None
@@ -112,14 +116,14 @@ def verified(seen: Seen, colour: str) -> tuple[bool, str, str] | None:
 
 
 def candidate_ready(
-    seen: Seen,
+    snapshot: Snapshot,
     choice: Choice,
     candidate: CandidateRef | None,
     *,
     preview: Colour | None,
     rolling: Colour | None,
     ready: bool,
-    held: Trouble | None = None,
+    held: Problem | None = None,
 ) -> tuple[bool, str, str] | None:
     """Whether a candidate has proved itself, where there is one: tried out as `preview`, or on its way as `rolling`."""
     if candidate is None:
@@ -133,5 +137,5 @@ def candidate_ready(
     if ready:
         return True, "Proved", f"{candidate.dna} has proved itself"
     colour = preview or rolling
-    why = held or (trouble(seen, colour.name) if colour else None)
+    why = held or (problem(snapshot, colour.name) if colour else None)
     return (False, why.reason, why.message) if why else (False, names.ROLLING_OUT, f"{candidate.dna} is being tried")

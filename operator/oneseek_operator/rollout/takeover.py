@@ -12,19 +12,19 @@ from datetime import datetime
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model_status import VersionRef
 from oneseek_operator.conditions import find, timestamp
-from oneseek_operator.observe.rollout import Seen
+from oneseek_operator.observe.rollout import Snapshot
 from oneseek_operator.resources.serving import Colour
 from oneseek_operator.rollout import handover
 from oneseek_operator.rollout.handover import Takeover
 
-__all__ = ["Taking", "progress", "reference", "soon"]
+__all__ = ["TakeoverState", "progress", "reference", "soon"]
 
 # Seconds between looks during a takeover, which is over in a moment or stuck.
 _SOON, _LATER, _SWAP_LATER = 0.1, 5.0, 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Taking:
+class TakeoverState:
     """`done`: the status may name it. `answers`: so may Ready. `is_flipped`: only words are missing, no pod.
 
     `sentence`: who is waited for; empty where nobody is. `asks_service`: all else is certain.
@@ -37,35 +37,40 @@ class Taking:
     sentence: str = ""
 
 
-def progress(seen: Seen, to: Takeover, now: datetime, *, flips: bool, zero: bool) -> Taking:
+def progress(snapshot: Snapshot, to: Takeover, now: datetime, *, flips: bool, zero: bool) -> TakeoverState:
     """How far it is; `flips`: the Service, or the ConfigMap of its pods, is changed in this very step."""
-    status = seen.model.status
+    status = snapshot.model.status
     if zero:
-        return Taking(done=True, answers=False)
+        return TakeoverState(done=True, answers=False)
     if to.colour is None:
         sentence = f"{to.left} may not answer any more: new requests wait until {to.name} is up"
-        return Taking(done=False, answers=False, sentence=sentence)
+        return TakeoverState(done=False, answers=False, sentence=sentence)
     ready = find(status.conditions, names.READY)
     stays = ready is not None and (ready.status == "True" or ready.reason in _ANSWERING_UNREADY)
-    confirmed = seen.confirms(to.colour, to.dna)
+    confirmed = snapshot.confirms(to.colour, to.dna)
     if not flips and status.colour == to.colour and (status.current.dna if status.current else None) == to.dna:
         if stays or not confirmed:
-            return Taking(done=True, answers=confirmed)
-        through = _through_the_service(seen, to)
-        return Taking(done=True, answers=not through, asks_service=seen.service_answer is None, sentence=through)
+            return TakeoverState(done=True, answers=confirmed)
+        through = _through_the_service(snapshot, to)
+        return TakeoverState(
+            done=True, answers=not through, asks_service=snapshot.service_answer is None, sentence=through
+        )
+    # A pod that takes the version over within itself (HotSwap) answers with the one before until it does.
+    current = status.current.dna if status.current else None
+    answers = stays and (confirmed or (status.colour == to.colour and snapshot.confirms(to.colour, current)))
     if flips:
-        return Taking(done=False, answers=confirmed and stays, is_flipped=True, sentence=f"{to.name} takes over")
-    waits = handover.waiting(seen, to, now)
+        return TakeoverState(done=False, answers=answers, is_flipped=True, sentence=f"{to.name} takes over")
+    waits = handover.waiting(snapshot, to, now)
     if waits:
         more = f" (and {len(waits) - 3} more)" if len(waits) > 3 else ""
         sentence = f"{to.name} takes over: {'; '.join(waits[:3])}{more}"
-        return Taking(done=False, answers=confirmed and stays, is_flipped=True, sentence=sentence)
-    through = _through_the_service(seen, to)
-    return Taking(
+        return TakeoverState(done=False, answers=answers, is_flipped=True, sentence=sentence)
+    through = _through_the_service(snapshot, to)
+    return TakeoverState(
         done=not through,
         answers=confirmed and (stays or not through),
         is_flipped=True,
-        asks_service=seen.service_answer is None,
+        asks_service=snapshot.service_answer is None,
         sentence=through,
     )
 
@@ -78,32 +83,32 @@ _ANSWERING_UNREADY = (
 )
 
 
-def _through_the_service(seen: Seen, to: Takeover) -> str:
+def _through_the_service(snapshot: Snapshot, to: Takeover) -> str:
     """What is wrong with the answer to a fresh connection; empty: it was the right version's."""
-    answer = seen.service_answer
+    answer = snapshot.service_answer
     if answer is None:
         return f"{to.name} takes over: the Service was not asked yet"
     if answer.error:
         return f"{to.name} takes over: a fresh connection through the Service was not answered: {answer.error}"
-    if answer.name != (to.dna or seen.model.spec.base_model.name):
+    if answer.name != (to.dna or snapshot.model.spec.base_model.name):
         return f"{to.name} takes over: a fresh connection through the Service was answered by {answer.name}"
     return ""
 
 
-def reference(seen: Seen, target: Colour, dna: str | None, now: datetime) -> VersionRef | None:
+def reference(snapshot: Snapshot, target: Colour, dna: str | None, now: datetime) -> VersionRef | None:
     """The version as what answers from now on; the base model has no such reference."""
     if dna is None:
         return None
-    known = {item.dna: item.digest for item in seen.versions}
+    known = {item.dna: item.digest for item in snapshot.versions}
     digest = target.digest if target.dna == dna else known.get(dna)
     return VersionRef(dna=dna, digest=digest, since=timestamp(now)) if digest else None
 
 
-def soon(seen: Seen, now: datetime) -> float:
+def soon(snapshot: Snapshot, now: datetime) -> float:
     """Seconds until the next look at a takeover: at once, and more seldom the longer it takes."""
-    service = seen.service
+    service = snapshot.service
     if service is None or not service.flipped_at:
         return _SOON
     age = (now - datetime.fromisoformat(service.flipped_at)).total_seconds()
-    swaps = any(item.colour == service.colour and item.shape for item in seen.deployments)
+    swaps = any(item.colour == service.colour and item.shape for item in snapshot.deployments)
     return max(_SOON, min(age / 20, _SWAP_LATER if swaps else _LATER))

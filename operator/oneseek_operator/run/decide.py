@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from oneseek_operator.actions import Decision
-from oneseek_operator.observe.run import Observed, RunDecision, is_finished, jobs_at_work
+from oneseek_operator.observe.run import RunDecision, RunSnapshot, is_finished, running_jobs
 from oneseek_operator.requests import retry
 from oneseek_operator.run.jobs import certify, evaluate, prepare
 from oneseek_operator.run.queue import model_is_gone, model_is_reset, start
@@ -23,14 +23,16 @@ from oneseek_operator.settings import Settings
 __all__ = ["decide"]
 
 
-def decide(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
+def decide(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecision | None:
     """The next step; None for a run that is over."""
-    if decision := retry.decide(seen.run, seen.model, seen.siblings, seen.jobs, settings=settings, now=now):
+    if decision := retry.decide(
+        snapshot.run, snapshot.model, snapshot.siblings, snapshot.jobs, settings=settings, now=now
+    ):
         return decision
-    if is_finished(seen.run):
-        left = jobs_at_work(seen)
-        return Decision(seen.run.status, left) if left else None
+    if is_finished(snapshot.run):
+        left = running_jobs(snapshot)
+        return Decision(snapshot.run.status, left) if left else None
     for step in (model_is_gone, model_is_reset, start, prepare, train, evaluate, certify):
-        if decision := step(seen, settings, now):
+        if decision := step(snapshot, settings, now):
             return decision
     raise AssertionError("a run always has a next step")

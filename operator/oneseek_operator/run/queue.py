@@ -8,8 +8,16 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.training_run import Resolved, TrainingRun
 from oneseek_operator.actions import Delete
 from oneseek_operator.conditions import Verdict, find, timestamp
-from oneseek_operator.observe.pod_failures import Trouble
-from oneseek_operator.observe.run import Observed, RunDecision, decided, failed, is_active, is_finished, model_of
+from oneseek_operator.observe.pod_failures import Problem
+from oneseek_operator.observe.run import (
+    RunDecision,
+    RunSnapshot,
+    failed,
+    is_active,
+    is_finished,
+    model_of,
+    run_decision,
+)
 from oneseek_operator.resources import run as build
 from oneseek_operator.settings import Settings
 from oneseek_operator.versions.selection import is_resetting
@@ -19,61 +27,65 @@ __all__ = ["model_is_gone", "model_is_reset", "start"]
 _GRACE = timedelta(seconds=30)  # a run applied together with its model may be seen first
 
 
-def model_is_gone(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
+def model_is_gone(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecision | None:
     """Without its model a run that is under way fails; one that has not started waits for it, stalled."""
     del settings
-    model, run = seen.model, seen.run
+    model, run = snapshot.model, snapshot.run
     gone = model is None or model.metadata.deletion_timestamp is not None
     if not gone:
         return None
     name = run.spec.model_ref.name
     if is_active(run):
-        running = tuple(Delete("Job", job.name, job.uid) for job in seen.jobs if job.owner == run.metadata.uid)
+        running = tuple(Delete("Job", job.name, job.uid) for job in snapshot.jobs if job.owner == run.metadata.uid)
         message = f"the OneSeekModel {name!r} was deleted while the run was under way"
-        return failed(seen, Trouble(names.MODEL_DELETED, message), now, *running)
+        return failed(snapshot, Problem(names.MODEL_DELETED, message), now, *running)
     message = f"there is no OneSeekModel {name!r} in namespace {run.metadata.namespace!r}; apply it, or mend spec.modelRef.name"
     age = now - datetime.fromisoformat(run.metadata.creation_timestamp)
     if age < _GRACE:
         wait = (_GRACE - age).total_seconds() + 0.1
-        return decided(seen, Verdict("Working", names.MODEL_NOT_FOUND, message), now, again_after=wait)
-    return decided(seen, Verdict("Failed", names.MODEL_NOT_FOUND, message), now)
+        return run_decision(snapshot, Verdict("Working", names.MODEL_NOT_FOUND, message), now, again_after=wait)
+    return run_decision(snapshot, Verdict("Failed", names.MODEL_NOT_FOUND, message), now)
 
 
-def model_is_reset(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
+def model_is_reset(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecision | None:
     """A reset of the model stops its runs; those that have not started wait until it is over."""
     del settings
-    if not is_resetting(model_of(seen)):
+    if not is_resetting(model_of(snapshot)):
         return None
-    name = seen.run.spec.model_ref.name
-    if not is_active(seen.run):
-        return decided(seen, Verdict("Working", names.RESETTING, f"waiting for the reset of {name!r} to end"), now)
-    running = tuple(Delete("Job", job.name, job.uid) for job in seen.jobs if job.owner == seen.run.metadata.uid)
+    name = snapshot.run.spec.model_ref.name
+    if not is_active(snapshot.run):
+        return run_decision(
+            snapshot, Verdict("Working", names.RESETTING, f"waiting for the reset of {name!r} to end"), now
+        )
+    running = tuple(Delete("Job", job.name, job.uid) for job in snapshot.jobs if job.owner == snapshot.run.metadata.uid)
     message = f"a reset of {name!r} stopped the run"
-    return failed(seen, Trouble(names.MODEL_RESET, message), now, *running)
+    return failed(snapshot, Problem(names.MODEL_RESET, message), now, *running)
 
 
-def start(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
+def start(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecision | None:
     """Start where the run may and it is its turn; else say what it waits for."""
     del settings
-    run, model = seen.run, model_of(seen)
+    run, model = snapshot.run, model_of(snapshot)
     if run.status.started_at is not None:
         return None
     if run.spec.suspend:
-        return decided(seen, Verdict("Waiting", names.SUSPENDED, "spec.suspend is true: nothing is started"), now)
+        return run_decision(
+            snapshot, Verdict("Waiting", names.SUSPENDED, "spec.suspend is true: nothing is started"), now
+        )
     if model.spec.suspend:
         message = f"spec.suspend of {model.metadata.name!r} is true: nothing is started"
-        return decided(seen, Verdict("Waiting", names.SUSPENDED, message), now)
+        return run_decision(snapshot, Verdict("Waiting", names.SUSPENDED, message), now)
     if model.spec.training.suspend:
         message = f"spec.training.suspend of {model.metadata.name!r} is true: no run starts"
-        return decided(seen, Verdict("Waiting", names.SUSPENDED, message), now)
+        return run_decision(snapshot, Verdict("Waiting", names.SUSPENDED, message), now)
     if model.status.base_model is None:
         ready = find(model.status.conditions, names.READY)
         message = (
             f"waiting for the base model of {model.metadata.name!r}: {ready.message if ready else 'not imported yet'}"
         )
         stalled = find(model.status.conditions, names.STALLED) is not None
-        return decided(seen, Verdict("Failed" if stalled else "Working", names.MODEL_NOT_READY, message), now)
-    if ahead := _ahead(seen):
+        return run_decision(snapshot, Verdict("Failed" if stalled else "Working", names.MODEL_NOT_READY, message), now)
+    if ahead := _ahead(snapshot):
         message = f"waiting for the run {ahead.metadata.name!r}: a model trains one run at a time"
         stuck = find(ahead.status.conditions, names.STALLED)
         if ahead.spec.suspend:
@@ -81,7 +93,7 @@ def start(seen: Observed, settings: Settings, now: datetime) -> RunDecision | No
         elif stuck:
             message += f", and that one is stuck ({stuck.reason}: {stuck.message}); mend that, or delete {ahead.metadata.name!r}"
         held = ahead.spec.suspend or stuck is not None
-        return decided(seen, Verdict("Failed" if held else "Working", names.QUEUED, message), now)
+        return run_decision(snapshot, Verdict("Failed" if held else "Working", names.QUEUED, message), now)
     # A Major run starts from the base model, and so does a Micro run where no version answers yet.
     parent = model.status.current if run.spec.type == "Micro" else None
     resolved = Resolved(
@@ -91,18 +103,20 @@ def start(seen: Observed, settings: Settings, now: datetime) -> RunDecision | No
         parent_digest=parent.digest if parent else None,
     )
     verdict = Verdict("Working", names.PREPARING, "fetching and checking the data")
-    return decided(seen, verdict, now, again_after=0.0, started_at=timestamp(now), attempts=1, resolved=resolved)
+    return run_decision(
+        snapshot, verdict, now, again_after=0.0, started_at=timestamp(now), attempts=1, resolved=resolved
+    )
 
 
-def _ahead(seen: Observed) -> TrainingRun | None:
+def _ahead(snapshot: RunSnapshot) -> TrainingRun | None:
     """The run that goes first: one under way, else the oldest that wants to start."""
 
     def order(run: TrainingRun) -> tuple[str, str]:
         return (run.metadata.creation_timestamp, run.metadata.name)
 
-    others = [item for item in seen.siblings if not is_finished(item) and item.metadata.deletion_timestamp is None]
+    others = [item for item in snapshot.siblings if not is_finished(item) and item.metadata.deletion_timestamp is None]
     for other in others:
         if is_active(other):
             return other
-    waiting = [item for item in others if not item.spec.suspend and order(item) < order(seen.run)]
+    waiting = [item for item in others if not item.spec.suspend and order(item) < order(snapshot.run)]
     return min(waiting, key=order, default=None)

@@ -12,9 +12,17 @@ from oneseek_core.jobs.messages import parse_report
 from oneseek_core.jobs.train import TrainReport
 from oneseek_operator.actions import Create, Decision, Delete
 from oneseek_operator.conditions import Verdict, timestamp
-from oneseek_operator.observe.objects import JobView
-from oneseek_operator.observe.pod_failures import failure_of, report_text, waiting_trouble, with_trouble
-from oneseek_operator.observe.run import Observed, RunDecision, decided, failed, jobs_at_work, model_of, resolved_of
+from oneseek_operator.observe.pod_failures import failure_of, report_text, waiting_problem, with_problem
+from oneseek_operator.observe.pods import JobView
+from oneseek_operator.observe.run import (
+    RunDecision,
+    RunSnapshot,
+    failed,
+    model_of,
+    resolved_of,
+    run_decision,
+    running_jobs,
+)
 from oneseek_operator.resources import run as build
 from oneseek_operator.run.data import rows_events, trained_data
 from oneseek_operator.run.jobs import job_of, no_report, stuck, uids_with
@@ -27,42 +35,44 @@ _PROGRESS_EVERY = timedelta(seconds=5)  # progress writes are no more frequent t
 _POLL_START, _POLL = 1.0, 5.0  # seconds between looks at the train pod's log: before and after its first step
 
 
-def train(seen: Observed, settings: Settings, now: datetime) -> RunDecision | None:
+def train(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecision | None:
     """Have the adapter trained, attempt by attempt, and number the version."""
-    run, resolved = seen.run, resolved_of(seen)
+    run, resolved = snapshot.run, resolved_of(snapshot)
     if resolved.created_at is not None:
         return None
     attempt = run.status.attempts
-    if earlier := _earlier(seen, attempt, now):
+    if earlier := _earlier(snapshot, attempt, now):
         return earlier
     name = build.train_job_name(run, attempt)
-    step = job_of(seen, name, run.status.jobs.train)
-    if step.trouble:
-        return failed(seen, step.trouble, now)
+    step = job_of(snapshot, name, run.status.jobs.train)
+    if step.problem:
+        return failed(snapshot, step.problem, now)
     if run.spec.suspend and (step.job is None or step.job.state == "Running"):
         verdict = Verdict(
             "Waiting", names.SUSPENDED, "spec.suspend is true: training stands still, its checkpoint is kept"
         )
         if step.job is None:
-            return decided(seen, verdict, now)
+            return run_decision(snapshot, verdict, now)
         # The next attempt's number is written before the Job goes, so that its absence is not taken for an accident.
         away = Delete("Job", step.job.name, step.job.uid)
-        return decided(seen, verdict, now, after=(away,), attempts=attempt + 1, jobs=uids_with(seen, train=None))
+        return run_decision(
+            snapshot, verdict, now, after=(away,), attempts=attempt + 1, jobs=uids_with(snapshot, train=None)
+        )
     working = Verdict("Working", names.TRAINING, "training")
     if step.job is None:
-        before = (Create(build.train_job(run, model_of(seen), settings, attempt=attempt)),)
-        return decided(seen, working, now, before=before, again_after=_POLL_START)
-    uids = uids_with(seen, train=step.job.uid)
+        before = (Create(build.train_job(run, model_of(snapshot), settings, attempt=attempt)),)
+        return run_decision(snapshot, working, now, before=before, again_after=_POLL_START)
+    uids = uids_with(snapshot, train=step.job.uid)
     if step.job.state == "Running":
-        return _training(seen, step.job, uids, now)
+        return _training(snapshot, step.job, uids, now)
     if step.job.state == "Failed":
-        return failed(seen, failure_of(step.job, seen.pods, what="the train pod"), now)
-    report = parse_report(report_text(seen.pods, step.job), TrainReport)
+        return failed(snapshot, failure_of(step.job, snapshot.pods, what="the train pod"), now)
+    report = parse_report(report_text(snapshot.pods, step.job), TrainReport)
     if report is None:
-        return failed(seen, no_report(name), now)
+        return failed(snapshot, no_report(name), now)
     if run.spec.type == "Micro" and report.micro_steps is not None:
         resolved = resolved.model_copy(update={"micro_steps": report.micro_steps})
-    major, micro = _number(seen, resolved)
+    major, micro = _number(snapshot, resolved)
     resolved = resolved.model_copy(
         update={
             "created_at": _milliseconds(step.job.completed_at),
@@ -82,11 +92,11 @@ def train(seen: Observed, settings: Settings, now: datetime) -> RunDecision | No
     verdict = Verdict(
         "Working", names.CERTIFYING, f"trained {report.steps} steps to loss {report.final_loss:.3f}; certifying"
     )
-    last = _progress_of(seen, now)
+    last = _progress_of(snapshot, now)
     told: dict[str, Any] = {"progress": last[0], "losses": last[1]} if last else {}
     data = trained_data(run.status.data, report)
-    decision = decided(
-        seen,
+    decision = run_decision(
+        snapshot,
         verdict,
         now,
         again_after=0.0,
@@ -99,26 +109,26 @@ def train(seen: Observed, settings: Settings, now: datetime) -> RunDecision | No
     return replace(decision, events=rows_events(data, run.spec.maximum_length))
 
 
-def _earlier(seen: Observed, attempt: int, now: datetime) -> RunDecision | None:
+def _earlier(snapshot: RunSnapshot, attempt: int, now: datetime) -> RunDecision | None:
     """Stop the attempts before this one, and wait for their pods: two pods must never write one checkpoint.
 
     Their Jobs were deleted once this attempt's number was in the status; an operator that died in between left one.
     """
-    run = seen.run
+    run = snapshot.run
     before = {build.train_job_name(run, number) for number in range(1, attempt)}
-    if left := tuple(item for item in jobs_at_work(seen) if item.name in before):
+    if left := tuple(item for item in running_jobs(snapshot) if item.name in before):
         return Decision(run.status, left, again_after=0.0)
-    pods = [pod for pod in seen.pods if pod.job in before and pod.phase in ("Pending", "Running")]
+    pods = [pod for pod in snapshot.pods if pod.job in before and pod.phase in ("Pending", "Running")]
     if not pods or run.spec.suspend:
         return None
     gone = Verdict("Working", names.TRAINING, f"waiting for pod {pods[0].name} of the attempt before to stop")
-    return decided(seen, gone, now, again_after=2.0)
+    return run_decision(snapshot, gone, now, again_after=2.0)
 
 
-def _number(seen: Observed, resolved: Resolved) -> tuple[int, int]:
+def _number(snapshot: RunSnapshot, resolved: Resolved) -> tuple[int, int]:
     """MAJOR and MICRO of what was trained; from the counters, not from the parent, so that no number is given twice."""
-    counters = counters_for(model_of(seen).status.counters, certified_by(seen.siblings))
-    if seen.run.spec.type == "Major":
+    counters = counters_for(model_of(snapshot).status.counters, certified_by(snapshot.siblings))
+    if snapshot.run.spec.type == "Major":
         return counters.major + 1, 0
     return counters.major, counters.micro + (resolved.micro_steps or 0)
 
@@ -128,8 +138,8 @@ def _milliseconds(kubernetes_time: str) -> str:
     return kubernetes_time.replace("Z", ".000Z")
 
 
-def _progress_of(seen: Observed, now: datetime) -> tuple[Progress, list[object]] | None:
-    said = seen.progress
+def _progress_of(snapshot: RunSnapshot, now: datetime) -> tuple[Progress, list[object]] | None:
+    said = snapshot.progress
     if said is None:
         return None
     progress = Progress(
@@ -146,13 +156,13 @@ def _progress_of(seen: Observed, now: datetime) -> tuple[Progress, list[object]]
     return progress, list(said.curve)
 
 
-def _training(seen: Observed, job: JobView, uids: JobUids, now: datetime) -> RunDecision:
+def _training(snapshot: RunSnapshot, job: JobView, uids: JobUids, now: datetime) -> RunDecision:
     """Tell how far training is, at most every five seconds and only if it moved."""
-    status, trouble = seen.run.status, waiting_trouble(seen.pods, job)
-    if end := stuck(seen, job, trouble, now):
+    status, problem = snapshot.run.status, waiting_problem(snapshot.pods, job)
+    if end := stuck(snapshot, job, problem, now):
         return end
     changes: dict[str, Any] = {"jobs": uids}
-    told = _progress_of(seen, now)
+    told = _progress_of(snapshot, now)
     old = status.progress
     if told and told[0].step > 0 and status.first_step_at is None:
         changes["first_step_at"] = timestamp(now)
@@ -166,5 +176,5 @@ def _training(seen: Observed, job: JobView, uids: JobUids, now: datetime) -> Run
         if isinstance(shown, Progress)
         else "the train pod is starting"
     )
-    verdict, _ = with_trouble(trouble, Verdict("Working", names.TRAINING, text), now)
-    return decided(seen, verdict, now, again_after=_POLL if told else _POLL_START, **changes)
+    verdict, _ = with_problem(problem, Verdict("Working", names.TRAINING, text), now)
+    return run_decision(snapshot, verdict, now, again_after=_POLL if told else _POLL_START, **changes)

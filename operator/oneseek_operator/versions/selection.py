@@ -17,7 +17,7 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import Quarantined, Version
 from oneseek_core.api.v1alpha1.promotion import Selection
-from oneseek_operator.observe.pod_failures import Trouble
+from oneseek_operator.observe.pod_failures import Problem
 from oneseek_operator.versions.gate import measures
 from oneseek_operator.versions.states import may_answer, newest, number
 
@@ -43,7 +43,7 @@ class Choice:
     version: Version | None
     why: Why
     waiting: Version | None = None
-    blocked: Trouble | None = None
+    blocked: Problem | None = None
     unmeasured: bool = False
 
     @property
@@ -148,18 +148,18 @@ def _safe(model: OneSeekModel, good: Mapping[str, Version]) -> Version | None:
     return newest(item for item in good.values() if passed or item.served_at or not item.unattended)
 
 
-def _blocked(pin: str, versions: Sequence[Version]) -> Trouble:
+def _blocked(pin: str, versions: Sequence[Version]) -> Problem:
     """Why the pinned version does not answer."""
     version = next((item for item in versions if item.dna == pin), None)
     if version is None or version.state == names.STATE_DELETED:
         gone = "it was deleted" if version else "there is no certified version of that name on the claim"
-        return Trouble(
+        return Problem(
             names.PINNED_VERSION_UNKNOWN,
             f"spec.version names {pin}, but {gone}; `kubectl oneseek status` lists those there are",
         )
     reason = _BARRED_PINS.get(version.state)
     if reason is None:
-        return Trouble(
+        return Problem(
             names.PINNED_VERSION_QUARANTINED,
             f"spec.version names {pin}, but a rollback stands above it; release what it left, or pin another version",
         )
@@ -168,6 +168,6 @@ def _blocked(pin: str, versions: Sequence[Version]) -> Trouble:
         if version.state == names.STATE_QUARANTINED
         else "pin another version, or loosen promotion.gate"
     )
-    return Trouble(
+    return Problem(
         reason, f"spec.version names {pin}, which may not answer ({version.reason or version.state}); {hint}"
     )

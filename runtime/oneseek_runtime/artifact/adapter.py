@@ -1,4 +1,4 @@
-"""Is it the adapter that was asked for? Pure, over its configuration and its weights' header."""
+"""Checks an adapter's configuration, weights header and training report against the certify request. Pure."""
 
 from __future__ import annotations
 
@@ -24,17 +24,14 @@ _ROOT = "base_model.model."  # peft's own name for the model that it wraps
 
 
 class RankError(ArtifactError):
-    """A tensor has another rank than the configuration says."""
+    """A tensor's rank differs from the configuration."""
 
 
 def check_config(data: bytes, request: CertifyRequest) -> AdapterConfig:
-    """Make sure that adapter_config.json describes the LoRA of the request; the result is what is certified.
+    """Checks that adapter_config.json describes the requested LoRA; returns the configuration to certify.
 
-    That is written from the request. Of the file itself it takes what follows from the base model alone: whether its
-    matrices are stored transposed, and which parts of it no text reaches.
-
-    Raises:
-        ArtifactError: it does not.
+    It is written from the request. Only what follows from the base model is taken from the file: whether its matrices are stored
+    transposed, and which towers were excluded. Raises ArtifactError.
     """
     found, lora = parse_config(data), request.lora
     for key, there, wanted in (
@@ -48,11 +45,9 @@ def check_config(data: bytes, request: CertifyRequest) -> AdapterConfig:
 
 
 def check_tensors(tensors: Mapping[str, TensorInfo], config: AdapterConfig) -> None:
-    """Make sure that the weights are LoRA pairs of the configured rank, of the configured layers, and nothing else.
+    """Checks that the weights are LoRA pairs of the configured rank and layers, and nothing else.
 
-    Raises:
-        RankError: a tensor has another rank.
-        ArtifactError: a tensor is no LoRA, or lacks its other half.
+    Raises RankError or ArtifactError.
     """
     sides: dict[str, set[str]] = {}
     for name, tensor in tensors.items():
@@ -74,11 +69,7 @@ def check_tensors(tensors: Mapping[str, TensorInfo], config: AdapterConfig) -> N
 
 
 def parse_report(data: bytes, request: CertifyRequest) -> TrainReport:
-    """What training measured, in the very file that the train Job reported.
-
-    Raises:
-        ArtifactError: it is no report, another one than was reported, or its loss is no number.
-    """
+    """Parses the training report, which must have the digest that the train Job reported. Raises ArtifactError."""
     if request.report_digest is not None and (there := digest_bytes(data)) != request.report_digest:
         raise ArtifactError(
             f"{REPORT} has the digest {there}, but the train Job reported {request.report_digest}: it was changed after"

@@ -1,9 +1,7 @@
-"""adapter_config.json, all that it may say: a plain LoRA of one rank and scale on layers that are named one by one. Pure.
+"""Parses adapter_config.json as strictly as possible: a plain LoRA of one rank and scale on named layers. Pure.
 
-peft takes orders from that file: to rewrite the base's own weights (`init_lora_weights`: olora, pissa, corda), to match
-layers by a pattern of anybody's, to give some of them another rank or scale, to train more than was asked for. A key that
-is not known here is refused, and so is one that has another value than the one under which it changes nothing. What peft is
-given is made from what was read, never the file.
+peft obeys that file: it can rewrite the base weights (`init_lora_weights`: olora, pissa, corda), match layers by patterns, or train
+more than requested. Unknown keys are refused, and known ones with an effective value. peft gets a file made from the parsed one.
 """
 
 from __future__ import annotations
@@ -46,7 +44,7 @@ _LONGEST = 512  # characters of a name
 
 @dataclass(frozen=True, slots=True)
 class AdapterConfig:
-    """What the file says. Law: `parse_config(config.to_bytes()) == config`."""
+    """The parsed configuration. Law: `parse_config(config.to_bytes()) == config`."""
 
     base: str
     rank: int
@@ -57,7 +55,7 @@ class AdapterConfig:
     excluded: str | None = None
 
     def to_bytes(self) -> bytes:
-        """The file as certification writes it."""
+        """The certified file."""
         said = {
             **{key: NEUTRAL[key] for key in ("bias", "inference_mode", "init_lora_weights", "peft_type", "task_type")},
             "base_model_name_or_path": self.base,
@@ -70,16 +68,12 @@ class AdapterConfig:
         return canonical_json(said | ({"exclude_modules": self.excluded} if self.excluded else {})) + b"\n"
 
     def names_layer(self, path: str) -> bool:
-        """Whether a layer is one of the targets: its path, or the end of it."""
+        """Whether a layer is a target, by its path or the end of it."""
         return any(path == target or path.endswith(f".{target}") for target in self.targets)
 
 
 def parse_config(data: bytes) -> AdapterConfig:
-    """Read the file.
-
-    Raises:
-        ArtifactError: it says anything that a plain LoRA does not; the sentence names the key.
-    """
+    """Parses the file. Raises ArtifactError, which names the key."""
     config = strict_object(data, CONFIG)
     for key in _NEEDED:
         if key not in config:

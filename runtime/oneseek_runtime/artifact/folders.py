@@ -1,4 +1,4 @@
-"""[I/O] Which certified versions lie on a claim. Names with a dot are half-made or ours alone and are never listed."""
+"""[I/O] Reads the certified versions on a claim. Folders with a leading dot are incomplete or internal and never listed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Certified", "certified_versions", "read_certified"]
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """One certified folder: its name taken apart, its metadata, and the line that reports it."""
+    """A certified folder: parsed name, metadata, and the row that Jobs report."""
 
     dna: Dna
     metadata: ArtifactMetadata
@@ -27,7 +27,7 @@ class Certified:
 
 
 def certified_versions(folder: Path) -> list[Certified]:
-    """The versions in `oneseek-certified/`, newest first; folders that cannot be read as one are left out."""
+    """Lists `oneseek-certified/`, newest first; unreadable folders are left out."""
     found = [item for child in _folders(folder) if (item := read_certified(child, child.name))]
     return sorted(found, key=lambda item: (item.dna.order, item.metadata.created_at, str(item.dna)), reverse=True)
 
@@ -46,7 +46,7 @@ def _scores(metadata: ArtifactMetadata) -> Scores | None:
 
 
 def read_certified(folder: Path, name: str) -> Certified | None:
-    """The version `name` that a folder holds; None where it cannot be read as that."""
+    """Reads the version `name` from a folder; None if it cannot be read."""
     try:
         dna = Dna.parse(name)
         metadata = ArtifactMetadata.from_bytes((folder / "metadata.json").read_bytes())

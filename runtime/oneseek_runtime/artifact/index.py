@@ -1,4 +1,4 @@
-"""[I/O] ledger_proof.json beside the certified folders: the index that old readers list versions from."""
+"""[I/O] ledger_proof.json beside the certified folders, from which old readers list versions."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ __all__ = ["write_index"]
 
 
 def write_index(certified: Path) -> None:
-    """Have the index list the folders that are there, oldest first; rewritten in one step, and only if it changes.
+    """Rewrites the index atomically, oldest version first, if it changed.
 
-    A run's certify Job and an import may end at the same moment. Each looks again after it has written, so whoever
-    writes last has seen what the other made.
+    A certify Job and an import may end at the same moment. Each checks again after writing, so the last writer has seen both.
     """
     for leftover in certified.glob(f".{PROOF}.tmp-*"):  # of an attempt that was killed
         leftover.unlink(missing_ok=True)
@@ -29,7 +28,7 @@ def write_index(certified: Path) -> None:
 
 
 def _listing(certified: Path) -> bytes:
-    """The index's bytes. A version without a proof of its own goes by its folder's digest."""
+    """The index's bytes. A version without a proof has its folder's digest."""
     rows = []
     for item in reversed(certified_versions(certified)):
         proof = read_json(certified / item.version.dna / PROOF) or {}

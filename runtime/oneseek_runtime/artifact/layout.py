@@ -1,7 +1,7 @@
-"""Names of the files in a certified folder, in one place for who writes them and who checks them. Pure.
+"""The file names of a certified folder. Pure.
 
-The union of what old readers look for (the contract's artefact layout) and what proves the version. The largest of
-them, which only old readers open, may be left out: all or none of `legacy_files`, as `adapters` in the metadata says.
+The union of the files of old readers (the contract's layout) and of the proofs. Large files for old readers only may be left out: all
+or none of `legacy_files`, as `adapters` in the metadata says.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ _NESTED = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]*-adapter/(?:{re.escape(CONFIG)
 
 
 def adapter_folder(base_name: str) -> str:
-    """Name of the folder in which old readers look for the adapter, relative to the version's."""
+    """The adapter's folder of old readers, relative to the version's."""
     return f"{base_name}-adapter"
 
 
 def legacy_files(base_name: str) -> set[str]:
-    """What only old readers want: the pickle, and the adapter once more in a folder of its own."""
+    """The files for old readers only: the pickle and a second copy of the adapter."""
     folder = adapter_folder(base_name)
     return {TORCH_WEIGHTS, f"{folder}/{CONFIG}", f"{folder}/{WEIGHTS}"}
 

@@ -1,4 +1,4 @@
-"""oneseek_dna.json and the version's ledger_proof.json, in the form old readers know. Pure but for the signature.
+"""oneseek_dna.json and a version's ledger_proof.json, in the old readers' form. Pure.
 
 Ed25519 signatures are deterministic: equal content and key give equal bytes.
 """
@@ -21,7 +21,7 @@ _UNSIGNED_FIELDS = ("signature", "signer_public_key")
 
 
 def dna_file(request: CertifyRequest, dna: Dna) -> bytes:
-    """oneseek_dna.json. One base model was trained, so it has the whole weight."""
+    """oneseek_dna.json; the one base model has the whole weight."""
     value = {
         "dna": str(dna),
         "model": request.family,
@@ -38,9 +38,8 @@ def ledger_proof(
 ) -> bytes:
     """ledger_proof.json; without a key `signature` is null, which old readers call UNSIGNED.
 
-    `dataset_hashes` is empty because old readers resolve its paths against their working directory, where no dataset
-    lies; `datasets` (an extra key, which they ignore) names the datasets by digest. `weights` puts the bytes of every
-    weight file at the root under the signature.
+    `dataset_hashes` is empty, because old readers resolve its paths in their working directory; the extra key `datasets` names the
+    datasets by digest. `weights` puts every weight file at the root under the signature.
     """
     value: dict[str, Any] = {
         "event": "training",
@@ -61,12 +60,12 @@ def ledger_proof(
 
 
 def immutable_hash(proof: Mapping[str, Any]) -> str:
-    """`sha256:...` of the proof's canonical JSON without itself, the signature and the signer's key."""
+    """`sha256:...` of the proof's canonical JSON without this field, the signature and the signer's key."""
     return digest_bytes(canonical_json({k: v for k, v in _content(proof).items() if k != "immutable_hash"}))
 
 
 def signed_bytes(proof: Mapping[str, Any]) -> bytes:
-    """What the Ed25519 signature is over: all but the signature and the signer's key."""
+    """The signed bytes: all fields but the signature and the signer's key."""
     return canonical_json(_content(proof))
 
 

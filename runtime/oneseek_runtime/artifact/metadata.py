@@ -1,7 +1,7 @@
-"""The files that say what a version is, in the old readers' field names. Pure: equal arguments give equal bytes.
+"""metadata.json and training_results.json, in the old readers' field names. Pure and deterministic.
 
-No clock is read: the creation time is the train Job's completion time, given by the operator, so certifying twice
-gives the same folder. What nobody measured is null.
+The creation time is the train Job's completion time, given by the operator, so certifying twice gives the same folder. Values that were
+not measured are null.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["dna_of", "metadata_of", "scores_of", "training_results"]
 
 
 def dna_of(request: CertifyRequest, weights_digest: str) -> Dna:
-    """The DNA of the run's adapter, whose weights have the digest `sha256:...`."""
+    """The DNA of the run's adapter with the weights digest `sha256:...`."""
     return Dna.derive(
         family=request.family,
         version=(request.major, request.micro),
@@ -33,13 +33,9 @@ def dna_of(request: CertifyRequest, weights_digest: str) -> Dna:
 
 
 def metadata_of(
-    request: CertifyRequest,
-    report: TrainReport,
-    dna: Dna,
-    weights_digest: str,
-    evaluated: ScoresFile | None = None,
+    request: CertifyRequest, report: TrainReport, dna: Dna, weights_digest: str, evaluated: ScoresFile | None = None
 ) -> ArtifactMetadata:
-    """metadata.json. What the evaluation measured stands in `scores`, and its metrics among the old readers' ones."""
+    """metadata.json, with the evaluation's scores in `scores` and among the old readers' metrics."""
     loss = {"loss": report.final_loss}
     scores = scores_of(evaluated)
     measured = (
@@ -76,23 +72,23 @@ def metadata_of(
 
 
 def scores_of(file: ScoresFile | None) -> Scores | None:
-    """The scores without the answers they come from: what is certified and what the gate decides over."""
+    """The scores without the answers: what is certified and decided by the gate."""
     if file is None:
         return None
     return Scores.model_validate({name: value for name, value in file if name in Scores.model_fields})
 
 
 def _metrics(scores: Scores | None) -> dict[str, float | None]:
-    """The numbers of the evaluation beside the old readers' ones; its loss is no training loss."""
+    """The evaluation's metrics beside the old readers' ones; its loss is no training loss."""
     if scores is None:
         return {}
     return {"factsContained": scores.facts_contained, "exact": scores.exact, "heldOutLoss": scores.loss}
 
 
 def training_results(request: CertifyRequest, report: TrainReport, dna: Dna, immutable_hash: str) -> bytes:
-    """training_results.json: the old trainers' second file, with null for what they invented.
+    """training_results.json, the old trainers' second file; null for values they invented.
 
-    `immutable_hash` is that of the version's ledger_proof.json.
+    `immutable_hash`: of the version's ledger_proof.json.
     """
     return (
         canonical_json(
@@ -152,7 +148,7 @@ def _training_config(request: CertifyRequest, report: TrainReport) -> dict[str, 
 
 
 def _data(request: CertifyRequest) -> dict[str, Any]:
-    """Rows read, trained, cut and left out with the reasons, as the Jobs that did it reported."""
+    """Counts of read, trained, truncated and dropped rows, as the Jobs reported them."""
     return {"data": request.data.to_wire()} if request.data else {}
 
 
@@ -167,7 +163,7 @@ def _duration(report: TrainReport) -> dict[str, Any]:
 
 
 def _epoch_losses(report: TrainReport) -> list[dict[str, Any]]:
-    """The report keeps the newest epochs only, so counting starts where its list does."""
+    """The report keeps the newest epochs only, so counting starts at the first of them."""
     first = report.epochs - len(report.epoch_losses) + 1
     return [{"epoch": epoch, "loss": loss} for epoch, loss in enumerate(report.epoch_losses, start=first)]
 

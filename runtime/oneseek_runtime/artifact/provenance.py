@@ -1,7 +1,6 @@
-"""provenance.intoto.json: what the version was made from and how, as a signed in-toto statement. Pure.
+"""provenance.intoto.json: a signed in-toto statement with SLSA's provenance predicate in a DSSE envelope. Pure.
 
-The statement has SLSA's provenance predicate; the envelope is DSSE. The signature is ECDSA with the nonce of RFC 6979,
-so equal content and key give equal bytes, and the manifest may list the file.
+The signature is deterministic ECDSA (RFC 6979): equal content and key give equal bytes, so the manifest can list the file.
 """
 
 from __future__ import annotations
@@ -80,13 +79,13 @@ def envelope(value: Mapping[str, Any], key: EllipticCurvePrivateKey) -> bytes:
 
 
 def pae(payload: bytes) -> bytes:
-    """DSSE's pre-authentication encoding: what is signed."""
+    """DSSE's pre-authentication encoding: the signed bytes."""
     kind = PAYLOAD_TYPE.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
 def key_id(key: EllipticCurvePublicKey) -> str:
-    """Hex SHA-256 of the key's PEM: how model-signing names keys in its bundles."""
+    """Hex SHA-256 of the key's PEM, as model-signing names keys."""
     return hashlib.sha256(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
@@ -126,7 +125,7 @@ def _images(request: CertifyRequest) -> dict[str, str]:
 
 
 def _byproducts(scores: tuple[ScoresFile, str] | None) -> list[dict[str, Any]]:
-    """The evaluation's file by digest (it is not kept whole), with what it measured on what."""
+    """The evaluation's file by digest (it is not kept whole), with its scores."""
     if scores is None:
         return []
     file, digest = scores

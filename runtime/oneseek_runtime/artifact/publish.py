@@ -1,4 +1,4 @@
-"""[I/O] From files under a dot name to a version under its own: all of it durable, then one rename."""
+"""[I/O] Publishes an incoming folder as a certified version: everything durable, then one rename."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["fresh_folder", "publish", "seal"]
 
 
 def fresh_folder(certified: Path, run_uid: str) -> Path:
-    """An empty `.incoming-<run uid>`.
+    """Makes an empty `.incoming-<run uid>`.
 
-    What attempts that were killed left is removed, other runs' too: a model has one run at a time.
+    Folders of killed attempts are removed, also of other runs: a model has one run at a time.
     """
     for leftover in certified.glob(f"{names.INCOMING_PREFIX}*"):
         shutil.rmtree(leftover)
@@ -28,13 +28,10 @@ def fresh_folder(certified: Path, run_uid: str) -> Path:
 
 
 def seal(incoming: Path, name: str, table: dict[str, tuple[str, int]], keys: SigningKeys | None) -> bytes:
-    """Give the folder its name; the result is its manifest. A folder sealed before is compared, never replaced.
+    """Signs and publishes the folder under its name; returns its manifest. An existing folder is compared, never replaced.
 
-    `table` holds what was hashed on the way to the disk: relative path -> (digest, size in bytes). With keys the
-    signature is over these digests, so nothing is read again.
-
-    Raises:
-        ArtifactError: a folder of that name is there and holds anything else, or has not our signature.
+    `table`: relative path -> (digest, size in bytes) as hashed while writing; the signature is over these digests, so nothing is read
+    again. Raises ArtifactError if the existing folder differs or its signature is not ours.
     """
     manifest = manifest_bytes(table)
     home = incoming.with_name(name)
@@ -53,7 +50,7 @@ def seal(incoming: Path, name: str, table: dict[str, tuple[str, int]], keys: Sig
 
 
 def publish(incoming: Path, home: Path) -> None:
-    """Make the folder's names durable, as its files' bytes are already, and then give it its own in one step."""
+    """Syncs the folders (their files are synced already) and renames the incoming folder."""
     for folder in sorted((path for path in incoming.rglob("*") if path.is_dir()), reverse=True):
         fsync_dir(folder)
     fsync_dir(incoming)

@@ -1,8 +1,7 @@
 """[I/O] model.sig: the folder's signature in the form of OpenSSF model signing, made and checked by its library.
 
-The library would read every file again; it is given the digests that were taken on the way instead. Its files are
-private temporary ones, for it takes paths. Beyond what it checks, the signed name must be the DNA (it calls the name
-"only informative"), every file must be listed, and of each name there may be one.
+The library is given known digests, so it reads no file again, and private temporary files, because it takes paths. Beyond its checks,
+the signed name must be the DNA, every file must be listed, and each name once.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ _SERIALIZATION = {"method": "files", "hash_type": "sha256", "allow_symlinks": Fa
 
 
 class UntrustedSignatureError(ArtifactError):
-    """The signature was made with a key that is not among those given."""
+    """The signature is by a key that is not trusted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What a signature is over: the folder's name, and relative path -> `sha256:...` of every file but itself."""
+    """The signed content: folder name, and relative path -> `sha256:...` of every file except the signature."""
 
     name: str
     files: Mapping[str, str]
@@ -48,7 +47,7 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class SigningKeys:
-    """Both keys, and the file of the first: the model-signing library takes a path."""
+    """Both keys, and the first one's file, because the model-signing library takes a path."""
 
     signing_file: Path
     signing: EllipticCurvePrivateKey
@@ -56,7 +55,7 @@ class SigningKeys:
 
 
 class _Known(hashing.Config):
-    """Stands where the library hashes a folder, and answers with digests that are known already."""
+    """Replaces the library's hashing of a folder by known digests."""
 
     def __init__(self, signed: Signed) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # the library's
@@ -75,7 +74,7 @@ class _Known(hashing.Config):
 
 
 def sign(signed: Signed, private_key: Path) -> bytes:
-    """The bytes of model.sig, a sigstore bundle. Never the same twice: the nonce is random."""
+    """The bytes of model.sig, a sigstore bundle; different each time, because the nonce is random."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / SIGNATURE
         config = signing.Config().use_elliptic_key_signer(private_key=private_key)  # type: ignore[no-untyped-call]
@@ -84,18 +83,14 @@ def sign(signed: Signed, private_key: Path) -> bytes:
 
 
 def public_pem(key: EllipticCurvePrivateKey) -> bytes:
-    """The public half, PEM."""
+    """The public key in PEM."""
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def check_signature(bundle: bytes, signed: Signed, trusted: Iterable[bytes]) -> str:
-    """Make sure that the bundle is a signature over exactly `signed` by one of the trusted keys (PEM).
+    """Checks that the bundle is a signature over exactly `signed` by a trusted key (PEM); returns the key's id.
 
-    The result is the key's id (hex SHA-256 of its PEM).
-
-    Raises:
-        UntrustedSignatureError: by another key.
-        ArtifactError: damaged, forged, or over something else.
+    Raises UntrustedSignatureError, or ArtifactError if it is damaged, forged or over something else.
     """
     hint, statement = _parts(bundle)
     for pem in trusted:
@@ -108,7 +103,7 @@ def check_signature(bundle: bytes, signed: Signed, trusted: Iterable[bytes]) -> 
 
 
 def _parts(bundle: bytes) -> tuple[str, Mapping[str, Any]]:
-    """The key's id and the signed statement; not yet proved to be anybody's."""
+    """The key's id and the signed statement, not verified yet."""
     try:
         value = strict_object(bundle, SIGNATURE)
         hint = value["verificationMaterial"]["publicKey"]["hint"]
@@ -136,7 +131,7 @@ def _check_by_library(bundle: bytes, signed: Signed, pem: bytes) -> None:
 
 
 def _check_statement(statement: Mapping[str, Any], signed: Signed) -> None:
-    """The library has checked what was signed; here it must also be all of it, under the right name."""
+    """Checks that the signed statement lists exactly the files, under the right name."""
     try:
         kind, subjects, predicate = statement["predicateType"], statement["subject"], statement["predicate"]
         rows = [(row["name"], row["algorithm"], row["digest"]) for row in predicate["resources"]]

@@ -1,4 +1,4 @@
-"""JSON as nobody can read it in two ways: no name twice in an object, no NaN, bounded depth and size. Pure."""
+"""Parses JSON that has one meaning only: no duplicate names, no NaN, bounded depth. Pure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,11 @@ __all__ = ["strict_object"]
 
 
 class _AmbiguousError(ValueError):
-    """Two readers could understand it differently."""
+    """Parsers may read it differently."""
 
 
 def strict_object(data: bytes, what: str) -> Mapping[str, Any]:
-    """The JSON object in `data`; `what` names it in the error.
-
-    Raises:
-        ArtifactError: it is none, or two readers could understand it differently.
-    """
+    """Parses a JSON object; `what` names it in the error. Raises ArtifactError."""
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

@@ -14,14 +14,14 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from types import ModuleType
+from typing import Any
 
 from oneseek_core.errors import OneSeekError
 from oneseek_runtime.plugin.answers import Answers, Call, Exit
 from oneseek_runtime.plugin.kubectl import Kubectl
 from oneseek_runtime.plugin.printing import complain, show
 
-__all__ = ["main"]
+__all__ = ["VERBS", "chosen_verb", "main", "parser_of"]
 
 # verb: (module, what it answers)
 _VERBS = "oneseek_runtime.plugin.verbs"
@@ -32,13 +32,13 @@ VERBS = {
     "diff": (f"{_VERBS}.diff", "two versions side by side: scores, data, parameters, parents"),
     "logs": (f"{_VERBS}.logs", "what a training run's pods print"),
     "plot": (f"{_VERBS}.plot", "a training run's loss curve, in the terminal"),
-    "promote": (f"{_VERBS}.promote", "let a version take over"),
-    "rollback": (f"{_VERBS}.rollback", "go back to the version before, to a named one, or to the base model"),
-    "release": (f"{_VERBS}.release", "take versions out of quarantine"),
-    "reset": (f"{_VERBS}.reset", "delete every version; the base model answers"),
-    "retry": (f"{_VERBS}.retry", "let a training run that failed go on"),
-    "pause": (f"{_VERBS}.pause", "suspend a model or a training run"),
-    "resume": (f"{_VERBS}.resume", "let a suspended model or training run go on"),
+    "promote": (f"{_VERBS}.request_verbs", "let a version take over"),
+    "rollback": (f"{_VERBS}.request_verbs", "go back to the version before, to a named one, or to the base model"),
+    "release": (f"{_VERBS}.request_verbs", "take versions out of quarantine"),
+    "reset": (f"{_VERBS}.request_verbs", "delete every version; the base model answers"),
+    "retry": (f"{_VERBS}.request_verbs", "let a training run that failed go on"),
+    "pause": (f"{_VERBS}.request_verbs", "suspend a model or a training run"),
+    "resume": (f"{_VERBS}.request_verbs", "let a suspended model or training run go on"),
     "lint": (f"{_VERBS}.lint", "would the API server take these manifests, and would they do what is meant?"),
     "verify": (f"{_VERBS}.verify", "is it what was certified? exit 0 only if it is"),
     "history": (f"{_VERBS}.history", "what happened, and what answered when"),
@@ -82,13 +82,19 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
 
 def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     verb = _verb(arguments)
-    module = importlib.import_module(VERBS[verb][0]) if verb else None
-    parser = _parser(verb, module)
+    chosen = chosen_verb(verb) if verb else None
+    parser = parser_of(verb, chosen)
     parsed = parser.parse_args(arguments)
-    if module is None:
+    if chosen is None:
         parser.error("a VERB is needed")
-    answers: Answers = module.run(Call(parsed, Kubectl.of(environment, parsed), datetime.now(UTC)))
+    answers: Answers = chosen.run(Call(parsed, Kubectl.of(environment, parsed), datetime.now(UTC)))
     return show(answers, parsed.output)
+
+
+def chosen_verb(verb: str) -> Any:
+    """What has `add_arguments`, `run` and perhaps ABOUT: the verb's module, or its row in a module's table."""
+    module = importlib.import_module(VERBS[verb][0])
+    return getattr(module, "VERBS", {}).get(verb, module)
 
 
 def _verb(arguments: Sequence[str]) -> str | None:
@@ -102,7 +108,7 @@ def _verb(arguments: Sequence[str]) -> str | None:
     return None
 
 
-def _parser(verb: str | None, module: ModuleType | None) -> argparse.ArgumentParser:
+def parser_of(verb: str | None, chosen: Any = None) -> argparse.ArgumentParser:
     """All verbs by name, the chosen one with its arguments; the common flags before or after it."""
     parser = argparse.ArgumentParser(
         prog="kubectl oneseek",
@@ -112,12 +118,12 @@ def _parser(verb: str | None, module: ModuleType | None) -> argparse.ArgumentPar
     _add_common(parser, first=True)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, (_, summary) in VERBS.items():
-        more = getattr(module, "ABOUT", "") if name == verb else ""
+        more = getattr(chosen, "ABOUT", "") if name == verb else ""
         about = f"{summary}. {more}" if more else summary
         one = verbs.add_parser(name, help=summary, description=about, epilog=_EPILOG)
         _add_common(one, first=False)
-        if name == verb and module is not None:
-            module.add_arguments(one)
+        if name == verb:
+            chosen.add_arguments(one)
     return parser
 
 

@@ -5,17 +5,20 @@ The exit code is the answer in one digit, so that no script has to read the text
 
 from __future__ import annotations
 
+import time
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeVar
 
-from oneseek_runtime.plugin.clock import Clock
 from oneseek_runtime.plugin.kubectl import Kubectl
 
-__all__ = ["Answer", "Answers", "Call", "Exit"]
+__all__ = ["Answer", "Answers", "Call", "Clock", "Exit"]
+
+T = TypeVar("T")
+_FIRST, _LONGEST = 0.2, 2.0  # seconds between two looks
 
 
 class Exit(IntEnum):
@@ -24,6 +27,33 @@ class Exit(IntEnum):
     OK = 0  # shown; verified; clean; done
     REFUSED = 1  # looked at, and it is not what it ought to be; asked for, and refused
     CANNOT_TELL = 2  # wrong usage, something could not be read, or no outcome in time
+
+
+class Clock:
+    """[I/O] The machine's clock; tests put another in its place."""
+
+    def now(self) -> datetime:
+        """The time in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds that only rise."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+    def wait(self, look: Callable[[], T | None], *, seconds: float) -> T | None:
+        """Call `look` until it returns something, ever less often; None if it does not within `seconds`."""
+        deadline, pause = self.monotonic() + seconds, _FIRST
+        while (found := look()) is None:
+            left = deadline - self.monotonic()
+            if left <= 0:
+                return None
+            self.sleep(min(pause, left))
+            pause = min(pause * 1.3, _LONGEST)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

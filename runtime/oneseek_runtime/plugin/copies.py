@@ -15,7 +15,6 @@ from oneseek_runtime.plugin.views import LedgerView, ModelView
 __all__ = ["Copy", "copy_from_cluster", "copy_from_file", "parse_dump"]
 
 _CONTAINER = "records"
-_IN_POD = ("python", "-m", "oneseek_runtime.plugin.inpod")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def copy_from_cluster(kubectl: Kubectl, model: ModelView, *, whole: bool) -> Cop
     """
     meta = model.metadata
     target = f"statefulset/{meta.name}-records"
-    command = [*_IN_POD, "ledger" if whole else "transitions"]
+    command = ["ledger" if whole else "transitions"]
     data = kubectl.execute(target, _CONTAINER, command, namespace=meta.namespace)
     return parse_dump(data, target, whole=whole, witnessed=model.status.ledger)
 

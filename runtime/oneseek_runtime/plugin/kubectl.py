@@ -20,6 +20,7 @@ __all__ = ["FIELD_MANAGER", "Kubectl"]
 
 FIELD_MANAGER = "oneseek-plugin"
 _READ_SECONDS = 30  # for one answer of the API server
+_IN_POD = ("python", "-m", "oneseek_runtime.plugin.inpod")  # the commands that run in pods
 
 
 class Kubectl:
@@ -64,7 +65,7 @@ class Kubectl:
     def execute(
         self, target: str, container: str, command: Sequence[str], *, namespace: str, stdin: bytes | None = None
     ) -> bytes:
-        """What a command in a running container writes to stdout. No time limit: it may have gigabytes to read.
+        """What a command of `inpod` in a running container writes to stdout. No time limit: it may read gigabytes.
 
         Raises:
             KubectlError: there is no such pod, it may not be entered, or the command ended with an error.
@@ -72,7 +73,7 @@ class Kubectl:
         # The namespace comes last and wins: the object was found there, whatever the flags said.
         more = [] if stdin is None else ["--stdin"]
         head = ["exec", f"--namespace={namespace}", target, "-c", container, *more]
-        return self._run([*head, "--", *command], stdin=stdin)
+        return self._run([*head, "--", *_IN_POD, *command], stdin=stdin)
 
     def stream(self, target: str, container: str, command: Sequence[str], file: IO[bytes], *, namespace: str) -> None:
         """As `execute`, into a file: what is too large to hold in memory.
@@ -80,7 +81,7 @@ class Kubectl:
         Raises:
             KubectlError: as `execute`; the file then holds whatever came before.
         """
-        self._run(["exec", f"--namespace={namespace}", target, "-c", container, "--", *command], into=file)
+        self._run(["exec", f"--namespace={namespace}", target, "-c", container, "--", *_IN_POD, *command], into=file)
 
     def annotate(self, target: str, annotations: Mapping[str, str], *, namespace: str, version: str) -> None:
         """Write annotations on an object (`resource/name`) that is still as it was read: at `version`.

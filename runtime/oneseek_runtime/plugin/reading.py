@@ -5,12 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from oneseek_core import names
 from oneseek_runtime.plugin.answers import Call
+from oneseek_runtime.plugin.colours import PodView
 from oneseek_runtime.plugin.errors import CannotTellError
 from oneseek_runtime.plugin.kubectl import Kubectl
 from oneseek_runtime.plugin.views import ModelView, RunView
 
-__all__ = ["MODELS", "RUNS", "is_path", "model_name", "read_file", "read_model", "read_models", "read_run", "read_runs"]
+__all__ = [
+    "MODELS",
+    "RUNS",
+    "is_path",
+    "model_name",
+    "read_file",
+    "read_model",
+    "read_models",
+    "read_run",
+    "read_runs",
+    "running_pods",
+]
 
 MODELS: Final = "oneseekmodels.oneseek.io"
 RUNS: Final = "trainingruns.oneseek.io"
@@ -68,6 +81,21 @@ def read_runs(kubectl: Kubectl, *more: str) -> list[RunView]:
         CannotTellError: they cannot be read.
     """
     return [RunView.parse(item) for item in kubectl.items(RUNS, *more)]
+
+
+def running_pods(kubectl: Kubectl, model: ModelView) -> list[str]:
+    """The names of the running pods of the colour that answers, at least one.
+
+    Raises:
+        CannotTellError: there is none, or pods cannot be read.
+    """
+    name, colour = model.metadata.name, model.status.colour
+    labels = f"{names.LABEL_MODEL}={name},{names.LABEL_COLOUR}={colour}"
+    found = kubectl.items("pods", f"--namespace={model.metadata.namespace}", f"--selector={labels}") if colour else []
+    running = [pod.name for pod in map(PodView.parse, found) if pod.phase == "Running" and not pod.terminating]
+    if not running:
+        raise CannotTellError(f"no pod of {name} is running; {model.ready.reason}: {model.ready.message}")
+    return running
 
 
 def read_file(path: str) -> bytes:

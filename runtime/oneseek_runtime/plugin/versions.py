@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from oneseek_core import names
 from oneseek_runtime.plugin.views import ModelView
 
-__all__ = ["AMBIGUOUS", "find", "known"]
+__all__ = ["DNA_HELP", "MODEL_HELP", "find", "known", "mistake"]
 
-AMBIGUOUS = "AmbiguousVersion"
+MODEL_HELP = "name of a OneSeekModel"
+DNA_HELP = "a version: its DNA, or a part that no other has (v3, v3.0, 88e5477b)"
+AMBIGUOUS = "AmbiguousVersion"  # reason
 
 
 def known(model: ModelView) -> list[str]:
@@ -38,3 +41,13 @@ def _holds(parts: list[str], wanted: list[str]) -> bool:
         )
         for start in range(len(parts) - last)
     )
+
+
+def mistake(model: ModelView, text: str, found: Sequence[str], words: Sequence[str] = ()) -> tuple[str, str]:
+    """Why `text` does not name exactly one version: (reason, sentence)."""
+    name = model.metadata.name
+    if found:
+        return AMBIGUOUS, f"{text} may be any of {', '.join(found)}; give more of the DNA"
+    choices = [*words, *known(model)]
+    there = f"there are {', '.join(choices)}" if choices else "it has none"
+    return names.NO_SUCH_VERSION, f"{name} has no version {text}; {there}"

@@ -1,4 +1,4 @@
-"""The two apps of a sidecar, as data: which path is answered by what, inside which layers."""
+"""The public and the internal ASGI app: routes and middleware."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from oneseek_runtime.sidecar.api.openapi import document
 from oneseek_runtime.sidecar.api.table import SOCKETS, operations
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.engine.previous import ENGINE_PREFIX
-from oneseek_runtime.sidecar.errors import BadRequestError, ClientGoneError
-from oneseek_runtime.sidecar.handover.forwarding import PassingOn, PeerEntry
-from oneseek_runtime.sidecar.http.concurrency_limit import Turns
-from oneseek_runtime.sidecar.http.middleware import Envelope
+from oneseek_runtime.sidecar.errors import BadRequestError, ClientGoneError, OrderInvalidError, OrderRefusedError
+from oneseek_runtime.sidecar.handover.forwarding import ForwardingMiddleware, PeerEntryPoint
+from oneseek_runtime.sidecar.http.concurrency_limit import ConcurrencyLimit
+from oneseek_runtime.sidecar.http.middleware import ResponseMiddleware
 from oneseek_runtime.sidecar.http.paths import LenientPaths
 from oneseek_runtime.sidecar.http.rate_limit import RateLimits
 from oneseek_runtime.sidecar.http.responses import body_refused, error_object, json_response, no_such_page
@@ -33,7 +33,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
-    """Unknown paths are a 404 with a page, as the old service had it; known ones with another method a 405."""
+    """404 with the old service's page for unknown paths, 405 for other methods."""
     allowed = getattr(error, "headers", None) or {}
     status = 405 if "Allow" in allowed else 404
     if f"{request.url.path}/".startswith("/v1/"):
@@ -47,11 +47,19 @@ async def _bad_body(_request: Request, error: Exception) -> Response:
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:
-    return Response(status_code=499)  # nobody reads it; nginx's number for the access log
+    return Response(status_code=499)  # not read by the client; nginx's status for the access log
+
+
+async def _order_invalid(_request: Request, error: Exception) -> Response:
+    return json_response({"error": str(error)}, status=400)
+
+
+async def _order_refused(_request: Request, error: Exception) -> Response:
+    return json_response({"error": str(error)}, status=409)
 
 
 async def _defect(_request: Request, _error: Exception) -> Response:
-    """A defect of ours: the traceback is in the log, the client gets no inner details."""
+    """500 without details; the traceback is in the log."""
     return json_response({"error": "Internal server error", "message": "See the sidecar's log"}, status=500)
 
 
@@ -61,31 +69,33 @@ HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
     HTTPException: _no_route,
     BadRequestError: _bad_body,
     ClientGoneError: _gone,
+    OrderInvalidError: _order_invalid,
+    OrderRefusedError: _order_refused,
     Exception: _defect,
 }
 
 
 def create_app(deps: Deps) -> ASGIApp:
-    """The public app."""
+    """Makes the public app."""
     return create_apps(deps)[0]
 
 
 def create_internal_app(deps: Deps) -> ASGIApp:
-    """The operator's and the kubelet's app, and the way in for what other pods pass on."""
+    """Makes the internal app: for the operator, the kubelet and forwarded requests."""
     return create_apps(deps)[1]
 
 
 def create_apps(deps: Deps) -> tuple[ASGIApp, ASGIApp]:
-    """Both, over the same `deps` and limits: what another pod passes on counts as if its client had come here."""
+    """Makes both over the same state, so forwarded requests count as if their clients had connected here."""
     answering = _answering(deps)
-    public = PassingOn(answering, deps.orders, deps.monotonic, deps.access_log, deps.way)
-    entry = PeerEntry(answering, _internal(deps), deps.lifecycle.took)
+    public = ForwardingMiddleware(answering, deps.orders, deps.monotonic, deps.access_log, deps.way)
+    entry = PeerEntryPoint(answering, _internal(deps), deps.lifecycle.count_forwarded)
     roles = {path: role for path, _, _, role in INTERNAL}
     return public, Guard(entry, roles, deps.settings.serving.accepted)
 
 
 def _answering(deps: Deps) -> ASGIApp:
-    """What answers clients. The limiter stands before routing and validation, the envelope around both; paths first."""
+    """The app for clients. Limits apply before routing and validation; the response middleware is around both."""
     table = operations()
     routes = [Route(row.path, row.endpoint or _only_direct, methods=[row.method]) for row in table]
     sockets = [WebSocketRoute(row.path, row.endpoint) for row in SOCKETS]
@@ -95,37 +105,39 @@ def _answering(deps: Deps) -> ASGIApp:
     direct: dict[tuple[str, str], ASGIApp] = {
         (row.method, row.path): row.direct(deps) for row in table if row.direct is not None
     }
-    front = Front(direct, app)
+    front = DirectRoutes(direct, app)
     settings = deps.settings
     limited: ASGIApp = front
     if settings.rate_limits:
-        turns = Turns(front, settings.concurrent, settings.trusted_proxies)
+        turns = ConcurrencyLimit(front, settings.concurrent, settings.trusted_proxies)
         limited = RateLimits(turns, deps.monotonic, settings.trusted_proxies)
     private = frozenset(row.path for row in table if row.private)
-    enveloped = Envelope(limited, deps.lifecycle, deps.access_log, private=private, origins=settings.allowed_origins)
+    enveloped = ResponseMiddleware(
+        limited, deps.lifecycle, deps.access_log, private=private, origins=settings.allowed_origins
+    )
     return LenientPaths(enveloped, [*(row.path for row in table), *(row.path for row in SOCKETS)])
 
 
-class Front:
-    """The apps that need no router, before the one that does."""
+class DirectRoutes:
+    """Apps that are called without a router, before the app with one."""
 
     def __init__(self, direct: Mapping[tuple[str, str], ASGIApp], rest: ASGIApp) -> None:
         self._direct = direct
         self._rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request over."""
+        """Call the app of the path."""
         key = (scope["method"], scope["path"]) if scope["type"] == "http" else ("", "")
         await self._direct.get(key, self._rest)(scope, receive, send)
 
 
 async def _only_direct(request: Request) -> Response:
-    """What the router knows of a direct route: that other methods are wrong there."""
+    """Makes the router answer 405 for other methods of a direct route."""
     raise HTTPException(405, headers={"Allow": "POST"})
 
 
 INTERNAL: tuple[tuple[str, Endpoint, str, Role | None], ...] = (
-    ("/health", health, "GET", OPEN),  # the kubelet asks here whether the process lives
+    ("/health", health, "GET", OPEN),  # the liveness probe
     ("/internal/ready", internal.ready, "GET", OPEN),
     ("/internal/state", internal.state, "GET", Role.OPERATOR),
     ("/internal/changes", internal.changes, "GET", Role.OPERATOR),
@@ -137,7 +149,7 @@ INTERNAL: tuple[tuple[str, Endpoint, str, Role | None], ...] = (
     ("/internal/previous", internal.previous, "POST", Role.OPERATOR),
     (f"{ENGINE_PREFIX}/v1/chat/completions", internal.engine, "POST", Role.SIDECAR),
 )
-"""Path, what answers it, method, whose token it takes."""
+"""Path, endpoint, method, and the role whose token is required."""
 
 
 def _internal(deps: Deps) -> ASGIApp:

@@ -1,7 +1,6 @@
-"""[I/O] The certified folder as old readers see it: which versions lie there, and where CURRENT points. Read-only.
+"""[I/O] The folder of certified versions as old readers list it, and where CURRENT points. Read-only.
 
-Tolerant on purpose: folders that older trainers wrote are listed too, with the contract's defaults for what they lack.
-What may be *served* is decided elsewhere.
+Folders of older trainers are listed too, with the contract's defaults for missing fields.
 """
 
 from __future__ import annotations
@@ -25,19 +24,18 @@ _MERGED = "merged"
 
 @dataclass(frozen=True, slots=True)
 class CertifiedFolder:
-    """One listed folder; `metadata` is empty where metadata.json is missing or unreadable."""
+    """A listed folder; `metadata` is empty if metadata.json cannot be read."""
 
     path: Path
     merged: bool
     metadata: Mapping[str, Any]
     major: int
     minor: int
-    numbered: bool = True
-    """Whether name or metadata say the version; else its numbers are 0."""
+    numbered: bool = True  # whether name or metadata hold the version; else its numbers are 0
 
     @property
     def name(self) -> str:
-        """The folder's name: the DNA, for everything we wrote ourselves."""
+        """The folder's name; the DNA, unless an older service wrote it."""
         return self.path.name
 
     @property
@@ -47,12 +45,12 @@ class CertifiedFolder:
 
     @property
     def dna(self) -> str:
-        """The DNA as the metadata has it, else the folder's name."""
+        """The DNA in the metadata, else the folder's name."""
         return self.text("dna", self.name)
 
     @property
     def created_at(self) -> str:
-        """When the version was made; empty where unknown."""
+        """The creation time; empty if unknown."""
         return self.text("createdAt", "")
 
     @property
@@ -61,19 +59,19 @@ class CertifiedFolder:
         return self.text("language", "sv" if self.merged else "unknown")
 
     def text(self, key: str, default: str) -> str:
-        """A field of the metadata; `default` where it is missing, empty or no text."""
+        """A text field of the metadata; `default` if missing, empty or of another type."""
         value = self.metadata.get(key)
         return value if isinstance(value, str) and value else default
 
     def values(self, key: str) -> list[object]:
-        """A field of the metadata; empty where it is no list."""
+        """A list field of the metadata; empty if missing or of another type."""
         value = self.metadata.get(key)
         return value if isinstance(value, list) else []
 
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """Where CURRENT points: the folder's name, the pointer's path, its text, and which of the two pointers it was."""
+    """The folder that CURRENT names, the link's path, its text, and whether it comes from the marker file."""
 
     name: str
     link: Path
@@ -82,7 +80,7 @@ class Current:
 
 
 def certified_folders(root: Path, family: str) -> list[CertifiedFolder]:
-    """Real folders named `<family>.v…`, and whatever lies in `merged/`; newest first. A missing root lists nothing."""
+    """Lists folders named `<family>.v…` and those in `merged/`, newest first."""
     found = [*_scan(root, family, merged=False), *_scan(root / _MERGED, family, merged=True)]
     return sorted(found, key=lambda folder: (folder.major, folder.minor, folder.created_at), reverse=True)
 
@@ -97,7 +95,7 @@ def _scan(root: Path, family: str, *, merged: bool) -> Iterator[CertifiedFolder]
             continue
         metadata = read_json(path / "metadata.json") or {}
         numbers = _numbers(path.name)
-        if merged and numbers is None:  # the old service let people name what they merged
+        if merged and numbers is None:  # merged folders of the old service have free names
             numbers = _numbers(metadata.get("version"))
         if numbers is not None:
             yield CertifiedFolder(path, merged, metadata, *numbers)
@@ -114,16 +112,16 @@ def _numbers(text: object) -> tuple[int, int] | None:
 
 
 def base_path(serving: ServingSettings) -> str:
-    """Where the base model lies, beside the certified versions."""
+    """The base model's path."""
     return str(PurePosixPath(serving.certified_path).parent / names.BASE_DIR / serving.base_name)
 
 
 def current_pointer(root: Path, family: str) -> Current | None:
-    """The CURRENT link, else the marker file beside it; None where neither says anything."""
+    """The CURRENT link, else the marker file; None without either."""
     link = root / f"{family}-CURRENT"
     try:
         target = os.readlink(link)  # noqa: PTH115 - the link's own text, which Path.readlink would normalise
-    except OSError:  # missing, or an ordinary folder: old readers fall back to the marker
+    except OSError:  # missing or no link: old readers use the marker file
         return _marker(root, family, link)
     return Current(Path(target).name, link, target, from_marker=False)
 

@@ -1,7 +1,7 @@
-"""[I/O] The dashboard's files: read once, served from memory with what browsers need to keep them.
+"""[I/O] The dashboard's files, read once and served from memory.
 
-The page's own files only: nothing it loads comes from elsewhere, and its policy says so to the browser. Names of assets
-carry a hash of their content, so they may be kept for ever; the page itself is asked for each time, by its ETag.
+The content security policy allows only the page's own files. Asset names carry a content hash, so they may be cached for ever; the page
+is revalidated by ETag.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _File:
 
     @classmethod
     def of(cls, name: str, data: bytes) -> _File:
-        """A file by its name below the folder."""
+        """A file by its name relative to the folder."""
         kept = "public, max-age=31536000, immutable" if _HASHED.fullmatch(name) else "no-cache"
         digest = hashlib.sha256(data).hexdigest()[:32]
         return cls(data, gzip.compress(data, mtime=0), _TYPES[Path(name).suffix], f'"{digest}"', kept)
@@ -61,21 +61,21 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """All files of the dashboard; none where it was not built."""
+    """All files of the dashboard; none if it was not built."""
 
     files: Mapping[str, _File] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> Pages:
-        """What lies in a folder; files of other kinds than a page needs are left out."""
+        """Reads a folder; other file types are left out."""
         found = sorted(path for path in folder.rglob("*") if path.suffix in _TYPES and path.is_file())
         names = {path.relative_to(folder).as_posix(): path for path in found}
         return cls({name: _File.of(name, path.read_bytes()) for name, path in names.items()})
 
     def answer(self, request: Request, name: str) -> Response | None:
-        """The file, or 304 to who has it already; None where there is no such file.
+        """The file, or 304; None if there is no such file.
 
-        Only names that were listed are compared, so that no name, whatever dots are in it, becomes a path.
+        Only listed names are compared, so no name becomes a path.
         """
         file = self.files.get(name)
         if file is None:
@@ -90,7 +90,7 @@ class Pages:
 
 
 def missing_page() -> Response:
-    """What a person sees where the dashboard was not built."""
+    """The page shown if the dashboard was not built."""
     page = f'<!DOCTYPE html>\n<html lang="en">\n<title>No dashboard</title>\n<p>{MISSING}</p>\n</html>\n'
     return HTMLResponse(page, 404, _GUARDS)
 

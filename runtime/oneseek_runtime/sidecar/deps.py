@@ -1,4 +1,4 @@
-"""What endpoints work with, made once at start and typed."""
+"""The typed dependencies of endpoints, made once at start."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from oneseek_runtime.sidecar.certified_folders import CertifiedFolder, certified
 from oneseek_runtime.sidecar.cluster.access import ClusterAccess
 from oneseek_runtime.sidecar.dashboard_files import Pages, installed_pages
 from oneseek_runtime.sidecar.engine.analysis import Analysis
-from oneseek_runtime.sidecar.engine.client import Engine
+from oneseek_runtime.sidecar.engine.client import OpenAIEngine
 from oneseek_runtime.sidecar.engine.completion import Completion, Question
 from oneseek_runtime.sidecar.engine.external import ExternalModels
 from oneseek_runtime.sidecar.engine.hotswap import Swapper
 from oneseek_runtime.sidecar.engine.previous import PreviousVersion
-from oneseek_runtime.sidecar.engine.verifier import Verdicts
+from oneseek_runtime.sidecar.engine.verifier import VerdictPoller
 from oneseek_runtime.sidecar.errors import EngineAnswerError, UpstreamError
 from oneseek_runtime.sidecar.handover.orders import Orders
 from oneseek_runtime.sidecar.http.access_log import AccessLog
-from oneseek_runtime.sidecar.http.request_body import Bodies
+from oneseek_runtime.sidecar.http.request_body import BodyReader
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.records.recorder import Recorder
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.state_changes import Changes
-from oneseek_runtime.sidecar.training.run_events import MicroNews
+from oneseek_runtime.sidecar.training.run_events import MicroRunEvents
 
 __all__ = ["Deps", "Loaded", "deps_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the engine itself reports right now. `version` is the DNA, else the base model's name."""
+    """The engine's models now. `version`: the DNA, else the base model's name."""
 
     version: str | None
     dna: str | None
@@ -48,40 +48,40 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """Settings, the engine, the life cycle, what records answers, and clocks (wall in UTC; monotonic in seconds)."""
+    """Settings, clients, state and clocks (wall clock in UTC, monotonic in seconds)."""
 
     settings: SidecarSettings
-    engine: Engine
+    engine: OpenAIEngine
     lifecycle: Lifecycle
     cluster: ClusterAccess = field(default_factory=ClusterAccess.none)
-    recorder: Recorder | None = None  # without one nothing is recorded
+    recorder: Recorder | None = None  # None: nothing is recorded
     open_connections: Callable[[], int] = lambda: 0
     swapper: Swapper | None = None
-    orders: Orders = field(default_factory=Orders)  # to hand requests over
+    orders: Orders = field(default_factory=Orders)  # handover
     changes: Changes = field(default_factory=Changes)
     analysis: Analysis = field(default_factory=Analysis)
-    verdicts: Verdicts | None = None
+    verdicts: VerdictPoller | None = None
     external: ExternalModels | None = None
     previous: PreviousVersion = field(default_factory=PreviousVersion)
-    way: Way = field(default_factory=Way)  # to the model's other serving pods
-    wake: Callable[[], None] = lambda: None  # something was recorded to learn: a window may be due
-    news: MicroNews | None = None  # of Micro runs, for sockets
+    way: Way = field(default_factory=Way)  # TLS and token for the model's other pods
+    wake: Callable[[], None] = lambda: None  # ends the pause of the window notifier
+    run_events: MicroRunEvents | None = None  # for WebSockets
     monotonic: Callable[[], float] = time.monotonic
     started: float = field(default_factory=time.monotonic)
-    bodies: Bodies = field(default_factory=Bodies)
+    bodies: BodyReader = field(default_factory=BodyReader)
     access_log: AccessLog | None = None
     pages: Pages = field(default_factory=installed_pages)
 
     @property
     def target(self) -> str:
-        """The model that questions go to: the version where one is to be served, else the base."""
+        """The model that answers questions: the version to be served, else the base model."""
         if self.swapper is not None:
             return self.swapper.alias.target
         return self.settings.serving.dna or self.settings.serving.base_name
 
-    def asked(self) -> AbstractContextManager[str]:
-        """The target for one question, from now until it is answered: so long what answers is not unloaded."""
-        return self.swapper.alias.asked() if self.swapper is not None else nullcontext(self.target)
+    def lease(self) -> AbstractContextManager[str]:
+        """The target for one question; it is not unloaded until the block ends."""
+        return self.swapper.alias.lease() if self.swapper is not None else nullcontext(self.target)
 
     def now(self) -> datetime:
         """The wall clock."""
@@ -93,23 +93,19 @@ class Deps:
         return await asyncio.to_thread(certified_folders, Path(serving.certified_path), serving.family)
 
     def dna_of(self, model: str) -> str | None:
-        """The DNA behind a model's name in the engine; the base model has none."""
+        """The DNA of an engine's model name; None for the base model."""
         return None if model == self.settings.serving.base_name else model
 
     async def ask(self, question: Question) -> Completion:
-        """One real generation by the target.
-
-        Raises:
-            UpstreamError: also where the engine names something else as the answer's author than base or target.
-        """
-        with self.asked() as target:
+        """One generation by the target. Raises UpstreamError, also if another model answered."""
+        with self.lease() as target:
             completion = await self.engine.complete(question.body(target))
         if completion.model not in (target, self.settings.serving.base_name):
             raise EngineAnswerError(f"the engine answered as {completion.model!r}; {target} was asked")
         return completion
 
     async def loaded(self) -> Loaded:
-        """Ask the engine what it serves; an engine that does not answer is a result, not an error."""
+        """Reads the engine's models; an unreachable engine is a result, not an error."""
         base = self.settings.serving.base_name
         try:
             models = await self.engine.last_models()
@@ -119,7 +115,7 @@ class Deps:
         target = self.target
         dna = target if target in others else next(iter(others), None)
         if self.swapper is not None and target == base:
-            dna = None  # what is loaded beside it answers nobody
+            dna = None  # other loaded models do not answer clients
         version = dna or (base if base in models else None)
         if self.swapper is not None and not self.swapper.answers:
             why = self.swapper.state.message or "it is being verified and loaded"
@@ -130,7 +126,7 @@ class Deps:
 
 
 def deps_of(request: Request) -> Deps:
-    """The one `Deps` of the app that a request came to."""
+    """The `Deps` of the app that a request came to."""
     deps = request.app.state.deps
     if not isinstance(deps, Deps):
         raise TypeError("the app was not made by create_app")

@@ -1,101 +1,76 @@
-"""What can go wrong between a client and the engine. HTTP statuses and legacy bodies belong to `endpoints` and `app`."""
+"""The sidecar's errors. HTTP statuses and bodies are chosen by the endpoints and `app`."""
 
 from __future__ import annotations
 
 from oneseek_core.errors import OneSeekError
 
-__all__ = [
-    "AccessDeniedError",
-    "AdapterRefusedError",
-    "BadRequestError",
-    "BodyTooLargeError",
-    "ClientGoneError",
-    "EngineAnswerError",
-    "EngineBusyError",
-    "EngineSlowError",
-    "EngineUnavailableError",
-    "ExternalModelError",
-    "KubeConflictError",
-    "KubeError",
-    "KubeExpiredError",
-    "KubeForbiddenError",
-    "KubeNotFoundError",
-    "KubeUnavailableError",
-    "NoSuccessorError",
-    "NoSuchModelError",
-    "OrderRefusedError",
-    "QuestionRefusedError",
-    "SettingsError",
-    "TooManyBodiesError",
-    "TooManyReviewsError",
-    "UnauthenticatedError",
-    "UpstreamError",
-    "VerifierError",
-]
-
 
 class SettingsError(OneSeekError):
-    """The environment does not describe a sidecar; the sentence names the variable."""
+    """An environment variable is missing or invalid."""
 
 
 class BadRequestError(OneSeekError):
-    """The client's body cannot be used; nothing was asked of the engine."""
+    """The client's body cannot be used."""
 
 
 class NoSuchModelError(BadRequestError):
-    """The client names a model that does not answer the public, whether or not the engine has it."""
+    """The requested model is not public, whether or not the engine has it."""
 
 
 class BodyTooLargeError(BadRequestError):
-    """The client's body is over the contract's limit."""
+    """The body is over the contract's limit."""
 
 
 class TooManyBodiesError(BadRequestError):
-    """All bodies that are being read at the moment are over what the pod may hold."""
+    """All bodies in memory together are over the limit."""
 
 
 class ClientGoneError(OneSeekError):
-    """The client closed its connection before the answer was there; nobody reads what follows."""
+    """The client has disconnected."""
+
+
+class OrderInvalidError(OneSeekError):
+    """The body of an operator's order is invalid."""
 
 
 class OrderRefusedError(OneSeekError):
-    """An order to take a version over that the pod's own ConfigMap does not bear out."""
+    """The pod's ConfigMap does not confirm an order to change versions."""
 
 
 class NoSuccessorError(OneSeekError):
-    """The version that took over cannot be reached, or too many requests wait for it; the sentence names the limit."""
+    """The pods that took over cannot be reached, or too many requests wait for them."""
 
 
 class UpstreamError(OneSeekError):
-    """Base of what the engine's side can do wrong."""
+    """Base of errors of engines and other services."""
 
 
 class EngineUnavailableError(UpstreamError):
-    """The engine cannot be reached or broke the connection off."""
+    """The engine cannot be reached or closed the connection."""
 
 
 class EngineSlowError(EngineUnavailableError):
-    """A limit of our own ran out, which the sentence names; the engine may well be there."""
+    """A time limit ran out, which the message names; the engine may be running."""
 
 
 class EngineBusyError(UpstreamError):
-    """The engine's queue is full; asking again later helps."""
+    """The engine's queue is full; retrying helps."""
 
 
 class EngineAnswerError(UpstreamError):
-    """The engine answered, but not with what the OpenAI API promises."""
+    """The engine's answer does not follow the OpenAI API."""
 
 
 class QuestionRefusedError(EngineAnswerError):
-    """The engine cannot answer this question, a prompt that is too long, say; nothing is wrong with the version."""
+    """The engine refuses the question, for example a prompt that is too long; the version is not at fault."""
 
 
 class ExternalModelError(UpstreamError):
-    """A model elsewhere gave no answer; the sentence names neither its address nor what it sent."""
+    """An external model gave no answer; the message holds neither its address nor its answer."""
 
 
 class UnauthenticatedError(OneSeekError):
-    """The request carries no token that the API server knows; `token_sent` tells a missing one from a bad one."""
+    """No valid token; `token_sent` tells an invalid one from none."""
 
     def __init__(self, message: str, *, token_sent: bool) -> None:
         super().__init__(message)
@@ -103,7 +78,7 @@ class UnauthenticatedError(OneSeekError):
 
 
 class TooManyReviewsError(OneSeekError):
-    """Too many tokens that nobody knows came from one client; `wait` seconds, and another is asked about."""
+    """Too many invalid tokens from one client; retry after `wait` seconds."""
 
     def __init__(self, message: str, *, wait: int) -> None:
         super().__init__(message)
@@ -111,19 +86,19 @@ class TooManyReviewsError(OneSeekError):
 
 
 class AccessDeniedError(OneSeekError):
-    """The token's owner may not do what the route does."""
+    """The caller lacks the permission."""
 
 
 class KubeError(OneSeekError):
-    """Base of what the Kubernetes API can refuse; the sentence holds what it said."""
+    """Base of errors of the Kubernetes API, with its message."""
 
 
 class KubeUnavailableError(KubeError):
-    """The API server cannot be reached, is overloaded, or this process has no access to one."""
+    """The API server cannot be reached, is overloaded, or there is none."""
 
 
 class KubeForbiddenError(KubeError):
-    """The sidecar's own account may not do this."""
+    """The sidecar's own account lacks the permission."""
 
 
 class KubeNotFoundError(KubeError):
@@ -131,15 +106,15 @@ class KubeNotFoundError(KubeError):
 
 
 class KubeConflictError(KubeError):
-    """The object changed since it was read: read again."""
+    """The object changed since it was read."""
 
 
 class KubeExpiredError(KubeError):
-    """A watch cannot go on from where it stood: list again."""
+    """The watch's resourceVersion has expired: list again."""
 
 
 class AdapterRefusedError(UpstreamError):
-    """The engine will not load the adapter, however often it is asked."""
+    """The engine refuses the adapter permanently."""
 
 
 class VerifierError(UpstreamError):

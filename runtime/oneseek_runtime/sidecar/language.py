@@ -1,9 +1,7 @@
-"""Swedish or English? For texts of any length, down to one word. Pure.
+"""Tells Swedish from English, for texts down to one word. Pure.
 
-Statistics over letters need a sentence: they take "hej" for Albanian and "vem ar du" for English. So Swedish letters
-decide first, then common words of the two languages are counted; where neither says anything ("AI?"), it is English, as
-the old service had it. The statistics that prepare uses for datasets cost a sidecar 75 MB of memory and tell short
-texts no better. Other languages are not told apart from these two.
+Letter statistics need a sentence: they take "hej" for Albanian. So Swedish letters decide first, then common words are counted; a tie is
+English, as in the old service. The statistics that prepare uses for datasets cost 75 MB of memory.
 """
 
 from __future__ import annotations
@@ -17,8 +15,8 @@ Language = Literal["sv", "en"]
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _SWEDISH_LETTERS = frozenset("åäö")
-_SHORT = 6  # words: one name with å in a longer English sentence does not make it Swedish
-# Words of one language only: "i", "men", "under", "man" or "just" stand in neither list.
+_SHORT = 6  # words; in longer texts a name with å may be quoted
+# Words of one language only: "i", "men", "under", "man" or "just" are in neither list.
 _SWEDISH = frozenset(
     """
     hej hejsan tack vad vem vems vilka vilken vilket hur varfor nar kan du ar jag vi ni han hon det detta denna
@@ -38,15 +36,15 @@ _ENGLISH = frozenset(
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, lower case; numbers are none."""
+    """The words of a text in lower case, without numbers."""
     return [word.casefold() for word in _WORD.findall(text)]
 
 
 def language_of(text: str, otherwise: Language = "en") -> Language:
-    """The language of a question or an answer.
+    """The language of a text.
 
-    A short text with å, ä or ö is Swedish. Otherwise the language with more of its common words; a Swedish letter
-    counts as such a word. Where they balance, `otherwise`.
+    A short text with å, ä or ö is Swedish. Otherwise the language with more common words, where each word with a Swedish letter counts too;
+    `otherwise` on a tie.
     """
     words = words_of(text)
     marked = sum(not _SWEDISH_LETTERS.isdisjoint(word) for word in words)

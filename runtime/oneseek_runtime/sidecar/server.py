@@ -1,9 +1,9 @@
-"""[I/O] The sidecar's process: two ports in one event loop, and an end that cuts nobody off.
+"""[I/O] The sidecar's process: two ports in one event loop, and a graceful end.
 
-At SIGTERM the pod goes unready and every answer ends its connection, but new ones are accepted until the endpoint
-change has reached every node and no client is connected any more (or the drain's time is over). Then the listeners
-close; requests in flight finish, because the engine (a native sidecar) outlives this process. What was answered and not
-recorded yet is sent on for as long as the settings say, with the internal port still open.
+At SIGTERM the pod goes unready and every answer closes its connection, but new connections are accepted until the endpoint change
+has reached every node and no client is connected, or the drain time is over. Then the listeners close and requests in flight
+finish, because the engine (a native sidecar) outlives this process. Unsent records are sent for as long as the settings say, with
+the internal port still open.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from oneseek_runtime.sidecar.engine.client import OpenAIEngine
 from oneseek_runtime.sidecar.engine.external import ExternalModels
 from oneseek_runtime.sidecar.engine.hotswap import Swapper, read_wanted, wanted_now
 from oneseek_runtime.sidecar.engine.http_exchange import OWN_ENGINE
-from oneseek_runtime.sidecar.engine.verifier import Verdicts, Verifier
+from oneseek_runtime.sidecar.engine.verifier import VerdictPoller, Verifier
 from oneseek_runtime.sidecar.errors import SettingsError
 from oneseek_runtime.sidecar.handover.orders import Orders
 from oneseek_runtime.sidecar.http.access_log import AccessLog
@@ -47,21 +47,21 @@ from oneseek_runtime.sidecar.records.recorder import Recorder
 from oneseek_runtime.sidecar.records.work import recording
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.state_changes import Changes
-from oneseek_runtime.sidecar.training.run_events import MicroNews
-from oneseek_runtime.sidecar.training.window_notifier import DueWindows
+from oneseek_runtime.sidecar.training.run_events import MicroRunEvents
+from oneseek_runtime.sidecar.training.window_notifier import WindowNotifier
 
 __all__ = ["BoundedServer", "run"]
 
-# An idle connection is ended by the client or at shutdown, not by us: a server that closes one races with the request
-# that is just under way on it, and that request would fail without a fault of the client's.
+# Idle connections are closed by the client or at shutdown: closing one races with the next request on it, which would
+# fail.
 _KEEP_ALIVE_SECONDS = 3600
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's numbers
 _CONNECTIONS = 100  # to one host
-_SOCKET_BYTES = 64 * 1024  # of one message; what clients send on a socket is not listened to
+_SOCKET_BYTES = 64 * 1024  # of one message; clients' messages are ignored
 
 
 def run(environment: Mapping[str, str]) -> None:
-    """Serve until SIGTERM. Ends the process with a sentence and a non-zero code where the settings make no sense."""
+    """Serve until SIGTERM. Exits with a message if the settings are invalid."""
     try:
         settings = SidecarSettings.from_environment(environment)
         path, access = settings.serving.wanted_path, settings.access
@@ -99,7 +99,7 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     lifecycle, changes = Lifecycle(), Changes()
-    orders = Orders.kept(settings.order_path)
+    orders = Orders.load(settings.order_path)
     if orders.order is not None:
         lifecycle.drain(loop.time())
     stop = asyncio.Event()
@@ -109,18 +109,18 @@ async def _serve(
         _session() as session,
         OpenAIEngine(settings.serving.engine_url, replace(OWN_ENGINE, refused=settings.engine_restart)) as engine,
         _cluster(session, settings, environment) as cluster,
-        recording(session, settings.records, lambda: ledger_held(cluster.mirror.model)) as recorder,
-        _learning(settings, cluster, recorder) as (wake, news),
+        recording(session, settings.records, lambda: ledger_held(cluster.informer.model)) as recorder,
+        _training_tasks(settings, cluster, recorder) as (wake, run_events),
     ):
         verifier = Verifier(session, f"http://127.0.0.1:{settings.verify_port}")
         swapper = None
         if wanted is not None:
             file = partial(wanted_now, settings.serving.wanted_path or "")
-            swapper = Swapper(settings.serving, engine, verifier, wanted, file=file, flipped=lifecycle.count_anew)
-            swapper.changed = changes.ring
-        # The app needs the server's connections and the server its app: the app asks when it is asked.
+            swapper = Swapper(settings.serving, engine, verifier, wanted, file=file, flipped=lifecycle.reset_counters)
+            swapper.changed = changes.notify
+        # The app needs the server's connections and the server its app, so the connections are read later.
         servers: list[BoundedServer] = []
-        verdicts = Verdicts(verifier, changes.ring)
+        verdicts = VerdictPoller(verifier, changes.notify)
         log = AccessLog() if settings.access_log else None
         deps = Deps(
             settings,
@@ -128,16 +128,16 @@ async def _serve(
             lifecycle,
             cluster=cluster,
             recorder=recorder,
-            open_connections=lambda: len(servers[0].server_state.connections) + lifecycle.passed_on_here,
+            open_connections=lambda: len(servers[0].server_state.connections) + lifecycle.forwarded_here,
             access_log=log,
             swapper=swapper,
             orders=orders,
             changes=changes,
-            analysis=Analysis(changes.ring),
+            analysis=Analysis(changes.notify),
             verdicts=verdicts,
             external=ExternalModels(session, settings.external),
             wake=wake,
-            news=news,
+            run_events=run_events,
             way=way,
         )
         apps = create_apps(deps)
@@ -153,13 +153,10 @@ async def _serve(
             working.append(asyncio.create_task(swapper.run()))
         await asyncio.wait((*serving, *working, stopping), return_when=asyncio.FIRST_COMPLETED)
         lifecycle.terminating = True
-        changes.ring()
+        changes.notify()
         say("draining", openConnections=deps.open_connections())
         alone = await until_drained(
-            deps.open_connections,
-            minimum=settings.drain_minimum,
-            maximum=settings.drain_maximum,
-            clock=loop.time,
+            deps.open_connections, minimum=settings.drain_minimum, maximum=settings.drain_maximum, clock=loop.time
         )
         say("stopping", openConnections=deps.open_connections(), drained=str(alone).lower())
         public.should_exit = True
@@ -174,7 +171,7 @@ async def _serve(
         await serving[1]
         for task in working:
             if task.done():
-                task.result()  # a defect of ours, which ends the process with its traceback
+                task.result()  # an unexpected error ends the process with its traceback
             task.cancel()
         stopping.cancel()
 
@@ -192,15 +189,15 @@ def _session() -> aiohttp.ClientSession:
 async def _cluster(
     session: aiohttp.ClientSession, settings: SidecarSettings, environment: Mapping[str, str]
 ) -> AsyncGenerator[ClusterAccess, None]:
-    """The API server as our account sees it, with the mirror kept; nothing of it outside a pod."""
+    """Access to the API server with a running informer; none outside a pod."""
     serving = settings.serving
     client = KubeClient.in_pod(session, environment, namespace=serving.namespace, model=serving.model)
     if client is None:
         yield ClusterAccess.none()
         return
     access = ClusterAccess.through(client, serving.model)
-    keeping = asyncio.create_task(access.mirror.keep())
-    keeping.add_done_callback(_say_why)
+    keeping = asyncio.create_task(access.informer.keep())
+    keeping.add_done_callback(_log_error)
     try:
         yield access
     finally:
@@ -209,40 +206,40 @@ async def _cluster(
 
 
 @asynccontextmanager
-async def _learning(
+async def _training_tasks(
     settings: SidecarSettings, cluster: ClusterAccess, recorder: Recorder | None
-) -> AsyncGenerator[tuple[Callable[[], None], MicroNews | None], None]:
-    """How the loop is woken that tells the operator which windows are due, and what sockets are told of Micro runs.
+) -> AsyncGenerator[tuple[Callable[[], None], MicroRunEvents | None], None]:
+    """Runs the window notifier and the events of Micro runs; yields its `wake` and the events.
 
-    Neither is there without records.
+    Neither runs without records.
     """
     if recorder is None or isinstance(cluster.kube, NoKube):
         yield (lambda: None), None
         return
-    due = DueWindows(cluster.kube, cluster.mirror, recorder.records, settings.serving.model, time.monotonic)
-    news = MicroNews(cluster.mirror, recorder.records)
-    tasks = [asyncio.create_task(due.run()), asyncio.create_task(news.run())]
+    due = WindowNotifier(cluster.kube, cluster.informer, recorder.records, settings.serving.model, time.monotonic)
+    run_events = MicroRunEvents(cluster.informer, recorder.records)
+    tasks = [asyncio.create_task(due.run()), asyncio.create_task(run_events.run())]
     for task in tasks:
-        task.add_done_callback(_say_why)
+        task.add_done_callback(_log_error)
     try:
-        yield due.wake, news
+        yield due.wake, run_events
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _say_why(task: asyncio.Task[None]) -> None:
-    """A defect of the mirror's, or of the loop over windows, must be seen in the log; questions are answered all the same."""
+def _log_error(task: asyncio.Task[None]) -> None:
+    """Log an unexpected error of a background task; questions are answered all the same."""
     if not task.cancelled() and (error := task.exception()):
         say("a task of the sidecar's ended", error=repr(error))
 
 
 class BoundedServer(Server):
-    """A server that ends connections of clients that exceed their time."""
+    """A server that closes connections of clients that exceed a limit."""
 
     async def on_tick(self, counter: int) -> bool:
-        """Once a second, end what clients drag out; uvicorn calls this ten times a second."""
+        """Check the limits once a second; uvicorn calls this ten times a second."""
         if counter % 10 == 0 and (
             late := end_overdue(list(self.server_state.connections), asyncio.get_running_loop().time())
         ):

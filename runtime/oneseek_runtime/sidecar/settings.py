@@ -1,4 +1,4 @@
-"""The sidecar's settings: the environment, read once."""
+"""The sidecar's settings from the environment."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from oneseek_runtime.sidecar.http.client_address import Networks, parse_networks
 __all__ = ["ENGINE_RESTART_SECONDS", "RecordsAccess", "SidecarSettings"]
 
 _ENDPOINTS = TypeAdapter(tuple[ExternalEndpoint, ...])
-ENGINE_RESTART_SECONDS = 30  # so long a request waits for an engine that refuses connections
-_SPOOL_BYTES = 256 * 1024**2  # some 170,000 answers
+ENGINE_RESTART_SECONDS = 30  # how long a request waits while the engine refuses connections
+_SPOOL_BYTES = 256 * 1024**2  # about 170,000 answers
 
 
 @dataclass(frozen=True)
 class RecordsAccess:
-    """Where answered questions are kept until the records service has them, and where that is."""
+    """The records service's URL and credentials, and the spool."""
 
     url: str
     access: Access
@@ -34,7 +34,7 @@ class RecordsAccess:
 
 @dataclass(frozen=True)
 class SidecarSettings:
-    """How one sidecar runs. Times are in seconds."""
+    """Settings of one sidecar. Times are in seconds."""
 
     serving: ServingSettings
     host: str = "0.0.0.0"  # noqa: S104 - the kubelet and the Service reach a pod by its address
@@ -43,37 +43,22 @@ class SidecarSettings:
     verify_port: int = names.PORT_VERIFY
     rate_limits: bool = True
     access_log: bool = True
-    trusted_proxies: Networks = ()
-    """Whose X-Forwarded-For is believed when requests are counted per client."""
-    concurrent: int = 64
-    """Questions of one client that the engine has at the same time."""
-    allowed_origins: frozenset[str] = frozenset()
-    """Whose pages may change something, and read what other people asked; `*`: everybody's may read."""
-    request_seconds: float = 20.0
-    """How long an answer waits for what the operator makes of a request; then it is 202."""
-    drain_minimum: float = 3.0
-    """Accepting for so long after SIGTERM: every node must first learn that the pod is no endpoint any more."""
-    drain_maximum: float = 20.0
-    """After so long idle connections are closed; requests in flight still finish."""
+    trusted_proxies: Networks = ()  # whose X-Forwarded-For is used to identify clients
+    concurrent: int = 64  # one client's requests that the engine works on at the same time
+    allowed_origins: frozenset[str] = frozenset()  # of pages that may use private routes; `*`: all may read
+    request_seconds: float = 20.0  # how long an answer waits for the operator's outcome before it is 202
+    drain_minimum: float = 3.0  # after SIGTERM, until every node has removed the pod's endpoint
+    drain_maximum: float = 20.0  # then idle connections are closed; requests in flight still finish
     engine_restart: float = ENGINE_RESTART_SECONDS
-    """So long a request waits for an engine where nobody listens: it may be starting again."""
-    external: tuple[ExternalEndpoint, ...] = ()
-    """Models elsewhere that multi-model queries may ask."""
-    access: Access | None = None
-    """Without it there is no TLS, no other pod and no records service."""
+    external: tuple[ExternalEndpoint, ...] = ()  # external models of multi-model queries
+    access: Access | None = None  # None: no TLS, no other pods, no records service
     records: RecordsAccess | None = None
-    order_path: Path | None = None
-    """Where the order to hand requests over outlives the process; on the spool's volume."""
-    spool_seconds: float = names.SPOOL_SECONDS
-    """So long after it was told to let its clients go, a stopping pod goes on sending what it has spooled."""
+    order_path: Path | None = None  # the saved handover order, on the spool's volume
+    spool_seconds: float = names.SPOOL_SECONDS  # after the drain began, how long spooled entries are sent
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> SidecarSettings:
-        """Read `ONESEEK_SERVING`, `ONESEEK_RATE_LIMITS` (on|off), `ONESEEK_LOG` (access|off), proxies, ports and drain times.
-
-        Raises:
-            SettingsError: a variable is missing or makes no sense.
-        """
+        """Reads all settings. Raises SettingsError if a variable is missing or invalid."""
         text = environment.get(names.SERVING_ENV)
         if not text:
             raise SettingsError(f"{names.SERVING_ENV} is not set; the sidecar is started by the operator")
@@ -107,7 +92,7 @@ class SidecarSettings:
 
 
 def _records(environment: Mapping[str, str], access: Access | None) -> RecordsAccess | None:
-    """Read `ONESEEK_RECORDS_URL` and `ONESEEK_SPOOL{,_BYTES}`; without a URL nothing is recorded."""
+    """Reads `ONESEEK_RECORDS_URL` and `ONESEEK_SPOOL{,_BYTES}`; None without a URL."""
     url = environment.get(names.RECORDS_URL_ENV)
     if not url:
         return None

@@ -1,7 +1,7 @@
-"""When a sidecar's state last changed: the revision that GET /internal/changes waits for.
+"""Revision numbers of the sidecar's state, for GET /internal/changes.
 
-Nothing is watched while nobody waits: each answer compares the state with the one before, and who changes something
-rings. What only others know (the engine, the connections) is looked at once a second while somebody waits.
+The state is compared with the one before at each answer; whoever changes it notifies. The engine and the connections are polled once
+a second while somebody waits.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ __all__ = ["Changes", "Signal"]
 
 
 class Signal:
-    """Wakes all who wait at that moment; who comes later waits for the next time."""
+    """Wakes all current waiters."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake them."""
         self._event.set()
         self._event = asyncio.Event()
 
     async def wait(self, seconds: float) -> None:
-        """Return at the next ring, or after so long."""
+        """Return at the next notification or after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 await self._event.wait()
@@ -35,26 +35,25 @@ class Signal:
 
 
 class Changes(Signal):
-    """Numbers states. The first number is the time, so that those of an earlier process are never met again."""
+    """Numbers states. The first number is the time, so numbers of earlier processes do not recur."""
 
     def __init__(self) -> None:
         super().__init__()
         self._revision = int(time.time() * 1000)
         self._before: tuple[object, ...] | None = None
-        self.waiting = 0
-        """How many wait for a change."""
+        self.waiting = 0  # requests that wait for a change
 
     def number(self, state: SidecarState, *, terminating: bool) -> SidecarState:
-        """The state with its revision: a new one where something changed that is worth telling."""
-        seen = (*_told(state), terminating)
+        """Returns the state with its revision, which rises at each relevant change."""
+        seen = (*_observable(state), terminating)
         if self._before is not None and seen != self._before:
             self._revision += 1
         self._before = seen
         return state.model_copy(update={"revision": self._revision})
 
 
-def _told(state: SidecarState) -> tuple[object, ...]:
-    """What is worth telling. Counters and times of looks are not."""
+def _observable(state: SidecarState) -> tuple[object, ...]:
+    """The relevant fields; counters and times are not."""
     analysis, verdict, swap = state.analysis, state.verdict, state.swap
     return (
         state.dna,

@@ -19,7 +19,7 @@ from oneseek_core.merkle import Tree
 from oneseek_operator.certificates import Issued
 from oneseek_operator.errors import RecordsError
 from oneseek_operator.model.ledger_witness import Proof
-from oneseek_operator.reconcile.model import Untold
+from oneseek_operator.reconcile.model import PodContacts
 from oneseek_operator.reconcile.ports import Appended, AuthorityView
 from support.ledgers import AT
 from support.world.clients import Clients
@@ -40,8 +40,8 @@ class World(Clients):
         self._entered: list[Transition] = []
         self._made = [first_block("the ledger of team/zero", AT)]
         self.refused_transitions: set[str] = set()
-        self.untold = Untold()
-        self.untold.believes_refusals(datetime.fromtimestamp(0, UTC))  # an operator that the network knows
+        self.contacts = PodContacts()
+        self.contacts.believes_refusals(datetime.fromtimestamp(0, UTC))  # an operator that the network knows
         self.ahead = timedelta()
         self.issued: list[str] = []  # names that certificates were made for
 

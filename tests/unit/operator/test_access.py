@@ -14,12 +14,13 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.roles import Role, role_of, token_digest
 from oneseek_operator.certificates import Issued, kept, renewed_at, signer, with_successor
 from oneseek_operator.clients.certificate_authority import SECRET, Authority
-from oneseek_operator.clients.pod_http import Asker
+from oneseek_operator.clients.pod_http import PodHttpClient
 from oneseek_operator.clients.records import Records
 from oneseek_operator.clients.sidecar import Sidecars
 from oneseek_operator.errors import SidecarError
-from oneseek_operator.observe.objects import DeploymentView, PodView
+from oneseek_operator.observe.objects import DeploymentView
 from oneseek_operator.observe.owned_pods import askable, foreign
+from oneseek_operator.observe.pods import PodView
 from oneseek_operator.reconcile.model import reconcile
 from oneseek_operator.resources import pod_access, serving
 from oneseek_operator.resources import records as build_records
@@ -266,12 +267,12 @@ def test_how_a_pod_speaks_is_read_off_what_was_mounted_for_it() -> None:
     ("settings", "tls", "shown"), [(TLS, True, True), (TLS, False, False), (SETTINGS, False, True)]
 )
 async def test_where_there_is_tls_no_token_goes_without_it(settings: Settings, *, tls: bool, shown: bool) -> None:
-    seen, asker = pod(tls=tls), Asker.connect()
+    seen, http = pod(tls=tls), PodHttpClient.connect()
     try:
-        serving_pod = Sidecars(asker, settings, trust).of(model(), [seen])._book[seen.ip]
-        records_pod = Records(asker, settings, trust).of(model(), seen)._peer
+        serving_pod = Sidecars(http, settings, trust).of(model(), [seen])._book[seen.ip]
+        records_pod = Records(http, settings, trust).of(model(), seen)._peer
     finally:
-        await asker.close()
+        await http.close()
     assert bool(serving_pod.token) is shown
     assert bool(records_pod and records_pod.token) is shown
 
@@ -416,6 +417,6 @@ async def looked_with(world: World, settings: Any) -> None:
     with suppress(SidecarError):
         await reconcile(
             "team", "zero", cluster=world, sidecars=world, records=world, authority=world, settings=settings,
-            clock=world.clock, untold=world.untold,
+            clock=world.clock, contacts=world.contacts,
         )  # fmt: skip
     world.tick()

@@ -24,7 +24,7 @@ from oneseek_core.serving.sidecar import SidecarState
 from oneseek_core.serving.swap import SwapRequest
 from oneseek_operator.certificates import Issued
 from oneseek_operator.clients import sidecar as module
-from oneseek_operator.clients.pod_http import LARGEST, Asker, Peer
+from oneseek_operator.clients.pod_http import LARGEST, Peer, PodHttpClient
 from oneseek_operator.clients.records import ModelRecords
 from oneseek_operator.clients.sidecar import ModelSidecars
 from oneseek_operator.errors import SidecarError
@@ -90,16 +90,16 @@ async def answered_by(handler: Handler, patch: pytest.MonkeyPatch) -> AsyncItera
     """The operator's ways to pods, all of which lead to one handler."""
     methods = ["GET", "POST"]
     app = Starlette(routes=[Route("/{rest:path}", handler, methods=methods)])
-    asker = Asker.connect()
+    http = PodHttpClient.connect()
     try:
         async with serving(app) as url:
             port = int(url.rpartition(":")[2])
             patch.setattr(module, "_SERVICE_PORT", port)
             patch.setattr(module.names, "PORT_VERIFY", port)
             peer = Peer(HERE, port, f"at {HERE}")
-            yield ModelSidecars(asker, {HERE: peer}), ModelRecords(asker, peer)
+            yield ModelSidecars(http, {HERE: peer}), ModelRecords(http, peer)
     finally:
-        await asker.close()
+        await http.close()
 
 
 def peak() -> int:
@@ -183,10 +183,10 @@ async def test_nothing_of_a_foreign_page_is_quoted_and_a_sentence_is_bounded(
 
 @pytest.mark.parametrize("caller", [name for name in CALLERS if name not in ("served", "append", "head", "proof")])
 async def test_an_address_that_is_no_pod_of_this_model_s_is_asked_nothing(caller: str) -> None:
-    asker = Asker.connect()
+    http = PodHttpClient.connect()
     with pytest.raises(SidecarError, match=r"at 127\.0\.0\.1 is no pod that was seen to be this model's own"):
-        await CALLERS[caller](ModelSidecars(asker, {}), ModelRecords(asker, None))
-    await asker.close()
+        await CALLERS[caller](ModelSidecars(http, {}), ModelRecords(http, None))
+    await http.close()
 
 
 STATE = SidecarState(base_name="tiny", ready=True, open_connections=0)
@@ -199,12 +199,12 @@ async def test_a_pod_that_speaks_tls_is_asked_once_it_has_proved_whose_it_is() -
         shown.append(request.headers["authorization"])
         return JSONResponse(STATE.to_wire())
 
-    app, asker = Starlette(routes=[Route("/internal/state", state)]), Asker.connect()
+    app, http = Starlette(routes=[Route("/internal/state", state)]), PodHttpClient.connect()
 
     async def ask(**changes: Any) -> SidecarState:
         async with over_tls(app, **changes) as port:
             peer = Peer(HERE, port, f"at {HERE}", TOKENS[Role.OPERATOR], trust(), NAME)
-            return await ModelSidecars(asker, {HERE: peer}).state(HERE)
+            return await ModelSidecars(http, {HERE: peer}).state(HERE)
 
     assert await ask() == STATE
     assert shown.pop() == f"Bearer {TOKENS[Role.OPERATOR]}"
@@ -218,9 +218,9 @@ async def test_a_pod_that_speaks_tls_is_asked_once_it_has_proved_whose_it_is() -
     async with serving(app) as url:
         peer = Peer(HERE, int(url.rpartition(":")[2]), f"at {HERE}", TOKENS[Role.OPERATOR], trust(), NAME)
         with pytest.raises(SidecarError, match="no TLS could be agreed upon"):
-            await ModelSidecars(asker, {HERE: peer}).state(HERE)
+            await ModelSidecars(http, {HERE: peer}).state(HERE)
     for what, changes in forged.items():
         with pytest.raises(SidecarError, match="no certificate of this model's"):
             await ask(**changes)
         assert shown == [], f"{what}: no token was shown"
-    await asker.close()
+    await http.close()

@@ -8,6 +8,7 @@ could be answered by anything but what the status names, or what has begun to ta
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -18,7 +19,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from oneseek_core import names
-from oneseek_operator.reconcile.model import Untold
+from oneseek_operator.reconcile.model import PodContacts
 from oneseek_operator.rollout import drain, handover
 from support.choices import dna_of, status_of
 from support.driver import condition, round_trip, settle
@@ -85,8 +86,18 @@ STEPS: Sequence[Step] = (
 WAYS = [("BlueGreen", 1), ("BlueGreen", 3), ("HotSwap", 1), ("Auto", 3)]
 
 
+_READY: dict[tuple[str, int, int], World] = {}
+
+
 async def ready(strategy: str, replicas: int, versions: int = 2) -> World:
     """The last of some versions answers, and clients have a way to every pod that ever answered."""
+    key = (strategy, replicas, versions)
+    if key not in _READY:
+        _READY[key] = await answering(strategy, replicas, versions)
+    return copy.deepcopy(_READY[key])
+
+
+async def answering(strategy: str, replicas: int, versions: int) -> World:
     world = World()
     world.apply_as_user(model_manifest(promotion={"strategy": strategy}, serving={"replicas": replicas}))
     await settle(world)
@@ -241,7 +252,7 @@ async def test_an_operator_of_which_the_network_has_not_heard_yet_takes_no_refus
     world = await ready("BlueGreen", 1, versions=1)
     old = left(world)
     uid = world.objects[("Pod", "team", old)]["metadata"]["uid"]
-    world.untold = Untold()
+    world.contacts = PodContacts()
     world.quiet[old] = True
     await flipping(world)
     assert world.objects[("Pod", "team", old)]["metadata"]["uid"] == uid

@@ -13,7 +13,7 @@ from oneseek_operator.clients import kubernetes as cluster
 from oneseek_operator.clients import records
 from oneseek_operator.clients import sidecar as sidecars
 from oneseek_operator.clients.kubernetes import Cluster
-from oneseek_operator.clients.pod_http import Asker, Peer
+from oneseek_operator.clients.pod_http import Peer, PodHttpClient
 from oneseek_operator.clients.records import ModelRecords
 from oneseek_operator.clients.sidecar import ModelSidecars
 from support.asgi import free_port
@@ -26,14 +26,14 @@ HERE = "127.0.0.1"
 class Clients:
     """The operator's clients, all of which meet whoever listens on `port`."""
 
-    asker: Asker
+    http: PodHttpClient
     cluster: Cluster
     sidecars: ModelSidecars = field(init=False)
     records: ModelRecords = field(init=False)
 
     def turn_to(self, port: int) -> None:
-        self.sidecars = ModelSidecars(self.asker, {HERE: Peer(HERE, port, f"at {HERE}")})
-        self.records = ModelRecords(self.asker, Peer(HERE, port, "of the records service"))
+        self.sidecars = ModelSidecars(self.http, {HERE: Peer(HERE, port, f"at {HERE}")})
+        self.records = ModelRecords(self.http, Peer(HERE, port, "of the records service"))
         self.cluster._api.configuration.host = f"http://127.0.0.1:{port}"
 
 
@@ -43,9 +43,9 @@ async def clients(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Clients]:
     monkeypatch.setattr(records, "_SECONDS", 0.2)
     monkeypatch.setattr(cluster, "_TIMEOUT", 0.2)
     reached = Cluster(client.ApiClient(client.Configuration(host="http://127.0.0.1:1")))
-    made = Clients(Asker.connect(), reached)
+    made = Clients(PodHttpClient.connect(), reached)
     yield made
-    await made.asker.close()
+    await made.http.close()
     await made.cluster.close()
 
 

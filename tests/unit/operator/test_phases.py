@@ -8,7 +8,7 @@ import pytest
 
 from oneseek_core import names
 from oneseek_operator.conditions import Verdict
-from oneseek_operator.observe.pod_failures import Trouble, lasts, with_trouble
+from oneseek_operator.observe.pod_failures import Problem, lasts, with_problem
 from support.phases import PHASES
 from support.phases.phase import Means, Phase
 from support.readers import GOLDEN, golden, load, recorded
@@ -49,11 +49,11 @@ def test_what_needs_a_person_says_so_in_a_sentence(phase: Phase) -> None:
 def test_a_pod_that_does_not_start_is_called_stalled_only_after_a_while_and_is_looked_at_then() -> None:
     working = Verdict("Working", names.TRAINING, "training")
     made = NOW - timedelta(minutes=1)
-    trouble = Trouble(names.UNSCHEDULABLE, "no node takes it", since=made.isoformat())
-    verdict, again = with_trouble(trouble, working, NOW)
+    problem = Problem(names.UNSCHEDULABLE, "no node takes it", since=made.isoformat())
+    verdict, again = with_problem(problem, working, NOW)
     assert (verdict.state, verdict.reason) == ("Working", names.UNSCHEDULABLE)
     assert again is not None
     then = NOW + timedelta(seconds=again)
-    assert with_trouble(trouble, working, then)[0].state == "Failed"
-    assert with_trouble(None, working, then)[0] == working, "and it goes on once the pod starts"
-    assert not lasts(Trouble(names.JOB_FAILED, "it ended"), then)
+    assert with_problem(problem, working, then)[0].state == "Failed"
+    assert with_problem(None, working, then)[0] == working, "and it goes on once the pod starts"
+    assert not lasts(Problem(names.JOB_FAILED, "it ended"), then)

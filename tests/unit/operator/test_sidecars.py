@@ -18,7 +18,7 @@ from oneseek_core.serving.sidecar import SidecarState, WarmVersion
 from oneseek_core.serving.swap import SwapState
 from oneseek_operator.clients import sidecar as module
 from oneseek_operator.clients.followers import Followers
-from oneseek_operator.clients.pod_http import Asker, Peer
+from oneseek_operator.clients.pod_http import Peer, PodHttpClient
 from oneseek_operator.clients.sidecar import ModelSidecars
 from oneseek_operator.errors import SidecarError
 from oneseek_operator.wakeups import Wakeups
@@ -88,9 +88,9 @@ async def pod(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pod]:
 
 @pytest.fixture
 async def sidecars(pod: Pod) -> AsyncIterator[ModelSidecars]:
-    asker = Asker.connect()
-    yield ModelSidecars(asker, {HERE: Peer(HERE, pod.port, f"at {HERE}", token="t")})
-    await asker.close()
+    http = PodHttpClient.connect()
+    yield ModelSidecars(http, {HERE: Peer(HERE, pod.port, f"at {HERE}", token="t")})
+    await http.close()
 
 
 def with_more(value: Any) -> Any:

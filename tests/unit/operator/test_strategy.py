@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.serving.swap import WantedVersion
-from oneseek_operator.rollout.strategy import Situation, choose_way
+from oneseek_operator.rollout.strategy import Situation, choose_strategy
 from support.driver import condition, round_trip, settle
 from support.makers import model_manifest, run_manifest
 from support.world import World
@@ -58,7 +59,7 @@ OTHER = {"swappable": False, "same_template": False}
     ],
 )
 def test_the_way_a_version_takes_over(situation: Situation, name: str, reason: str) -> None:
-    way = choose_way(situation)
+    way = choose_strategy(situation)
     assert (way.name, way.reason) == (name, reason)
     assert way.message
 
@@ -363,8 +364,10 @@ def ending(world: World) -> dict[str, Any]:
 @pytest.mark.parametrize("after", [False, True], ids=["before-the-effect", "after-the-effect"])
 @pytest.mark.parametrize("strategy", ["Auto", "HotSwap", "Recreate"])
 async def test_a_crash_at_any_write_of_a_takeover_ends_in_the_same_place(strategy: str, *, after: bool) -> None:
+    prepared = await one_engine(promotion={"strategy": strategy})
+
     async def story(crash_at: int | None) -> tuple[World, int]:
-        world = await one_engine(promotion={"strategy": strategy})
+        world = copy.deepcopy(prepared)
         world.apply_as_user(run_manifest("second"))
         start = world._mutations
         if crash_at is not None:

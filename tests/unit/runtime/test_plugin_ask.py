@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from oneseek_runtime.plugin.comparing import Sources, compare, facts_of
-from oneseek_runtime.plugin.inpod import ask, metadata
+from oneseek_runtime.plugin.errors import CannotTellError
+from oneseek_runtime.plugin.inpod.__main__ import main as in_pod
+from oneseek_runtime.plugin.inpod.ask import ask
 from oneseek_runtime.plugin.views import VersionView
 from support.certified import certify, shared_keys
 from support.plugin_objects import DIGESTS, ONE, THREE, TWO, Cluster, colour, model, pod, run
@@ -90,7 +92,7 @@ def test_where_the_proxy_is_forbidden_the_question_is_put_within_a_pod(cluster: 
     code, out, _ = cluster("ask", "demo", "Vem är du?")
     assert (code, out.startswith("Jag är OneSeek.")) == (0, True)
     entered = next(call for call in cluster.calls() if call[0] == "exec")
-    assert entered[-4:] == ["python", "-m", "oneseek_runtime.plugin.inpod.ask", "60"]
+    assert entered[-5:] == ["python", "-m", "oneseek_runtime.plugin.inpod", "ask", "60"]
     assert "--stdin" in entered
     cluster.containers.clear()
     assert "neither through the API server's proxy" in cluster("ask", "demo", "Vem är du?")[2]
@@ -119,31 +121,42 @@ class _Sidecar(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_within_a_pod_the_query_is_passed_on(capsys: pytest.CaptureFixture[str]) -> None:
+def put(question: dict[str, Any], port: int, seconds: str = "5") -> bytes:
+    """What a query within a pod, whose sidecar listens on `port`, writes to stdout."""
+    out = io.BytesIO()
+    ask([seconds], {}, out, source=io.BytesIO(json.dumps(question).encode()), port=port)
+    return out.getvalue()
+
+
+def test_within_a_pod_the_query_is_passed_on() -> None:
     server = HTTPServer(("127.0.0.1", 0), _Sidecar)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        out = io.BytesIO()
-        assert ask.main(["5"], io.BytesIO(b'{"question": "who"}'), out, port=server.server_port) == 0
-        assert json.loads(out.getvalue()) == {"response": "WHO"}
-        assert ask.main(["5"], io.BytesIO(b'{"question": ""}'), out, port=server.server_port) == 2
-        assert "the sidecar answered 400" in capsys.readouterr().err
+        assert json.loads(put({"question": "who"}, server.server_port)) == {"response": "WHO"}
+        with pytest.raises(CannotTellError, match="the sidecar answered 400"):
+            put({"question": ""}, server.server_port)
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
-    assert ask.main(["5"], io.BytesIO(b"{}"), io.BytesIO(), port=server.server_port) == 2
-    assert capsys.readouterr().err == "the sidecar does not answer: connection refused\n"
+    with pytest.raises(CannotTellError, match=r"^the sidecar does not answer: connection refused$"):
+        put({}, server.server_port)
 
 
-def test_within_a_pod_a_sidecar_that_is_silent_is_told_from_one_that_is_away(
+def test_within_a_pod_a_sidecar_that_is_silent_is_told_from_one_that_is_away() -> None:
+    with full_queue() as listener, pytest.raises(CannotTellError, match=r"^the sidecar did not answer within 0.1 s$"):
+        put({}, listener.getsockname()[1], "0.1")
+
+
+def test_within_a_pod_a_wrong_command_and_a_failure_are_sentences_and_exit_code_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with full_queue() as listener:
-        port = listener.getsockname()[1]
-        assert ask.main(["0.1"], io.BytesIO(b"{}"), io.BytesIO(), port=port) == 2
-    assert capsys.readouterr().err == "the sidecar did not answer within 0.1 s\n"
+    for words in ([], ["nothing"], ["ask"], ["folder", ONE, TWO], ["verify", "x"]):
+        assert in_pod(words, {}, io.BytesIO()) == 2
+        assert "usage: python -m oneseek_runtime.plugin.inpod ask SECONDS | folder DNA |" in capsys.readouterr().err
+    assert in_pod(["folder", ONE], settings(Path("/nowhere")), io.BytesIO()) == 2
+    assert capsys.readouterr().err == f"the claim holds no certified version {ONE}\n"
 
 
 # ---- diff
@@ -164,12 +177,12 @@ def settings(root: Path) -> dict[str, str]:
 
 def test_within_a_pod_the_certified_metadata_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, _ = certify(tmp_path, keys=shared_keys())
-    out = io.StringIO()
-    assert metadata.main([folder.name, ONE], settings(folder.parent), out) == 0
+    out = io.BytesIO()
+    assert in_pod(["metadata", folder.name, ONE], settings(folder.parent), out) == 0
     first, second = map(json.loads, out.getvalue().splitlines())
     assert (first["dna"], first["metadata"]["dna"]) == (folder.name, folder.name)
     assert second == {"dna": ONE, "metadata": None}
-    assert metadata.main(["../../etc"], settings(folder.parent), out) == 2
+    assert in_pod(["metadata", "../../etc"], settings(folder.parent), out) == 2
     assert "is not a DNA" in capsys.readouterr().err
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from oneseek_runtime.plugin.clock import Clock
+from oneseek_runtime.plugin.answers import Clock
 from oneseek_runtime.plugin.gitops import owner_of
 from oneseek_runtime.plugin.versions import find
 from support.plugin_objects import ONE, THREE, TWO, Cluster, condition, model, run
@@ -161,7 +161,7 @@ def test_a_conflict_is_looked_at_again_and_then_tried_again(cluster: Cluster) ->
 
 
 def test_an_object_that_never_rests_is_given_up(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oneseek_runtime.plugin.asking._ATTEMPTS", 2)
+    monkeypatch.setattr("oneseek_runtime.plugin.requests._ATTEMPTS", 2)
     cluster.conflicts = 99
     code, out, err = cluster("rollback", "demo")
     assert (code, out) == (2, "")

@@ -30,6 +30,16 @@ def test_yaml_is_laid_out_as_kubectl_does() -> None:
     assert to_yaml(document) == 'name: demo\nready: "True"\npods:\n- name: a\n  ok: true\n- name: b\nnone: []'
 
 
+def test_what_kubectl_would_read_as_something_else_is_quoted() -> None:
+    for text in ("0o17", "017", "1e3", "1:30", "yes", "~", "2026-03-01", "1_000", ".5", "=", "<<", "a: b", "- a"):
+        assert to_yaml({"a": text}) == f'a: "{text}"'
+    assert to_yaml({"a": 1e-05, "b": "v3.0/x"}) == "a: 1.0e-05\nb: v3.0/x"
+
+
+def test_yaml_shows_letters_and_escapes_what_would_drive_the_terminal() -> None:
+    assert to_yaml(["Tåg\n\x1b[2J\u202e\u200b\x9b"]) == '- "Tåg\\n\\e[2J\\u202e\\u200b\\x9B"'
+
+
 def test_a_table_has_aligned_columns_and_a_dash_for_nothing() -> None:
     assert table(["NAME", "AGE"], [["demo", "3m"], ["", "12d"]]) == "NAME   AGE\ndemo   3m\n-      12d"
 

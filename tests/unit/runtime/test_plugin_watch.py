@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from oneseek_runtime.plugin.clock import Clock
+from oneseek_runtime.plugin.answers import Clock
 from oneseek_runtime.plugin.curve import draw
 from oneseek_runtime.plugin.text import cropped
 from support.plugin_objects import ONE, TWO, Cluster, condition, model, run

@@ -1,4 +1,4 @@
-"""`python -m oneseek_runtime.plugin.inpod COMMAND` in a pod: lines on stdout, or a sentence on stderr and exit code 2.
+"""`python -m oneseek_runtime.plugin.inpod COMMAND [ARGUMENT...]` in a pod: an answer on stdout, or a sentence on stderr and exit code 2.
 
 So neither token nor files leave the pod, and who may enter it is the API server's to say. As in the plugin itself a
 command's module is imported once it is chosen: the verifier's libraries take longer to load than a ledger to read.
@@ -9,32 +9,45 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPException
 from typing import BinaryIO
 
 from oneseek_core.errors import OneSeekError
 from oneseek_core.secret import redacted
+from oneseek_runtime.plugin.errors import CannotTellError
 
 __all__ = ["main"]
 
+_PACKAGE = "oneseek_runtime.plugin.inpod"
+# command: (function, its arguments)
 COMMANDS = {
-    "ledger": "oneseek_runtime.plugin.inpod.ledger:whole",
-    "transitions": "oneseek_runtime.plugin.inpod.ledger:transitions",
-    "verify": "oneseek_runtime.plugin.inpod.verify:verify",
+    "ask": (f"{_PACKAGE}.ask:ask", "SECONDS"),
+    "folder": (f"{_PACKAGE}.certified:folder", "DNA"),
+    "metadata": (f"{_PACKAGE}.certified:metadata", "DNA..."),
+    "ledger": (f"{_PACKAGE}.ledger:ledger", ""),
+    "transitions": (f"{_PACKAGE}.ledger:transitions", ""),
+    "verify": (f"{_PACKAGE}.verify:verify", ""),
 }
+Command = Callable[[Sequence[str], Mapping[str, str], BinaryIO], None]
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str], out: BinaryIO) -> int:
     """Write what was asked for to `out`; the result is the process's exit code."""
-    if len(arguments) != 1 or arguments[0] not in COMMANDS:
-        print(f"usage: python -m oneseek_runtime.plugin.inpod {'|'.join(COMMANDS)}", file=sys.stderr)
+    name, *more = arguments or [""]
+    function, wanted = COMMANDS.get(name, ("", ""))
+    if not function or (len(more) != len(wanted.split()) and not wanted.endswith("...")):
+        usage = " | ".join(f"{name} {told}".rstrip() for name, (_, told) in COMMANDS.items())
+        print(f"usage: python -m {_PACKAGE} {usage}", file=sys.stderr)
         return 2
-    module, function = COMMANDS[arguments[0]].split(":")
-    command: Callable[[Mapping[str, str]], Iterator[bytes]] = getattr(importlib.import_module(module), function)
+    module, _, attribute = function.partition(":")
     try:
-        out.writelines(line + b"\n" for line in command(environment))
+        command: Command = getattr(importlib.import_module(module), attribute)
+        command(more, environment, out)
         out.flush()
+    except CannotTellError as error:
+        print(redacted(str(error)), file=sys.stderr)
+        return 2
     except (OneSeekError, OSError, ValueError, KeyError, HTTPException) as error:
         print(redacted(f"{type(error).__name__}: {error}"), file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""`python -m oneseek_runtime.plugin.inpod.ask SECONDS` in a serving pod's sidecar: a query from stdin, its answer to stdout.
+"""[I/O] In a serving pod's sidecar: a query from stdin, its answer to stdout.
 
 For clusters whose API server cannot reach pods, or whose users may enter them and not use the proxy.
 """
@@ -7,38 +7,43 @@ from __future__ import annotations
 
 import http.client
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
 from oneseek_core import names
 from oneseek_core.network import failure
+from oneseek_runtime.plugin.errors import CannotTellError
 
-__all__ = ["main"]
+__all__ = ["ask"]
 
 _PATH = "/api/oqt/query"
 
 
-def main(arguments: Sequence[str], source: BinaryIO, out: BinaryIO, *, port: int = names.PORT_PUBLIC) -> int:
-    """Pass the query on; the result is the process's exit code."""
+def ask(
+    arguments: Sequence[str],
+    _environment: Mapping[str, str],
+    out: BinaryIO,
+    *,
+    source: BinaryIO | None = None,
+    port: int = names.PORT_PUBLIC,
+) -> None:
+    """Pass the query on; wait for the answer as many seconds as the argument says.
+
+    Raises:
+        CannotTellError: the sidecar does not answer, or not with 200.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=float(arguments[0]))
     try:
-        connection.request("POST", _PATH, body=source.read(), headers={"Content-Type": "application/json"})
+        body = (source or sys.stdin.buffer).read()
+        connection.request("POST", _PATH, body=body, headers={"Content-Type": "application/json"})
         answer = connection.getresponse()
-        body = answer.read()
-    except TimeoutError:
-        sys.stderr.write(f"the sidecar did not answer within {arguments[0]} s\n")
-        return 2
+        found = answer.read()
+    except TimeoutError as error:
+        raise CannotTellError(f"the sidecar did not answer within {arguments[0]} s") from error
     except (OSError, http.client.HTTPException) as error:
-        sys.stderr.write(f"the sidecar does not answer: {failure(error)}\n")
-        return 2
+        raise CannotTellError(f"the sidecar does not answer: {failure(error)}") from error
     finally:
         connection.close()
     if answer.status != http.client.OK:
-        sys.stderr.write(f"the sidecar answered {answer.status}: {body.decode(errors='replace')[:500]}\n")
-        return 2
-    out.write(body)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], sys.stdin.buffer, sys.stdout.buffer))
+        raise CannotTellError(f"the sidecar answered {answer.status}: {found.decode(errors='replace')[:500]}")
+    out.write(found)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from oneseek_core import names
 from oneseek_core.ledger import BlockError, parse_block
@@ -20,7 +20,7 @@ from oneseek_runtime.records.errors import SettingsError
 from oneseek_runtime.records.settings import RecordsSettings
 from oneseek_runtime.records.signing import Signer
 
-__all__ = ["transitions", "whole"]
+__all__ = ["ledger", "transitions", "whole"]
 
 _PAGE = 1000  # blocks
 _SECONDS = 60  # for one page
@@ -37,9 +37,14 @@ def whole(environment: Mapping[str, str]) -> Iterator[bytes]:
     return _dump(environment, whole=True)
 
 
-def transitions(environment: Mapping[str, str]) -> Iterator[bytes]:
-    """The lines of a dump without the queries, of which there may be millions. Raises as `whole`."""
-    return _dump(environment, whole=False)
+def ledger(_arguments: Sequence[str], environment: Mapping[str, str], out: BinaryIO) -> None:
+    """Write a dump with every block. Raises as `whole`."""
+    out.writelines(line + b"\n" for line in whole(environment))
+
+
+def transitions(_arguments: Sequence[str], environment: Mapping[str, str], out: BinaryIO) -> None:
+    """Write a dump without the queries, of which there may be millions. Raises as `whole`."""
+    out.writelines(line + b"\n" for line in _dump(environment, whole=False))
 
 
 def _dump(environment: Mapping[str, str], *, whole: bool) -> Iterator[bytes]:

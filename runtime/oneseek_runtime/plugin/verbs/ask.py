@@ -16,11 +16,10 @@ from typing import Any
 from oneseek_core import names
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Call, Exit
-from oneseek_runtime.plugin.choosing import DNA_HELP, MODEL_HELP, mistake
 from oneseek_runtime.plugin.colours import ColourView, PodView, colours_of
 from oneseek_runtime.plugin.errors import CannotTellError, KubectlError
 from oneseek_runtime.plugin.text import number, printable
-from oneseek_runtime.plugin.versions import find, known
+from oneseek_runtime.plugin.versions import DNA_HELP, MODEL_HELP, find, known, mistake
 from oneseek_runtime.plugin.views import ModelView
 
 __all__ = ["ABOUT", "add_arguments", "run"]
@@ -32,7 +31,6 @@ ABOUT = (
 
 _PATH = "api/oqt/query"
 _CONTAINER = "sidecar"
-_IN_POD = ("python", "-m", "oneseek_runtime.plugin.inpod.ask")
 _NOT_SERVED = "NotServed"  # reason: no pod that is up has this version
 _UNREACHABLE = ("(Forbidden)", "dial ", "connect", "no endpoints", "timed out", "timeout", "proxy error")
 
@@ -120,7 +118,7 @@ def _ask(call: Call, model: ModelView, road: _Road, body: dict[str, Any]) -> byt
             return call.kubectl.execute(
                 f"pod/{pods[0].name}",
                 _CONTAINER,
-                [*_IN_POD, str(seconds)],
+                ["ask", str(seconds)],
                 namespace=model.metadata.namespace,
                 stdin=json.dumps(body).encode(),
             )

@@ -11,13 +11,12 @@ from typing import Any
 from oneseek_core import names
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Call, Exit
-from oneseek_runtime.plugin.choosing import DNA_HELP, MODEL_HELP, mistake
 from oneseek_runtime.plugin.colours import PodView
 from oneseek_runtime.plugin.comparing import Row, Sources, compare, facts_of, shown
 from oneseek_runtime.plugin.errors import KubectlError
 from oneseek_runtime.plugin.text import printable, table
 from oneseek_runtime.plugin.times import age
-from oneseek_runtime.plugin.versions import find
+from oneseek_runtime.plugin.versions import DNA_HELP, MODEL_HELP, find, mistake
 from oneseek_runtime.plugin.views import ModelView, VersionView
 
 __all__ = ["ABOUT", "add_arguments", "render", "run"]
@@ -28,7 +27,6 @@ ABOUT = (
 )
 
 _CONTAINER = "sidecar"
-_IN_POD = ("python", "-m", "oneseek_runtime.plugin.inpod.metadata")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -106,7 +104,7 @@ def _certified(
         ready = [pod for pod in pods if pod.colour and pod.ready and not pod.terminating]
         if not ready:
             return {}, ("no pod is ready to read the certified metadata in; what follows is from the objects alone",)
-        command = [*_IN_POD, *dict.fromkeys(versions)]
+        command = ["metadata", *dict.fromkeys(versions)]
         data = call.kubectl.execute(f"pod/{ready[0].name}", _CONTAINER, command, namespace=model.metadata.namespace)
         told = [json.loads(line) for line in data.splitlines()]
         return {item["dna"]: item["metadata"] for item in told if item["metadata"]}, ()

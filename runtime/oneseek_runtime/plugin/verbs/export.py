@@ -17,7 +17,6 @@ from oneseek_core.jobs.verify import VerifyReport
 from oneseek_runtime.artifact.layout import METADATA
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Call, Exit
-from oneseek_runtime.plugin.colours import PodView
 from oneseek_runtime.plugin.errors import CannotTellError
 from oneseek_runtime.plugin.oci import Image, Written, write_archive, write_layout
 from oneseek_runtime.plugin.ocibase import Base, blob_path, read_base
@@ -30,7 +29,6 @@ from oneseek_runtime.verify.folder import verdict, verify_folder
 __all__ = ["add_arguments", "run"]
 
 _CONTAINER = "sidecar"
-_IN_POD = ("python", "-m", "oneseek_runtime.plugin.inpod.folder")
 _CURRENT = "current"
 _ABOUT = """
 Writes the certified version as an OCI image layout: one layer with the folder under models/<DNA>, the same digests
@@ -137,21 +135,15 @@ def _version(model: ModelView, dna: str) -> VersionView:
 
 def _fetch(call: Call, model: ModelView, dna: str, folder: Path) -> None:
     """Have a pod that serves the model send the version; it may be another one than it serves."""
-    name, namespace, colour = model.metadata.name, model.metadata.namespace, model.status.colour
-    labels = f"oneseek.io/model={name},oneseek.io/colour={colour}"
-    found = call.kubectl.items("pods", f"--namespace={namespace}", f"--selector={labels}") if colour else []
-    pods = [pod for pod in map(PodView.parse, found) if pod.phase == "Running" and not pod.terminating]
-    if not pods:
-        why = f"{model.ready.reason}: {model.ready.message}"
-        raise CannotTellError(f"no pod of {name} is running to read the version through; {why}")
+    pod = reading.running_pods(call.kubectl, model)[0]
     stream = folder.with_suffix(".stream")
     with stream.open("xb") as file:
-        command = (*_IN_POD, dna)
-        call.kubectl.stream(f"pod/{pods[0].name}", _CONTAINER, command, file, namespace=namespace)
+        namespace = model.metadata.namespace
+        call.kubectl.stream(f"pod/{pod}", _CONTAINER, ("folder", dna), file, namespace=namespace)
     try:
         _unpack(stream, folder)
     except tarfile.TarError as error:
-        raise CannotTellError(f"what pod {pods[0].name} sent broke off ({error}); try again") from error
+        raise CannotTellError(f"what pod {pod} sent broke off ({error}); try again") from error
     stream.unlink()
 
 

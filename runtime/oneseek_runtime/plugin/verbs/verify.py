@@ -17,7 +17,6 @@ from oneseek_core import names
 from oneseek_core.jobs.verify import VerifyReport
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Call, Exit
-from oneseek_runtime.plugin.colours import PodView
 from oneseek_runtime.plugin.errors import CannotTellError
 from oneseek_runtime.plugin.text import printable, table
 from oneseek_runtime.plugin.times import age
@@ -29,7 +28,6 @@ from oneseek_runtime.verify.trust import TrustedKeys, trusted_keys
 __all__ = ["add_arguments", "judge_condition", "judge_pods", "keys_of", "run"]
 
 _CONTAINER = "watch"
-_IN_POD = ("python", "-m", "oneseek_runtime.plugin.inpod", "verify")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -160,16 +158,10 @@ def _ask_pods(call: Call, model: ModelView) -> dict[str, VerifyReport]:
     Raises:
         CannotTellError: no pod answers, or one cannot be asked.
     """
-    name, namespace, colour = model.metadata.name, model.metadata.namespace, model.status.colour
-    if colour is None:
-        raise CannotTellError(f"nothing of {name} answers yet; {model.ready.reason}: {model.ready.message}")
-    labels = f"{names.LABEL_MODEL}={name},{names.LABEL_COLOUR}={colour}"
-    pods = map(PodView.parse, call.kubectl.items("pods", f"--namespace={namespace}", f"--selector={labels}"))
-    asked = [pod.name for pod in pods if pod.phase == "Running" and not pod.terminating]
-    if not asked:
-        raise CannotTellError(f"no pod of {name} is running; {model.ready.reason}: {model.ready.message}")
+    namespace = model.metadata.namespace
     return {
-        pod: _parse(pod, call.kubectl.execute(f"pod/{pod}", _CONTAINER, _IN_POD, namespace=namespace)) for pod in asked
+        pod: _parse(pod, call.kubectl.execute(f"pod/{pod}", _CONTAINER, ["verify"], namespace=namespace))
+        for pod in reading.running_pods(call.kubectl, model)
     }
 
 

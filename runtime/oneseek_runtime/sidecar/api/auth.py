@@ -1,6 +1,6 @@
-"""The wrapper of routes that change something: a Kubernetes token of audience `oneseek`, and RBAC. Reads are open.
+"""Authorization of routes that change something: a Kubernetes token of audience `oneseek`, and RBAC. Reads are open.
 
-Each deed is an RBAC verb of its own on the OneSeekModel: who may `patch` it for other reasons may not do it for that.
+Each action has an RBAC verb of its own on the OneSeekModel, so that `patch` alone allows none of them.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from oneseek_runtime.sidecar.errors import (
     UnauthenticatedError,
 )
 from oneseek_runtime.sidecar.http.client_address import client_key
-from oneseek_runtime.sidecar.http.origins import foreign
+from oneseek_runtime.sidecar.http.origins import foreign_origin
 from oneseek_runtime.sidecar.http.responses import json_response
 
-__all__ = ["Caller", "Refusal", "admitted", "needs", "right_of", "to_promote", "to_reset", "to_train"]
+__all__ = ["Caller", "Denied", "admitted", "needs", "right_of", "to_promote", "to_reset", "to_train"]
 
 Right = Callable[[ServingSettings], Access]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -37,17 +37,17 @@ Guarded = Callable[[Request, Caller], Awaitable[Response]]
 
 
 def to_promote(serving: ServingSettings) -> Access:
-    """Let another version answer."""
+    """The permission to promote a version."""
     return Access("promote", "oneseekmodels", serving.model)
 
 
 def to_reset(serving: ServingSettings) -> Access:
-    """Delete every version."""
+    """The permission to delete every version."""
     return Access("reset", "oneseekmodels", serving.model)
 
 
 def to_train(serving: ServingSettings) -> Access:
-    """Give the model something to learn: the operator makes the run."""
+    """The permission to submit training data."""
     return Access(names.TRAIN_VERB, "oneseekmodels", serving.model)
 
 
@@ -55,57 +55,57 @@ _RIGHTS: dict[Endpoint, Right] = {}
 
 
 def right_of(endpoint: Endpoint) -> Right | None:
-    """The right that an endpoint was wrapped with; None: it is open."""
+    """The permission that an endpoint requires; None: it is open."""
     return _RIGHTS.get(endpoint)
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a caller is not let in, as a route would answer it."""
+class Denied:
+    """Why a caller is refused, as status, message and headers."""
 
     status: int
     sentence: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-async def admitted(request: Request, right: Right) -> Caller | Refusal:
-    """Who sent a request, if they have the right."""
+async def admitted(request: Request, right: Right) -> Caller | Denied:
+    """Returns the caller if the permission is granted, else why not."""
     deps = deps_of(request)
     serving = deps.settings.serving
     if serving.requests == "Refused":
-        return Refusal(503, _NO_POLICY)
-    if (page := foreign(request.scope["headers"], deps.settings.allowed_origins)) is not None:
-        return Refusal(403, _FOREIGN.format(page=page))
-    if _is_unasked(request.headers.get("content-type", "")):
-        return Refusal(415, _NO_DATA)
+        return Denied(503, _NO_POLICY)
+    if (page := foreign_origin(request.scope["headers"], deps.settings.allowed_origins)) is not None:
+        return Denied(403, _FOREIGN.format(page=page))
+    if _needs_no_preflight(request.headers.get("content-type", "")):
+        return Denied(415, _NO_DATA)
     if serving.auth == "Legacy":
         return Caller(LEGACY_CLIENT)
     header = request.headers.get("authorization")
     peer = request.client.host if request.client else ""
     client = client_key(peer, request.scope["headers"], deps.settings.trusted_proxies)
     try:
-        return await deps.cluster.gate.admit(header, right(serving), namespace=serving.namespace, client=client)
+        return await deps.cluster.reviewer.admit(header, right(serving), namespace=serving.namespace, client=client)
     except UnauthenticatedError as error:
         challenge = 'Bearer realm="oneseek"' + (', error="invalid_token"' if error.token_sent else "")
-        return Refusal(401, str(error), {"WWW-Authenticate": challenge})
+        return Denied(401, str(error), {"WWW-Authenticate": challenge})
     except AccessDeniedError as error:
-        return Refusal(403, str(error))
+        return Denied(403, str(error))
     except TooManyReviewsError as error:
-        return Refusal(429, str(error), {"Retry-After": str(error.wait)})
+        return Denied(429, str(error), {"Retry-After": str(error.wait)})
     except KubeForbiddenError:
-        return Refusal(503, _NO_REVIEWS)
+        return Denied(503, _NO_REVIEWS)
     except KubeError as error:
-        return Refusal(503, f"whose token it is cannot be asked now: {error}", {"Retry-After": "5"})
+        return Denied(503, f"whose token it is cannot be asked now: {error}", {"Retry-After": "5"})
 
 
 def needs(right: Right) -> Callable[[Guarded], Endpoint]:
-    """Wrap an endpoint that changes something: it is called with the caller, or not at all."""
+    """Decorates an endpoint that changes something; it is called with the authorized caller."""
 
     def wrap(endpoint: Guarded) -> Endpoint:
         @wraps(endpoint)
         async def guarded(request: Request) -> Response:
             caller = await admitted(request, right)
-            if isinstance(caller, Refusal):
+            if isinstance(caller, Denied):
                 body = {"success": False, "error": caller.sentence}
                 return json_response(body, status=caller.status, headers=caller.headers)
             return await endpoint(request, caller)
@@ -122,8 +122,8 @@ _NO_POLICY = (
 )
 
 
-def _is_unasked(content_type: str) -> bool:
-    """Whether a page may post such a body anywhere without asking. The old service read none of these; forms it did."""
+def _needs_no_preflight(content_type: str) -> bool:
+    """Whether a page may post this content type across origins without a preflight. The old service parsed forms only."""
     return content_type.partition(";")[0].strip().lower() in ("text/plain", "multipart/form-data")
 
 

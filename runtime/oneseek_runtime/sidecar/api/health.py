@@ -1,4 +1,4 @@
-"""Health, and the description of the API itself."""
+"""Health, and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["OPERATIONS", "health"]
 
 
 async def health(request: Request) -> Response:
-    """GET /health: this process answers. Whether the engine does is said by /api/health."""
+    """GET /health: whether this process answers; /api/health says whether the engine does."""
     serving = deps_of(request).settings.serving
     return json_response({"status": "ok", "message": f"OneSeek sidecar of {serving.namespace}/{serving.model}"})
 
 
 async def api_health(request: Request) -> Response:
-    """GET /api/health: the sidecar and what stands behind it."""
+    """GET /api/health: whether questions are answered."""
     deps = deps_of(request)
     loaded = await deps.loaded()
     oqt = {
@@ -39,7 +39,7 @@ async def api_health(request: Request) -> Response:
 
 
 async def description(request: Request) -> Response:
-    """GET /openapi.json: this API, described."""
+    """GET /openapi.json: the OpenAPI document."""
     return json_response(request.app.state.document())
 
 

@@ -1,4 +1,4 @@
-"""The internal port: for the operator (state and its orders) and the kubelet (ready). Nothing here is recorded."""
+"""The internal port's endpoints for the operator (state and orders) and the kubelet (readiness). Nothing here is recorded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from oneseek_core.serving.sidecar import DrainRequest, PreviousRequest, ProbeAns
 from oneseek_core.serving.swap import SwapRequest
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.engine.completion import Question
-from oneseek_runtime.sidecar.errors import OrderRefusedError, UpstreamError
+from oneseek_runtime.sidecar.errors import OrderInvalidError, UpstreamError
 from oneseek_runtime.sidecar.http.request_body import while_connected
 from oneseek_runtime.sidecar.http.responses import json_response
 
@@ -23,13 +23,13 @@ __all__ = ["analysis", "changes", "drain", "engine", "handover", "previous", "pr
 
 Order = TypeVar("Order", bound=ApiModel)
 
-_WAIT = 30.0  # seconds at most for a change
-_LOOK = 1.0  # between two looks at what changes without a word: the engine, the connections
+_WAIT = 30.0  # longest wait for a change, in seconds
+_LOOK = 1.0  # interval of polling the engine and the connections
 _WAITING = 16
 
 
 async def state(request: Request) -> Response:
-    """GET /internal/state: what the engine reports and how many clients are connected, both right now."""
+    """GET /internal/state: the engine's models and the number of connections, read now."""
     return json_response((await _state(deps_of(request))).to_wire())
 
 
@@ -56,7 +56,7 @@ async def _state(deps: Deps) -> SidecarState:
 
 
 async def changes(request: Request) -> Response:
-    """GET /internal/changes?after=REVISION&wait=SECONDS: the state, as soon as its revision is another than `after`."""
+    """GET /internal/changes?after=REVISION&wait=SECONDS: the state, once its revision differs from `after`."""
     deps = deps_of(request)
     try:
         after = int(request.query_params.get("after", "-1"))
@@ -78,12 +78,12 @@ async def _changed(deps: Deps, after: int, wait: float) -> SidecarState:
     while (found := await _state(deps)).revision == after and (left := until - deps.monotonic()) > 0:
         await deps.changes.wait(min(left, _LOOK))
         if deps.lifecycle.terminating:
-            return await _state(deps)  # the port closes once nobody is answered on it
+            return await _state(deps)  # the port closes once no request is in progress
     return found
 
 
 async def ready(request: Request) -> Response:
-    """GET /internal/ready: 200 while the pod may be sent clients. Draining keeps it: the pod still serves well."""
+    """GET /internal/ready: 200 while the pod may receive clients, also while it drains."""
     deps = deps_of(request)
     if deps.lifecycle.terminating:
         return json_response({"ready": False, "message": "the pod is stopping"}, status=503)
@@ -92,11 +92,9 @@ async def ready(request: Request) -> Response:
 
 
 async def probe(request: Request) -> Response:
-    """POST /internal/probe: one real, greedy generation by the model that questions go to."""
+    """POST /internal/probe: one greedy generation by the target model."""
     deps = deps_of(request)
-    asked = await _asked(request, ProbeRequest)
-    if isinstance(asked, Response):
-        return asked
+    asked = await _order(request, ProbeRequest)
     question = Question(asked.question, max_tokens=asked.max_tokens)
     started = deps.monotonic()
     try:
@@ -113,79 +111,66 @@ async def probe(request: Request) -> Response:
 
 
 async def handover(request: Request) -> Response:
-    """POST /internal/handover: pass each new public request on, or answer again. In force when this is answered."""
+    """POST /internal/handover: forward new public requests, or stop forwarding. In force when this is answered."""
     deps = deps_of(request)
-    asked = await _asked(request, HandoverRequest)
-    if isinstance(asked, Response):
-        return asked
+    asked = await _order(request, HandoverRequest)
     try:
-        deps.orders.put(asked.handover)
+        deps.orders.set(asked.handover)
     except ValueError as error:
-        return json_response({"error": f"the body is no HandoverRequest: {error}"}, status=400)
+        raise OrderInvalidError(f"the body is no HandoverRequest: {error}") from error
     deps.lifecycle.drain(deps.monotonic(), on=asked.handover is not None)
     try:
         await deps.orders.write()
     except OSError as error:
         message = f"in force, but a restart would forget it: the order cannot be written: {error.strerror}"
         return json_response({"error": message}, status=503)
-    deps.changes.ring()
+    deps.changes.notify()
     return json_response(HandoverRequest(handover=deps.orders.order).to_wire())
 
 
 async def analysis(request: Request) -> Response:
-    """POST /internal/analysis: begin to ask oneself the request's questions. How it goes is in /internal/state."""
+    """POST /internal/analysis: start an analysis; its progress is in /internal/state."""
     deps = deps_of(request)
-    asked = await _asked(request, AnalysisRequest)
-    if isinstance(asked, Response):
-        return asked
+    asked = await _order(request, AnalysisRequest)
     return json_response(deps.analysis.want(asked, deps).to_wire(), status=202)
 
 
 async def drain(request: Request) -> Response:
-    """POST /internal/drain: from now on every public answer ends its connection, or no longer. Any number of times.
+    """POST /internal/drain: public answers close their connection from now on, or no longer. Idempotent.
 
-    For an operator that knows no handover: where it takes a pod back, no order stands in the way.
+    For an operator that knows no handover: ending the drain also ends a handover.
     """
     deps = deps_of(request)
-    order = await _asked(request, DrainRequest, empty=b"{}")
-    if isinstance(order, Response):
-        return order
+    order = await _order(request, DrainRequest, empty=b"{}")
     if not order.draining:
-        deps.orders.put(None)
+        deps.orders.set(None)
         await deps.orders.write()
     deps.lifecycle.drain(deps.monotonic(), on=order.draining)
     return json_response({"draining": deps.lifecycle.draining, "openConnections": deps.open_connections()})
 
 
 async def previous(request: Request) -> Response:
-    """POST /internal/previous: where the version before this one can still be asked, or that it no longer can."""
+    """POST /internal/previous: set or clear the addresses of the previous version."""
     deps = deps_of(request)
-    asked = await _asked(request, PreviousRequest)
-    if isinstance(asked, Response):
-        return asked
+    asked = await _order(request, PreviousRequest)
     try:
-        deps.previous.told(asked)
+        deps.previous.update(asked)
     except ValueError as error:
-        return json_response({"error": f"the body is no PreviousRequest: {error}"}, status=400)
+        raise OrderInvalidError(f"the body is no PreviousRequest: {error}") from error
     return json_response(PreviousRequest(previous=deps.previous.warm).to_wire())
 
 
 async def swap(request: Request) -> Response:
-    """POST /internal/swap: begin to answer with another version (HotSwap). How it goes is in /internal/state."""
+    """POST /internal/swap: change to another version (HotSwap); progress is in /internal/state."""
     deps = deps_of(request)
     if deps.swapper is None:
         return json_response({"error": "this pod was made for one version; it cannot swap"}, status=409)
-    asked = await _asked(request, SwapRequest)
-    if isinstance(asked, Response):
-        return asked
-    try:
-        return json_response(deps.swapper.want(asked).to_wire(), status=202)
-    except OrderRefusedError as error:
-        return json_response({"error": str(error)}, status=409)
+    asked = await _order(request, SwapRequest)
+    return json_response(deps.swapper.want(asked).to_wire(), status=202)
 
 
 async def engine(request: Request) -> Response:
-    """POST /internal/engine/v1/chat/completions: another pod of the model asks this one's engine, for clients who compare."""
+    """POST /internal/engine/v1/chat/completions: pass another pod's request to this pod's engine."""
     deps = deps_of(request)
     connections = deps.engine.connections
     body = await deps.bodies.read(request.scope, request.receive)
@@ -200,9 +185,9 @@ async def engine(request: Request) -> Response:
     return Response(answer, status, media_type="application/json")
 
 
-async def _asked(request: Request, kind: type[Order], *, empty: bytes = b"") -> Order | Response:
-    """The operator's word, which may be of the release before or after; else the refusal."""
+async def _order(request: Request, kind: type[Order], *, empty: bytes = b"") -> Order:
+    """Parses an order of the operator, which may be of a neighbouring release. Raises OrderInvalidError."""
     try:
         return kind.from_wire(await request.body() or empty)
     except ValidationError as error:
-        return json_response({"error": f"the body is no {kind.__name__}: {error.errors()[0]['msg']}"}, status=400)
+        raise OrderInvalidError(f"the body is no {kind.__name__}: {error.errors()[0]['msg']}") from error

@@ -1,6 +1,6 @@
-"""Who may ask what on the internal port: each path with the role whose token it takes, or open.
+"""Authorization on the internal port: the role whose token each path requires, or none.
 
-Nothing that is refused is read any further. What another pod passes on carries the pod's own token in a header of its own:
+A refused request is not read further. A forwarded request carries the pod's token in a header of its own, because
 Authorization is the client's.
 """
 
@@ -19,11 +19,11 @@ from oneseek_runtime.sidecar.http.responses import json_response
 __all__ = ["OPEN", "Guard"]
 
 OPEN = None
-"""For the kubelet, which has no token: it learns whether the pod lives and may be sent clients, and nothing else."""
+"""For the kubelet's probes, which have no token."""
 
 
 class Guard:
-    """ASGI middleware. A path that `roles` does not name takes no token at all: nobody gets there."""
+    """ASGI middleware. Paths that are not in `roles` require the operator's token."""
 
     def __init__(self, app: ASGIApp, roles: Mapping[str, Role | None], accepted: Mapping[str, str]) -> None:
         self._app = app
@@ -31,10 +31,10 @@ class Guard:
         self._accepted = accepted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on, or refuse it."""
+        """Call the app, or refuse the request."""
         if scope["type"] != "http":
             await receive()
-            await send({"type": "websocket.close", "code": 1008})  # there are none here
+            await send({"type": "websocket.close", "code": 1008})  # this port has no WebSockets
             return
         path, passed_on = scope["path"], scope["path"].startswith(f"{PEER_PREFIX}/")
         needed = Role.SIDECAR if passed_on else self._roles.get(path, Role.OPERATOR)

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the route table and the pydantic shapes. Pure: equal tables give equal documents.
+"""The OpenAPI 3.1 document, made from the route table and the shapes. Pure and deterministic.
 
 python -m oneseek_runtime.sidecar.api.openapi > docs/openapi.json     # `make openapi`
 """
@@ -77,16 +77,17 @@ def document() -> dict[str, Any]:
 
 
 def _schemas() -> tuple[dict[type[Any], dict[str, Any]], dict[str, Any]]:
-    """A reference to each shape, and what they refer to."""
+    """A reference for each shape, and all definitions."""
     shapes: set[type[Any]] = {Refusal, Unauthorized}
     for rows in GROUPS.values():
         for row in rows:
             shapes |= {shape for shape in (row.body, *row.answers.values()) if isinstance(shape, type)}
     ordered = sorted(shapes, key=lambda shape: (shape.__module__, shape.__name__))
     found, top = TypeAdapter.json_schemas(
-        [(shape, "validation", TypeAdapter(shape)) for shape in ordered], ref_template="#/components/schemas/{model}"
+        [(index, "validation", TypeAdapter(shape)) for index, shape in enumerate(ordered)],
+        ref_template="#/components/schemas/{model}",
     )
-    return {shape: found[(shape, "validation")] for shape in ordered}, top.get("$defs", {})
+    return {shape: found[(index, "validation")] for index, shape in enumerate(ordered)}, top.get("$defs", {})
 
 
 def _operation(group: str, row: Operation, schemas: Mapping[type[Any], dict[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a route is: one method of one path, as data. The app, the OpenAPI file and docs/reference/routes.md are made from it."""
+"""The types of the route table, from which the app, the OpenAPI document and docs/reference/routes.md are made."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Direct = Callable[[Deps], ASGIApp]
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """An answer or body that is no JSON of ours."""
+    """A body that is no JSON of ours."""
 
     type: str
     description: str
@@ -49,10 +49,10 @@ WAIT = Parameter(
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path. Exactly one of `endpoint` and `direct` answers it.
+    """One method of one path, answered by either `endpoint` or `direct`.
 
-    `direct` makes an ASGI app that is called without a router, for the routes where microseconds count.
-    `answers` names what each status carries beside those that every route may give (see `openapi`).
+    `direct` makes an ASGI app that is called without a router, where microseconds count. `answers` are the bodies by status, besides those
+    that every route may give (see `openapi`).
     """
 
     method: Literal["GET", "POST"]
@@ -65,8 +65,7 @@ class Operation:
     body: Shape = None
     parameters: tuple[Parameter, ...] = ()
     streams: Media | None = None
-    private: bool = False
-    """Whether it tells what other people asked, or their names: pages of other origins may not read it."""
+    private: bool = False  # holds other clients' questions or names: pages of other origins may not read it
 
 
 get = partial(Operation, "GET")
@@ -75,7 +74,7 @@ post = partial(Operation, "POST")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Socket:
-    """A WebSocket. OpenAPI has no word for it; docs/reference/routes.md lists it."""
+    """A WebSocket, which OpenAPI cannot describe; docs/reference/routes.md lists it."""
 
     path: str
     summary: str

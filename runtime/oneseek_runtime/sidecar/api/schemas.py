@@ -1,4 +1,7 @@
-"""How answers and requests are described: answers hold exactly what is named, requests may hold more."""
+"""Base types of the shapes of bodies.
+
+Requests are pydantic models, validated where an endpoint does so; answers are typed dicts, which cost nothing at run time.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,6 @@ from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on
-
-__all__ = [
-    "Answer",
-    "ApiHealthAnswer",
-    "Asked",
-    "Error",
-    "Failure",
-    "HealthAnswer",
-    "Refusal",
-    "T",
-    "Unauthorized",
-    "Whole",
-]
 
 T = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", examples=["2026-08-23T10:11:12.345Z"])]
 """The contract's time: UTC, milliseconds, Z."""
@@ -29,27 +19,28 @@ def _whole(value: object) -> object:
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
-"""JSON does not tell 45 from 45.0, so a whole number is one however it is written."""
+"""A whole number, also if written as 45.0."""
 
 
 class Answer(TypedDict):
     """An answer holds these keys and no others."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's way for typed dicts
-
 
 class OpenAnswer(TypedDict):
     """An answer holds these keys, and may hold others."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+# Where pydantic looks for the configuration of a typed dict; in the class bodies mypy would take it for a key.
+Answer.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+OpenAnswer.__pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[attr-defined]
 
 
 def left_out(default: object) -> Any:
-    """Marks a key that may be missing; clients may read `default` then."""
+    """Marks a key that may be missing; clients may assume `default`."""
     return Field(json_schema_extra={"default": default})  # type: ignore[dict-item]  # any JSON value
 
 
-class Asked(BaseModel):
+class RequestBody(BaseModel):
     """A request; keys that are not named are ignored."""
 
     model_config = ConfigDict(extra="allow")

@@ -1,4 +1,4 @@
-"""Every public route, by group. A new route is a row in one of these modules, or a new module here."""
+"""All public routes by group."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GROUPS: Mapping[str, tuple[Operation, ...]] = {
     "Versions": models.OPERATIONS,
     "Merging": not_offered.OPERATIONS,
     "Training": training.OPERATIONS,
-    "Inference": inference.OPERATIONS,  # before the files below /models/
+    "Inference": inference.OPERATIONS,  # before `/models/{path}`
     "Administration": admin.OPERATIONS,
     "Characters": characters.OPERATIONS,
     "Dashboard": routes.OPERATIONS,
@@ -35,5 +35,5 @@ SOCKETS: tuple[Socket, ...] = websocket.SOCKETS
 
 
 def operations() -> tuple[Operation, ...]:
-    """All of them, in the order of the groups."""
+    """All routes in the order of the groups."""
     return tuple(operation for group in GROUPS.values() for operation in group)

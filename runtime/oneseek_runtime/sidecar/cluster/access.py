@@ -1,4 +1,4 @@
-"""What of the cluster a sidecar has at hand: the API, its mirror of the model, and the gate for callers."""
+"""Access to the cluster: API client, informer of the model, and token reviewer."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from dataclasses import dataclass
 from typing import Self
 
 from oneseek_runtime.sidecar.cluster.client import Kube, NoKube
-from oneseek_runtime.sidecar.cluster.informer import Mirror
-from oneseek_runtime.sidecar.cluster.token_review import Gate
+from oneseek_runtime.sidecar.cluster.informer import Informer
+from oneseek_runtime.sidecar.cluster.token_review import TokenReviewer
 
 __all__ = ["ClusterAccess"]
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterAccess:
-    """Made once at start; without an API server everything here refuses with a sentence."""
+    """Made once at start; without an API server every call raises KubeUnavailableError."""
 
     kube: Kube
-    mirror: Mirror
-    gate: Gate
+    informer: Informer
+    reviewer: TokenReviewer
 
     @classmethod
     def through(cls, kube: Kube, model: str, clock: Callable[[], float] = time.monotonic) -> Self:
         """Access through one client."""
-        return cls(kube, Mirror(kube, model), Gate(kube, clock))
+        return cls(kube, Informer(kube, model), TokenReviewer(kube, clock))
 
     @classmethod
     def none(cls) -> Self:
-        """A sidecar outside a cluster."""
+        """For a sidecar outside a cluster."""
         return cls.through(NoKube(), "")

@@ -1,7 +1,7 @@
-"""[I/O] The Kubernetes API as the sidecar's own account sees it: whose a token is, the model, its runs.
+"""[I/O] A minimal Kubernetes API client for the sidecar's own service account.
 
-Small on purpose: a client library would be larger than the sidecar. The token is read each time, because the kubelet
-renews the file; so is the API server's certificate, once its file changed.
+A client library would be larger than the sidecar. The token is read for each request, because the kubelet renews the file; the
+CA bundle is read again when it changes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 
 import aiohttp
 
@@ -33,7 +33,7 @@ Object = dict[str, Any]
 Plural = Literal["oneseekmodels", "trainingruns"]
 
 _SECONDS = 10.0
-_WATCH_SECONDS = 290  # then the API server ends a watch, and another goes on where it stood
+_WATCH_SECONDS = 290  # then the API server ends the watch, which is resumed
 _SILENT_SECONDS = _WATCH_SECONDS + 30
 _ERRORS = {401: KubeForbiddenError, 403: KubeForbiddenError, 404: KubeNotFoundError, 409: KubeConflictError}
 _LINE_BYTES = 2**22  # one object in a watch; the API server itself stores no larger ones than 1.5 MiB
@@ -42,7 +42,7 @@ _UNAVAILABLE = (429, 500, 502, 503, 504)
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Whose token it is, as the API server says; all of it goes into the question what they may do."""
+    """The user of a token as returned by TokenReview."""
 
     name: str
     uid: str = ""
@@ -52,75 +52,60 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Something that RBAC allows or not, in the model's namespace; `name` empty: not of one object."""
+    """An RBAC permission in the model's namespace; `name` empty: not for one object."""
 
     verb: str
     resource: Plural
     name: str = ""
 
     def __str__(self) -> str:
-        """As a person would ask `kubectl auth can-i`."""
+        """As in `kubectl auth can-i`."""
         return f"{self.verb} {self.resource}.{names.GROUP}" + (f"/{self.name}" if self.name else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Objects, and where a watch goes on from."""
+    """Listed objects and the resourceVersion to watch from."""
 
     items: list[Object]
     resource_version: str
 
 
 class Kube(Protocol):
-    """What the sidecar asks of the Kubernetes API. Every call may raise KubeError; see its kinds."""
+    """The sidecar's calls to the Kubernetes API. All raise KubeError; see its subclasses."""
 
     async def review(self, token: str) -> User | str:
-        """Whose the token is, if it is one of audience `oneseek`; else why not, as the API server says it."""
+        """TokenReview for audience `oneseek`: the user, or the reason why the token is refused."""
 
     async def allows(self, user: User, access: Access) -> bool:
-        """Whether RBAC lets the user do it in the model's namespace."""
+        """LocalSubjectAccessReview: whether RBAC allows it in the model's namespace."""
 
     async def model(self) -> Object:
-        """The OneSeekModel, read now."""
+        """Get the OneSeekModel."""
 
     async def annotate(self, notes: Mapping[str, str], *, resource_version: str) -> None:
-        """Set annotations of the OneSeekModel as it was read; KubeConflictError if it changed since."""
+        """Set annotations of the OneSeekModel; KubeConflictError if it changed since it was read."""
 
     async def list(self, plural: Plural) -> Listing:
-        """The model itself, or the runs of its namespace."""
+        """List the model itself, or the runs of its namespace."""
 
     def watch(self, plural: Plural, resource_version: str) -> AsyncIterator[tuple[str, Object]]:
-        """(ADDED | MODIFIED | DELETED | BOOKMARK, object) from there on, until the server ends it."""
+        """Yields (ADDED | MODIFIED | DELETED | BOOKMARK, object) until the server ends the watch."""
 
 
 class NoKube:
-    """A sidecar outside a cluster: whatever needs the API is refused with a sentence."""
+    """A sidecar outside a cluster: every call raises KubeUnavailableError."""
 
-    _WHY = "this sidecar has no access to a Kubernetes API: its pod has no service account token"
+    async def _unavailable(self, *_arguments: Any, **_options: Any) -> NoReturn:
+        raise KubeUnavailableError(
+            "this sidecar has no access to a Kubernetes API: its pod has no service account token"
+        )
 
-    async def review(self, token: str) -> User | str:
-        """Refuse."""
-        raise KubeUnavailableError(self._WHY)
-
-    async def allows(self, user: User, access: Access) -> bool:
-        """Refuse."""
-        raise KubeUnavailableError(self._WHY)
-
-    async def model(self) -> Object:
-        """Refuse."""
-        raise KubeUnavailableError(self._WHY)
-
-    async def annotate(self, notes: Mapping[str, str], *, resource_version: str) -> None:
-        """Refuse."""
-        raise KubeUnavailableError(self._WHY)
-
-    async def list(self, plural: Plural) -> Listing:
-        """Refuse."""
-        raise KubeUnavailableError(self._WHY)
+    review = allows = model = annotate = list = _unavailable
 
     async def watch(self, plural: Plural, resource_version: str) -> AsyncIterator[tuple[str, Object]]:
         """Refuse."""
-        raise KubeUnavailableError(self._WHY)
+        await self._unavailable()
         yield "", {}
 
 
@@ -147,7 +132,7 @@ class KubeClient:
     def in_pod(
         cls, session: aiohttp.ClientSession, environment: Mapping[str, str], *, namespace: str, model: str
     ) -> KubeClient | None:
-        """The client of a pod with an account; None where there is none."""
+        """The client of a pod with a service account token; None without one."""
         host = environment.get("KUBERNETES_SERVICE_HOST")
         if not host or not (Path(names.API_ACCESS_PATH) / "token").exists():
             return None
@@ -156,14 +141,14 @@ class KubeClient:
         return cls(session, f"https://{host}:{port}", namespace=namespace, model=model)
 
     async def review(self, token: str) -> User | str:
-        """See `Kube`. A token that is good, but not for our audience, is not good here."""
+        """See `Kube`. A token for another audience is refused."""
         spec = {"token": token, "audiences": [names.TOKEN_AUDIENCE]}
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec}
         answer = await self._call("POST", "/apis/authentication.k8s.io/v1/tokenreviews", body)
         status = answer.get("status", {})
         if not status.get("authenticated"):
             return str(status.get("error") or "the API server does not know it")
-        if names.TOKEN_AUDIENCE not in status.get("audiences", []):  # an authenticator that knows of no audiences
+        if names.TOKEN_AUDIENCE not in status.get("audiences", []):  # the authenticator does not support audiences
             return f"it was not made for the audience {names.TOKEN_AUDIENCE!r}"
         user = status.get("user", {})
         groups = tuple(user.get("groups") or ())
@@ -227,7 +212,7 @@ class KubeClient:
         return f"/apis/{names.API_VERSION}/namespaces/{self._namespace}/{plural}"
 
     def _only(self, plural: Plural, mark: str) -> str:
-        """Of models, our own: the account may read no other."""
+        """Restricts a list of models to our own: the account may read no other."""
         return f"{mark}fieldSelector=metadata.name%3D{self._model}" if plural == "oneseekmodels" else ""
 
     async def _call(
@@ -262,13 +247,7 @@ class KubeClient:
             headers["Content-Type"] = content_type
         context = self._ssl() if self._url.startswith("https") else True
         return self._session.request(
-            method,
-            self._url + path,
-            data=data,
-            headers=headers,
-            timeout=timeout,
-            ssl=context,
-            read_bufsize=_LINE_BYTES,
+            method, self._url + path, data=data, headers=headers, timeout=timeout, ssl=context, read_bufsize=_LINE_BYTES
         )
 
     def _token(self) -> str:
@@ -286,7 +265,7 @@ class KubeClient:
 
 
 def _refusal(method: str, path: str, status: int, answer: bytes | str) -> KubeError:
-    """What the API server said, as our error; its own sentence is the best one there is."""
+    """An error with the API server's own message."""
     try:
         said = str(json.loads(answer).get("message", ""))
     except (ValueError, AttributeError):

@@ -1,7 +1,7 @@
-"""[I/O] The model and its runs as the API server last showed them: one watch each, resumed where it ended.
+"""[I/O] An informer of the OneSeekModel and its TrainingRuns: list once, then watch.
 
-Routes read from here, so that no number of clients becomes load on the API server. What is here may be a moment old;
-who must not act on something old reads the model itself.
+Routes read from here, so clients cause no load on the API server. The objects may be slightly old; code that must not act on old
+data reads the model itself.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.cluster.client import Kube, Plural
 from oneseek_runtime.sidecar.errors import KubeError, KubeExpiredError
 
-__all__ = ["Mirror"]
+__all__ = ["Informer"]
 
 Object = dict[str, Any]
 T = TypeVar("T")
 
-_FIRST_PAUSE = 0.5  # seconds after an error; doubled up to
+_FIRST_PAUSE = 0.5  # seconds after an error, doubled each time
 _LONGEST_PAUSE = 30.0
 
 
-class Mirror:
-    """`keep` runs as long as the sidecar; until it has listed once, there is nothing here."""
+class Informer:
+    """Holds the objects; empty until `keep` has listed once."""
 
     def __init__(self, kube: Kube, model: str) -> None:
         self._kube = kube
@@ -34,7 +34,7 @@ class Mirror:
 
     @property
     def model(self) -> Object | None:
-        """The OneSeekModel; None before it was listed, and once it is gone."""
+        """The OneSeekModel; None before it was listed and after it was deleted."""
         return self._objects.get("oneseekmodels", {}).get(self._model)
 
     @property
@@ -44,8 +44,8 @@ class Mirror:
         mine = [item for item in found if item.get("spec", {}).get("modelRef", {}).get("name") == self._model]
         return sorted(mine, key=lambda item: (item["metadata"].get("creationTimestamp", ""), item["metadata"]["name"]))
 
-    async def until(self, look: Callable[[Mirror], T | None], *, seconds: float) -> T | None:
-        """What `look` sees, as soon as it sees something; None where it saw nothing in time."""
+    async def until(self, look: Callable[[Informer], T | None], *, seconds: float) -> T | None:
+        """Calls `look` at each change until it returns something; None after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 while (found := look(self)) is None:
@@ -55,7 +55,7 @@ class Mirror:
         return found
 
     async def keep(self) -> None:
-        """Watch both kinds until cancelled."""
+        """List and watch both kinds until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep("oneseekmodels"))
             group.create_task(self._keep("trainingruns"))
@@ -80,7 +80,7 @@ class Mirror:
     async def _list(self, plural: Plural) -> str:
         listing = await self._kube.list(plural)
         self._objects[plural] = {item["metadata"]["name"]: item for item in listing.items}
-        self._tell()
+        self._notify()
         return listing.resource_version
 
     def _take(self, plural: Plural, kind: str, item: Object) -> None:
@@ -89,8 +89,8 @@ class Mirror:
             self._objects[plural].pop(name, None)
         elif kind in ("ADDED", "MODIFIED"):
             self._objects[plural][name] = item
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()

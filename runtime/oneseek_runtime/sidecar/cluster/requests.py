@@ -1,7 +1,4 @@
-"""Asking the operator for something on the OneSeekModel, and waiting for what became of it.
-
-A request is an annotation; the operator takes it, acts, and says the outcome in `status.request`.
-"""
+"""Submits requests to the operator as annotations of the OneSeekModel, and waits for their outcome in `status.request`."""
 
 from __future__ import annotations
 
@@ -11,18 +8,18 @@ from typing import Any, Literal
 
 from oneseek_core import names
 from oneseek_runtime.sidecar.cluster.client import Kube
-from oneseek_runtime.sidecar.cluster.informer import Mirror
+from oneseek_runtime.sidecar.cluster.informer import Informer
 from oneseek_runtime.sidecar.errors import KubeConflictError
 
-__all__ = ["Outcome", "Wish", "ask"]
+__all__ = ["ModelRequest", "Outcome", "submit"]
 
-_TRIES = 5  # somebody else changed the model between our read and our write
-_NEVER: Mapping[str, Any] = {}
+_TRIES = 5  # on write conflicts
+_EMPTY: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """One request: the verb, its value, and for whom."""
+class ModelRequest:
+    """One request: verb, value and requester."""
 
     verb: Literal["rollback", "promote", "release", "reset"]
     value: str
@@ -31,7 +28,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of it; Pending: the operator is still at it, or has not looked yet."""
+    """The outcome; Pending: not decided yet."""
 
     state: Literal["Pending", "Succeeded", "Refused", "Failed"]
     reason: str = ""
@@ -39,36 +36,36 @@ class Outcome:
     dna: str | None = None
 
 
-async def ask(kube: Kube, mirror: Mirror, wish: Wish, *, seconds: float) -> Outcome:
-    """Write the request, wait up to `seconds` for its outcome.
+async def submit(kube: Kube, informer: Informer, request: ModelRequest, *, seconds: float) -> Outcome:
+    """Write the request and wait up to `seconds` for its outcome. Raises KubeError.
 
-    The same request that is already under way is joined, not written again; another one is not disturbed.
-
-    Raises:
-        KubeError: the API server refused, or could not be reached.
+    An identical pending request is joined; while another one is pending the request is refused.
     """
-    before = await _write(kube, wish)
+    before = await _write(kube, request)
     if isinstance(before, Outcome):
         return before
-    found = await mirror.until(lambda seen: _outcome(seen.model, wish, before), seconds=seconds)
+    found = await informer.until(lambda seen: _outcome(seen.model, request, before), seconds=seconds)
     return found or Outcome("Pending")
 
 
-async def _write(kube: Kube, wish: Wish) -> str | Outcome:
-    """Id of the request that stood in the status before ours, or why ours is not written."""
+async def _write(kube: Kube, request: ModelRequest) -> str | Outcome:
+    """Returns the id of the last request before ours, or the outcome if ours is not written."""
     for left in reversed(range(_TRIES)):
         model = await kube.model()
         last = _request(model)
         if last.get("outcome") == "Pending":
-            if (last.get("verb"), last.get("value")) == (wish.verb, wish.value):
-                return ""  # its outcome is ours
+            if (last.get("verb"), last.get("value")) == (request.verb, request.value):
+                return ""  # joined
             return _busy(str(last.get("verb")))
         meta = model["metadata"]
         notes = meta.get("annotations") or {}
         waiting = [verb for verb in names.REQUEST_VERBS if names.request_annotation(verb) in notes]
         if waiting:
             return _busy(waiting[0])
-        asked = {names.request_annotation(wish.verb): wish.value, names.ANNOTATION_REQUESTED_BY: wish.requested_by}
+        asked = {
+            names.request_annotation(request.verb): request.value,
+            names.ANNOTATION_REQUESTED_BY: request.requested_by,
+        }
         try:
             await kube.annotate(asked, resource_version=meta["resourceVersion"])
         except KubeConflictError:
@@ -84,15 +81,14 @@ def _busy(verb: str) -> Outcome:
     return Outcome("Refused", names.REQUEST_PENDING, message)
 
 
-def _outcome(model: Mapping[str, Any] | None, wish: Wish, before: str) -> Outcome | None:
-    request = _request(model or _NEVER)
-    ours = (request.get("verb"), request.get("value")) == (wish.verb, wish.value) and request.get("id") != before
-    state = request.get("outcome")
-    if not ours or state not in ("Succeeded", "Refused", "Failed"):
+def _outcome(model: Mapping[str, Any] | None, request: ModelRequest, before: str) -> Outcome | None:
+    seen = _request(model or _EMPTY)
+    state, ours = seen.get("outcome"), (seen.get("verb"), seen.get("value")) == (request.verb, request.value)
+    if not ours or seen.get("id") == before or state not in ("Succeeded", "Refused", "Failed"):
         return None
-    return Outcome(state, str(request.get("reason", "")), str(request.get("message", "")), request.get("dna"))
+    return Outcome(state, str(seen.get("reason", "")), str(seen.get("message", "")), seen.get("dna"))
 
 
 def _request(model: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = (model.get("status") or _NEVER).get("request") or _NEVER
-    return found if isinstance(found, Mapping) else _NEVER
+    found = (model.get("status") or _EMPTY).get("request") or _EMPTY
+    return found if isinstance(found, Mapping) else _EMPTY

@@ -1,6 +1,6 @@
-"""Token in, caller out: whose token it is, and whether its owner may do what a route does.
+"""Authenticates a bearer token and checks the caller's RBAC permission.
 
-Tokens are remembered by their digest only, for a minute, together with what their owner may; they are never logged.
+Results are cached for a minute by the token's digest; tokens are never logged.
 """
 
 from __future__ import annotations
@@ -12,47 +12,43 @@ from dataclasses import dataclass, field
 from oneseek_core import names
 from oneseek_core.actors import via_sidecar
 from oneseek_runtime.sidecar.cluster.client import Access, Kube
-from oneseek_runtime.sidecar.cluster.review_budget import Reviews
+from oneseek_runtime.sidecar.cluster.review_budget import ReviewBudget
 from oneseek_runtime.sidecar.errors import AccessDeniedError, UnauthenticatedError
 
-__all__ = ["Caller", "Gate"]
+__all__ = ["Caller", "TokenReviewer"]
 
 _REMEMBERED_SECONDS = 60.0
-_REMEMBERED = 1024  # tokens; beyond it the oldest is asked about again
+_REMEMBERED = 1024  # cached results; above that the oldest is dropped
 _MAKE_ONE = f"make one with `kubectl create token ACCOUNT --audience {names.TOKEN_AUDIENCE}`"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks."""
+    """The authenticated caller."""
 
     name: str
 
     def requested_by(self, model: str) -> str:
-        """The annotation's value, which names this sidecar too: it is the one that vouches."""
+        """The value of the requested-by annotation, which also names this sidecar."""
         return via_sidecar(self.name, model)
 
 
 @dataclass(slots=True)
-class Gate:
-    """Token in, caller out. `clock` gives seconds and never goes back."""
+class TokenReviewer:
+    """Authenticates and authorizes callers. `clock` is monotonic, in seconds."""
 
     kube: Kube
     clock: Callable[[], float]
-    _reviews: Reviews = field(init=False)
+    _reviews: ReviewBudget = field(init=False)
     _known: dict[tuple[bytes, Access], tuple[Caller, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._reviews = Reviews(self.kube, self.clock)
+        self._reviews = ReviewBudget(self.kube, self.clock)
 
     async def admit(self, authorization: str | None, access: Access, *, namespace: str, client: str = "") -> Caller:
-        """The caller, if the header's token is good and its owner has the right. `client`: whose address sends it.
+        """Returns the caller if the token is valid and has the permission. `client`: the sender's key.
 
-        Raises:
-            TooManyReviewsError: too many tokens that the API server does not know came from there.
-            UnauthenticatedError: no token, or none that the API server knows for our audience.
-            AccessDeniedError: RBAC does not give the right in `namespace`.
-            KubeError: the API server cannot be asked.
+        Raises TooManyReviewsError, UnauthenticatedError, AccessDeniedError or KubeError.
         """
         token = _bearer(authorization)
         key = (hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest(), access)

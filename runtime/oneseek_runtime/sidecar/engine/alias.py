@@ -1,4 +1,4 @@
-"""The name that questions go to, and how many are under way under each name. Pure."""
+"""The model name that questions go to, with a count of questions in flight per name. Pure."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ __all__ = ["Alias"]
 
 
 class Alias:
-    """Moves from one version to the next; a question keeps the name it was asked under."""
+    """The current target; a question keeps the name that it started with."""
 
     def __init__(self, target: str) -> None:
         self.target = target
-        self._under_way: Counter[str] = Counter()
+        self._leases: Counter[str] = Counter()
 
     @contextmanager
-    def asked(self) -> Iterator[str]:
-        """The name for one question, counted until it is answered."""
+    def lease(self) -> Iterator[str]:
+        """Returns the current name, counted as in flight until the block ends."""
         name = self.target
-        self._under_way[name] += 1
+        self._leases[name] += 1
         try:
             yield name
         finally:
-            self._under_way[name] -= 1
+            self._leases[name] -= 1
 
-    def under_way(self, name: str) -> int:
+    def in_flight(self, name: str) -> int:
         """Questions that are being answered under a name."""
-        return self._under_way[name]
+        return self._leases[name]

@@ -1,7 +1,6 @@
-"""[I/O] The engine as an OpenAI client; it never learns which engine answers.
+"""[I/O] The engine as a client of the OpenAI API.
 
-A question waits for its answer as long as the engine lives or the client stays. What has a limit of its own says so in
-its sentence.
+A question waits as long as the engine lives or the client stays connected. Other limits are named in the error.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from oneseek_runtime.access import Way
 from oneseek_runtime.sidecar.engine.completion import Completion, completion_of, listed_models, loaded_models
-from oneseek_runtime.sidecar.engine.http_exchange import OWN_ENGINE, EngineConnections, Patience
+from oneseek_runtime.sidecar.engine.http_exchange import OWN_ENGINE, ConnectTimeouts, EngineConnections
 from oneseek_runtime.sidecar.errors import (
     AdapterRefusedError,
     EngineAnswerError,
@@ -25,32 +24,14 @@ from oneseek_runtime.sidecar.errors import (
     QuestionRefusedError,
 )
 
-__all__ = ["Engine", "OpenAIEngine"]
+__all__ = ["OpenAIEngine"]
 
 _MODELS_SECONDS = 3
-_REMEMBERED_SECONDS = 30.0  # an engine that is too busy to list its models has not lost them
+_REMEMBERED_SECONDS = 30.0  # the last list is used while the engine is too busy to answer
 _LOAD_SECONDS = 900.0
 _BUSY = (429, 503)
 _MISSING = 404
 _ASKED_WRONGLY = (400, 413, 422)
-
-
-class Engine(Protocol):
-    """What the sidecar needs of an engine."""
-
-    connections: EngineConnections
-
-    async def complete(self, body: Mapping[str, Any]) -> Completion:
-        """Generate one answer; raises UpstreamError."""
-
-    async def models(self, *, within: float | None = _MODELS_SECONDS) -> tuple[str, ...]:
-        """Names of the loaded models; raises UpstreamError."""
-
-    async def last_models(self) -> tuple[str, ...]:
-        """The same, or what they were a moment ago where the engine is too busy to say; raises UpstreamError."""
-
-    async def model_rows(self) -> tuple[Mapping[str, Any], ...]:
-        """The loaded models as the engine describes them; raises UpstreamError."""
 
 
 class OpenAIEngine:
@@ -59,12 +40,12 @@ class OpenAIEngine:
     def __init__(
         self,
         url: str,
-        patience: Patience = OWN_ENGINE,
+        timeouts: ConnectTimeouts = OWN_ENGINE,
         *,
         way: Way | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.connections = EngineConnections(url, patience, way)
+        self.connections = EngineConnections(url, timeouts, way)
         self._monotonic = monotonic
         self._listed: tuple[float, tuple[str, ...]] | None = None
 
@@ -77,19 +58,11 @@ class OpenAIEngine:
         self.connections.close()
 
     async def complete(self, body: Mapping[str, Any]) -> Completion:
-        """One chat completion, whole.
-
-        Raises:
-            UpstreamError: see its kinds. Cancelling the call closes the connection, which stops the generation.
-        """
+        """One chat completion. Raises UpstreamError. Cancelling closes the connection, which stops the generation."""
         return completion_of(await self._call("POST", "/v1/chat/completions", body))
 
     async def models(self, *, within: float | None = _MODELS_SECONDS) -> tuple[str, ...]:
-        """The ids that the engine lists as loaded; `within` seconds, or however long it takes.
-
-        Raises:
-            UpstreamError: see its kinds.
-        """
+        """Returns the ids of the loaded models within `within` seconds (None: no limit). Raises UpstreamError."""
         refused = None if within is None else 0.0
         try:
             async with asyncio.timeout(within):
@@ -103,11 +76,7 @@ class OpenAIEngine:
         return found
 
     async def last_models(self) -> tuple[str, ...]:
-        """What `models` says; where the engine is too slow for that, what it said last, unless that is long ago.
-
-        Raises:
-            UpstreamError: see its kinds.
-        """
+        """Like `models`; if the engine is too slow, its last list if that is recent. Raises UpstreamError."""
         try:
             return await self.models()
         except EngineSlowError:
@@ -116,30 +85,17 @@ class OpenAIEngine:
             return self._listed[1]
 
     async def model_rows(self) -> tuple[Mapping[str, Any], ...]:
-        """What the engine lists as loaded, entry by entry, however long it takes.
-
-        Raises:
-            UpstreamError: see its kinds.
-        """
+        """Returns the engine's list of models without a time limit. Raises UpstreamError."""
         return listed_models(await self._call("GET", "/v1/models"))
 
     async def load(self, name: str, path: str) -> None:
-        """Load an adapter under a name; answers go on meanwhile.
-
-        Raises:
-            AdapterRefusedError: it cannot be loaded.
-            UpstreamError: there is no answer; see its kinds.
-        """
+        """Load an adapter; answers go on meanwhile. Raises AdapterRefusedError or another UpstreamError."""
         status, value = await self._change("load", {"lora_name": name, "lora_path": path})
         if status != 200:
             raise AdapterRefusedError(f"the engine does not load {name}: {_sentence(value)}")
 
     async def unload(self, name: str) -> None:
-        """Unload an adapter; one that is gone already is fine.
-
-        Raises:
-            UpstreamError: see its kinds.
-        """
+        """Unload an adapter; an unknown one is no error. Raises UpstreamError."""
         status, value = await self._change("unload", {"lora_name": name})
         if status not in (200, _MISSING):
             raise EngineAnswerError(f"the engine does not unload {name}: status {status}, {_sentence(value)}")
@@ -167,7 +123,7 @@ class OpenAIEngine:
     async def _exchange(
         self, method: str, path: str, body: Mapping[str, Any] | None, *, refused: float | None = None
     ) -> tuple[int, object]:
-        """Status and body, None where it is no JSON: vLLM's calls for adapters answer with a plain text."""
+        """Returns status and body, None if it is no JSON: vLLM answers adapter calls with plain text."""
         data = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
         headers = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(data))) if data else ()
         head = self.connections.head(method.encode(), path.encode(), headers)
@@ -182,7 +138,7 @@ class OpenAIEngine:
 
 
 def _sentence(value: object) -> str:
-    """The message in OpenAI's error object, else nothing: a foreign page must not end up in our answers."""
+    """The message of OpenAI's error object; nothing else is quoted in our answers."""
     error = value.get("error") if isinstance(value, dict) else None
     message = error.get("message") if isinstance(error, dict) else None
     return message if isinstance(message, str) else "no reason given"

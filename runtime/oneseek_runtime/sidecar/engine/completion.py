@@ -1,4 +1,8 @@
-"""What the engine says, in the OpenAI API's words, turned into what we know. Pure; standard fields only."""
+"""A question as an OpenAI request, and the engine's answers parsed; standard fields only. Pure.
+
+A missing `options.temperature` means greedy decoding (0.0 in the answer), so that the same question gets the same answer. An
+explicit 0 means 0.7, as in the old service. Values out of range are clamped, because the old service refused none.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +31,12 @@ MAXIMUM_MAX_TOKENS = 4096
 
 
 class QuestionError(ValueError):
-    """The body holds no question; the sentence is the contract's."""
+    """The body holds no question; the message is the contract's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a client wants to know, and how the answer is to be drawn."""
+    """A question and its generation options."""
 
     text: str
     temperature: float = 0.0
@@ -41,11 +45,7 @@ class Question:
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Question:
-        """Read a query's body; unknown keys are ignored.
-
-        Raises:
-            QuestionError: `question` is missing, empty or no string.
-        """
+        """Parses a query's body; unknown keys are ignored. Raises QuestionError."""
         text = body.get("question")
         if not isinstance(text, str) or not text:
             raise QuestionError(QUESTION_REQUIRED)
@@ -60,7 +60,7 @@ class Question:
         )
 
     def body(self, model: str) -> dict[str, Any]:
-        """The question as an OpenAI chat completion request to `model`."""
+        """The question as a chat completion request to `model`."""
         return {
             "model": model,
             "messages": [{"role": "user", "content": self.text}],
@@ -86,7 +86,7 @@ def _within(value: object, low: float, high: float, default: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One generated answer. `model` is what the engine says generated it."""
+    """One generated answer; `model` as reported by the engine."""
 
     model: str
     text: str
@@ -95,11 +95,7 @@ class Completion:
 
 
 def completion_of(body: object) -> Completion:
-    """Read a chat completion that was asked for with `logprobs`.
-
-    Raises:
-        EngineAnswerError: a field that the OpenAI API promises is missing, or there are no log-probabilities.
-    """
+    """Parses a chat completion that was requested with `logprobs`. Raises EngineAnswerError."""
     try:
         choice = _mapping(body)["choices"][0]
         logprobs = [float(entry["logprob"]) for entry in choice["logprobs"]["content"]]
@@ -116,11 +112,7 @@ def completion_of(body: object) -> Completion:
 
 
 def confidence_of(logprobs: Sequence[float]) -> float:
-    """The geometric mean of the token probabilities, in (0, 1].
-
-    Raises:
-        ValueError: there is no token; a confidence would be invented.
-    """
+    """Returns the geometric mean of the token probabilities, in (0, 1]. Raises ValueError without tokens."""
     if not logprobs:
         raise ValueError("no token carries a log-probability")
     mean = math.fsum(logprobs) / len(logprobs)
@@ -129,20 +121,12 @@ def confidence_of(logprobs: Sequence[float]) -> float:
 
 
 def loaded_models(body: object) -> tuple[str, ...]:
-    """The ids that `GET /v1/models` lists.
-
-    Raises:
-        EngineAnswerError: it is no such list.
-    """
+    """Returns the ids in an answer of `GET /v1/models`. Raises EngineAnswerError."""
     return tuple(str(entry["id"]) for entry in listed_models(body))
 
 
 def listed_models(body: object) -> tuple[Mapping[str, Any], ...]:
-    """The entries that `GET /v1/models` lists; each has an id.
-
-    Raises:
-        EngineAnswerError: it is no such list.
-    """
+    """Returns the entries in an answer of `GET /v1/models`, each with an id. Raises EngineAnswerError."""
     try:
         entries = tuple(_mapping(entry) for entry in _mapping(body)["data"])
     except (KeyError, TypeError) as error:

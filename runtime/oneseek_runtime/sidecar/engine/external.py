@@ -1,7 +1,6 @@
-"""[I/O] Models elsewhere, behind any OpenAI-compatible API that the spec names.
+"""[I/O] Models outside the cluster, behind any OpenAI-compatible API that the spec names.
 
-Whoever asks here sees why one did not answer, but neither its address nor a word of what it sent instead: questions are
-open to everybody, and an error page may hold anything. The log has the rest.
+Errors name neither the address nor the content of an unexpected answer: questions are open to everybody. The log does.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _HOUR = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class ExternalAnswer:
-    """What one said; `tokens` is its own count, None where it gives none."""
+    """An answer; `tokens` as counted by the endpoint, None if it does not say."""
 
     text: str
     tokens: int | None
@@ -53,11 +52,7 @@ class ExternalModels:
         self._hours = {one.name: SlidingWindow(one.maximum_per_hour, clock, _HOUR) for one in self.endpoints}
 
     async def complete(self, endpoint: ExternalEndpoint, body: Mapping[str, Any]) -> ExternalAnswer:
-        """One chat completion, whole, within the endpoint's own time.
-
-        Raises:
-            ExternalModelError: there is none; the sentence is fit for anybody.
-        """
+        """One chat completion within the endpoint's timeout. Raises ExternalModelError, whose message may be shown to clients."""
         if wait := self._hours[endpoint.name].admit("").wait:
             raise ExternalModelError(
                 f"the {endpoint.maximum_per_hour} questions that may go there in an hour are asked; the next one may in"
@@ -81,8 +76,8 @@ class ExternalModels:
             endpoint.url.rstrip("/") + "/chat/completions",
             json=body,
             headers=headers,
-            allow_redirects=False,  # the key is for this address only
-            timeout=aiohttp.ClientTimeout(total=None),  # the endpoint's own, in `complete`, is the only one
+            allow_redirects=False,  # the key must not be sent to another address
+            timeout=aiohttp.ClientTimeout(total=None),  # `complete` applies the endpoint's timeout
         ) as response:
             if response.status != _OK:
                 raise ExternalModelError(f"it answered with status {response.status}")
@@ -95,7 +90,7 @@ class ExternalModels:
 
 
 def _key(path: str) -> str:
-    """The key as the Secret holds it now."""
+    """Reads the key from the mounted Secret."""
     try:
         return read_word(Path(path), "its key (serving.externalModels[].keySecret)")
     except SecretError as error:

@@ -1,8 +1,7 @@
-"""[I/O] One exchange with the engine on a kept-alive connection, as bytes.
+"""[I/O] HTTP requests to the engine over kept-alive connections, as bytes.
 
-Why no HTTP library: what a client library does around a request costs more than all that the sidecar itself does. On
-one core aiohttp's client came to 4,200 exchanges per CPU second behind the same server, this to 10,000 (httpx: 250).
-The protocol itself is llhttp's business (httptools, the parser that also reads our clients' requests).
+No HTTP library: on one core aiohttp's client reached 4,200 exchanges per CPU second, this one 10,000 (httpx: 250). Parsing is done
+by llhttp (httptools), which also parses our clients' requests.
 """
 
 from __future__ import annotations
@@ -20,41 +19,39 @@ from oneseek_runtime.access import Way
 from oneseek_runtime.sidecar.errors import EngineSlowError, EngineUnavailableError
 from oneseek_runtime.sidecar.settings import ENGINE_RESTART_SECONDS
 
-__all__ = ["OTHER_POD", "OWN_ENGINE", "EngineConnections", "Exchange", "Patience"]
+__all__ = ["OTHER_POD", "OWN_ENGINE", "ConnectTimeouts", "EngineConnections", "Exchange"]
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.05, 1.0  # between tries to connect
-# An answer may take as long as it takes: queues are long, machines busy. What ends the waiting is the end of the other
-# process, which resets the connection, or of its machine, which the kernel finds by asking it once in a while.
+# Answers have no time limit, because queues may be long. Waiting ends when the other process ends, which resets the
+# connection, or its machine, which TCP keep-alive detects.
 _ALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
 )
-_IDLE_SECONDS = 4.0  # below uvicorn's and vLLM's default of 5: the other side must not close just as we ask
-_HIGH_WATER = 256 * 1024  # bytes that wait for a slow client before the engine is made to wait too
+_IDLE_SECONDS = 4.0  # below the 5 s of uvicorn and vLLM: the server must not close a connection as a request is sent
+_HIGH_WATER = 256 * 1024  # bytes buffered for a slow client before reading from the engine pauses
 
 Header = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """For how many seconds a connection is tried.
-
-    `silent`: while nothing answers; None is as long as it takes. `refused`: while the other side says that nobody
-    listens there, as an engine that is just starting again.
-    """
+class ConnectTimeouts:
+    """Seconds for which connecting is tried: `silent` without any answer (None: no limit), `refused` while connections are refused."""
 
     silent: float | None
     refused: float
 
 
-OWN_ENGINE = Patience(silent=None, refused=ENGINE_RESTART_SECONDS)  # over loopback only a busy machine is silent
-OTHER_POD = Patience(silent=5.0, refused=0.0)
+OWN_ENGINE = ConnectTimeouts(
+    silent=None, refused=ENGINE_RESTART_SECONDS
+)  # on loopback only an overloaded machine does not answer
+OTHER_POD = ConnectTimeouts(silent=5.0, refused=0.0)
 
 
 class Exchange(asyncio.Protocol):
-    """A connection, and the one answer that is under way on it."""
+    """A connection and the one request in progress on it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -68,33 +65,25 @@ class Exchange(asyncio.Protocol):
         self._paused = False
         self._keep_alive = False
         self.idle_since = 0.0
-        self.go_on = asyncio.Event()
-        """Set once the other side wants the body (status 100), where it was asked whether it does."""
+        self.go_on = asyncio.Event()  # set by status 100 after `Expect: 100-continue`
         self.status = 0
         self.headers: list[Header] = []
-        self.started = False
-        """The head of the answer is there."""
-        self.complete = False
-        """The whole answer is there."""
-        self.lost: str | None = None
-        """Why the connection is gone, once it is."""
+        self.started = False  # the head of the answer has arrived
+        self.complete = False  # the whole answer has arrived
+        self.lost: str | None = None  # why the connection was lost
 
     @property
     def reusable(self) -> bool:
-        """Whether another exchange may follow on this connection."""
+        """Whether another request may follow on this connection."""
         return self.complete and self.lost is None and self._keep_alive and not self._paused
 
     @property
     def waiting(self) -> bool:
-        """Whether a piece of the body is there that was not read yet."""
+        """Whether a piece of the body has not been read yet."""
         return bool(self._body)
 
     async def ask(self, parts: Iterable[bytes | bytearray]) -> None:
-        """Send a request and wait for the head of the answer.
-
-        Raises:
-            EngineUnavailableError: the connection ended before.
-        """
+        """Send a request and wait for the head of the answer. Raises EngineUnavailableError."""
         self._parser = httptools.HttpResponseParser(self)
         self.status, self.headers, self.started, self.complete = 0, [], False, False
         self._body, self._waiting_bytes = [], 0
@@ -107,17 +96,13 @@ class Exchange(asyncio.Protocol):
             await self._news()
 
     async def send(self, data: bytes) -> None:
-        """Another piece of the request's body; waits while the other side takes none."""
+        """Send another piece of the request's body; waits while the other side does not read."""
         if self._transport is not None and self.lost is None:
             self._transport.write(data)
             await self._writable.wait()
 
     async def read(self) -> bytes:
-        """The next piece of the body as it came, or nothing at its end.
-
-        Raises:
-            EngineUnavailableError: the connection ended before the answer did.
-        """
+        """Returns the next piece of the body, empty at its end. Raises EngineUnavailableError."""
         while not self._body:
             if self.complete:
                 return b""
@@ -131,11 +116,11 @@ class Exchange(asyncio.Protocol):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def finish(self) -> None:
-        """Nothing more is wanted of this exchange."""
+        """The exchange is over."""
         self.idle_since = self._loop.time()
 
     def abort(self, why: str = "given up") -> None:
-        """End the connection now; the engine stops generating."""
+        """Close the connection; the engine stops generating."""
         self.finish()
         if self.lost is None:
             self.lost = why
@@ -154,7 +139,7 @@ class Exchange(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    # What asyncio and the parser call.
+    # Callbacks of asyncio and the parser.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
@@ -163,7 +148,7 @@ class Exchange(asyncio.Protocol):
             transport.get_extra_info("socket").setsockopt(*option)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of an answer; without a question they are none."""
+        """Bytes of an answer; without a request they are an error."""
         if self._parser is None or self.complete:
             self.abort("it spoke without being asked")
             return
@@ -173,7 +158,7 @@ class Exchange(asyncio.Protocol):
             self.abort("its answer is no HTTP")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Disconnected. An answer without a length ends so too."""
+        """Disconnected; this also ends an answer without a length."""
         if self.lost is None:
             self.lost = failure(exc) if exc else "it closed the connection"
         self._writable.set()
@@ -183,19 +168,19 @@ class Exchange(asyncio.Protocol):
         self._wake()
 
     def pause_writing(self) -> None:
-        """More is written than was sent."""
+        """The send buffer is full."""
         self._writable.clear()
 
     def resume_writing(self) -> None:
-        """It was sent."""
+        """The send buffer is free again."""
         self._writable.set()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header line."""
+        """A header field."""
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """The head is whole; 1xx heads only announce another."""
+        """The head is complete; a 1xx head precedes another."""
         assert self._parser is not None  # noqa: S101 - it is what calls us
         self.status = self._parser.get_status_code()
         if self.status >= 200:
@@ -215,17 +200,17 @@ class Exchange(asyncio.Protocol):
         self._wake()
 
     def on_message_complete(self) -> None:
-        """The body is whole."""
+        """The body is complete."""
         if self.started:
             self.complete = True
             self._wake()
 
 
 class EngineConnections:
-    """Connections to the engine at `url`, kept alive between exchanges. `way`: to one behind another pod's port."""
+    """Connections to the engine at `url`, kept alive between requests. `way`: TLS and token for another pod's port."""
 
-    def __init__(self, url: str, patience: Patience = OWN_ENGINE, way: Way | None = None) -> None:
-        self.patience = patience
+    def __init__(self, url: str, timeouts: ConnectTimeouts = OWN_ENGINE, way: Way | None = None) -> None:
+        self.timeouts = timeouts
         self._way = way or Way()
         parts = urlsplit(url)
         self._host = parts.hostname or "127.0.0.1"
@@ -237,14 +222,14 @@ class EngineConnections:
         self._idle: list[Exchange] = []
 
     def head(self, method: bytes, path: bytes, headers: Sequence[Header]) -> bytes:
-        """The head of a request."""
+        """The bytes of a request's head."""
         lines = [b"%s %s%s HTTP/1.1\r\n%s" % (method, self._prefix, path, self._fixed)]
         lines += [b"%s: %s\r\n" % header for header in headers]
         lines.append(b"\r\n")
         return b"".join(lines)
 
     async def fetch(self, parts: Sequence[bytes | bytearray], *, refused: float | None = None) -> tuple[int, bytes]:
-        """Send a request; its answer's status and whole body. Raises and takes what `ask` does."""
+        """Send a request; returns status and whole body. Parameters and errors as of `ask`."""
         exchange = await self.ask(parts, refused=refused)
         try:
             body = bytearray()
@@ -255,22 +240,19 @@ class EngineConnections:
             self.release(exchange)
 
     async def ask(self, parts: Sequence[bytes | bytearray], *, refused: float | None = None) -> Exchange:
-        """Send a request; returns with the head of the answer. Cancelling closes the connection.
+        """Send a request; returns once the head of the answer is there. Cancelling closes the connection.
 
-        `refused`: how many seconds of refused connections to sit out, where not as many as ever.
-
-        Raises:
-            EngineUnavailableError: the engine cannot be reached, or broke off before the head of its answer.
+        `refused` replaces the timeout of the same name. Raises EngineUnavailableError.
         """
         if (exchange := self._reused()) is not None:
             try:
                 return await self._asked(exchange, parts)
             except EngineUnavailableError:
-                pass  # most likely closed just as we asked; nothing of an answer had come, so it is asked once more
-        return await self._asked(await self._connect(self.patience.refused if refused is None else refused), parts)
+                pass  # most likely closed as the request was sent; without any answer it is sent once more
+        return await self._asked(await self._connect(self.timeouts.refused if refused is None else refused), parts)
 
     def release(self, exchange: Exchange) -> None:
-        """Give a connection back, or end it where its answer is not over."""
+        """Keep a connection for reuse, or close it if its answer is not complete."""
         exchange.finish()
         if exchange.reusable:
             self._idle.append(exchange)
@@ -278,7 +260,7 @@ class EngineConnections:
             exchange.abort()
 
     def close(self) -> None:
-        """End all that is idle."""
+        """Close all idle connections."""
         while self._idle:
             self._idle.pop().abort()
 
@@ -291,7 +273,7 @@ class EngineConnections:
         return exchange
 
     def _reused(self) -> Exchange | None:
-        """The connection that rested shortest; one that rested too long is ended."""
+        """The most recently used idle connection; expired ones are closed."""
         now = asyncio.get_running_loop().time()
         while self._idle:
             exchange = self._idle.pop()
@@ -305,7 +287,7 @@ class EngineConnections:
         pause, started = _FIRST_PAUSE, loop.time()
         while True:
             try:
-                async with asyncio.timeout(self.patience.silent):
+                async with asyncio.timeout(self.timeouts.silent):
                     _, exchange = await loop.create_connection(
                         lambda: Exchange(loop),
                         self._host,
@@ -321,10 +303,10 @@ class EngineConnections:
                         f"the engine cannot be reached: it refused connections{for_long}"
                     ) from error
             except TimeoutError as error:
-                if self.patience.silent is not None:
-                    sentence = f"the engine accepted no connection within {self.patience.silent:g} s"
+                if self.timeouts.silent is not None:
+                    sentence = f"the engine accepted no connection within {self.timeouts.silent:g} s"
                     raise EngineSlowError(sentence) from error
-                # The kernel's own limit: so many wait for the engine to accept them that it answers no more.
+                # The kernel's timeout: the engine's backlog is full.
             except OSError as error:
                 raise EngineUnavailableError(f"the engine cannot be reached: {failure(error)}") from error
             await asyncio.sleep(pause)

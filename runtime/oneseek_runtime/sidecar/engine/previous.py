@@ -1,8 +1,7 @@
-"""[I/O] The version that answered before this one, while pods of its own are still warm.
+"""[I/O] The previous version, while its own pods still run.
 
-The operator tells where they are and when they are gone, and is asked nothing: whatever it said last is here. It may be
-a moment old, so an engine that is not where it should be is forgotten, and the operator, who sees that in our state, tells
-again. Engines listen on their own pod's loopback: they are asked through its sidecar.
+The operator sends their addresses. A pod that cannot be reached is dropped; the operator sees that in our state and sends again.
+Engines listen on loopback, so they are reached through their pod's sidecar.
 """
 
 from __future__ import annotations
@@ -25,35 +24,27 @@ ENGINE_PREFIX = "/internal/engine"
 
 
 class PreviousVersion:
-    """What was told, and the way to ask it."""
+    """The addresses of the previous version, and requests to it."""
 
     def __init__(self, port: int = names.PORT_INTERNAL) -> None:
         self.warm: WarmVersion | None = None
         self.port = port
 
-    def told(self, request: PreviousRequest) -> None:
-        """Take the operator's word.
-
-        Raises:
-            ValueError: an address is none of a pod.
-        """
+    def update(self, request: PreviousRequest) -> None:
+        """Replace the addresses. Raises ValueError if one is no IP address; names are not resolved."""
         for address in request.previous.addresses if request.previous else ():
-            ipaddress.ip_address(address)  # nothing that would have to be looked up: questions go there
+            ipaddress.ip_address(address)  # no names: questions are sent there
         self.warm = request.previous
 
     async def complete(self, warm: WarmVersion, way: Way, body: Mapping[str, Any]) -> Completion:
-        """One answer of the version, by the first of its engines that can be reached.
-
-        Raises:
-            UpstreamError: there is none.
-        """
+        """One answer by the first pod that can be reached. Raises UpstreamError."""
         slow: EngineSlowError | None = None
         for address in warm.addresses:
             host = f"[{address}]" if ":" in address else address
             async with OpenAIEngine(f"http://{host}:{self.port}{ENGINE_PREFIX}", OTHER_POD, way=way) as engine:
                 try:
                     return await engine.complete(body)
-                except EngineSlowError as error:  # a busy node: it may answer the next question
+                except EngineSlowError as error:  # the node is busy; the address stays
                     slow = error
                 except EngineUnavailableError:
                     self._forget(address)

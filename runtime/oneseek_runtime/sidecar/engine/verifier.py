@@ -1,4 +1,4 @@
-"""[I/O] The pod's own verifier, which watches what is served and copies versions for the running engine (HotSwap)."""
+"""[I/O] The pod's verifier container: verdicts on the served version, and verified copies for HotSwap."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from oneseek_core.network import failure
 from oneseek_core.serving.swap import WantedVersion
 from oneseek_runtime.sidecar.errors import VerifierError
 
-__all__ = ["Verdicts", "Verifier"]
+__all__ = ["VerdictPoller", "Verifier"]
 
 _COPY_SECONDS = 1800.0  # every byte of a version is read, perhaps from a slow volume
 _NOTE_SECONDS = 10.0
@@ -21,7 +21,7 @@ _NOTHING = 404
 _VERDICT_SECONDS = 2.0
 _LOOK_SECONDS = 1.0
 _STALE_LOOKS = 10
-_ANSWERS = (200, 503)  # 503: a refusal, whose body says why
+_ANSWERS = (200, 503)  # 503: a refusal with its reason
 
 
 class Verifier:
@@ -32,19 +32,11 @@ class Verifier:
         self._url = url.rstrip("/")
 
     async def copy(self, wanted: WantedVersion) -> VerifyReport:
-        """Have a version proved and copied; a refusal is an answer.
-
-        Raises:
-            VerifierError: there is no answer.
-        """
+        """Verify and copy a version; a refusal is a result. Raises VerifierError."""
         return await self._report("POST", "/copies", wanted, _COPY_SECONDS)
 
     async def verdict(self) -> VerifyReport:
-        """What the last round over what is served found.
-
-        Raises:
-            VerifierError: there is no answer.
-        """
+        """The result of the last verification of the served version. Raises VerifierError."""
         return await self._report("GET", "/verdict", None, _VERDICT_SECONDS)
 
     async def _report(self, method: str, path: str, body: WantedVersion | None, seconds: float) -> VerifyReport:
@@ -57,21 +49,13 @@ class Verifier:
             raise VerifierError("the verifier's answer is no report") from error
 
     async def use(self, wanted: WantedVersion) -> None:
-        """Note what answers; other copies go.
-
-        Raises:
-            VerifierError: it is not noted.
-        """
+        """Note the version in use; other copies are removed. Raises VerifierError."""
         status, _ = await self._call("PUT", "/in-use", wanted, _NOTE_SECONDS)
         if status != 200:
             raise VerifierError(f"the verifier answered with status {status}")
 
     async def in_use(self) -> WantedVersion | None:
-        """What was noted last, by this process or the one before it.
-
-        Raises:
-            VerifierError: there is no answer.
-        """
+        """The version noted last, also by an earlier process. Raises VerifierError."""
         status, data = await self._call("GET", "/in-use", None, _NOTE_SECONDS)
         if status == _NOTHING:
             return None
@@ -92,8 +76,8 @@ class Verifier:
             raise VerifierError(f"the verifier cannot be reached: {failure(error)}") from error
 
 
-class Verdicts:
-    """The watching verifier's last word, asked for once a second."""
+class VerdictPoller:
+    """The verifier's last verdict, read once a second."""
 
     def __init__(self, verifier: Verifier, changed: Callable[[], None]) -> None:
         self._verifier = verifier
@@ -101,7 +85,7 @@ class Verdicts:
         self.last: VerifyReport | None = None
 
     async def run(self) -> None:
-        """Ask until cancelled. A verifier that is away for a while has said nothing."""
+        """Poll until cancelled. While the verifier is briefly away its last verdict stays."""
         away = 0
         while True:
             before = self.last
@@ -112,11 +96,11 @@ class Verdicts:
                 self.last = self.last if away < _STALE_LOOKS else None
             else:
                 away = 0
-                self.last = report if report.checked_at else None  # else its first round is under way
-            if _word(self.last) != _word(before):
+                self.last = report if report.checked_at else None  # empty until its first round has ended
+            if _summary(self.last) != _summary(before):
                 self._changed()
             await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _word(report: VerifyReport | None) -> tuple[bool, str, str | None] | None:
+def _summary(report: VerifyReport | None) -> tuple[bool, str, str | None] | None:
     return (report.ok, report.reason, report.dna) if report else None

@@ -1,9 +1,8 @@
-"""[I/O] New requests of a pod with an order, passed on whole to the pod that took over; and the way in, there.
+"""[I/O] Forwards new requests to the pods that took over, and accepts forwarded requests on the internal port.
 
-A request goes to the other pod's internal port, below `PEER_PREFIX`, and is answered there behind this layer: it is never
-passed on twice, and meets all that a client's own request meets. It is limited (by the client's address), recorded and
-counted there, and not here. Each has a connection of its own: before that stands, nothing of the request can have been
-processed, and the next pod may be tried.
+A forwarded request goes to the other pod's internal port below `PEER_PREFIX` and is answered behind this layer: it is never
+forwarded again, and is limited, recorded and counted there by its client's address. Each uses a connection of its own: until
+that is open nothing can have been processed, and the next pod may be tried.
 """
 
 from __future__ import annotations
@@ -24,28 +23,28 @@ from oneseek_runtime.sidecar.http.middleware import CLOSE, CORS, dna_of_answer
 from oneseek_runtime.sidecar.http.paths import PEER_PREFIX
 from oneseek_runtime.sidecar.http.responses import error_object, json_response
 
-__all__ = ["PEER_TOKEN", "PassingOn", "PeerEntry"]
+__all__ = ["PEER_TOKEN", "ForwardingMiddleware", "PeerEntryPoint"]
 
 _PREFIX = PEER_PREFIX.encode()
-PEER_TOKEN = b"oneseek-authorization"  # the passing pod's; Authorization is the client's
-_CLIENT = b"oneseek-client"  # believed of a pod that showed its token alone
+PEER_TOKEN = b"oneseek-authorization"  # the forwarding pod's token; Authorization is the client's
+_CLIENT = b"oneseek-client"  # accepted only together with the token
 _OURS = (_CLIENT, PEER_TOKEN)
 _CONNECT_SECONDS = 2.0
-_AGAIN_SECONDS = 0.25  # between two rounds over pods that cannot be reached
-_SHUNNED_SECONDS = 5.0  # so long a pod that could not be reached is tried last
+_RETRY_SECONDS = 0.25  # between two rounds over unreachable pods
+_AVOIDED_SECONDS = 5.0  # so long an unreachable pod is tried last
 _WAITING_SECONDS = 60.0
 _WAITING = 512  # requests
 _ATTEMPTS = 3
 _REPEATABLE = ("GET", "HEAD", "OPTIONS")
-# Between two servers only; each server frames its bodies and dates its answers itself.
+# Hop-by-hop headers, and those that each server sets itself.
 _HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding upgrade"
     b" expect".split()
 )
 
 
-class PassingOn:
-    """ASGI middleware outside of all others. Without an order it is one look."""
+class ForwardingMiddleware:
+    """Outermost ASGI middleware; without an order it passes requests through."""
 
     def __init__(
         self, app: ASGIApp, orders: Orders, clock: Callable[[], float], log: AccessLog | None, way: Way
@@ -55,11 +54,11 @@ class PassingOn:
         self._orders = orders
         self._clock = clock
         self._log = log
-        self._shunned: dict[Peer, float] = {}
-        self._turn = 0
+        self._avoided: dict[Peer, float] = {}
+        self._wait_for_slot = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request here, or pass it on."""
+        """Answer a request here, or forward it."""
         if self._orders.order is None or scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -68,7 +67,7 @@ class PassingOn:
         client = _Client(receive, work)
         watching = asyncio.get_running_loop().create_task(client.watch())
         try:
-            passed_on = await self._pass_on(scope, client, _Answer(scope, send, self._clock, self._log))
+            passed_on = await self._forward(scope, client, _Answer(scope, send, self._clock, self._log))
         except asyncio.CancelledError:
             if not client.gone or work.uncancel():
                 raise
@@ -79,8 +78,8 @@ class PassingOn:
             await asyncio.gather(watching, return_exceptions=True)
             await self._app(scope, client.receive, send)
 
-    async def _pass_on(self, scope: Scope, client: _Client, answer: _Answer) -> bool:
-        """False where the order ended while the request waited: it is answered here."""
+    async def _forward(self, scope: Scope, client: _Client, answer: _Answer) -> bool:
+        """Forward a request; False if the order ended while it waited: it is then answered here."""
         head, frame = _head(scope)
         for _ in range(_ATTEMPTS):
             try:
@@ -95,8 +94,8 @@ class PassingOn:
                 await _exchange(head + _proof(self._way_to(peer)), frame, client, exchange, answer)
             except EngineUnavailableError:
                 if answer.started:
-                    return True  # without its end: the server breaks the connection off
-                self._shun(peer)
+                    return True  # incomplete: the server closes the connection
+                self._avoid(peer)
                 if frame or scope["method"] not in _REPEATABLE:
                     break
             else:
@@ -107,7 +106,7 @@ class PassingOn:
         return True
 
     async def _connected(self, began: float) -> tuple[Peer, Exchange] | None:
-        """A connection to a pod that took over, waited for where there is none; None once the order has ended."""
+        """A connection to a pod that took over, waiting for one if needed; None once the order has ended."""
         counted = False
         try:
             while (order := self._orders.order) is not None:
@@ -128,17 +127,17 @@ class PassingOn:
                     raise NoSuccessorError(f"{version} takes over, and {_WAITING} requests wait for it already")
                 self._orders.waiting += not counted
                 counted = True
-                await self._orders.changed.wait(min(left, _AGAIN_SECONDS) if order.addresses else left)
+                await self._orders.changed.wait(min(left, _RETRY_SECONDS) if order.addresses else left)
         finally:
             self._orders.waiting -= counted
         return None
 
     def _in_turn(self) -> Sequence[Peer]:
-        """Each request begins with another one; those that could not be reached come last."""
+        """The pods in round-robin order; those that could not be reached come last."""
         peers, now = self._orders.peers, self._clock()
-        self._turn += 1
-        start = self._turn % len(peers) if peers else 0
-        return sorted(peers[start:] + peers[:start], key=lambda peer: self._shunned.get(peer, 0.0) > now)
+        self._wait_for_slot += 1
+        start = self._wait_for_slot % len(peers) if peers else 0
+        return sorted(peers[start:] + peers[:start], key=lambda peer: self._avoided.get(peer, 0.0) > now)
 
     async def _first_of(self, peers: Sequence[Peer]) -> tuple[Peer, Exchange] | None:
         loop = asyncio.get_running_loop()
@@ -147,29 +146,25 @@ class PassingOn:
             try:
                 async with asyncio.timeout(_CONNECT_SECONDS):
                     _, exchange = await loop.create_connection(
-                        lambda: Exchange(loop),
-                        peer.host,
-                        peer.port,
-                        ssl=way.trust,
-                        server_hostname=way.name,
+                        lambda: Exchange(loop), peer.host, peer.port, ssl=way.trust, server_hostname=way.name
                     )
-            except (OSError, TimeoutError):  # a certificate of somebody else's is an OSError too
-                self._shun(peer)
+            except (OSError, TimeoutError):  # a wrong certificate is an OSError too
+                self._avoid(peer)
             else:
                 return peer, exchange
         return None
 
     def _way_to(self, peer: Peer) -> Way:
-        """The public port is that of a pod which speaks otherwise than this one: without TLS, and so without a token."""
+        """A pod with another TLS setting than this one is reached at its public port, without TLS and so without a token."""
         return Way() if peer.port == names.PORT_PUBLIC else self._way
 
-    def _shun(self, peer: Peer) -> None:
-        self._shunned = {one: self._shunned[one] for one in self._orders.peers if one in self._shunned}
-        self._shunned[peer] = self._clock() + _SHUNNED_SECONDS
+    def _avoid(self, peer: Peer) -> None:
+        self._avoided = {one: self._avoided[one] for one in self._orders.peers if one in self._avoided}
+        self._avoided[peer] = self._clock() + _AVOIDED_SECONDS
 
 
-class PeerEntry:
-    """ASGI middleware of the internal port: what another pod passes on is answered by `public`, whatever orders stand."""
+class PeerEntryPoint:
+    """ASGI middleware of the internal port: `public` answers forwarded requests, whatever order is in force."""
 
     def __init__(self, public: ASGIApp, rest: ASGIApp, taken: Callable[[int], None]) -> None:
         self._public = public
@@ -177,7 +172,7 @@ class PeerEntry:
         self._taken = taken
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as if the client had come to the public port."""
+        """Answer as if the client had connected to the public port."""
         if scope["type"] != "http" or not scope.get("raw_path", b"").startswith(_PREFIX):
             await self._rest(scope, receive, send)
             return
@@ -201,7 +196,7 @@ Frame = Callable[[bytes, bool], bytes]
 
 
 def _head(scope: Scope) -> tuple[bytes, Frame | None]:
-    """The head of the request to the other pod but for its end, and how the body's pieces are sent; None: it has none."""
+    """The head of the forwarded request without its end, and how body pieces are framed; None without a body."""
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
     lines = [b"%s %s%s%s HTTP/1.1\r\n" % (scope["method"].encode(), _PREFIX, scope["raw_path"], query)]
     frame: Frame | None = None
@@ -219,7 +214,7 @@ def _head(scope: Scope) -> tuple[bytes, Frame | None]:
 
 
 def _proof(way: Way) -> bytes:
-    """The line by which the other pod knows that one of its model passes the request on."""
+    """The header line that proves to the other pod that a pod of its model forwards the request."""
     return b"%s: Bearer %s\r\n" % (PEER_TOKEN, way.token.encode()) if way.token else b""
 
 
@@ -233,13 +228,13 @@ def _chunk(piece: bytes, more: bool) -> bytes:
 
 
 async def _exchange(head: bytes, frame: Frame | None, client: _Client, exchange: Exchange, answer: _Answer) -> None:
-    """Send the request and relay what comes; the connection ends with it."""
+    """Send the request and relay the answer; closes the connection."""
     sending: asyncio.Task[None] | None = None
     parts = [head, b"\r\n"]
     try:
         if frame:
             first = frame(await client.next(), client.more)
-            if client.more:  # the body may be refused unread: too large, too many
+            if client.more:  # the body may be refused before it is sent: too large, too many
                 sending = asyncio.create_task(_send_body(first, client, exchange, frame))
                 parts = [head, b"expect: 100-continue\r\n\r\n"]
             else:
@@ -261,7 +256,7 @@ async def _send_body(first: bytes, client: _Client, exchange: Exchange, frame: F
 
 
 class _Client:
-    """What a client sends, one piece read ahead, so that its leaving is noticed whatever we are waiting for."""
+    """Reads a client's request one piece ahead, so that a disconnect is noticed at any time."""
 
     def __init__(self, receive: Receive, work: asyncio.Task[Any]) -> None:
         self._receive = receive
@@ -269,11 +264,10 @@ class _Client:
         self._piece: Message | None = None
         self._there, self._taken = asyncio.Event(), asyncio.Event()
         self.gone = False
-        self.more = True
-        """Whether a piece follows those that `next` gave."""
+        self.more = True  # whether another piece follows
 
     async def watch(self) -> None:
-        """Read on; a client that leaves ends the work for it."""
+        """Read ahead; a disconnect cancels the work."""
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
@@ -298,7 +292,7 @@ class _Client:
         return data
 
     async def receive(self) -> Message:
-        """For an app that answers after all: what was read ahead, then what comes. `watch` must have ended."""
+        """ASGI receive for an app that answers after all; `watch` must have ended."""
         if self._piece is not None:
             message, self._piece = self._piece, None
             return message
@@ -306,7 +300,7 @@ class _Client:
 
 
 class _Answer:
-    """What the client gets."""
+    """The answer to the client."""
 
     def __init__(self, scope: Scope, send: Send, clock: Callable[[], float], log: AccessLog | None) -> None:
         self._scope = scope
@@ -317,14 +311,10 @@ class _Answer:
         self.started = False
 
     async def relay(self, exchange: Exchange) -> None:
-        """The other pod's answer, as it comes.
-
-        Raises:
-            EngineUnavailableError: it broke off.
-        """
+        """Relay the other pod's answer as it arrives. Raises EngineUnavailableError."""
         headers = [header for header in exchange.headers if header[0] not in _HOP and header[0] != b"date"]
         await self._start({"type": "http.response.start", "status": exchange.status, "headers": headers})
-        if self._scope["method"] == "HEAD":  # its length is that of a body that does not come
+        if self._scope["method"] == "HEAD":  # Content-Length without a body
             await self._send({"type": "http.response.body"})
             return
         while True:
@@ -335,7 +325,7 @@ class _Answer:
                 return
 
     async def refuse(self, status: int, message: str) -> None:
-        """An answer of this pod's own: there is no other."""
+        """Send an error of this pod's own."""
         if self._scope["path"].startswith("/v1/"):
             body = error_object(message, kind="server_error", code="handover")
         else:

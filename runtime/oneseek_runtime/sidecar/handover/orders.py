@@ -1,4 +1,4 @@
-"""Who answers in this pod's place: the operator's order, which outlives the container's process."""
+"""The operator's handover order: which pods answer instead of this one. It survives a restart of the container."""
 
 from __future__ import annotations
 
@@ -20,18 +20,14 @@ __all__ = ["Orders", "Peer"]
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A pod's internal port."""
+    """Address and port of a pod."""
 
     host: str
     port: int
 
     @classmethod
     def parse(cls, address: str) -> Peer:
-        """An IP address, with or without a port.
-
-        Raises:
-            ValueError: it is none; names are not looked up.
-        """
+        """Parses an IP address with or without a port. Raises ValueError; names are not resolved."""
         try:
             return cls(str(ip_address(address)), names.PORT_INTERNAL)
         except ValueError:
@@ -40,55 +36,46 @@ class Peer:
 
 
 class Orders:
-    """The order in force. `changed` rings at each new one."""
+    """The order in force; `changed` is notified at each new one."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.order: Handover | None = None
         self.peers: tuple[Peer, ...] = ()
         self.changed = Signal()
-        self.waiting = 0
-        """Requests that wait until somebody takes them."""
+        self.waiting = 0  # requests that wait for a pod
         self._path = path
         self._writing = asyncio.Lock()
 
     @classmethod
-    def kept(cls, path: Path | None) -> Orders:
-        """Those of the process before. An order that cannot be read holds requests back until the operator's next."""
+    def load(cls, path: Path | None) -> Orders:
+        """Reads the order of the previous process. An unreadable order holds requests back until the operator's next."""
         orders = cls(path)
         if path is None:
             return orders
         try:
-            orders.put(Handover.from_wire(path.read_bytes()))
+            orders.set(Handover.from_wire(path.read_bytes()))
         except FileNotFoundError:
             return orders
         except (OSError, ValidationError, ValueError) as error:
             say("the order to hand requests over cannot be read; they wait for the next", error=repr(error))
-            orders.put(Handover())
+            orders.set(Handover())
         return orders
 
-    def put(self, order: Handover | None) -> None:
-        """From now on.
-
-        Raises:
-            ValueError: an address is none of a pod; the order before stands.
-        """
+    def set(self, order: Handover | None) -> None:
+        """Put an order in force. Raises ValueError for an invalid address; the order before stays."""
         self.peers = tuple(Peer.parse(address) for address in order.addresses) if order else ()
         self.order = order
-        self.changed.ring()
+        self.changed.notify()
 
     async def write(self) -> None:
-        """Write down what is in force, for the next process of this container.
-
-        Raises:
-            OSError: it cannot be written.
-        """
+        """Save the order in force for the container's next process. Raises OSError."""
         if self._path is not None:
             async with self._writing:
                 await asyncio.to_thread(_write, self._path, self.order)
 
 
 def _write(path: Path, order: Handover | None) -> None:
-    """No fsync: the volume goes with the pod, so only the process's end must not lose it."""
+    """Without fsync: the volume is the pod's own, so only the end of the process must not lose the order."""
     if order is None:
         path.unlink(missing_ok=True)
         return

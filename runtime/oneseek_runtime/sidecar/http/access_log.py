@@ -1,6 +1,6 @@
-"""The access log: one JSON line an answer. No question, no address: a log is no place for what people ask.
+"""The access log: one JSON line per answer, without question and client address.
 
-Lines are written together, a few times a second: a write each would cost more than the rest of a passed-through request.
+Lines are written a few times a second: one write each would cost more than the rest of a passed-through request.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from starlette.types import Scope
 __all__ = ["AccessLog"]
 
 _SECONDS = 0.2
-_LINES = 1000  # written at once when there are so many
+_LINES = 1000  # flushed at once above that
 
 
 class AccessLog:
-    """Collects lines; writes them soon."""
+    """Buffers lines and writes them together."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def write(self, scope: Scope, status: int, dna: str | None, seconds: float, *, passed_on: bool = False) -> None:
-        """Note one answer, as it starts; one that another pod gave is marked."""
+        """Add one answer, as it starts; `passed_on`: another pod gave it."""
         line = {
             "event": "access",
             "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -45,7 +45,7 @@ class AccessLog:
             self._timer = asyncio.get_running_loop().call_later(_SECONDS, self.flush)
 
     def flush(self) -> None:
-        """Write what is noted."""
+        """Write the buffered lines."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,4 @@
-"""Reading JSON that anybody may have sent: cheap to refuse, bounded in what it may become in memory. Pure."""
+"""Parses JSON from untrusted clients, with a limit on the number of values. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["MAXIMUM_VALUES", "decode_json"]
 
 MAXIMUM_VALUES = 200_000
 _QUOTE = ord(b'"')
-_UNCOUNTED = 512 * 1024  # bytes; too few to hold values that matter
-# The closing quote may be missing: a match that fails at the text's end would be tried again from every quote in it.
+_UNCHECKED_BYTES = 512 * 1024  # bytes; smaller bodies cannot hold too many values
+# The closing quote is optional: a failed match would be retried from every quote, in quadratic time.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[,\[{]', re.DOTALL)
 
 
@@ -25,13 +25,11 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def decode_json(data: bytes | bytearray) -> Any:
-    """The value in a body.
+    """Parses a body.
 
-    Raises:
-        BadRequestError: it is no JSON.
-        BodyTooLargeError: it holds so many values that parsing it would take many times its size.
+    Raises BadRequestError for invalid JSON, BodyTooLargeError for more than MAXIMUM_VALUES values.
     """
-    if len(data) > _UNCOUNTED and _holds_too_many(data):
+    if len(data) > _UNCHECKED_BYTES and _holds_too_many(data):
         raise BodyTooLargeError(f"the body holds more than {MAXIMUM_VALUES:,} values")
     try:
         return _DECODER.decode(data.decode("utf-8-sig"))
@@ -41,9 +39,9 @@ def decode_json(data: bytes | bytearray) -> Any:
 
 
 def _holds_too_many(data: bytes | bytearray) -> bool:
-    """Whether the text holds more values than that, counted by what stands before them outside of strings.
+    """Counts the tokens that precede values, outside of strings.
 
-    Strings that no comma parts make no JSON, but must end the counting too.
+    Strings without commas between them are no JSON, but must end the counting too.
     """
     values = strings = 0
     for token in _TOKEN.finditer(data):

@@ -1,7 +1,7 @@
-"""Whose request it is, for limits that count per client. Pure.
+"""Identifies the client that a request is counted for. Pure.
 
-The address is the connection's. Where that is a proxy the settings trust, it is what the proxy saw; a header that a
-client can write itself is believed from nobody else. IPv6 clients own whole networks, so a /64 counts as one client.
+The key is the address of the connection, or what a trusted proxy reports in X-Forwarded-For. All addresses of an IPv6 /64
+network count as one client.
 """
 
 from __future__ import annotations
@@ -19,16 +19,12 @@ _PREFIX = 64
 
 
 def parse_networks(text: str) -> Networks:
-    """Networks in CIDR form, separated by commas; a single address is a network of one.
-
-    Raises:
-        ValueError: one of them is none.
-    """
+    """Parses networks in CIDR form, separated by commas; a single address is a network of one. Raises ValueError."""
     return tuple(ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
 
 
 def client_key(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted: Networks) -> str:
-    """What one client's requests have in common."""
+    """Returns the key that all requests of one client share."""
     if not trusted or not _is_in(peer, trusted):
         return _key(peer)
     hops: list[str] = []
@@ -39,7 +35,7 @@ def client_key(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted: Netwo
 
 
 def _first_untrusted(peer: str, hops: Sequence[str], trusted: Networks) -> str:
-    """Read from the right, each hop was written by the one after it; the first we do not trust is the client."""
+    """Returns the rightmost hop that is not a trusted proxy: each hop was written by the one after it."""
     client = peer
     for hop in reversed(hops):
         if _address(hop) is None:

@@ -1,7 +1,6 @@
-"""How much of an engine one client may have: so many questions at once, then they wait their turn, then they are refused.
+"""Limits the requests of one client that the engine works on at the same time; more wait, then get 429.
 
-An engine answers in the order of asking, so whoever asks the most would have it alone. In memory and per pod, like the
-contract's limits; who a client is, `clients` says.
+An engine answers in the order of arrival, so one client could occupy it alone. In memory and per pod.
 """
 
 from __future__ import annotations
@@ -16,20 +15,20 @@ from oneseek_runtime.sidecar.http.client_address import Networks, client_key
 from oneseek_runtime.sidecar.http.rate_limit import ROUTERS
 from oneseek_runtime.sidecar.http.responses import error_object, json_response
 
-__all__ = ["WAITING", "Turns", "asks_engine"]
+__all__ = ["WAITING", "ConcurrencyLimit", "asks_engine"]
 
-WAITING = 512  # of one client
-_REMEMBERED = 1024  # clients that ask nothing just now
+WAITING = 512  # waiting requests of one client
+_REMEMBERED = 1024  # clients; above that idle ones are dropped
 _OPENAI = "/v1/"
-_ASKING = frozenset(
+_ENGINE_PATHS = frozenset(
     {"/api/oqt/query", "/api/oqt/multi-model-query", "/api/inference/infer", "/infer", "/inference/oneseek"}
 )
 
 
 def asks_engine(scope: Scope) -> bool:
-    """Whether a request is one that the engine answers."""
+    """Whether the engine answers the request."""
     path = scope["path"] if scope["type"] == "http" and scope["method"] == "POST" else ""
-    return path.startswith(_OPENAI) or path in _ASKING
+    return path.startswith(_OPENAI) or path in _ENGINE_PATHS
 
 
 @dataclass(slots=True)
@@ -38,8 +37,8 @@ class _Client:
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
 
-class Turns:
-    """ASGI middleware around what asks the engine."""
+class ConcurrencyLimit:
+    """ASGI middleware around the routes that ask the engine."""
 
     def __init__(self, app: ASGIApp, at_once: int, trusted: Networks = ()) -> None:
         self._app = app
@@ -48,7 +47,7 @@ class Turns:
         self._clients: dict[str, _Client] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on in its turn, or refuse it."""
+        """Call the app when a slot is free, or refuse the request."""
         if not asks_engine(scope):
             await self._app(scope, receive, send)
             return
@@ -61,7 +60,7 @@ class Turns:
         if client.busy < self._at_once:
             client.busy += 1
         elif len(client.waiting) < WAITING:
-            await _turn(client)
+            await _wait_for_slot(client)
         else:
             await json_response(_refusal(path), status=429, headers={"Retry-After": "1"})(scope, receive, send)
             return
@@ -69,31 +68,31 @@ class Turns:
             await self._app(scope, receive, send)
         finally:
             if client.waiting:
-                _give_on(client)
+                _release(client)
             else:
                 client.busy -= 1
 
     def _new(self) -> _Client:
-        """Clients that ask nothing are forgotten, all at once and seldom."""
+        """Adds a client; idle clients are dropped when there are too many."""
         if len(self._clients) >= _REMEMBERED:
             self._clients = {key: client for key, client in self._clients.items() if client.busy}
         return _Client()
 
 
-async def _turn(client: _Client) -> None:
-    """Wait until another of the client's questions is done, which gives its turn on."""
+async def _wait_for_slot(client: _Client) -> None:
+    """Wait until another request of the client hands its slot over."""
     turn = asyncio.get_running_loop().create_future()
     client.waiting.append(turn)
     try:
         await turn
     except asyncio.CancelledError:
-        if turn.done() and not turn.cancelled():  # it was ours already
-            _give_on(client)
+        if turn.done() and not turn.cancelled():  # the slot was already handed over
+            _release(client)
         raise
 
 
-def _give_on(client: _Client) -> None:
-    """A question is done: the next that still waits has its turn."""
+def _release(client: _Client) -> None:
+    """Hand a slot to the next waiting request, if any."""
     while client.waiting:
         turn = client.waiting.popleft()
         if not turn.done():
@@ -103,7 +102,7 @@ def _give_on(client: _Client) -> None:
 
 
 def _refusal(path: str) -> dict[str, object]:
-    """In the words that clients of the route know."""
+    """The 429 body of the path's API."""
     if path.startswith(_OPENAI):
         sentence = f"{WAITING} questions from your address wait for an answer already; ask again once some have theirs"
         return error_object(sentence, kind="rate_limit_error", code="rate_limit_exceeded")

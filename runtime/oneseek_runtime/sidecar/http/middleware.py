@@ -1,6 +1,6 @@
-"""What every public answer carries, whatever made it: CORS, `Connection: close` while closing, a line of access log.
+"""Middleware around the whole public app: CORS, `Connection: close` while draining, access log, counters.
 
-Outermost, so that defects (500) and refusals (429) get it too. Pure ASGI: nothing is buffered.
+Outermost, so that it applies to 429 and 500 too. Pure ASGI: nothing is buffered.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from oneseek_runtime.sidecar.http.concurrency_limit import asks_engine
 from oneseek_runtime.sidecar.http.origins import ANYBODY, may_read
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 
-__all__ = ["CLOSE", "CORS", "DNA_HEADER", "Envelope", "dna_of_answer"]
+__all__ = ["CLOSE", "CORS", "DNA_HEADER", "ResponseMiddleware", "dna_of_answer"]
 
 DNA_HEADER = "X-OneSeek-DNA"
 _DNA = DNA_HEADER.lower().encode()
@@ -29,8 +29,8 @@ CORS = [(b"access-control-allow-origin", b"*"), _EXPOSE]
 CLOSE = (b"connection", b"close")
 
 
-class Envelope:
-    """ASGI middleware around the whole public app; answers preflights itself."""
+class ResponseMiddleware:
+    """Completes the head of every public answer; answers CORS preflights."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Envelope:
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a preflight or pass the request on."""
+        """Answer a preflight or call the app."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -59,7 +59,7 @@ class Envelope:
             if message["type"] == "http.response.start":
                 self._lifecycle.count(message["status"], by_engine=asks_engine(scope))
                 headers = [*message["headers"], *cors]
-                if self._lifecycle.closing:  # asked when the answer starts, not when the request came
+                if self._lifecycle.closing:  # checked when the answer starts, not when the request came
                     headers = [header for header in headers if header[0] != b"connection"]
                     headers.append(CLOSE)
                 message["headers"] = headers
@@ -72,7 +72,7 @@ class Envelope:
 
 
 def _cors_of_private(scope: Scope, origins: Collection[str]) -> list[tuple[bytes, bytes]]:
-    """What lets a page of another origin read, if it may; the browser lets it not, where this says nothing."""
+    """CORS headers of a route that only pages of allowed origins may read."""
     vary = (b"vary", b"Origin")
     if ANYBODY in origins:
         return CORS
@@ -93,5 +93,5 @@ def _preflight(scope: Scope) -> Response:
 
 
 def dna_of_answer(headers: list[tuple[bytes, bytes]]) -> str | None:
-    """The version that made an answer, as its head says."""
+    """Returns the X-OneSeek-DNA of an answer's headers."""
     return next((value.decode() for name, value in headers if name == _DNA), None)

@@ -1,9 +1,7 @@
-"""Whose page sends a request: what a site that a colleague opens may neither change nor read. Pure.
+"""Checks which web page a request comes from (CSRF and cross-origin reads). Pure.
 
-Browsers say it themselves, in header fields that no page can write: `Sec-Fetch-Site` (over TLS and to this machine) and
-`Origin` (with every post, every socket and every reading across origins). Whoever sends neither is no page.
-A page of this machine that asks a port of this machine (`kubectl port-forward`, the old service's page on port 3000) is
-its user's own.
+Browsers set `Sec-Fetch-Site` and `Origin` themselves. A request with neither is not sent by a page. A page on this machine
+may use a port on this machine (`kubectl port-forward`, the old service's page on port 3000).
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
-__all__ = ["ANYBODY", "foreign", "may_read"]
+__all__ = ["ANYBODY", "foreign_origin", "may_read"]
 
 ANYBODY = "*"
 Headers = Iterable[tuple[bytes, bytes]]
@@ -20,10 +18,10 @@ _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _PORTS = {"http": 80, "https": 443}
 
 
-def foreign(headers: Headers, named: Collection[str]) -> str | None:
-    """The origin of a page that is neither this service's own nor named, as it is to be told; None: no such page.
+def foreign_origin(headers: Headers, named: Collection[str]) -> str | None:
+    """Returns the origin of a page that is neither this service's own nor in `named`, for a message; None if there is no such page.
 
-    That every origin may read (`ANYBODY`) lets none change anything.
+    `ANYBODY` in `named` allows reading only; it is ignored here.
     """
     found = {name: value.decode("latin-1") for name, value in headers if name in _READ}
     origin, site = found.get(b"origin"), found.get(b"sec-fetch-site")
@@ -36,8 +34,8 @@ def foreign(headers: Headers, named: Collection[str]) -> str | None:
 
 
 def may_read(headers: Headers, named: Collection[str]) -> bool:
-    """Whether who sends this may see what other people asked: pages of this service, of origins named, and no pages."""
-    return ANYBODY in named or foreign(headers, named) is None
+    """Whether the sender may read what other clients asked: own pages, pages of `named` origins, and non-browsers."""
+    return ANYBODY in named or foreign_origin(headers, named) is None
 
 
 _READ = frozenset({b"origin", b"sec-fetch-site", b"host"})
@@ -45,16 +43,16 @@ _SHOWN = 256  # characters of an origin that are shown
 
 
 def _is_own(origin: str, host: str) -> bool:
-    """Whether a page's origin is the address that it asks; whichever scheme, for what ends TLS stands before us."""
+    """Whether a page's origin is the host it requests, under any scheme: TLS may end before this service."""
     scheme = origin.partition("://")[0]
     page, asked = _place(origin), _place(f"{scheme}://{host}")
     return page is not None and asked is not None and (page == asked or {page[0], asked[0]} <= _LOCAL)
 
 
 def _place(url: str) -> tuple[str, int] | None:
-    """Host and port."""
+    """Host and port of a URL; None if it is invalid."""
     try:
         parts = urlsplit(url)
         return (parts.hostname, parts.port or _PORTS[parts.scheme]) if parts.hostname else None
-    except (ValueError, KeyError):  # a port that is none, a bracket that does not end, a scheme that no page has
+    except (ValueError, KeyError):  # invalid port or IPv6 address, or another scheme
         return None

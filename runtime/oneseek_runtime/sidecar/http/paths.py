@@ -1,7 +1,6 @@
-"""Paths as old clients write them: the old service (Express) minded neither capitals nor a slash at the end.
+"""Matches paths as the old Express service did: case-insensitive, with an optional slash at the end.
 
-No redirect: a POST would lose its body. What stands for a name in a route (a DNA, a file) keeps its letters, and `/v1`
-is written as OpenAI writes it.
+No redirect, because a POST would lose its body. Parameters (a DNA, a file) keep their case; `/v1` is matched exactly.
 """
 
 from __future__ import annotations
@@ -14,27 +13,27 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 __all__ = ["PEER_PREFIX", "KnownPaths", "LenientPaths"]
 
 PEER_PREFIX = "/internal/public"
-"""Below it, on the internal port, a pod answers what another pod of the model passes on."""
+"""Prefix of forwarded requests on the internal port."""
 
-_EXACT = "v1"  # the first segment of paths whose letters count
+_EXACT = "v1"  # first segment of case-sensitive paths
 
 
 @dataclass
 class _Node:
-    """What may follow a part of a path."""
+    """A node of the tree of path segments."""
 
-    literals: dict[str, tuple[str, _Node]] = field(default_factory=dict)  # lower case -> as the route writes it
+    literals: dict[str, tuple[str, _Node]] = field(default_factory=dict)  # lower case -> as in the route
     name: _Node | None = None
-    rest: bool = False  # anything may follow, slashes too
+    rest: bool = False  # matches the rest of the path
     ends: bool = False
 
 
 class KnownPaths:
-    """Finds the path that a route knows for one that a client wrote."""
+    """Finds the route's path for a path as written by a client."""
 
     def __init__(self, routes: Iterable[str]) -> None:
         self._root = _Node()
-        self._plain = frozenset(route for route in routes if "{" not in route)
+        self._version_of = frozenset(route for route in routes if "{" not in route)
         for route in routes:
             node = self._root
             for segment in route.split("/")[1:]:
@@ -46,11 +45,11 @@ class KnownPaths:
                     node = node.literals.setdefault(segment.lower(), (segment, _Node()))[1]
             node.ends = True
 
-    def known(self, path: str) -> str:
-        """The path as a route knows it; the path itself where none does."""
-        if path in self._plain:
+    def route_path(self, path: str) -> str:
+        """Returns the path as a route has it; the path itself if no route matches."""
+        if path in self._version_of:
             return path
-        if path.startswith(f"{PEER_PREFIX}/"):  # passed on by a pod that speaks otherwise than this one
+        if path.startswith(f"{PEER_PREFIX}/"):  # forwarded by a pod with another TLS setting
             path = path.removeprefix(PEER_PREFIX)
         found = self._find(path)
         if found is None and path.endswith("/") and not path.endswith("//"):
@@ -76,15 +75,15 @@ class KnownPaths:
 
 
 class LenientPaths:
-    """ASGI middleware: hands each request on under the path that a route knows."""
+    """ASGI middleware: passes each request on under the path of its route."""
 
     def __init__(self, app: ASGIApp, routes: Iterable[str]) -> None:
         self._app, self._paths = app, KnownPaths(tuple(routes))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
+        """Rewrite the path and call the app."""
         if scope["type"] in ("http", "websocket"):
-            known = self._paths.known(scope["path"])
-            if known != scope["path"]:
-                scope = {**scope, "path": known}
+            route_path = self._paths.route_path(scope["path"])
+            if route_path != scope["path"]:
+                scope = {**scope, "path": route_path}
         await self._app(scope, receive, send)

@@ -1,7 +1,7 @@
 """The contract's rate limits: a sliding window of 60 s per client and router, before any validation.
 
-In memory and per pod, as the old service had it. Refused requests are not counted. Who a client is, `clients` says.
-Every counted answer tells what is left, in the header fields that express-rate-limit made common.
+In memory and per pod, as in the old service. Refused requests are not counted. Counted answers carry the RateLimit-*
+headers of express-rate-limit.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from oneseek_runtime.sidecar.http.responses import json_response
 __all__ = ["ROUTERS", "Admission", "RateLimits", "Router", "SlidingWindow"]
 
 WINDOW_SECONDS = 60.0
-_MAXIMUM_CLIENTS = 10_000  # addresses remembered per router; beyond it those whose window is empty are forgotten
+_MAXIMUM_CLIENTS = 10_000  # per router; above that clients with an empty window are dropped
 
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """Paths that share one counter: everything below a prefix, or the paths named."""
+    """A group of paths that share one counter, and the body of its 429."""
 
     name: str
     limit: int
@@ -35,7 +35,7 @@ class Router:
     exempt: frozenset[str] = frozenset()
 
     def covers(self, path: str) -> bool:
-        """Whether a request for `path` counts here."""
+        """Whether a request for `path` is counted here."""
         if path in self.exempt:
             return False
         return path in self.paths or (self.prefix is not None and path.startswith(self.prefix))
@@ -84,7 +84,7 @@ ROUTERS = (
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Whether a request may pass (`wait` is 0.0), and how the client stands. Seconds."""
+    """Result of a request: `wait` is 0.0 if admitted; `remaining` requests; `reset` in seconds."""
 
     wait: float
     remaining: int
@@ -93,7 +93,7 @@ class Admission:
 
 @dataclass(slots=True)
 class SlidingWindow:
-    """At most `limit` admissions per key in any `seconds`. `clock` gives seconds and never goes back."""
+    """At most `limit` admissions per key in any `seconds`. `clock` is monotonic, in seconds."""
 
     limit: int
     clock: Callable[[], float]
@@ -102,7 +102,7 @@ class SlidingWindow:
     _swept: float = 0.0
 
     def admit(self, key: str) -> Admission:
-        """Count the request, or refuse it. `reset` is when one more of the client's requests would be forgotten."""
+        """Count or refuse a request. `reset`: seconds until the oldest counted request expires."""
         now = self.clock()
         times = self._seen.setdefault(key, deque())
         while times and times[0] <= now - self.seconds:
@@ -111,14 +111,14 @@ class SlidingWindow:
             wait = times[0] + self.seconds - now
             return Admission(wait, 0, wait)
         times.append(now)
-        if len(self._seen) > _MAXIMUM_CLIENTS and now - self._swept >= 1:  # sweeping takes a while
+        if len(self._seen) > _MAXIMUM_CLIENTS and now - self._swept >= 1:  # sweeping is slow
             self._seen = {k: kept for k, kept in self._seen.items() if kept[-1] > now - self.seconds}
             self._swept = now
         return Admission(0.0, self.limit - len(times), times[0] + self.seconds - now)
 
 
 class RateLimits:
-    """ASGI middleware: refuse with the router's own 429 body and `Retry-After`."""
+    """ASGI middleware: answers 429 with the router's body and `Retry-After` above the limit."""
 
     def __init__(self, app: ASGIApp, clock: Callable[[], float], trusted: Networks = ()) -> None:
         self._app = app
@@ -126,9 +126,9 @@ class RateLimits:
         self._windows = [(router, SlidingWindow(router.limit, clock)) for router in ROUTERS]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it."""
+        """Call the app, or refuse the request."""
         path = scope["path"] if scope["type"] == "http" else ""
-        if path.startswith("/v1/"):  # no router's, and where microseconds count
+        if path.startswith("/v1/"):  # not limited here, and latency matters
             await self._app(scope, receive, send)
             return
         for router, window in self._windows:
@@ -156,7 +156,7 @@ def _fields(router: Router, admission: Admission) -> dict[str, str]:
 
 
 def _with(send: Send, fields: Mapping[str, str]) -> Send:
-    """`send`, with header fields added."""
+    """Returns `send` with header fields added to the answer."""
 
     async def send_with(message: Message) -> None:
         if message["type"] == "http.response.start":

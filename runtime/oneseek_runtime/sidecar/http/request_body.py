@@ -1,8 +1,4 @@
-"""Request bodies as they come off the wire: bounded each, and bounded together.
-
-The contract allows 50 MB a body; a few clients with such bodies at once would otherwise fill the pod's memory. How long
-a body may take is `connections`' business.
-"""
+"""Reads request bodies, limited each (50 MB, the contract's) and in sum, so that large bodies cannot fill the pod's memory."""
 
 from __future__ import annotations
 
@@ -15,33 +11,30 @@ from starlette.types import Message, Receive, Scope
 
 from oneseek_runtime.sidecar.errors import BodyTooLargeError, ClientGoneError, TooManyBodiesError
 
-__all__ = ["BODY_LIMIT", "Bodies", "Body", "content_length", "while_connected"]
+__all__ = ["BODY_LIMIT", "Body", "BodyReader", "content_length", "while_connected"]
 
 T = TypeVar("T")
 
 Body = bytes | bytearray
-"""Never copied: a large body would be there twice."""
+"""Never copied: a large body would take its memory twice."""
 
 BODY_LIMIT = 50 * 1024 * 1024  # bytes
-_TOGETHER = 128 * 1024 * 1024  # bytes of all bodies that are being read or used
+_ALL_BODIES_LIMIT = 128 * 1024 * 1024  # bytes of all bodies that are being read or used
 _FREE = 64 * 1024  # bytes; bodies below this are not accounted for
 
 
-class Bodies:
-    """What is read at the moment, over all requests of the process."""
+class BodyReader:
+    """Reads bodies and counts the bytes of all large ones that are in use."""
 
-    def __init__(self, *, limit: int = BODY_LIMIT, together: int = _TOGETHER) -> None:
+    def __init__(self, *, limit: int = BODY_LIMIT, together: int = _ALL_BODIES_LIMIT) -> None:
         self._limit = limit
         self._together = together
         self.held = 0
 
     async def read(self, scope: Scope, receive: Receive) -> Body:
-        """The whole body. Give large ones back with `release` when they are done with.
+        """Returns the whole body. Give it back with `release` when it is no longer used.
 
-        Raises:
-            BodyTooLargeError: it is over the limit; the rest of it was not read.
-            TooManyBodiesError: all bodies together are over their limit.
-            ClientGoneError: the client left before it had sent all.
+        Raises BodyTooLargeError, TooManyBodiesError (the sum is over its limit) or ClientGoneError.
         """
         if content_length(scope) > self._limit:
             raise self._too_large()
@@ -53,7 +46,7 @@ class Bodies:
         return await self._rest(bytearray(data), receive)
 
     def release(self, data: Body) -> None:
-        """A body from `read` is no longer needed."""
+        """A body from `read` is no longer used."""
         if len(data) > _FREE:
             self.held -= len(data)
 
@@ -92,7 +85,7 @@ async def _next(receive: Receive) -> Message:
 
 
 def content_length(scope: Scope) -> int:
-    """The length that the client announces, else 0."""
+    """Returns the announced length, else 0."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     for name, value in headers:
         if name == b"content-length":
@@ -101,11 +94,7 @@ def content_length(scope: Scope) -> int:
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Await `work`, but give it up when the client goes away: nobody would read the answer.
-
-    Raises:
-        ClientGoneError: the client closed its connection first.
-    """
+    """Awaits `work`; cancels it and raises ClientGoneError when the client disconnects."""
     task = asyncio.create_task(work)
     gone = asyncio.create_task(_disconnected(request))
     try:

@@ -1,4 +1,4 @@
-"""How bodies leave and arrive: JSON with the contract's content type, and its reading of what clients post."""
+"""Builds JSON answers in the contract's form and parses posted JSON objects."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from starlette.responses import HTMLResponse, Response
 
 from oneseek_runtime.sidecar.errors import BadRequestError, BodyTooLargeError, TooManyBodiesError
 from oneseek_runtime.sidecar.http.bounded_json import decode_json
-from oneseek_runtime.sidecar.http.request_body import Bodies, Body
+from oneseek_runtime.sidecar.http.request_body import Body, BodyReader
 
 __all__ = ["body_refused", "error_object", "json_response", "no_such_page", "parse_object", "read_object", "timestamp"]
 
 _FORM = "application/x-www-form-urlencoded"
-_FIELDS = 1000  # what the old service's parser took
+_FIELDS = 1000  # the limit of the old service's parser
 
 
 def json_response(body: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON answer; non-ASCII text travels as it is, and NaN is a defect of ours."""
+    """A JSON answer in UTF-8; a NaN is a defect and raises ValueError."""
     # Lone surrogates are legal in JSON's escapes and have no UTF-8 form; "?" is better than a 500.
     data = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
     return Response(data, status, headers, media_type="application/json; charset=utf-8")
 
 
 def body_refused(error: Exception) -> Response:
-    """The answer to a body that cannot be used."""
+    """The answer to a body that cannot be used: 400, 413 or 503."""
     status, sentence = 400, "Malformed request body"
     if isinstance(error, BodyTooLargeError):
         status, sentence = 413, "Request body too large"
@@ -44,19 +44,15 @@ def body_refused(error: Exception) -> Response:
 
 
 def no_such_page(request: Request, *, status: int = 404, headers: Mapping[str, str] | None = None) -> Response:
-    """What the old service said of unknown paths, a page that no client parses."""
+    """The old service's HTML page for unknown paths."""
     what = html.escape(f"Cannot {request.method} {request.url.path}")
     return HTMLResponse(f"<!DOCTYPE html>\n<title>Error</title>\n<pre>{what}</pre>\n", status, headers)
 
 
-async def read_object(request: Request, bodies: Bodies, *, only_objects: bool = False) -> Mapping[str, Any]:
-    """The posted object; an empty body is `{}`, and so is JSON that holds no object (no key is then present).
+async def read_object(request: Request, bodies: BodyReader, *, only_objects: bool = False) -> Mapping[str, Any]:
+    """Returns the posted JSON object; `{}` for an empty body or another JSON value.
 
-    With `only_objects` such JSON is refused: for a route that does something even without a key.
-
-    Raises:
-        BadRequestError: the body is no JSON, or no object where only objects are taken; or is too large (BodyTooLargeError), or one too many (TooManyBodiesError).
-        ClientGoneError: the client left before it had sent all.
+    With `only_objects` another JSON value is refused. Raises BadRequestError (or a subclass) or ClientGoneError.
     """
     data = await bodies.read(request.scope, request.receive)
     try:
@@ -66,11 +62,7 @@ async def read_object(request: Request, bodies: Bodies, *, only_objects: bool = 
 
 
 def parse_object(data: Body, content_type: str, *, only_objects: bool = False) -> Mapping[str, Any]:
-    """`read_object` for bytes that are all there.
-
-    Raises:
-        BadRequestError: they are no JSON, or no object where only objects are taken.
-    """
+    """`read_object` for a body that is already read."""
     if not data or data.isspace():
         return {}
     if content_type.startswith(_FORM):
@@ -85,10 +77,10 @@ def parse_object(data: Body, content_type: str, *, only_objects: bool = False) -
 
 
 def timestamp(when: datetime) -> str:
-    """ISO 8601, UTC, milliseconds, `Z`: the contract's T."""
+    """Formats a time as the contract does: ISO 8601, UTC, milliseconds, `Z`."""
     return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def error_object(message: str, *, kind: str = "invalid_request_error", code: str | None = None) -> dict[str, Any]:
-    """The error body that OpenAI's clients read."""
+    """The error body of the OpenAI API."""
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}

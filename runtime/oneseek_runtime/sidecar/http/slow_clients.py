@@ -1,7 +1,7 @@
-"""How long a client may take to say what it wants, and how much it may say before that: uvicorn sets no bounds itself.
+"""Limits how long a client may take to send a request and how large its head may be; uvicorn has no such limits.
 
-One look a second over all connections instead of a timer a request: a timer costs more than reading a usual request.
-Connections that are idle between requests are let be; see `server`.
+All connections are checked once a second: a timer per request costs more than reading a usual request. Connections that
+are idle between requests are not limited; see `server`.
 """
 
 from __future__ import annotations
@@ -19,24 +19,20 @@ __all__ = ["BoundedProtocol", "Bounds", "end_overdue"]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Seconds and bytes."""
+    """Limits in seconds and bytes."""
 
-    first: float = 60.0
-    """From connecting to the first byte: browsers connect ahead of need."""
-    head: float = 20.0
-    """From a request's first byte to the end of its headers."""
-    piece: float = 20.0
-    """Without a byte of a body that is not whole yet."""
-    body: float = 300.0
-    """For a whole body."""
+    first: float = 60.0  # from connecting to the first byte: browsers connect in advance
+    head: float = 20.0  # from a request's first byte to the end of its headers
+    piece: float = 20.0  # without a byte of an incomplete body
+    body: float = 300.0  # for a whole body
     head_bytes: int = 64 * 1024
 
 
 class _Expects(Enum):
-    ANYTHING = 0  # connected, nothing heard yet
+    ANYTHING = 0  # connected, no byte received
     HEAD = 1
     BODY = 2
-    NOTHING = 3  # idle, or an answer is under way
+    NOTHING = 3  # idle, or answering
 
 
 _CORS = b"access-control-allow-origin: *\r\n"
@@ -48,7 +44,7 @@ _REFUSALS = {
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which notes where each connection stands."""
+    """uvicorn's protocol, which tracks the phase of each connection's request."""
 
     bounds = Bounds()
 
@@ -59,39 +55,39 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of a request."""
+        """Track the phase, then parse."""
         self._heard = self.loop.time()
         if self._expects is not _Expects.BODY:
             if self._expects is not _Expects.HEAD:
                 self._expects, self._since, self._head_bytes = _Expects.HEAD, self._heard, 0
             self._head_bytes += len(data)
         super().data_received(data)
-        # Asked afterwards: what came may have been the end of the head and a large body.
+        # After parsing: the data may hold the end of the head and a large body.
         if self._expects is _Expects.HEAD and self._head_bytes > self.bounds.head_bytes:
             self.refuse(431)
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """The head is complete."""
         self._expects, self._since = _Expects.BODY, self._heard
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The body is whole, too."""
+        """The body is complete."""
         self._expects = _Expects.NOTHING
         super().on_message_complete()
 
     def send_400_response(self, _msg: str) -> None:
-        """What came is no HTTP; uvicorn calls this, whose own answer a page of another origin could not read."""
+        """Replaces uvicorn's own answer, which has no CORS header."""
         self.refuse(400)
 
     def overdue(self, now: float) -> bool:
-        """Whether the client has had its time."""
+        """Whether the client has exceeded a limit."""
         match self._expects:
             case _Expects.ANYTHING:
                 return now - self._since > self.bounds.first
             case _Expects.HEAD:
                 return now - self._since > self.bounds.head
-            case _Expects.BODY if self.flow.read_paused:  # it is we who do not read
+            case _Expects.BODY if self.flow.read_paused:  # this server has paused reading
                 self._heard = now
                 return False
             case _Expects.BODY:
@@ -99,7 +95,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return False
 
     def refuse(self, status: int) -> None:
-        """Say why, unless an answer has begun or nothing was asked, and end the connection."""
+        """Send an error, unless an answer has begun or no request was sent, and close the connection."""
         if self.transport.is_closing():
             return
         if not self._in_an_answer():
@@ -113,7 +109,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _in_an_answer(self) -> bool:
-        """Whether text of ours would end up where the client expects something else."""
+        """Whether an error sent now would not be read as the answer to this request."""
         if self._expects is _Expects.ANYTHING or self.pipeline:
             return True
         if self.cycle is None or self.cycle.response_complete:
@@ -122,7 +118,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def end_overdue(connections: Iterable[asyncio.Protocol], now: float) -> int:
-    """Refuse every client that has had its time; how many there were."""
+    """Refuses every overdue client; returns how many."""
     late = [item for item in connections if isinstance(item, BoundedProtocol) and item.overdue(now)]
     for item in late:
         item.refuse(408)

@@ -1,4 +1,4 @@
-"""[I/O] The records service as a sidecar sees it: hand entries over, read what stands there."""
+"""[I/O] The client of the records service."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ __all__ = ["EntryRefusedError", "RecordsAwayError", "RecordsClient", "RecordsGon
 _POST_SECONDS = 30.0
 _GET_SECONDS = 10.0
 _VERIFY_SECONDS = 300.0  # a ledger of many millions of entries is read from the volume
-_LARGEST = 64 * 1024**2  # bytes of an answer: a sidecar is small
-_REFUSED = (400, 409, 413)  # sending the same again cannot help
+_LARGEST = 64 * 1024**2  # bytes of an answer, so that it fits the sidecar's memory
+_REFUSED = (400, 409, 413)  # permanent refusals
 
 
 class RecordsAwayError(OneSeekError):
-    """The records service did not do it; later it may."""
+    """The records service is not available at the moment."""
 
 
 class RecordsGoneError(RecordsAwayError):
-    """There is no service of that name: the model is being deleted, or the cluster's names do not work."""
+    """The service's name does not exist: the model is being deleted, or DNS does not work."""
 
 
 class EntryRefusedError(OneSeekError):
-    """The records service will never take what was sent; nothing of it was recorded. `reason` is the service's own word."""
+    """The records service refuses this entry permanently; `reason` is its own."""
 
     def __init__(self, message: str, *, reason: str = "") -> None:
         super().__init__(message)
@@ -40,10 +40,9 @@ class EntryRefusedError(OneSeekError):
 
 
 class RecordsClient:
-    """The service at `url`, called through `session`.
+    """The service at `url`, called through `session`. All calls raise RecordsAwayError.
 
-    Raises:
-        AccessError: its certificate can never be checked, because nobody says by whom.
+    The constructor raises AccessError if there is no CA to check the service's certificate with.
     """
 
     def __init__(self, session: aiohttp.ClientSession, url: str, access: Access) -> None:
@@ -52,111 +51,68 @@ class RecordsClient:
         self._access = access
         self._trust = access.client() if self._url.startswith("https:") else True
         self.held: Callable[[], str] = lambda: ""
-        """Why nothing may be entered just now, though the service is there."""
+        """Returns why nothing may be recorded at the moment; empty if nothing prevents it."""
 
     async def post(self, path: str, body: bytes) -> None:
-        """Record; returns once it is durable there.
-
-        Raises:
-            EntryRefusedError, RecordsAwayError: see there.
-        """
+        """Record entries durably. Raises EntryRefusedError."""
         await self._call("POST", path, _POST_SECONDS, body)
 
-    async def teach(self, lesson: bytes, *, after: int = 0) -> dict[str, Any]:
-        """Put something to learn into the open window; returns once it is durable there: its window, and the total.
+    async def add_example(self, example: bytes, *, after: int = 0) -> dict[str, Any]:
+        """Add a training example to the open window, durably: the window and the totals.
 
-        A window that is opened for it gets a number above `after`.
-
-        Raises:
-            EntryRefusedError, RecordsAwayError: see there.
+        A new window gets a number above `after`. Raises EntryRefusedError.
         """
-        return await self._call("POST", f"/v1/questions?after={after}", _POST_SECONDS, lesson)
+        return await self._call("POST", f"/v1/questions?after={after}", _POST_SECONDS, example)
 
-    async def gather(self, bounds: bytes, *, after: int = 0) -> dict[str, Any]:
-        """A major window of what was recorded so far: its number, above `after`, and how many questions are in it.
-
-        Raises:
-            EntryRefusedError, RecordsAwayError: see there.
-        """
+    async def add_major_window(self, bounds: bytes, *, after: int = 0) -> dict[str, Any]:
+        """Make a major window of the recorded examples, numbered above `after`. Raises EntryRefusedError."""
         return await self._call("POST", f"/v1/windows?after={after}", _POST_SECONDS, bounds)
 
     async def due(self, asked: bytes) -> dict[str, Any]:
-        """Windows that wait for their run, and after how many seconds another may.
-
-        Raises:
-            RecordsAwayError: see there.
-        """
+        """Returns the windows that wait for a run, and after how many seconds another may be due."""
         return await self._asked("/v1/windows/due", asked)
 
-    async def take(self, window: int) -> None:
-        """Say that a window's run is there.
-
-        Raises:
-            RecordsAwayError: see there.
-        """
+    async def mark_taken(self, window: int) -> None:
+        """Report that a window's run exists."""
         await self._asked(f"/v1/windows/{window}/taken", b"{}")
 
     async def questions(self, window: int) -> bytes:
-        """What a closed window holds, one JSON object a line, in the order in which it came.
-
-        Raises:
-            RecordsAwayError: see there; also where no window that is closed has that number.
-        """
+        """Returns a closed window's examples in order, one JSON object per line."""
         try:
             return await self._read("GET", f"/v1/windows/{window}/questions", _GET_SECONDS)
         except EntryRefusedError as error:
             raise RecordsAwayError(str(error)) from error
 
     async def totals(self) -> dict[str, Any]:
-        """How much was recorded to learn from.
-
-        Raises:
-            RecordsAwayError: see there.
-        """
+        """Returns the number of recorded examples."""
         return await self._get("/v1/windows", _GET_SECONDS)
 
     async def queries(self, limit: int) -> list[Any]:
-        """The newest queries, newest first, as the old service listed them.
-
-        Raises:
-            RecordsAwayError: see there.
-        """
+        """Returns the newest queries, newest first, in the old service's form."""
         return list((await self._get(f"/v1/queries?limit={limit}", _GET_SECONDS))["queries"])
 
     async def verify(self) -> dict[str, Any]:
-        """What reading the whole ledger again found.
-
-        Raises:
-            RecordsAwayError: see there.
-        """
+        """Verifies the whole ledger."""
         return await self._get("/v1/verify", _VERIFY_SECONDS)
 
     async def stats(self) -> dict[str, Any]:
-        """How many blocks of which type there are, and the newest.
-
-        Raises:
-            RecordsAwayError: see there.
-        """
+        """Returns the number of blocks by type, and the newest block."""
         return await self._get("/v1/stats", _GET_SECONDS)
 
     async def blocks(self, first: int, limit: int) -> list[Any]:
-        """Blocks from a number on.
-
-        Raises:
-            RecordsAwayError: see there.
-        """
+        """Returns blocks from a number on, oldest first."""
         return list((await self._get(f"/v1/blocks?from={first}&limit={limit}", _GET_SECONDS))["blocks"])
 
     async def _asked(self, path: str, body: bytes) -> dict[str, Any]:
         try:
             return await self._call("POST", path, _GET_SECONDS, body)
-        except EntryRefusedError as error:  # a defect of ours, but no reason to fail
+        except EntryRefusedError as error:  # a defect of this client; treated as unavailable
             raise RecordsAwayError(str(error)) from error
 
     async def _get(self, path: str, seconds: float) -> dict[str, Any]:
         try:
             return await self._call("GET", path, seconds)
-        except EntryRefusedError as error:  # a defect of ours, but no reason to fail
+        except EntryRefusedError as error:  # a defect of this client; treated as unavailable
             raise RecordsAwayError(str(error)) from error
 
     async def _call(self, method: str, path: str, seconds: float, body: bytes | None = None) -> dict[str, Any]:
@@ -201,7 +157,7 @@ class RecordsClient:
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    """A body of the records service's; anything else is not its."""
+    """Parses a body of the records service; other JSON means that something else answered."""
     try:
         found = json.loads(body)
     except ValueError as error:
@@ -212,5 +168,5 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _unknown(error: aiohttp.ClientConnectorDNSError) -> bool:
-    """Whether the cluster's name server answered that there is no such name, rather than not at all."""
+    """Whether DNS answered that the name does not exist."""
     return getattr(error.os_error, "errno", None) in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None))

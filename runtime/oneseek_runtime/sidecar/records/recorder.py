@@ -1,7 +1,7 @@
-"""Hands what is spooled over to the records service, and lets nobody wait for it.
+"""Sends spooled entries to the records service in the background.
 
-At least once: a batch is let go only when the service has acknowledged it, and sent again otherwise. Once: entries
-carry keys by which the service knows them. One that the service refuses for good holds no other back.
+At least once: a batch leaves the spool when the service has acknowledged it. Entries carry keys, so the service records each once. An
+entry that is refused permanently does not block others.
 """
 
 from __future__ import annotations
@@ -9,77 +9,40 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from oneseek_runtime.log import say
-from oneseek_runtime.sidecar.records.client import EntryRefusedError, RecordsAwayError, RecordsGoneError
+from oneseek_runtime.sidecar.records.client import EntryRefusedError, RecordsAwayError, RecordsClient, RecordsGoneError
 from oneseek_runtime.sidecar.records.lines import encoded
 from oneseek_runtime.sidecar.records.spool import Batch, Spool
 
-__all__ = ["ENTRIES", "QUERIES", "Recorder", "RecordsPort", "query_entry"]
+__all__ = ["ENTRIES", "QUERIES", "Recorder", "query_entry"]
 
 QUERIES = "queries"
 ENTRIES = "entries"  # training events and metrics, with or without a block in the ledger
 _PATHS = {QUERIES: "/v1/queries", ENTRIES: "/v1/entries"}
 
 _KEPT = ("queryId", "question", "response", "confidence", "metadata", "model", "version")
-_GATHER_SECONDS = 0.1  # entries that come within it travel together
-_SYNC_SECONDS = 0.25  # what the service has not taken by then is synced; nothing stays unsynced for twice as long
+_GATHER_SECONDS = 0.1  # entries within it are sent together
+_SYNC_SECONDS = 0.25  # entries not acknowledged by then are synced; none stays unsynced for twice as long
 _FIRST_PAUSE = 0.1  # after a failure; doubled at each, up to the last
 _LAST_PAUSE = 5.0
-_GONE_SECONDS = 30.0  # a pod that stops waits no longer for a service whose very name is gone
-_TOLD_SECONDS = 10.0  # the longest that the end waits until somebody asked what was given up
+_GONE_SECONDS = 30.0  # a stopping pod waits no longer for a service whose name does not exist
+_TOLD_SECONDS = 10.0  # at most so long the end waits for the abandoned count to be read
 _COMPLAIN_SECONDS = 10.0
 
 
-class RecordsPort(Protocol):
-    """What the recorder and the routes need of the records service; see `client.RecordsClient`."""
-
-    async def post(self, path: str, body: bytes) -> None:
-        """Record; raises EntryRefusedError, RecordsAwayError."""
-
-    async def teach(self, lesson: bytes, *, after: int = 0) -> dict[str, Any]:
-        """Something to learn, into the open window; raises EntryRefusedError, RecordsAwayError."""
-
-    async def gather(self, bounds: bytes, *, after: int = 0) -> dict[str, Any]:
-        """A major window of what was recorded so far; raises EntryRefusedError, RecordsAwayError."""
-
-    async def due(self, asked: bytes) -> dict[str, Any]:
-        """Windows that wait for their run; raises RecordsAwayError."""
-
-    async def take(self, window: int) -> None:
-        """A window's run is there; raises RecordsAwayError."""
-
-    async def questions(self, window: int) -> bytes:
-        """What a closed window holds, one JSON object a line; raises RecordsAwayError."""
-
-    async def totals(self) -> dict[str, Any]:
-        """How much was recorded to learn from; raises RecordsAwayError."""
-
-    async def queries(self, limit: int) -> list[Any]:
-        """The newest queries, newest first; raises RecordsAwayError."""
-
-    async def verify(self) -> dict[str, Any]:
-        """What reading the whole ledger again found; raises RecordsAwayError."""
-
-    async def stats(self) -> dict[str, Any]:
-        """Blocks by type, and the newest; raises RecordsAwayError."""
-
-    async def blocks(self, first: int, limit: int) -> list[Any]:
-        """Blocks from a number on, oldest first; raises RecordsAwayError."""
-
-
 class Recorder:
-    """Keeps entries and sends them. `run` works until it is cancelled; everything else may be called meanwhile."""
+    """Spools entries and sends them while `run` runs."""
 
-    def __init__(self, spool: Spool, records: RecordsPort, *, gather: float = _GATHER_SECONDS) -> None:
+    def __init__(self, spool: Spool, records: RecordsClient, *, gather: float = _GATHER_SECONDS) -> None:
         self.records = records
         self._spool = spool
         self._gather = gather
-        self._kept = asyncio.Event()  # something was spooled, for the sender
-        self._written = asyncio.Event()  # the same, for the one that syncs
-        self._hurry = asyncio.Event()  # somebody waits: do not gather, do not pause
-        self._moved = asyncio.Condition()  # a batch is acknowledged, or the service turned out to be away
+        self._kept = asyncio.Event()  # an entry was spooled: wakes the sender
+        self._written = asyncio.Event()  # the same: wakes the syncing task
+        self._hurry = asyncio.Event()  # a caller waits: send without pauses
+        self._moved = asyncio.Condition()  # a batch was acknowledged, or the service is away
         self._away_since: float | None = None
         self._gone_since: float | None = None
         self._abandoned = 0
@@ -88,24 +51,24 @@ class Recorder:
 
     @property
     def spooled(self) -> int:
-        """Entries that the records service has not acknowledged."""
+        """Entries that are not acknowledged."""
         return self._spool.spooled
 
     @property
     def lost(self) -> int:
-        """Entries that it never will."""
+        """Entries that will never be recorded."""
         return self._spool.lost
 
-    def keep_query(self, question: str, answer: Mapping[str, Any]) -> None:
-        """Record an answered question; `answer` is the body that the client gets."""
-        self.keep(QUERIES, query_entry(question, answer))
+    def record_query(self, question: str, answer: Mapping[str, Any]) -> None:
+        """Record an answered question; `answer` is the body of the answer."""
+        self.record(QUERIES, query_entry(question, answer))
 
-    def keep_document(self, query: Mapping[str, Any]) -> None:
-        """Record a query's document that has no provenance beside it."""
-        self.keep(QUERIES, {"query": query})
+    def record_document(self, query: Mapping[str, Any]) -> None:
+        """Record a query's document without provenance."""
+        self.record(QUERIES, {"query": query})
 
-    def keep(self, kind: str, entry: Mapping[str, Any]) -> None:
-        """Record an entry as `POST /v1/queries` or `/v1/entries` takes it. Never fails and never waits for a network."""
+    def record(self, kind: str, entry: Mapping[str, Any]) -> None:
+        """Spool an entry of `POST /v1/queries` or `/v1/entries`. Never fails and never waits for the network."""
         if not self._spool.append(kind, encoded(entry)):
             self._complain()
         self._kept.set()
@@ -113,12 +76,12 @@ class Recorder:
 
     def _complain(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now - self._complained > _COMPLAIN_SECONDS:  # the count says the rest
+        if now - self._complained > _COMPLAIN_SECONDS:  # `lost` counts the rest
             self._complained = now
             say("notRecorded", lost=self._spool.lost, reason="the spool is full, or its volume fails")
 
     async def run(self) -> None:
-        """Send what is spooled, oldest first, and make durable what the service has not taken soon."""
+        """Send entries, oldest first, and sync those that are not acknowledged soon."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._send_all())
             tasks.create_task(self._sync_all())
@@ -142,7 +105,7 @@ class Recorder:
             await self._note_here()
 
     async def _gathered(self) -> None:
-        """Return when something was spooled, a moment later, so that it does not travel alone."""
+        """Wait for an entry, then a moment more, so that entries are sent together."""
         self._kept.clear()
         self._hurry.clear()
         await self._kept.wait()
@@ -150,14 +113,14 @@ class Recorder:
 
     async def _pause(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - so that pods do not march
+            async with asyncio.timeout(seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - jitter
                 await self._hurry.wait()
         except TimeoutError:
             return
         self._hurry.clear()
 
     async def _send(self, batch: Batch) -> int:
-        """Have a batch recorded; how many of it the service refused for good."""
+        """Send a batch; returns how many entries were refused permanently."""
         if not batch.bodies:
             return 0
         try:
@@ -201,7 +164,7 @@ class Recorder:
             self._moved.notify_all()
 
     async def _sync_all(self) -> None:
-        """One fsync at a time, and none for what the service has taken by then: with it there, nothing is synced."""
+        """One fsync at a time, and none for entries acknowledged by then."""
         while True:
             await self._written.wait()
             self._written.clear()
@@ -214,7 +177,7 @@ class Recorder:
                     say("spoolNotSynced", reason=str(error))
 
     async def flush(self, within: float) -> None:
-        """Return when everything kept so far is recorded, when the service turns out to be away, or after `within`."""
+        """Wait until all entries so far are recorded, the service is away, or `within` seconds are over."""
         target = self._spool.appended
         self._hurry.set()
         try:
@@ -224,9 +187,9 @@ class Recorder:
             return
 
     async def finish(self, within: float) -> None:
-        """The end of a pod: send on until all is recorded, or `within` seconds are over; then count what is given up.
+        """At the pod's end: send until all is recorded or `within` seconds are over, then count the rest as abandoned.
 
-        The count is told once to whoever asks for the state, and for that much longer the caller must be reachable.
+        Then wait a little for the state to be read, which reports the count.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
@@ -250,7 +213,7 @@ class Recorder:
             return
 
     def abandoned(self) -> int:
-        """What `finish` gave up, told once."""
+        """The entries abandoned by `finish`, reported once."""
         found, self._abandoned = self._abandoned, 0
         if found:
             self._told.set()
@@ -258,7 +221,7 @@ class Recorder:
 
 
 def query_entry(question: str, answer: Mapping[str, Any]) -> dict[str, Any]:
-    """A query's two documents, `oqt_queries` and `oqt_provenance`, from the body that its client got."""
+    """The documents `oqt_queries` and `oqt_provenance` of an answered question."""
     document = {"question": question, **answer}
     at = answer["timestamp"]
     query = {key: document[key] for key in _KEPT} | {"createdAt": at, "updatedAt": at}

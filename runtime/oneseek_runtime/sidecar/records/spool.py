@@ -1,13 +1,11 @@
-"""[I/O] Answered questions on the pod's own volume until the records service has them.
+"""[I/O] Entries on the pod's own volume until the records service has them.
 
-An entry is written (one `write`, no fsync) before its answer leaves, so that a killed process loses none: what is
-written outlives the process. Against a machine that loses its power there is `sync`, in batches and off the request
-path. Entries stand in segments, files that only grow; a segment whose entries are all acknowledged is deleted, and
-nothing is ever rewritten. How far the acknowledged ones go stands in one small file, written in place: an old state
-only means that entries are sent again, which the records service records once.
+An entry is written (one `write`, no fsync) before its answer is sent, so a killed process loses none. `sync` protects against power
+loss, in batches and off the request path. Entries are appended to segment files; a segment is deleted when all its entries are
+acknowledged. The acknowledged position is in one small file, written in place: an old position only causes entries to be sent
+again, which are recorded once.
 
-The size is bounded. A full spool (or a full volume) takes no more: answers go on, and each that is not kept is counted
-in `lost`, as is each that the records service refuses and each that lies here damaged.
+The size is bounded. With a full spool or volume answers go on; entries that are not stored, refused or damaged are counted in `lost`.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ _FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
 
 @dataclass(slots=True)
 class _Segment:
-    """Entries `first`, `first` + 1, … in one file, of which `size` bytes are whole lines."""
+    """Entries `first`, `first` + 1, … in one file; `size` bytes of it are complete lines."""
 
     path: Path
     first: int
@@ -43,7 +41,7 @@ class _Segment:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The oldest entries that wait, all of one kind. `damaged` lines among them are counted and passed over."""
+    """The oldest entries, all of one kind. `damaged` lines among them are counted and skipped."""
 
     kind: str
     bodies: tuple[bytes, ...]
@@ -52,12 +50,12 @@ class Batch:
 
     @property
     def entries(self) -> int:
-        """How many entries of the spool it stands for."""
+        """The number of lines."""
         return len(self.bodies) + self.damaged
 
 
 class Spool:
-    """One process' entries in one folder; used by one thread, but for `sync`. Made by `open`."""
+    """The entries in one folder. Used by one thread, except `sync`. Made by `open`."""
 
     def __init__(self, folder: Path, limit: int, segment_bytes: int) -> None:
         self._folder, self._limit, self._segment_bytes = folder, limit, segment_bytes
@@ -68,20 +66,13 @@ class Spool:
         self._writing: int | None = None  # descriptor of the newest segment
         self._unsynced: list[int] = []  # descriptors of earlier ones
         self._state: int | None = None
-        self.appended = 0
-        """The number of the next entry."""
-        self.spooled = 0
-        """Entries that the records service has not acknowledged."""
-        self.lost = 0
-        """Entries that it never will."""
+        self.appended = 0  # the number of the next entry
+        self.spooled = 0  # entries that are not acknowledged
+        self.lost = 0  # entries that will never be recorded
 
     @classmethod
     def open(cls, folder: Path, *, limit: int, segment_bytes: int = _SEGMENT_BYTES) -> Spool:
-        """Take up what an earlier process left in the folder. Needs no room on the volume.
-
-        Raises:
-            OSError: the folder cannot be used.
-        """
+        """Opens the folder with the entries of an earlier process; needs no space on the volume. Raises OSError."""
         folder.mkdir(parents=True, exist_ok=True)
         spool = cls(folder, limit, segment_bytes)
         spool._load()
@@ -98,7 +89,7 @@ class Spool:
             data = path.read_bytes()
             segment.size = data.rfind(b"\n") + 1
             segment.entries = data.count(b"\n")
-            if segment.size < len(data):  # half a line, from a machine that lost its power or a full volume
+            if segment.size < len(data):  # a partial line, after a power loss or on a full volume
                 os.truncate(path, segment.size)
                 self.lost += 1
             last = segment.first + segment.entries
@@ -114,16 +105,16 @@ class Spool:
             self.spooled += segment.entries
             self.appended = last
         self.spooled -= self._passed
-        # What was acknowledged but never reached the disk has its number all the same.
+        # Entries that were acknowledged but never reached the disk keep their numbers.
         self.appended = max(self.appended, acknowledged)
 
     @property
     def acknowledged(self) -> int:
-        """Every entry before this number is with the records service, or lost."""
+        """The number of the oldest entry that is neither recorded nor lost."""
         return self._segments[0].first + self._passed if self._segments else self.appended
 
     def append(self, kind: str, body: bytes) -> bool:
-        """Keep an entry; False where there is no room for it, which is counted."""
+        """Store an entry; False, and counted as lost, without space."""
         line = entry_line(kind, body)
         try:
             if self._bytes + len(line) <= self._limit and self._write(line):
@@ -154,7 +145,7 @@ class Spool:
         return True
 
     def _take_back(self, handle: int, segment: _Segment) -> None:
-        """Half a line must not stand before the next one: cut it off, else go on in another file."""
+        """Cut off a partial line; if that fails continue in another file."""
         try:
             os.ftruncate(handle, segment.size)
         except OSError:
@@ -167,7 +158,7 @@ class Spool:
 
     def _new_segment(self) -> int:
         path = self._folder / f"{self.appended:020d}{_SUFFIX}"
-        # Emptied where it exists: then no entry was ever whole in it, or it would have its number.
+        # Truncated if it exists: it holds no complete entry, else the number would be taken.
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | _FLAGS, 0o600)
         self._retire()
         self._writing = handle
@@ -177,11 +168,7 @@ class Spool:
         return handle
 
     def batch(self) -> Batch | None:
-        """The oldest entries that wait, or None; the same again until they are acknowledged.
-
-        Raises:
-            OSError: the volume cannot be read.
-        """
+        """Returns the oldest entries, the same until they are acknowledged; None if there are none. Raises OSError."""
         self._drop_passed()
         if not self.spooled:
             return None
@@ -190,7 +177,7 @@ class Spool:
         room = min(_BATCH_BYTES, left)
         data = _read(segment.path, self._offset, room)
         while (end := data.rfind(b"\n") + 1) == 0:
-            if room == left:  # somebody cut the file
+            if room == left:  # the file was truncated
                 return Batch("", (), segment.entries - self._passed, left)
             room = min(2 * room, left)
             data = _read(segment.path, self._offset, room)
@@ -208,16 +195,16 @@ class Spool:
         return Batch(kind, tuple(bodies), damaged, size)
 
     def acknowledge(self, batch: Batch, *, refused: int = 0) -> None:
-        """Let go of a batch: the records service has it, but for those of it that it refused."""
+        """Remove a batch, of which `refused` entries are lost."""
         self._offset += batch.size
         self._passed += batch.entries
         self.spooled -= batch.entries
         self.lost += batch.damaged + refused
-        self._save()  # before a file goes: a state that is too old must find what it points at, or something newer
+        self._save()  # before a file is deleted: an old state must refer to an existing file or to a newer one
         self._drop_passed()
 
     def _drop_passed(self) -> None:
-        """Delete segments whose entries are all acknowledged, but for one that still grows."""
+        """Delete segments that are acknowledged and full."""
         while self._segments and self._offset >= self._segments[0].size:
             growing = self._writing is not None and len(self._segments) == 1
             if growing and self._segments[0].size < self._segment_bytes:
@@ -231,7 +218,7 @@ class Spool:
             self._offset = self._passed = 0
 
     def _save(self) -> None:
-        """Write the state in place. Failing only means that entries are sent again, or counted too low."""
+        """Write the state in place; a failure only causes entries to be sent again or miscounted."""
         try:
             if self._state is None:
                 self._state = os.open(self._folder / _STATE, os.O_WRONLY | os.O_CREAT | _FLAGS, 0o600)
@@ -240,11 +227,7 @@ class Spool:
             return
 
     def sync(self) -> None:
-        """Make durable what is written so far. For another thread; one call at a time.
-
-        Raises:
-            OSError: the volume failed.
-        """
+        """Make written entries durable. For another thread, one call at a time. Raises OSError."""
         earlier = [self._unsynced.pop(0) for _ in range(len(self._unsynced))]
         newest = self._writing
         handles = [*earlier, *([] if newest is None else [os.dup(newest)])]
@@ -257,7 +240,7 @@ class Spool:
                 os.close(handle)
 
     def close(self) -> None:
-        """Let the files go; they stay as they are."""
+        """Close the files."""
         for handle in (*self._unsynced, self._writing, self._state):
             if handle is not None:
                 os.close(handle)

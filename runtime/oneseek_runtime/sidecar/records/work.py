@@ -1,4 +1,4 @@
-"""[I/O] Spool, records service and recorder put together, at work for as long as the sidecar runs."""
+"""[I/O] Runs the recorder as long as the sidecar runs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = ["recording"]
 async def recording(
     session: aiohttp.ClientSession, access: RecordsAccess | None, held: Callable[[], str] = lambda: ""
 ) -> AsyncIterator[Recorder | None]:
-    """What records answers, at work; None where the settings name no records service.
+    """Yields the running recorder; None without a records service.
 
-    `held`: why nothing may be entered just now; empty: go on.
+    `held`: returns why nothing may be recorded now; empty if nothing prevents it.
     """
     if access is None:
         yield None
@@ -38,7 +38,7 @@ async def recording(
     records = RecordsClient(session, access.url, access.access)
     records.held = held
     recorder = Recorder(spool, records)
-    sending = asyncio.create_task(_for_ever(recorder))
+    sending = asyncio.create_task(_keep_running(recorder))
     try:
         yield recorder
     finally:
@@ -47,8 +47,8 @@ async def recording(
         spool.close()
 
 
-async def _for_ever(recorder: Recorder) -> None:
-    """A defect in recording must be seen in the log, and must cost nobody an answer."""
+async def _keep_running(recorder: Recorder) -> None:
+    """Log an unexpected error of the recorder and start it again."""
     while True:
         try:
             await recorder.run()

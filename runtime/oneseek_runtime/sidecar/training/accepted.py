@@ -11,18 +11,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from oneseek_runtime.sidecar.training.examples import Batch, Lesson
+from oneseek_runtime.sidecar.training.examples import Batch, TrainingExample
 from oneseek_runtime.sidecar.training.runs import Run
 
-__all__ = ["Accepted", "Standing", "batch_entry", "beside_entry", "companion_stages", "dna_of", "micro_entry", "stages"]
+__all__ = [
+    "Accepted",
+    "ServedVersion",
+    "batch_entry",
+    "companion_stages",
+    "dna_of",
+    "micro_entry",
+    "query_entry_for_training",
+    "stages",
+]
 
 _NO_RAW = "No raw responses provided"
 _NO_ANALYSIS = "No analyzed data provided"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What answers at the moment, and what is known of it: parts of the bodies of `GET /api/oqt/metrics`."""
+class ServedVersion:
+    """The version that answers, with parts of the body of `GET /api/oqt/metrics`."""
 
     version: str
     metrics: Mapping[str, Any]
@@ -30,7 +39,7 @@ class Standing:
     now: str
 
     def document(self) -> dict[str, Any]:
-        """`oqt_metrics`, with the counters' names of the old collection."""
+        """The `oqt_metrics` document, with the old collection's field names."""
         totals = {"totalSamples": self.training["totalSamples"], "weeklyBatch": self.training["weeklyBatches"]}
         return {
             "version": self.version,
@@ -40,13 +49,13 @@ class Standing:
         }
 
     def numbers(self, *keys: str) -> dict[str, Any]:
-        """Some of the metrics; null where nothing measured them."""
+        """Some of the metrics; null if not measured."""
         return {key: self.metrics.get(key) for key in keys}
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A post that durably stands in a window, and that window's run as it is now, if it is there yet."""
+    """A post recorded in a window, with the window's run if it exists."""
 
     training_id: str
     window: int
@@ -56,17 +65,17 @@ class Accepted:
 
     @property
     def done(self) -> bool:
-        """The run has made a version."""
+        """Whether the run has made a version."""
         return self.run is not None and self.run.state in ("certified", "rejected")
 
     @property
     def version(self) -> str | None:
-        """The version it made."""
+        """The DNA of that version."""
         return self.run.dna if self.run and self.done else None
 
     @property
     def reason(self) -> str:
-        """Why it is not done."""
+        """Why the run is not done."""
         if self.run is None or self.run.state == "queued":
             return "suspended" if self.held else "queued"
         return "training" if self.run.state == "running" else f"failed: {self.run.message or self.run.reason}"
@@ -78,9 +87,9 @@ def _stage(accepted: Accepted | None, *, has: bool, without: str) -> dict[str, A
     return {"completed": True} if accepted.done else {"completed": False, "reason": accepted.reason}
 
 
-def _given(lesson: Lesson) -> dict[str, Any]:
-    """The numbers of a client's analysis, as it gave them."""
-    analysis = lesson.analysis or {}
+def _given(example: TrainingExample) -> dict[str, Any]:
+    """The numbers of the client's analysis."""
+    analysis = example.analysis or {}
     return {key: _number(analysis.get(key)) for key in ("consensus", "bias", "fairness")}
 
 
@@ -90,9 +99,9 @@ def _number(value: object) -> float | int | None:
     return value
 
 
-def stages(lesson: Lesson, accepted: Accepted | None, count: str) -> dict[str, dict[str, Any]]:
-    """Both stages, as far as the two routes agree; `count` is their key for the number of answers."""
-    raw, analysed = lesson.stages
+def stages(example: TrainingExample, accepted: Accepted | None, count: str) -> dict[str, dict[str, Any]]:
+    """Both stages; `count` is the route's key for the number of answers."""
+    raw, analysed = example.stages
     first = _stage(accepted, has=raw > 0, without=_NO_RAW)
     trained = raw if first["completed"] else 0
     result = {"method": "raw_response_training", count: trained, "updated": first["completed"]}
@@ -101,16 +110,16 @@ def stages(lesson: Lesson, accepted: Accepted | None, count: str) -> dict[str, d
         second["result"] = {
             "method": "analyzed_data_training",
             "metricsUpdated": second["completed"],
-            **_given(lesson),
+            **_given(example),
         }
-    elif lesson.analysis is not None:
+    elif example.analysis is not None:
         second["reason"] = "The analyzed data name no answer, and there is no raw one"
     return {"stage1": {**first, count: trained, "result": result}, "stage2": second}
 
 
-def companion_stages(lesson: Lesson, accepted: Accepted | None) -> dict[str, dict[str, Any]]:
+def companion_stages(example: TrainingExample, accepted: Accepted | None) -> dict[str, dict[str, Any]]:
     """Both stages, in the keys of `/api/training/micro`."""
-    both = stages(lesson, accepted, "samples_processed")
+    both = stages(example, accepted, "samples_processed")
     if result := both["stage2"].get("result"):
         known = dna_of(accepted.run) if accepted else None
         result["dna_update"] = {"dna_updated": True, **known} if known else {"needed": False}
@@ -118,58 +127,58 @@ def companion_stages(lesson: Lesson, accepted: Accepted | None) -> dict[str, dic
 
 
 def dna_of(run: Run | None) -> dict[str, Any] | None:
-    """What a run that made a version changed; None of any other."""
+    """The version that a run made, in the old field names; None if it made none."""
     if run is None or run.dna is None or run.digest is None or run.state not in ("certified", "rejected"):
         return None
-    return {
-        "dna_hash": run.digest.removeprefix("sha256:"),
-        "total_samples": run.samples,
-        "timestamp": run.completed_at,
-    }
+    return {"dna_hash": run.digest.removeprefix("sha256:"), "total_samples": run.samples, "timestamp": run.completed_at}
 
 
-def micro_entry(lesson: Lesson, accepted: Accepted, standing: Standing, *, language: str) -> dict[str, Any]:
-    """What is recorded of micro-train: the event, and what was measured then. The ledger tells the run, once there is one."""
-    both = stages(lesson, accepted, "samplesProcessed")
+def micro_entry(
+    example: TrainingExample, accepted: Accepted, served: ServedVersion, *, language: str
+) -> dict[str, Any]:
+    """The recorded event and metrics of micro-train."""
+    both = stages(example, accepted, "samplesProcessed")
     event = {
         "type": "micro-training",
-        **_taught(lesson, accepted, language),
+        **_taught(example, accepted, language),
         "samplesProcessed": both["stage1"]["samplesProcessed"],
         "stage1": both["stage1"],
-        "stage2": both["stage2"] if lesson.analysis is not None else None,
+        "stage2": both["stage2"] if example.analysis is not None else None,
     }
-    return _entry(accepted, event | _of_version(standing), standing)
+    return _entry(accepted, event | _of_version(served), served)
 
 
-def beside_entry(lesson: Lesson, accepted: Accepted, standing: Standing, *, language: str) -> dict[str, Any]:
-    """What is recorded of what a multi-model query gave to learn."""
-    result = {"success": True, "language": language, "model": standing.version, "fallback": False}
+def query_entry_for_training(
+    example: TrainingExample, accepted: Accepted, served: ServedVersion, *, language: str
+) -> dict[str, Any]:
+    """The recorded event and metrics of a multi-model query's answers."""
+    result = {"success": True, "language": language, "model": served.version, "fallback": False}
     event = {
         "type": "multi-model-micro-training",
-        **_taught(lesson, accepted, language),
-        "trainingResult": {**result, **companion_stages(lesson, accepted)},
+        **_taught(example, accepted, language),
+        "trainingResult": {**result, **companion_stages(example, accepted)},
     }
-    return _entry(accepted, event | _of_version(standing), standing)
+    return _entry(accepted, event | _of_version(served), served)
 
 
-def _taught(lesson: Lesson, accepted: Accepted, language: str) -> dict[str, Any]:
-    asked = {"question": lesson.question, "language": language, "samplesReceived": len(lesson.raw)}
+def _taught(example: TrainingExample, accepted: Accepted, language: str) -> dict[str, Any]:
+    asked = {"question": example.question, "language": language, "samplesReceived": len(example.raw)}
     return {**asked, "run": accepted.name}
 
 
-def _of_version(standing: Standing) -> dict[str, Any]:
-    metrics = standing.numbers("accuracy", "fairness", "bias", "consensus")
-    return {"modelVersion": standing.version, "metrics": metrics}
+def _of_version(served: ServedVersion) -> dict[str, Any]:
+    metrics = served.numbers("accuracy", "fairness", "bias", "consensus")
+    return {"modelVersion": served.version, "metrics": metrics}
 
 
-def _entry(accepted: Accepted, event: Mapping[str, Any], standing: Standing) -> dict[str, Any]:
-    of_event = {"trainingId": accepted.training_id, **event, "timestamp": standing.now}
-    documents = {"oqt_training_events": of_event, "oqt_metrics": standing.document()}
+def _entry(accepted: Accepted, event: Mapping[str, Any], served: ServedVersion) -> dict[str, Any]:
+    of_event = {"trainingId": accepted.training_id, **event, "timestamp": served.now}
+    documents = {"oqt_training_events": of_event, "oqt_metrics": served.document()}
     return {"id": accepted.training_id, "documents": documents}
 
 
-def batch_entry(batch: Batch, accepted: Accepted, answer: Mapping[str, Any], standing: Standing) -> dict[str, Any]:
-    """What is recorded of it; without a date range too. Its metrics are those of the version to come, as of old."""
+def batch_entry(batch: Batch, accepted: Accepted, answer: Mapping[str, Any], served: ServedVersion) -> dict[str, Any]:
+    """The recorded event and metrics of train; the metrics are those of the version to come, as in the old service."""
     times = {"start": batch.start, "end": batch.end}
     event = {
         "type": "weekly-batch",
@@ -180,4 +189,4 @@ def batch_entry(batch: Batch, accepted: Accepted, answer: Mapping[str, Any], sta
         "newVersion": answer["newVersion"],
         "run": accepted.name,
     }
-    return _entry(accepted, event, standing)
+    return _entry(accepted, event, served)

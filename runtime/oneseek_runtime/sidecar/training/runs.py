@@ -1,7 +1,7 @@
-"""Training runs as the old pages know them: cycles, live metrics, a status. Pure views of the custom resources.
+"""TrainingRuns in the old pages' forms: cycles, live metrics, status. Pure.
 
-Objects come as the API server gives them and are read tolerantly: operator and sidecar may be of different versions
-for a moment, and a page must not fail for that. A cycle is a TrainingRun; its fidelity is its gate score.
+Objects are read tolerantly, because operator and sidecar may be of different releases for a moment. A cycle is a TrainingRun; its
+fidelity is its gate score.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ State = Literal["queued", "running", "certified", "rejected", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What the views need of a TrainingRun."""
+    """A TrainingRun's fields that the views show."""
 
     name: str
     state: State
@@ -59,7 +59,7 @@ class Run:
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Run:
-        """Read an object."""
+        """Reads an object."""
         spec, status = _map(item.get("spec")), _map(item.get("status"))
         progress, resolved = _map(status.get("progress")), _map(status.get("resolved"))
         ready = _condition(status, "Ready")
@@ -97,12 +97,7 @@ def active_runs(runs: Sequence[Run]) -> dict[str, Any]:
     """The body of `/api/training/active`."""
     return {
         "active_runs": [
-            {
-                "run_id": run.name,
-                "started_at": run.started_at,
-                "current_epoch": run.epoch,
-                "total_epochs": run.epochs,
-            }
+            {"run_id": run.name, "started_at": run.started_at, "current_epoch": run.epoch, "total_epochs": run.epochs}
             for run in runs
             if run.state == "running"
         ]
@@ -110,7 +105,7 @@ def active_runs(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def live_metrics(run: Run, now: str) -> dict[str, Any]:
-    """The body of `/api/training/:run/metrics`. One model trains, with one learning rate: weights and multipliers are empty."""
+    """The body of `/api/training/:run/metrics`. One model is trained with one learning rate: weights and multipliers are empty."""
     return {
         "run_id": run.name,
         "status": run.state,
@@ -132,7 +127,7 @@ def live_metrics(run: Run, now: str) -> dict[str, Any]:
 
 
 def live_file(run: Run, now: str) -> dict[str, Any]:
-    """live_metrics.json as the old trainer wrote one after each epoch; `validation_accuracy` is null until evaluated."""
+    """live_metrics.json as the old trainer wrote it after each epoch; `validation_accuracy` is null until evaluated."""
     body = live_metrics(run, now)
     del body["training_history"]
     body |= {"epoch": run.epoch, "step": run.step, "total_steps": run.steps, "validation_accuracy": run.exact}
@@ -140,7 +135,7 @@ def live_file(run: Run, now: str) -> dict[str, Any]:
 
 
 def no_run_yet(name: str, message: str, now: str) -> dict[str, Any]:
-    """The state of a run that is not there, in the keys of `live_file`."""
+    """The same keys for a run that does not exist yet."""
     counts = ("current_epoch", "total_epochs", "epoch", "step", "total_steps")
     return {
         "run_id": name,
@@ -182,7 +177,7 @@ def training_status(runs: Sequence[Run], base_name: str) -> dict[str, Any]:
 
 
 def autonomy_state(runs: Sequence[Run], model: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The body of `/api/autonomy/state`. Runs without a score are no history: pages print their fidelity as NaN."""
+    """The body of `/api/autonomy/state`. Runs without a score are left out: pages print their fidelity as NaN."""
     running = next((run for run in runs if run.state == "running"), None)
     ended = [run.completed_at for run in runs if run.completed_at]
     return {
@@ -208,9 +203,9 @@ def autonomy_state(runs: Sequence[Run], model: Mapping[str, Any] | None) -> dict
 
 
 def autonomy_config(model: Mapping[str, Any] | None, micro: Micro | None) -> dict[str, Any]:
-    """The body of `/api/autonomy/config`: what of it the OneSeekModel says; null is what it has no word for.
+    """The body of `/api/autonomy/config`; null for what the OneSeekModel has no field for.
 
-    `micro`: how runs start by themselves, of what clients send; None where they do not.
+    `micro`: the policy of Micro runs; None where they are disabled.
     """
     promotion = _map(_map(_map(model).get("spec")).get("promotion"))
     minimum = _map(_map(promotion.get("gate")).get("minimumScores"))
@@ -234,7 +229,7 @@ def autonomy_config(model: Mapping[str, Any] | None, micro: Micro | None) -> dic
 
 
 def timestamp_of(value: object) -> str | None:
-    """A time of the API server's (whole seconds or finer) in the contract's form."""
+    """Formats a time of the API server in the contract's form; None if it is no time."""
     if not isinstance(value, str):
         return None
     try:

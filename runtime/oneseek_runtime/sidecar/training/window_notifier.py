@@ -1,8 +1,8 @@
-"""[I/O] Tells the operator which windows of the records service are due: an annotation with the window's number and digest.
+"""[I/O] Notifies the operator of due windows by an annotation with the window's number and digest.
 
-The digest is what the window is known by: numbers begin anew where a records volume was lost. The records service decides when a window closes, by the policy that the model's spec names; the operator makes the run;
-this loop only carries the number over, and once the run is there tells the records service that the window is taken.
-Every serving pod does it, each on its own: the same number twice makes one run.
+The digest identifies the window, because numbers start again where a records volume was lost. The records service closes windows by
+the policy in the model's spec; the operator makes the run; then this loop marks the window as taken. Every serving pod runs it:
+the same window twice makes one run.
 """
 
 from __future__ import annotations
@@ -16,18 +16,17 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.training import Micro
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.cluster.client import Kube
-from oneseek_runtime.sidecar.cluster.informer import Mirror
+from oneseek_runtime.sidecar.cluster.informer import Informer
 from oneseek_runtime.sidecar.errors import KubeConflictError, KubeError
-from oneseek_runtime.sidecar.records.client import RecordsAwayError
+from oneseek_runtime.sidecar.records.client import RecordsAwayError, RecordsClient
 from oneseek_runtime.sidecar.records.lines import encoded
-from oneseek_runtime.sidecar.records.recorder import RecordsPort
 
-__all__ = ["DueWindows", "highest_window", "is_suspended", "micro_of"]
+__all__ = ["WindowNotifier", "highest_window", "is_suspended", "micro_of"]
 
 _ANNOTATIONS = {"micro": names.WINDOW_MICRO, "major": names.WINDOW_MAJOR}
-_LOOK_SECONDS = 30.0  # what another pod accepted before it was lost is found after so long
-_SOON_SECONDS = 1.0  # an annotation is under way: look whether its run is there
-_AGAIN_SECONDS = 60.0  # a number that was told and came to nothing is told again, so that the operator says why again
+_LOOK_SECONDS = 30.0  # so long until a window of a pod that was lost is found
+_SOON_SECONDS = 1.0  # until the run of an annotation is checked for
+_RETRY_SECONDS = 60.0  # a window without a run is annotated again, so that the operator reports why
 _MOST_SECONDS = 3600.0
 _HIGHEST = 100_000_000  # as the records service takes it
 
@@ -84,28 +83,28 @@ def _map(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-class DueWindows:
-    """`run` works until it is cancelled; `wake` makes it look at once."""
+class WindowNotifier:
+    """The loop; `wake` ends its pause."""
 
     def __init__(
-        self, kube: Kube, mirror: Mirror, records: RecordsPort, model: str, clock: Callable[[], float]
+        self, kube: Kube, informer: Informer, records: RecordsClient, model: str, clock: Callable[[], float]
     ) -> None:
         self._kube = kube
-        self._mirror = mirror
+        self._informer = informer
         self._records = records
         self._model = model
         self._clock = clock
         self._woken = asyncio.Event()
-        self._told: dict[str, tuple[float, float]] = {}  # run -> (when told, after how long again)
-        self._seen: dict[str, float] = {}  # run -> since when it is due and not there
+        self._annotated: dict[str, tuple[float, float]] = {}  # run -> (last annotation, seconds until the next)
+        self._seen: dict[str, float] = {}  # run -> since when it is due
         self._failing = ""
 
     def wake(self) -> None:
-        """Something was recorded."""
+        """Check again at once."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Look, act, wait; for as long as the sidecar runs."""
+        """Check until cancelled."""
         while True:
             self._woken.clear()
             try:
@@ -113,7 +112,7 @@ class DueWindows:
                 self._failing = ""
             except (RecordsAwayError, KubeError) as error:
                 pause = _LOOK_SECONDS
-                if self._failing != str(error):  # said once; questions are answered all the same
+                if self._failing != str(error):  # logged once
                     self._failing = str(error)
                     say("windowsNotTold", error=str(error))
             try:
@@ -123,12 +122,8 @@ class DueWindows:
                 continue
 
     async def look(self) -> float:
-        """One look: after how many seconds another is worth it.
-
-        Raises:
-            RecordsAwayError, KubeError: whom it could not ask.
-        """
-        model = self._mirror.model
+        """One check; returns the seconds until the next. Raises RecordsAwayError or KubeError."""
+        model = self._informer.model
         if model is None or model["metadata"].get("deletionTimestamp"):
             return _SOON_SECONDS if model is None else _LOOK_SECONDS
         micro = micro_of(model)
@@ -138,32 +133,32 @@ class DueWindows:
         pause = _LOOK_SECONDS
         for row in found.get("due", []):
             name = names.window_run(self._model, row["kind"], row["window"])
-            if any(_is_run_of(run, name, row) for run in self._mirror.runs):
-                await self._records.take(row["window"])
-                self._told.pop(name, None)
+            if any(_is_run_of(run, name, row) for run in self._informer.runs):
+                await self._records.mark_taken(row["window"])
+                self._annotated.pop(name, None)
                 self._seen.pop(name, None)
                 continue
             number, digest = str(row["window"]), row.get("digest")
-            await self._tell(name, _ANNOTATIONS[row["kind"]], f"{number}@{digest}" if digest else number)
-            told, _ = self._told.get(name, (0.0, 0.0))
-            if self._clock() - max(told, self._seen.setdefault(name, self._clock())) < _LOOK_SECONDS:
+            await self._annotate(name, _ANNOTATIONS[row["kind"]], f"{number}@{digest}" if digest else number)
+            annotated, _ = self._annotated.get(name, (0.0, 0.0))
+            if self._clock() - max(annotated, self._seen.setdefault(name, self._clock())) < _LOOK_SECONDS:
                 pause = _SOON_SECONDS
         again = found.get("again")
         return pause if again is None else max(0.05, min(pause, float(again)))
 
-    async def _tell(self, run: str, annotation: str, window: str) -> None:
-        """Annotate the model, unless an annotation of the kind stands there: one after the other."""
-        told, wait = self._told.get(run, (0.0, 0.0))
-        if wait and self._clock() - told < wait:
+    async def _annotate(self, run: str, annotation: str, window: str) -> None:
+        """Set the annotation, unless there is one of its kind: one window after the other."""
+        annotated, wait = self._annotated.get(run, (0.0, 0.0))
+        if wait and self._clock() - annotated < wait:
             return
-        if annotation in ((self._mirror.model or {}).get("metadata", {}).get("annotations") or {}):
-            return  # as far as is known; whoever is to take it off may be away for long
+        if annotation in ((self._informer.model or {}).get("metadata", {}).get("annotations") or {}):
+            return  # according to the informer: saves a read while the operator is away
         model = await self._kube.model()
         if annotation in (model["metadata"].get("annotations") or {}):
             return
         try:
             await self._kube.annotate({annotation: window}, resource_version=model["metadata"]["resourceVersion"])
         except KubeConflictError:
-            return  # somebody changed the model; the next look is soon
-        self._told[run] = (self._clock(), min(max(_AGAIN_SECONDS, 2 * wait), _MOST_SECONDS))
+            return  # the model was changed meanwhile; tried again soon
+        self._annotated[run] = (self._clock(), min(max(_RETRY_SECONDS, 2 * wait), _MOST_SECONDS))
         say("windowTold", window=window, run=run)

@@ -1,6 +1,6 @@
-"""The OneSeekModel and its runs as people look at them: roles, versions, what was verified, what was asked. Pure.
+"""The OneSeekModel and its TrainingRuns as the dashboard shows them. Pure.
 
-Read off the mirror tolerantly, like `runviews`. What the objects do not say is null or left out, never guessed.
+Objects are read tolerantly. What they do not hold is null or left out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _REQUEST = ("verb", "value", "dna", "requestedBy", "verified", "outcome", "reaso
 
 
 def model_overview(model: Mapping[str, Any] | None, serving: ServingSettings, now: str) -> dict[str, Any]:
-    """The body of `/api/models/overview`. `known` is false where the API server's word is not at hand."""
+    """The body of `/api/models/overview`. `known` is false if the model was not read yet."""
     spec, status = _map(_map(model).get("spec")), _map(_map(model).get("status"))
     promotion = _map(spec.get("promotion"))
     quarantine = {str(item.get("dna")): item for item in _maps(status.get("quarantine"))}
@@ -53,7 +53,7 @@ def model_overview(model: Mapping[str, Any] | None, serving: ServingSettings, no
 
 
 def ledger_held(model: Mapping[str, Any] | None) -> str:
-    """Why nothing may be entered into the ledger, as the operator wrote it down; empty where nothing is against it."""
+    """Returns why nothing may be added to the ledger, according to the model's conditions; empty if nothing prevents it."""
     for item in _maps(_map(_map(model).get("status")).get("conditions")):
         if item.get("type") == names.RECORDS_AVAILABLE and item.get("reason") == names.LEDGER_ROLLED_BACK:
             return "the records are an older copy, and nothing is entered until a person restores or accepts them"

@@ -1,4 +1,4 @@
-"""`/oqt-dashboard`: the page for people, and the view of the model that it shows. The page is static files."""
+"""`/oqt-dashboard`: the static page, and the views of the model that it shows."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ async def file(request: Request) -> Response:
 
 
 async def overview(request: Request) -> Response:
-    """GET /api/models/overview: roles, versions and conditions, as the operator wrote them down."""
+    """GET /api/models/overview: roles, versions and conditions in the model's status."""
     deps = deps_of(request)
-    model = deps.cluster.mirror.model
+    model = deps.cluster.informer.model
     return json_response(bodies.model_overview(model, deps.settings.serving, timestamp(deps.now())))
 
 
 async def runs(request: Request) -> Response:
     """GET /api/training/runs: every training run."""
     deps = deps_of(request)
-    return json_response(bodies.run_rows(deps.cluster.mirror.runs, timestamp(deps.now())))
+    return json_response(bodies.run_rows(deps.cluster.informer.runs, timestamp(deps.now())))
 
 
 _PAGE = Media("text/html; charset=utf-8", "The dashboard")

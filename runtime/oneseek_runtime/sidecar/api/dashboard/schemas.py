@@ -1,4 +1,4 @@
-"""The bodies that the dashboard reads beside those of the old service. null: not measured, or not known."""
+"""The bodies that only the dashboard reads. null: not measured or not known."""
 
 # ruff: noqa: N815
 
@@ -7,8 +7,6 @@ from __future__ import annotations
 from typing import Literal
 
 from oneseek_runtime.sidecar.api.schemas import Answer, T
-
-__all__ = ["ModelOverview", "TrainingRuns"]
 
 
 class Role(Answer):

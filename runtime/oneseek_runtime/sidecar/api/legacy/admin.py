@@ -1,4 +1,4 @@
-"""`/api/admin/models*` and `/models/*`: the certified versions as the old administration page and leaderboard read them."""
+"""`/api/admin/models*` and `/models/*`: the certified versions for the old administration page and leaderboard."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _NO_DOWNLOAD = "Downloads are not offered; `kubectl oneseek export` writes a cer
 async def _folders(deps: Deps) -> list[CertifiedFolder]:
     try:
         return await deps.folders()
-    except OSError:  # these pages have no body for it; an empty list is what they show
+    except OSError:  # these pages know no error body
         return []
 
 
 async def models(request: Request) -> Response:
-    """GET /api/admin/models: every certified version, with what its metadata says."""
+    """GET /api/admin/models: every certified version with its metadata."""
     deps = deps_of(request)
     current = deps.dna_of(deps.target)
     now = timestamp(deps.now())
@@ -71,7 +71,7 @@ def _row(folder: CertifiedFolder, current: str | None, now: str) -> dict[str, An
 
 
 async def available(request: Request) -> Response:
-    """GET /api/admin/models/available: the base model, and every certified version."""
+    """GET /api/admin/models/available: the base model and every certified version."""
     deps = deps_of(request)
     serving = deps.settings.serving
     base = {
@@ -98,14 +98,14 @@ async def available(request: Request) -> Response:
 
 
 async def discover_base(request: Request) -> Response:
-    """GET /api/admin/models/discover-base: the one base model."""
+    """GET /api/admin/models/discover-base: the base model."""
     serving = deps_of(request).settings.serving
     row = {"name": serving.base_name, "path": base_path(serving), "type": "base", "parameters": None}
     return json_response({"models": [row]})
 
 
 async def metadata(request: Request) -> Response:
-    """GET /api/admin/models/{id}/metadata: metadata.json as it was certified."""
+    """GET /api/admin/models/{id}/metadata: a version's metadata.json."""
     asked = request.path_params["id"]
     found = next((folder for folder in await _folders(deps_of(request)) if folder.name == asked), None)
     if found is None or not found.readable:
@@ -124,13 +124,13 @@ async def file(request: Request) -> Response:
 
 
 async def _file_of_run(request: Request, certified: Path, inside: str) -> Response:
-    """What the old trainer wrote into a folder named like its run, for the pages that poll it there.
+    """The files that the old trainer wrote into a folder named like its run.
 
-    No run has a folder here; `metadata.json` is that of the version which it made.
+    Runs have no folder here; `metadata.json` is that of the version made by the run.
     """
     deps = deps_of(request)
     name, _, wanted = inside.partition("/")
-    runs = (Run.of(item) for item in deps.cluster.mirror.runs)
+    runs = (Run.of(item) for item in deps.cluster.informer.runs)
     run = next((run for run in runs if name in (run.name, run.dna)), None)
     if run is not None and wanted == "live_metrics.json":
         return json_response(live_file(run, timestamp(deps.now())), headers=_NEVER_CACHED)
@@ -146,7 +146,7 @@ def _json_file(data: bytes) -> Response:
 
 
 async def start(_request: Request) -> Response:
-    """POST /api/admin/training/start: gone, as it was in the old service."""
+    """POST /api/admin/training/start: gone, as in the old service."""
     return json_response({"error": _NO_START}, status=410)
 
 

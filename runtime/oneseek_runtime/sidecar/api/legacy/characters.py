@@ -1,4 +1,4 @@
-"""`/api/chat/characters*`: how the old pages let the model introduce itself. Read once from a file beside us."""
+"""`/api/chat/characters*`: the characters of the old chat page, from characters.json."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def _characters() -> tuple[dict[str, Any], ...]:
 
 
 async def characters(_request: Request) -> Response:
-    """GET /api/chat/characters: the characters, the default first."""
+    """GET /api/chat/characters: all characters, the default first."""
     return json_response({"characters": [{key: item[key] for key in _SHORT} for item in _characters()]})
 
 
 async def character(request: Request) -> Response:
-    """GET /api/chat/characters/{id}: all of one."""
+    """GET /api/chat/characters/{id}: one character with all fields."""
     found = next((item for item in _characters() if item["id"] == request.path_params["id"]), None)
     if found is None:
         return json_response({"error": "Character not found"}, status=404)

@@ -1,4 +1,4 @@
-"""The old ML service's routes and its proxies: a text in, an answer out. The same model answers as everywhere else."""
+"""The routes of the old ML service and its proxies, answered by the served model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GONE = "This route is gone; use /infer"
 
 
 async def root(request: Request) -> Response:
-    """GET /: what the old ML service said of itself; where the model lies that answers, null while none does."""
+    """GET /: the service's status and the path of the model that answers; null while none does."""
     deps = deps_of(request)
     loaded, serving = await deps.loaded(), deps.settings.serving
     path = None
@@ -37,13 +37,13 @@ async def root(request: Request) -> Response:
 
 
 async def infer(request: Request) -> Response:
-    """POST /infer, /inference/oneseek: 422 names each field that is wrong, 500 says what failed."""
+    """POST /infer, /inference/oneseek: 422 lists invalid fields, 500 says what failed."""
     status, body, headers = await _answer(request)
     return json_response(body, status=status, headers=headers)
 
 
 async def proxied(request: Request) -> Response:
-    """POST /api/inference/infer: the same, with 503 where no model answers."""
+    """POST /api/inference/infer: the same, with 503 if no model answers."""
     status, body, headers = await _answer(request)
     if status == 500:
         return json_response({"error": "ML service unavailable", **body}, status=503, headers={"Retry-After": "1"})
@@ -62,7 +62,7 @@ async def _answer(request: Request) -> tuple[int, Mapping[str, Any], Mapping[str
         asked.text,
         temperature=asked.temperature,
         max_tokens=asked.max_length,
-        top_p=max(asked.top_p, 0.01),  # 0 would leave nothing to draw from
+        top_p=max(asked.top_p, 0.01),  # 0 would exclude every token
     )
     try:
         completion = await while_connected(request, deps.ask(question))
@@ -97,7 +97,7 @@ async def status(request: Request) -> Response:
 
 
 async def models_status(request: Request) -> Response:
-    """GET /models/status: what the engine has loaded."""
+    """GET /models/status: the engine's loaded models."""
     return json_response({"device": None, "cuda_available": None, "models": await _loaded(deps_of(request))})
 
 

@@ -1,7 +1,6 @@
-"""[I/O] `/models/*`: the certified folders' metadata, for pages that read it as files.
+"""[I/O] `/models/*`: metadata files of the certified folders.
 
-Named files only, no listing and no weights: what a version *is* is open, what it is made of is not handed out here.
-Held-out questions and answers stand in other files, on purpose.
+Only the named files: no listing, no weights, and no held-out questions and answers, which are in other files.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _LIMIT = 4 * 1024 * 1024  # bytes
 
 
 def read_metadata(certified: Path, path: str) -> bytes | None:
-    """The file at `<name of the certified folder>/<path within>`; None where it is not served."""
+    """Reads `<certified folder's name>/<path inside>`; None if it is not served."""
     root, _, inside = path.partition("/")
     parts = inside.split("/")
     if root != certified.name or parts[-1] not in SERVED:
@@ -33,11 +32,11 @@ def read_metadata(certified: Path, path: str) -> bytes | None:
     if any(not part or part.startswith(".") or "\x00" in part or "\\" in part for part in parts):
         return None
     try:
-        real = certified.joinpath(*parts).resolve(strict=True)  # CURRENT is a link; where it leads must be inside
+        real = certified.joinpath(*parts).resolve(strict=True)  # CURRENT is a link; its target must be inside
         if not real.is_relative_to(certified.resolve()) or real.name not in SERVED or not real.is_file():
             return None
         if real.stat().st_size > _LIMIT:
             return None
         return real.read_bytes()
-    except (OSError, RuntimeError, ValueError):  # missing, a loop of links, a name no file can have
+    except (OSError, RuntimeError, ValueError):  # missing, a loop of links, an impossible name
         return None

@@ -1,4 +1,4 @@
-"""The bodies of the routes that old pages read beside `/api/oqt` and `/api/models`. Field names are the contract's."""
+"""The bodies of `/api/admin/models*`, `/api/chat` and the old ML service. Field names are the contract's."""
 
 # ruff: noqa: N815
 
@@ -8,23 +8,7 @@ from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked, OpenAnswer, T, Whole, left_out
-
-__all__ = [
-    "AdminModels",
-    "AvailableModels",
-    "BaseModels",
-    "CharacterAnswer",
-    "Characters",
-    "Gone",
-    "Inference",
-    "InferenceAsked",
-    "InferenceStatus",
-    "InvalidInference",
-    "MetadataAnswer",
-    "ModelsStatus",
-    "ServiceRoot",
-]
+from oneseek_runtime.sidecar.api.schemas import Answer, OpenAnswer, RequestBody, T, Whole, left_out
 
 
 class AdminModel(OpenAnswer):
@@ -119,7 +103,7 @@ class CharacterAnswer(Answer):
     character: Character
 
 
-class InferenceAsked(Asked):
+class InferenceAsked(RequestBody):
     """A text to answer."""
 
     text: str = Field(min_length=1, max_length=10_000)

@@ -1,4 +1,4 @@
-"""The routes that change which version answers: set-current and reset. They ask the operator and tell what it did."""
+"""The certified versions, and set-current and reset, which submit a request to the operator and report its outcome."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from oneseek_runtime.sidecar.api.auth import Caller, needs, to_promote, to_reset
 from oneseek_runtime.sidecar.api.models import schemas
 from oneseek_runtime.sidecar.api.schemas import Failure
 from oneseek_runtime.sidecar.certified_folders import current_pointer
-from oneseek_runtime.sidecar.cluster.requests import Outcome, Wish, ask
+from oneseek_runtime.sidecar.cluster.requests import ModelRequest, Outcome, submit
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.errors import KubeError, KubeUnavailableError
 from oneseek_runtime.sidecar.http.request_body import while_connected
@@ -39,7 +39,7 @@ async def set_current(request: Request, caller: Caller) -> Response:
         return json_response(schemas.not_found(model_id, serving), status=404)
     try:
         outcome = await while_connected(
-            request, _ask(deps, Wish("promote", named.dna, caller.requested_by(serving.model)))
+            request, _ask(deps, ModelRequest("promote", named.dna, caller.requested_by(serving.model)))
         )
     except KubeError as error:
         return _failed(schemas.SET_CURRENT_FAILED, error)
@@ -49,31 +49,31 @@ async def set_current(request: Request, caller: Caller) -> Response:
 
 @needs(to_reset)
 async def reset(request: Request, caller: Caller) -> Response:
-    """POST /api/models/reset: every certified version goes, the base model answers.
+    """POST /api/models/reset: delete every certified version; the base model answers.
 
-    The body is ignored of whoever has a token; where nobody is asked for one it holds the word.
+    In Legacy mode, where no token is needed, the word RESET must be sent.
     """
     deps = deps_of(request)
     serving = deps.settings.serving
     if serving.auth == "Legacy":
-        said = request.query_params.get("confirm") or (await read_object(request, deps.bodies)).get("confirm")
-        if said != names.RESET_WORD:
+        confirmation = request.query_params.get("confirm") or (await read_object(request, deps.bodies)).get("confirm")
+        if confirmation != names.RESET_WORD:
             return json_response({"error": schemas.RESET_WORD_MISSING, "details": names.NOT_CONFIRMED}, status=400)
-    wish = Wish("reset", names.RESET_WORD, caller.requested_by(serving.model))
+    asked = ModelRequest("reset", names.RESET_WORD, caller.requested_by(serving.model))
     try:
-        outcome = await while_connected(request, _ask(deps, wish))
+        outcome = await while_connected(request, _ask(deps, asked))
     except KubeError as error:
         return _failed(schemas.RESET_FAILED, error)
     status, body = schemas.reset_answer(outcome, serving, caller.name, deps.now())
     return json_response(body, status=status)
 
 
-async def _ask(deps: Deps, wish: Wish) -> Outcome:
-    return await ask(deps.cluster.kube, deps.cluster.mirror, wish, seconds=deps.settings.request_seconds)
+async def _ask(deps: Deps, asked: ModelRequest) -> Outcome:
+    return await submit(deps.cluster.kube, deps.cluster.informer, asked, seconds=deps.settings.request_seconds)
 
 
 def _failed(failure: str, error: Exception) -> Response:
-    """503 where trying again may help: the API server is away."""
+    """503 if the API server is not available, else 500."""
     if isinstance(error, KubeUnavailableError):
         return json_response(schemas.failed(failure, str(error)), status=503, headers={"Retry-After": "5"})
     return json_response(schemas.failed(failure, str(error)), status=500)
@@ -97,7 +97,7 @@ async def certified(request: Request) -> Response:
 
 
 async def current(request: Request) -> Response:
-    """GET /api/models/current: where CURRENT points. It may lag behind what is served; `/api/oqt/status` does not."""
+    """GET /api/models/current: where CURRENT points. It may lag behind the served version; `/api/oqt/status` does not."""
     serving = deps_of(request).settings.serving
     pointer = await asyncio.to_thread(current_pointer, Path(serving.certified_path), serving.family)
     if pointer is None:

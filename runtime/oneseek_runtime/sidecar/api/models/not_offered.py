@@ -1,4 +1,4 @@
-"""`/api/models/merge*` and `/api/models/gguf*`: lists of what there is, and an honest no to what is not offered."""
+"""`/api/models/merge*` and `/api/models/gguf*`: empty or old lists, and 501 for what is not offered."""
 
 # ruff: noqa: N815
 
@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from oneseek_core.files import read_json
 from oneseek_runtime.sidecar.api.operation import Endpoint, get, post
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked, Error
+from oneseek_runtime.sidecar.api.schemas import Answer, Error, RequestBody
 from oneseek_runtime.sidecar.certified_folders import CertifiedFolder
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.http.responses import json_response, read_object
@@ -23,27 +23,27 @@ _NO_MERGE = "Merging is not offered: a version is its adapter, and what is serve
 _NO_GGUF = "GGUF export is not offered"
 
 
-class MergeAsked(Asked):
+class MergeAsked(RequestBody):
     """What would be merged."""
 
     baseModel: str = Field(min_length=1)
     adapters: list[str] = Field(min_length=1)
 
 
-class QuickMergeAsked(Asked):
+class QuickMergeAsked(RequestBody):
     """What would be merged."""
 
     modelId: str = Field(min_length=1)
     mergeType: Literal["micro", "major"]
 
 
-class ExportAsked(Asked):
+class ExportAsked(RequestBody):
     """What would be exported."""
 
     modelPath: str = Field(min_length=1)
 
 
-class ActiveExportAsked(Asked):
+class ActiveExportAsked(RequestBody):
     """What would serve."""
 
     ggufName: str = Field(min_length=1)
@@ -97,31 +97,31 @@ async def _merged(deps: Deps) -> list[CertifiedFolder]:
 
 
 async def manifests(request: Request) -> Response:
-    """GET /api/models/merge/manifests: those of merged folders that an older service left."""
+    """GET /api/models/merge/manifests: manifests of merged folders of an older service."""
     folders = await _merged(deps_of(request))
     found = [manifest for folder in folders if (manifest := read_json(folder.path / "merge_manifest.json"))]
     return json_response({"success": True, "manifests": found, "count": len(found)})
 
 
 async def versions(request: Request) -> Response:
-    """GET /api/models/merge/versions: the merged folders that an older service left."""
+    """GET /api/models/merge/versions: merged folders of an older service."""
     folders = await _merged(deps_of(request))
     rows = [{"name": item.name, "path": str(item.path), "version": f"{item.major}.{item.minor}"} for item in folders]
     return json_response({"success": True, "versions": rows, "count": len(rows)})
 
 
 async def gguf(_request: Request) -> Response:
-    """GET /api/models/gguf: none are made."""
+    """GET /api/models/gguf: an empty list."""
     return json_response({"success": True, "exports": [], "count": 0, "quantizationTypes": []})
 
 
 async def gguf_active(_request: Request) -> Response:
-    """GET /api/models/gguf/active: none serves."""
+    """GET /api/models/gguf/active: none."""
     return json_response({"success": True, "activeGguf": None})
 
 
 def _refusing(asked: type[BaseModel], sentence: str) -> Endpoint:
-    """What answers a post that is not offered: the contract's 400 for what it lacks, else 501."""
+    """An endpoint that answers 400 for a body that lacks a field, else 501."""
 
     async def refuse(request: Request) -> Response:
         body = await read_object(request, deps_of(request).bodies)
@@ -150,19 +150,9 @@ OPERATIONS = (
     get("/api/models/gguf/active", "The GGUF export that serves: none does", gguf_active, {200: ActiveExport}),
     post("/api/models/merge", "Not offered", _refusing(MergeAsked, _NO_MERGE), _REFUSED, body=MergeAsked),
     post(
-        "/api/models/merge/quick",
-        "Not offered",
-        _refusing(QuickMergeAsked, _NO_MERGE),
-        _REFUSED,
-        body=QuickMergeAsked,
+        "/api/models/merge/quick", "Not offered", _refusing(QuickMergeAsked, _NO_MERGE), _REFUSED, body=QuickMergeAsked
     ),
-    post(
-        "/api/models/gguf/export",
-        "Not offered",
-        _refusing(ExportAsked, _NO_GGUF),
-        _REFUSED,
-        body=ExportAsked,
-    ),
+    post("/api/models/gguf/export", "Not offered", _refusing(ExportAsked, _NO_GGUF), _REFUSED, body=ExportAsked),
     post(
         "/api/models/gguf/set-active",
         "Not offered",

@@ -1,4 +1,4 @@
-"""`/api/models/*`: the certified versions, and which of them CURRENT names."""
+"""The routes of `/api/models/*`."""
 
 from __future__ import annotations
 

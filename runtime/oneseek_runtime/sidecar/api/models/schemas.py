@@ -15,7 +15,7 @@ from pydantic import Field
 
 from oneseek_core import names
 from oneseek_core.serving.settings import ServingSettings
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked, T, left_out
+from oneseek_runtime.sidecar.api.schemas import Answer, RequestBody, T, left_out
 from oneseek_runtime.sidecar.certified_folders import CertifiedFolder
 from oneseek_runtime.sidecar.cluster.requests import Outcome
 from oneseek_runtime.sidecar.http.responses import timestamp
@@ -27,7 +27,7 @@ __all__ = [
     "CertifiedAnswer",
     "CurrentAnswer",
     "Failed",
-    "Named",
+    "FoundVersion",
     "NotFound",
     "ResetAnswer",
     "SetCurrentAnswer",
@@ -47,7 +47,7 @@ RESET_WORD_MISSING = (
     'a reset deletes every certified version and needs the word: post {"confirm":"RESET"}, or an empty body to'
     " /api/models/reset?confirm=RESET"
 )
-_ECHO = 253  # characters of what a client sent that are sent back: as long as a DNA can be
+_ECHO = 253  # characters of a client's id in an answer: the maximum length of a DNA
 
 
 class CertifiedModel(Answer):
@@ -93,7 +93,7 @@ class CurrentAnswer(Answer):
     message: NotRequired[Annotated[str, left_out("")]]
 
 
-class SetCurrentAsked(Asked):
+class SetCurrentAsked(RequestBody):
     """Which version is to answer."""
 
     modelId: str = Field(min_length=1, description="The DNA of a certified version.")
@@ -157,7 +157,7 @@ class ResetAnswer(Answer):
 
 
 def certified_model(folder: CertifiedFolder, now: str) -> CertifiedModel:
-    """One row of `GET /api/models/certified`; `now` stands in where no creation time is known (contract)."""
+    """One row of `GET /api/models/certified`; `now` replaces an unknown creation time (contract)."""
     name, metadata = folder.name, folder.metadata
     samples, metrics = metadata.get("samplesProcessed"), metadata.get("metrics")
     row: dict[str, Any] = {
@@ -184,23 +184,23 @@ def certified_model(folder: CertifiedFolder, now: str) -> CertifiedModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """A version as a client names it; `path` where it lies."""
+class FoundVersion:
+    """A version's DNA and its folder's path."""
 
     dna: str
     path: str
 
 
 def parse_model_id(body: Mapping[str, Any]) -> str | None:
-    """The id in a set-current body; None where there is none."""
+    """Returns the id in a set-current body; None if missing."""
     value = body.get("modelId")
     return value if isinstance(value, str) and value else None
 
 
-def find(model_id: str, folders: Sequence[CertifiedFolder], family: str) -> Named | None:
-    """The folder that an id names: a certified one, then a merged one, then a merged one whose name begins so.
+def find(model_id: str, folders: Sequence[CertifiedFolder], family: str) -> FoundVersion | None:
+    """Finds the folder of an id: certified, then merged, then merged with that prefix.
 
-    Only names that were listed are compared, so that no id, whatever dots and slashes are in it, becomes a path.
+    Only listed names are compared, so no id becomes a path.
     """
     if not _is_dna(model_id, family):
         return None
@@ -208,7 +208,7 @@ def find(model_id: str, folders: Sequence[CertifiedFolder], family: str) -> Name
     merged = [item for item in folders if item.merged and item.name == model_id]
     begins = [item for item in folders if item.merged and item.name.startswith(model_id)]
     found = next(iter([*certified, *merged, *begins]), None)
-    return Named(found.name, str(found.path)) if found else None
+    return FoundVersion(found.name, str(found.path)) if found else None
 
 
 def _is_dna(model_id: str, family: str) -> bool:
@@ -216,7 +216,7 @@ def _is_dna(model_id: str, family: str) -> bool:
 
 
 def not_found(model_id: str, serving: ServingSettings) -> NotFound:
-    """The 404 of an id that names no certified version."""
+    """The 404 body of an id without a certified version."""
     shown = model_id[:_ECHO]
     note = "Only certified versions can be made current; GET /api/models/certified lists them"
     root = serving.certified_path
@@ -234,9 +234,9 @@ def not_found(model_id: str, serving: ServingSettings) -> NotFound:
 
 
 def set_current_answer(
-    named: Named, outcome: Outcome, serving: ServingSettings
+    named: FoundVersion, outcome: Outcome, serving: ServingSettings
 ) -> tuple[int, SetCurrentAnswer | Failed]:
-    """Status and body of a set-current that was asked of the operator."""
+    """Status and body for the outcome of set-current."""
     already = outcome.state != "Pending" and outcome.reason == names.ALREADY_CURRENT
     if outcome.state == "Succeeded" or already:
         status, message = 200, f"Current model set to {named.dna}"
@@ -260,7 +260,7 @@ def set_current_answer(
 def reset_answer(
     outcome: Outcome, serving: ServingSettings, user: str, now: datetime
 ) -> tuple[int, ResetAnswer | Failed]:
-    """Status and body of a reset that was asked of the operator."""
+    """Status and body for the outcome of reset."""
     if outcome.state == "Succeeded":
         status, message = 200, "All certified models are removed; the base model answers"
         action = "Full reset completed"
@@ -289,12 +289,12 @@ def _follow(serving: ServingSettings) -> str:
 
 
 def _refused(outcome: Outcome, failure: str) -> tuple[int, Failed]:
-    """409: the operator will not, and says why in a sentence. 500: it tried and could not."""
+    """409 if the operator refused the request, 500 if it failed."""
     if outcome.state == "Refused":
         return 409, {"error": outcome.message or outcome.reason, "details": outcome.reason}
     return 500, failed(failure, outcome.message or outcome.reason)
 
 
 def failed(failure: str, details: str) -> Failed:
-    """The contract's body of what went wrong on our side."""
+    """The contract's error body."""
     return {"error": failure, "details": details}

@@ -1,4 +1,4 @@
-"""POST /api/oqt/multi-model-query: ask, measure, compare, have it learned where that is asked for, answer, record."""
+"""POST /api/oqt/multi-model-query: ask all models, compare the answers, record them for training and answer."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oneseek_runtime.sidecar.api.multi import schemas
-from oneseek_runtime.sidecar.api.multi.analysis import Analysis, analyse
+from oneseek_runtime.sidecar.api.multi.comparison import Comparison, compare
 from oneseek_runtime.sidecar.api.multi.fan_out import Reply, ask_all
 from oneseek_runtime.sidecar.api.multi.schemas import MultiAnswer, compared, multi_answer
 from oneseek_runtime.sidecar.api.multi.text_metrics import read
 from oneseek_runtime.sidecar.api.operation import post
 from oneseek_runtime.sidecar.api.schemas import Failure
-from oneseek_runtime.sidecar.api.training.endpoints import trained_beside
+from oneseek_runtime.sidecar.api.training.endpoints import train_from_query
 from oneseek_runtime.sidecar.deps import deps_of
 from oneseek_runtime.sidecar.engine.completion import Question, QuestionError
 from oneseek_runtime.sidecar.errors import EngineBusyError, QuestionRefusedError, UpstreamError
@@ -26,7 +26,7 @@ from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
 from oneseek_runtime.sidecar.http.request_body import while_connected
 from oneseek_runtime.sidecar.http.responses import json_response, read_object, timestamp
 from oneseek_runtime.sidecar.language import language_of
-from oneseek_runtime.sidecar.training.examples import Lesson
+from oneseek_runtime.sidecar.training.examples import TrainingExample
 
 __all__ = ["OPERATIONS"]
 
@@ -36,14 +36,14 @@ _RECORDED_AS = "OQT-1.0-MultiModel"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a client may turn on and off."""
+    """The client's options."""
 
     external: bool = False
     training: bool = True
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Options:
-        """Read them; what is missing has its default, and anything else is true or false as the old service took it."""
+        """Parses the options; values of other types are true or false as in JavaScript."""
         return cls(_flag(body, "includeExternal", default=False), _flag(body, "enableTraining", default=True))
 
 
@@ -53,7 +53,7 @@ def _flag(body: Mapping[str, Any], key: str, *, default: bool) -> bool:
 
 
 async def multi_model_query(request: Request) -> Response:
-    """One question, answered by every loaded model side by side, and what the answers have in common."""
+    """Answers one question by every loaded model, with a comparison of the answers."""
     deps = deps_of(request)
     started = deps.monotonic()
     body = await read_object(request, deps.bodies)
@@ -66,39 +66,43 @@ async def multi_model_query(request: Request) -> Response:
         replies = await while_connected(request, ask_all(deps, question, external=options.external))
     except UpstreamError as error:
         return _failed(error)
-    analysis = await asyncio.to_thread(_analysis, question.text, replies)  # counting takes a moment that others need
-    training = await trained_beside(request, _lesson(question.text, replies, analysis)) if options.training else None
+    comparison = await asyncio.to_thread(_compare, question.text, replies)  # CPU-bound
+    training = (
+        await train_from_query(request, _training_example(question.text, replies, comparison))
+        if options.training
+        else None
+    )
     answer = multi_answer(
         query_id=str(uuid.uuid4()),
         question=question,
         replies=replies,
-        analysis=analysis,
+        comparison=comparison,
         training=training,
         seconds=deps.monotonic() - started,
         now=timestamp(deps.now()),
     )
     if deps.recorder:
-        deps.recorder.keep_document(_document(question.text, answer, analysis))
+        deps.recorder.record_document(_document(question.text, answer, comparison))
     spoke = next(reply for reply in replies if reply.error is None)
     by_version = spoke.role in ("current", "previous")
     return json_response(answer, headers={DNA_HEADER: spoke.model} if by_version else None)
 
 
-def _lesson(question: str, replies: Sequence[Reply], analysis: Analysis) -> Lesson:
-    """What the model is to learn from: every answer, and what they have in common."""
+def _training_example(question: str, replies: Sequence[Reply], comparison: Comparison) -> TrainingExample:
+    """The training example of a query: all answers and their comparison."""
     raw = [{"model": one.model, "response": one.text} for one in replies if one.text]
     numbers = {
-        "consensus": analysis.consensus,
-        "bias": analysis.bias,
-        "fairness": analysis.fairness,
-        "metaSummary": compared(analysis)["metaSummary"],
+        "consensus": comparison.consensus,
+        "bias": comparison.bias,
+        "fairness": comparison.fairness,
+        "metaSummary": compared(comparison)["metaSummary"],
     }
-    return Lesson(question, tuple(raw), numbers if raw else None)
+    return TrainingExample(question, tuple(raw), numbers if raw else None)
 
 
-def _document(question: str, answer: MultiAnswer, analysis: Analysis) -> dict[str, Any]:
+def _document(question: str, answer: MultiAnswer, comparison: Comparison) -> dict[str, Any]:
     """The `oqt_queries` document of an answer; there is no provenance document (contract)."""
-    readings = analysis.readings
+    readings = comparison.readings
     at = answer["timestamp"]
     return {
         "queryId": answer["queryId"],
@@ -108,9 +112,9 @@ def _document(question: str, answer: MultiAnswer, analysis: Analysis) -> dict[st
         "metadata": {
             "modelsUsed": [one.model for one in readings],
             "consensus": {
-                "score": analysis.consensus,
-                "level": analysis.consensus_level,
-                "metrics": analysis.metrics,
+                "score": comparison.consensus,
+                "level": comparison.consensus_level,
+                "metrics": comparison.metrics,
                 "details": {
                     "sentiments": [one.sentiment for one in readings],
                     "tones": [one.tone for one in readings],
@@ -118,19 +122,19 @@ def _document(question: str, answer: MultiAnswer, analysis: Analysis) -> dict[st
                 },
             },
             "bias": {
-                "aggregatedScore": analysis.bias,
-                "level": analysis.bias_level,
-                "biasTypes": list(analysis.bias_types or ()),
+                "aggregatedScore": comparison.bias,
+                "level": comparison.bias_level,
+                "biasTypes": list(comparison.bias_types or ()),
                 "modelBiases": [
                     {"model": one.model, "biasScore": one.bias, "detectedBiases": list(one.biases)} for one in readings
                 ],
-                "variance": analysis.bias_variance,
+                "variance": comparison.bias_variance,
             },
             "fairness": {
-                "score": analysis.fairness,
-                "level": analysis.fairness_level,
+                "score": comparison.fairness,
+                "level": comparison.fairness_level,
                 "modelScores": [one.fairness for one in readings],
-                "variance": analysis.fairness_variance,
+                "variance": comparison.fairness_variance,
             },
             "processingTime_ms": answer["metadata"]["processingTime_ms"],
         },
@@ -142,9 +146,9 @@ def _document(question: str, answer: MultiAnswer, analysis: Analysis) -> dict[st
     }
 
 
-def _analysis(question: str, replies: Sequence[Reply]) -> Analysis:
-    asked_in = language_of(question)
-    return analyse([read(reply.model, reply.text or "", asked_in) for reply in replies if reply.error is None])
+def _compare(question: str, replies: Sequence[Reply]) -> Comparison:
+    question_language = language_of(question)
+    return compare([read(reply.model, reply.text or "", question_language) for reply in replies if reply.error is None])
 
 
 def _failed(error: UpstreamError) -> Response:

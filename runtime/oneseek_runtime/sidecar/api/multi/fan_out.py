@@ -1,8 +1,7 @@
-"""[I/O] One question to every model that is loaded, and to those elsewhere where asked: side by side, each with its own time.
+"""[I/O] Sends one question to every loaded model, and to external models if requested, concurrently.
 
-Loaded are the version that answers, the base model under it, and the version before while it is warm: in the same engine
-(HotSwap) or in pods of its own (BlueGreen). A version that is loaded but not promoted yet is no model to ask: it may still be
-refused. A model that fails costs the others nothing; what became of it is part of the result.
+Loaded are the version that answers, the base model, and the previous version while it is kept in the engine (HotSwap) or has pods
+of its own (BlueGreen). A loaded version that is not promoted yet is not asked. A failed model does not affect the others.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _OTHER_PODS_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What one model answered, or why it did not (`error`); `seconds` is measured here, None is not measured."""
+    """A model's answer, or why there is none (`error`). None: not measured."""
 
     model: str
     role: Role
@@ -45,10 +44,9 @@ class Reply:
 
 
 def loaded_roles(*, target: str, base: str, listed: Sequence[str], kept: str | None) -> list[tuple[str, Role]]:
-    """Which of the engine's models are asked, as what. The one that answers everybody's questions comes first.
+    """Returns the engine's models to ask with their roles, the target first.
 
-    It is asked even where the engine does not list it: that it is missing is then said of it. `kept` is what answered
-    before and was left in the engine; anything else that is loaded there is on its way in or out.
+    The target is asked even if the engine does not list it, so that its error is reported. `kept`: the previous version in the engine.
     """
     found: list[tuple[str, Role]] = [(target, "base" if target == base else "current")]
     if kept is not None and kept != target and kept in listed:
@@ -59,14 +57,10 @@ def loaded_roles(*, target: str, base: str, listed: Sequence[str], kept: str | N
 
 
 async def ask_all(deps: Deps, question: Question, *, external: bool) -> list[Reply]:
-    """Every reply, the failed ones too, in a fixed order: current, previous, base, external.
-
-    Raises:
-        UpstreamError: no model answered.
-    """
+    """Returns all replies, also failed ones, in the order current, previous, base, external. Raises UpstreamError if all failed."""
     listed = await deps.engine.models(within=None)
     kept = deps.swapper.kept if deps.swapper is not None else None
-    with deps.asked() as target:
+    with deps.lease() as target:
         roles = loaded_roles(target=target, base=deps.settings.serving.base_name, listed=listed, kept=kept)
         asking: list[Awaitable[Reply]] = [_ask_loaded(deps.engine.complete, question, *role) for role in roles]
         warm = deps.previous.warm
@@ -78,11 +72,11 @@ async def ask_all(deps: Deps, question: Question, *, external: bool) -> list[Rep
             asking += [_ask_external(elsewhere, endpoint, question) for endpoint in elsewhere.endpoints]
         replies = list(await asyncio.gather(*asking))
     if not any(reply.error is None for reply in replies):
-        raise _nobody(replies)
+        raise _all_failed(replies)
     return replies
 
 
-def _nobody(replies: Sequence[Reply]) -> UpstreamError:
+def _all_failed(replies: Sequence[Reply]) -> UpstreamError:
     why = "; ".join(f"{reply.model}: {reply.error}" for reply in replies)
     kind: type[UpstreamError] = EngineAnswerError
     if any(reply.busy for reply in replies):
@@ -95,7 +89,7 @@ def _nobody(replies: Sequence[Reply]) -> UpstreamError:
 async def _ask_loaded(
     complete: Complete, question: Question, name: str, role: Role, *, within: float | None = None
 ) -> Reply:
-    """One model's reply. Our own engine is waited for, as for any question; other pods must not hold up its answer."""
+    """One model's reply. `within` limits other pods only; our own engine is waited for."""
     started = time.monotonic()
     try:
         async with asyncio.timeout(within):
@@ -113,7 +107,7 @@ async def _ask_loaded(
 
 async def _ask_external(models: ExternalModels, endpoint: ExternalEndpoint, question: Question) -> Reply:
     started = time.monotonic()
-    # Only what every such API takes; log-probabilities are refused by many.
+    # Parameters that every such API accepts; many refuse log-probabilities.
     body = {
         "messages": [{"role": "user", "content": question.text}],
         "temperature": question.temperature,

@@ -1,8 +1,7 @@
 """The bodies of `/api/oqt/multi-model-query`: their shapes and how they are built. Pure; names are the contract's.
 
-`response` is the answer of the model that serves, with a Swedish line before and after it that says how far the others
-are alike in wording, as the old service wrapped it. A model that did not answer is listed with `error` in its metadata
-and counts in no number.
+`response` is the served model's answer between two Swedish lines on how similar the answers are in wording, as in the old
+service. A model without an answer is listed with `error` in its metadata and counts in no number.
 """
 
 # ruff: noqa: N815
@@ -14,9 +13,9 @@ from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import Field
 
-from oneseek_runtime.sidecar.api.multi.analysis import (
-    Analysis,
+from oneseek_runtime.sidecar.api.multi.comparison import (
     BiasLevel,
+    Comparison,
     ConsensusLevel,
     FairnessLevel,
     recommendation,
@@ -80,11 +79,7 @@ class Bias(Answer):
     aggregatedScore: Annotated[float, Field(ge=0, le=10)]
     level: BiasLevel
     types: NotRequired[
-        Annotated[
-            list[BiasKind],
-            left_out([]),
-            Field(description="Left out where no answer has a word."),
-        ]
+        Annotated[list[BiasKind], left_out([]), Field(description="Left out where no answer has a word.")]
     ]
 
 
@@ -184,12 +179,12 @@ def multi_answer(
     query_id: str,
     question: Question,
     replies: Sequence[Reply],
-    analysis: Analysis,
+    comparison: Comparison,
     training: TrainedBeside | NotTrained | None,
     seconds: float,
     now: str,
 ) -> MultiAnswer:
-    """The 200 body. The first reply that is an answer speaks for all; `version` names its model."""
+    """The 200 body; `version` names the model of the first reply without an error."""
     chosen = next(reply for reply in replies if reply.error is None)
     return {
         "success": True,
@@ -197,13 +192,13 @@ def multi_answer(
         "model": PRODUCT,
         "version": chosen.model,
         "language": language_of(question.text),
-        "response": _wrapped(chosen.text or "", analysis),
-        "confidence": analysis.confidence,
-        "analysis": compared(analysis),
+        "response": _wrapped(chosen.text or "", comparison),
+        "confidence": comparison.confidence,
+        "analysis": compared(comparison),
         "modelResponses": [_model_response(reply, question) for reply in replies],
         "training": training,
         "metadata": {
-            "totalModels": len(analysis.readings),
+            "totalModels": len(comparison.readings),
             "processingTime_ms": round(seconds * 1000),
             "pipelineVersion": "2.0",
         },
@@ -228,38 +223,38 @@ def _model_response(reply: Reply, question: Question) -> ModelResponse:
     return {"model": reply.model, "responsePreview": preview, "metadata": metadata}
 
 
-def _wrapped(text: str, analysis: Analysis) -> str:
-    count = len(analysis.readings)
+def _wrapped(text: str, comparison: Comparison) -> str:
+    count = len(comparison.readings)
     models = "1 modell" if count == 1 else f"{count} modeller"
-    head = f"{_AGREEMENT[analysis.consensus_level]} ({models})."
+    head = f"{_AGREEMENT[comparison.consensus_level]} ({models})."
     foot = (
-        f"Underlag: {models}, samstämmighet {analysis.consensus * 100:.0f} %,"
-        f" rättvisa: {_FAIRNESS[analysis.fairness_level]}."
+        f"Underlag: {models}, samstämmighet {comparison.consensus * 100:.0f} %,"
+        f" rättvisa: {_FAIRNESS[comparison.fairness_level]}."
     )
     return f"{head}\n\n{text}\n\n{foot}"
 
 
-def compared(analysis: Analysis) -> Compared:
+def compared(comparison: Comparison) -> Compared:
     """The answer's `analysis`."""
-    consensus: Consensus = {"score": analysis.consensus, "level": analysis.consensus_level}
-    if analysis.metrics is not None:
-        consensus["metrics"] = cast("Agreement", analysis.metrics)
-    bias: Bias = {"aggregatedScore": analysis.bias, "level": analysis.bias_level}
-    if analysis.bias_types is not None:
-        bias["types"] = list(analysis.bias_types)
+    consensus: Consensus = {"score": comparison.consensus, "level": comparison.consensus_level}
+    if comparison.metrics is not None:
+        consensus["metrics"] = cast("Agreement", comparison.metrics)
+    bias: Bias = {"aggregatedScore": comparison.bias, "level": comparison.bias_level}
+    if comparison.bias_types is not None:
+        bias["types"] = list(comparison.bias_types)
     return {
         "consensus": consensus,
         "bias": bias,
-        "fairness": {"score": analysis.fairness, "level": analysis.fairness_level},
+        "fairness": {"score": comparison.fairness, "level": comparison.fairness_level},
         "metaSummary": {
-            "totalModels": len(analysis.readings),
-            "consensusLevel": analysis.consensus_level,
-            "consensusScore": analysis.consensus,
-            "biasLevel": analysis.bias_level,
-            "avgBiasScore": analysis.bias,
-            "fairnessLevel": analysis.fairness_level,
-            "fairnessScore": analysis.fairness,
-            "keyThemes": list(analysis.themes),
+            "totalModels": len(comparison.readings),
+            "consensusLevel": comparison.consensus_level,
+            "consensusScore": comparison.consensus,
+            "biasLevel": comparison.bias_level,
+            "avgBiasScore": comparison.bias,
+            "fairnessLevel": comparison.fairness_level,
+            "fairnessScore": comparison.fairness,
+            "keyThemes": list(comparison.themes),
             "modelPerspectives": [
                 {
                     "model": one.model,
@@ -268,8 +263,8 @@ def compared(analysis: Analysis) -> Compared:
                     "tone": one.tone,
                     "biasScore": one.bias,
                 }
-                for one in analysis.readings
+                for one in comparison.readings
             ],
-            "recommendation": recommendation(analysis),
+            "recommendation": recommendation(comparison),
         },
     }

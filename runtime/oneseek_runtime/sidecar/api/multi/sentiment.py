@@ -1,8 +1,8 @@
-"""How much praise or blame a text holds: a number from -1 to 1. Deterministic.
+"""The sentiment of a text, from -1 to 1, by counting words. Deterministic.
 
-English: VADER's compound score (Hutto & Gilbert 2014), by vaderSentiment. Swedish: the same sum of valences over our own
-words (see `swedish`), with VADER's constants for negation, strengthening and the norm, so that the two can be compared.
-Both count words; neither understands irony, quotation, or what a sentence is about.
+English: VADER's compound score (Hutto & Gilbert 2014), by vaderSentiment. Swedish: the same formula and constants over a word list
+of our own, compared by stem (Snowball), because no maintained library fits a slim image: the Swedish VADER replaces the English
+one, asent needs spaCy. Unknown words are neutral.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ __all__ = ["Sentiment", "compound", "label_of"]
 
 Sentiment = Literal["positive", "neutral", "negative"]
 
-_NEUTRAL_BELOW = 0.05  # VADER's own bounds of "neutral"
+_NEUTRAL_BELOW = 0.05  # VADER's bounds of "neutral"
 _NEGATED = -0.74
 _STRENGTH = 0.293
-_BEFORE = 3  # words before a valued one that can turn or strengthen it
+_BEFORE = 3  # preceding words that can negate or strengthen
 _NORM = 15.0
 _SENTENCE_END = re.compile(r"[.!?:;\n]+")
 
@@ -54,14 +54,14 @@ DAMPERS = frozenset("lite något ganska delvis knappt tämligen relativt".split(
 
 
 def label_of(score: float) -> Sentiment:
-    """The word for a compound score."""
+    """The label of a compound score."""
     if score >= _NEUTRAL_BELOW:
         return "positive"
     return "negative" if score <= -_NEUTRAL_BELOW else "neutral"
 
 
 def compound(text: str, language: Language) -> float:
-    """The sum of what its words are worth, brought into -1 to 1; 0 where none is known."""
+    """The compound score of a text; 0 without known words."""
     if language == "en":
         return float(_english().polarity_scores(text)["compound"])
     total = math.fsum(value for part in _SENTENCE_END.split(text) for value in _swedish(words_of(part)))
@@ -69,7 +69,7 @@ def compound(text: str, language: Language) -> float:
 
 
 def _swedish(words: Sequence[str]) -> list[float]:
-    """What each known word of one sentence is worth where it stands."""
+    """Valences of one sentence's known words, with negation and strengthening."""
     found = []
     for place, word in enumerate(words):
         value = _stems().get(_stem(word), 0.0)
@@ -84,13 +84,13 @@ def _swedish(words: Sequence[str]) -> list[float]:
 
 @functools.cache
 def _english() -> SentimentIntensityAnalyzer:
-    """The lexicon, read once."""
+    """The English analyzer, loaded once."""
     return SentimentIntensityAnalyzer()
 
 
 @functools.cache
 def _stems() -> dict[str, float]:
-    """Valences by stem; of two words with one stem the first counts."""
+    """Valences by stem; the first word of a stem counts."""
     found: dict[str, float] = {}
     for word, valence in VALENCES.items():
         found.setdefault(_stem(word), valence)

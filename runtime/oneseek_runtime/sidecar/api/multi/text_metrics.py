@@ -1,14 +1,12 @@
-"""What is measured of one answer: sentiment, tone, biased wording, fairness. Pure and deterministic.
+"""Metrics of one answer's wording: sentiment, tone, bias, fairness. Pure and deterministic.
 
-These are properties of the wording, by counting words. They say nothing about whether an answer is true, and a clever
-partisan text can pass them; their use is to see where models answer alike and where one stands out.
+They count words and say nothing about whether an answer is true.
 
 - sentiment: see `sentiment`.
-- tone: which of three kinds of words prevails: certain ("alltid", "must"), hedging ("kanske", "might"), personal and
-  lively ("jag", "we", exclamation marks count too). None of them at all: neutral. A draw: the first in that order.
-- bias score, 0 to 10: words that overstate, load or generalise, per hundred words of the answer; ten per hundred or more is
-  10. Answers under 50 words count as 50, so that one such word in a short one stays low (2).
-- fairness, 0 to 1: how even-handed the wording is: 1 - 0.5·bias/10 - 0.5·|sentiment|. A plain text has 1.
+- tone: the most frequent of three kinds of words: certain ("alltid", "must"), hedging ("kanske", "might"), personal ("jag", "we",
+  exclamation marks). None: neutral. Ties: the first in that order.
+- bias, 0 to 10: words that overstate, load or generalise, per hundred words, at most 10. Texts under 50 words count as 50.
+- fairness, 0 to 1: 1 - 0.5·bias/10 - 0.5·|sentiment|.
 """
 
 from __future__ import annotations
@@ -20,12 +18,12 @@ from typing import Literal
 from oneseek_runtime.sidecar.api.multi.sentiment import Sentiment, compound, label_of
 from oneseek_runtime.sidecar.language import Language, language_of, words_of
 
-__all__ = ["BiasKind", "Reading", "Tone", "read"]
+__all__ = ["BiasKind", "TextMetrics", "Tone", "read"]
 
 BiasKind = Literal["overstatement", "loaded", "generalisation"]
 Tone = Literal["assertive", "cautious", "personal", "neutral"]
 
-_MOST_CHARACTERS = 20_000  # of an answer; a foreign endpoint may send any amount
+_MOST_CHARACTERS = 20_000  # of an answer; external models may send any amount
 _FEWEST_WORDS = 50
 
 
@@ -33,7 +31,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# By language: "men" is a conjunction in one and a group in the other, "i" a preposition and a person.
+# By language: "men" is a Swedish conjunction and an English group, "i" a preposition and a pronoun.
 _TONES: dict[Language, dict[Tone, frozenset[str]]] = {
     "sv": {
         "assertive": _words("alltid aldrig måste definitivt absolut självklart säkert givetvis tveklöst bevisligen"),
@@ -74,12 +72,12 @@ _GENERAL: dict[Language, frozenset[str]] = {
     "sv": _words("alla inga samtliga alltid aldrig typiska"),
     "en": _words("all every no typical always never most these those"),
 }
-_NEAR = 2  # words between a group and what generalises it, at most one less
+_NEAR = 2  # distance in words between a group and a generalising word
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What was measured of one model's answer. `words` are in order, for what is counted over all answers."""
+class TextMetrics:
+    """The metrics of one model's answer; `words` in order."""
 
     model: str
     length: int
@@ -93,14 +91,14 @@ class Reading:
     fairness: float
 
 
-def read(model: str, text: str, asked_in: Language = "en") -> Reading:
-    """Measure an answer; `length` is in characters. One that shows no language is taken for the question's."""
+def read(model: str, text: str, question_language: Language = "en") -> TextMetrics:
+    """Measures an answer; `length` in characters. If its language is unclear, the question's is used."""
     seen = text[:_MOST_CHARACTERS]
-    language = language_of(seen, asked_in)
+    language = language_of(seen, question_language)
     words = words_of(seen)
     score = compound(seen, language) if words else 0.0
     bias, biases = _bias(words, language)
-    return Reading(
+    return TextMetrics(
         model=model,
         length=len(text),
         words=tuple(words),
@@ -117,16 +115,16 @@ def read(model: str, text: str, asked_in: Language = "en") -> Reading:
 def _tone(words: Sequence[str], exclamations: int, language: Language) -> Tone:
     counts = {tone: sum(word in marks for word in words) for tone, marks in _TONES[language].items()}
     counts["personal"] += exclamations
-    tone = max(counts, key=lambda name: counts[name])  # the first of equals
+    tone = max(counts, key=lambda name: counts[name])  # first on ties
     return tone if counts[tone] else "neutral"
 
 
 def _bias(words: Sequence[str], language: Language) -> tuple[float, tuple[BiasKind, ...]]:
-    """The score, and the kinds of biased words that were found."""
+    """The bias score and the kinds of biased words found."""
     counts: dict[BiasKind, int] = {
         "overstatement": sum(word in _OVERSTATED[language] for word in words),
         "loaded": sum(word in _LOADED[language] for word in words),
-        # The name of a group is no bias; "all men" is.
+        # A group's name alone is no bias; "all men" is.
         "generalisation": sum(
             word in _GROUPS[language]
             and not _GENERAL[language].isdisjoint(words[max(0, place - _NEAR) : place + _NEAR + 1])

@@ -1,7 +1,6 @@
-"""The three OpenAI routes, as ASGI: a request's bytes to the engine, the answer's bytes to the client as they come.
+"""The OpenAI routes as ASGI apps: a request's bytes go to the engine, the answer's bytes to the client as they arrive.
 
-A client that goes away ends the exchange, and with it the generation. The head of the answer says which version made
-it. What goes wrong is told in OpenAI's error object.
+A client that disconnects ends the generation. A header of the answer names the version. Errors are OpenAI error objects.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from oneseek_runtime.sidecar.api.openai.names import DEFAULT, Names, redirected
+from oneseek_runtime.sidecar.api.openai.names import DEFAULT, ModelNames, redirected
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.engine.http_exchange import EngineConnections, Exchange
 from oneseek_runtime.sidecar.errors import (
@@ -25,14 +24,14 @@ from oneseek_runtime.sidecar.errors import (
     TooManyBodiesError,
 )
 from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
-from oneseek_runtime.sidecar.http.request_body import Bodies, Body
+from oneseek_runtime.sidecar.http.request_body import Body, BodyReader
 from oneseek_runtime.sidecar.http.responses import error_object, json_response
 
-__all__ = ["Relay", "names_of", "refuse"]
+__all__ = ["Relay", "model_names", "refuse"]
 
 _DNA = DNA_HEADER.lower().encode()
 _JSON = (b"content-type", b"application/json")
-# Between us and the engine only, or ours to say: our server dates its answers, the envelope adds CORS.
+# Hop-by-hop headers, and those that the server and the middleware set themselves.
 _OURS = frozenset(
     b"connection keep-alive proxy-authenticate te trailer transfer-encoding upgrade date server"
     b" access-control-allow-origin access-control-expose-headers".split()
@@ -40,19 +39,19 @@ _OURS = frozenset(
 _STATUS: dict[type[BadRequestError], int] = {BodyTooLargeError: 413, TooManyBodiesError: 503}
 
 
-def names_of(deps: Deps, target: str) -> Names:
-    """What a request may call `target`, and what else it may ask: the base model, and what answered before while it is kept."""
+def model_names(deps: Deps, target: str) -> ModelNames:
+    """The names for `target`, the base model, and the previous version while it is kept."""
     serving = deps.settings.serving
     return _names(target, serving.model, serving.base_name, deps.swapper.kept if deps.swapper is not None else None)
 
 
 @lru_cache(maxsize=8)
-def _names(target: str, model: str, base: str, kept: str | None) -> Names:
-    return Names(target, (DEFAULT, model), frozenset({base, *([kept] if kept else [])}))
+def _names(target: str, model: str, base: str, kept: str | None) -> ModelNames:
+    return ModelNames(target, (DEFAULT, model), frozenset({base, *([kept] if kept else [])}))
 
 
 def refuse(message: str, status: int, *, code: str | None = None, close: bool = False) -> ASGIApp:
-    """An answer with OpenAI's error object."""
+    """An answer with an OpenAI error object."""
     kind = "server_error" if status >= 500 else "invalid_request_error"
     headers = {"Connection": "close"} if close else {}
     if status == 503:
@@ -62,11 +61,11 @@ def refuse(message: str, status: int, *, code: str | None = None, close: bool = 
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """One route of the engine's, `path`, offered to clients."""
+    """Passes requests to one path of the engine."""
 
     deps: Deps
     connections: EngineConnections
-    bodies: Bodies
+    bodies: BodyReader
     path: bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,19 +73,19 @@ class Relay:
         try:
             data = await self.bodies.read(scope, receive)
         except BadRequestError as error:
-            # The rest of the body stays unread, so the connection cannot carry another request.
+            # The rest of the body is not read, so the connection cannot be reused.
             status = _STATUS.get(type(error), 400)
             await refuse(str(error), status, close=True)(scope, receive, send)
             return
         except ClientGoneError:
             return
         try:
-            with self.deps.asked() as target:
-                await self._pass(data, names_of(self.deps, target), scope, receive, send)
+            with self.deps.lease() as target:
+                await self._pass(data, model_names(self.deps, target), scope, receive, send)
         finally:
             self.bodies.release(data)
 
-    async def _pass(self, data: Body, names: Names, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _pass(self, data: Body, names: ModelNames, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             body, model = redirected(data, names)
         except NoSuchModelError as error:
@@ -99,8 +98,8 @@ class Relay:
         dna = self.deps.dna_of(model)
         work = asyncio.current_task()
         assert work is not None  # noqa: S101 - we are in one
-        gone = _Gone()
-        watch = asyncio.get_running_loop().create_task(_watch(receive, gone, work))
+        disconnect = _Disconnect()
+        watch = asyncio.get_running_loop().create_task(_watch_disconnect(receive, disconnect, work))
         exchange: Exchange | None = None
         try:
             exchange = await self.connections.ask((head, body))
@@ -108,9 +107,9 @@ class Relay:
         except EngineUnavailableError as error:
             if exchange is None:
                 await refuse(str(error), 503, code="engine_unavailable")(scope, receive, send)
-            # Else the answer has begun: returning without its end makes the server break the connection off.
+            # Else the answer has begun: returning without its end makes the server close the connection.
         except asyncio.CancelledError:
-            if not gone.client or work.uncancel():
+            if not disconnect.client or work.uncancel():
                 raise
         finally:
             watch.cancel()
@@ -118,8 +117,8 @@ class Relay:
                 self.connections.release(exchange)
 
 
-class _Gone:
-    """Whether the client left."""
+class _Disconnect:
+    """Whether the client has disconnected."""
 
     __slots__ = ("client",)
 
@@ -127,10 +126,10 @@ class _Gone:
         self.client = False
 
 
-async def _watch(receive: Receive, gone: _Gone, work: asyncio.Task[Any]) -> None:
+async def _watch_disconnect(receive: Receive, disconnect: _Disconnect, work: asyncio.Task[Any]) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    gone.client = True
+    disconnect.client = True
     work.cancel()
 
 

@@ -1,4 +1,4 @@
-"""`/v1/*`: the OpenAI API. Generations are passed through; what models there are is told with the names that stay."""
+"""`/v1/*`: the OpenAI API. Generations are passed through; the list of models starts with the OneSeekModel's name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from oneseek_runtime.sidecar.api.openai import schemas as shapes
 from oneseek_runtime.sidecar.api.openai.names import find_model, model_rows
-from oneseek_runtime.sidecar.api.openai.relay import Relay, names_of
+from oneseek_runtime.sidecar.api.openai.relay import Relay, model_names
 from oneseek_runtime.sidecar.api.operation import Media, Parameter, get, post
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.errors import UpstreamError
@@ -21,24 +21,24 @@ _STREAM = Media("text/event-stream", "With `stream`: server-sent events, as the 
 
 
 async def models(request: Request) -> Response:
-    """GET /v1/models: what the engine lists, headed by the OneSeekModel's name, which no promotion changes."""
+    """GET /v1/models: the engine's models, preceded by the OneSeekModel's name, which promotions do not change."""
     deps = deps_of(request)
     try:
         rows = await deps.engine.model_rows()
     except UpstreamError as error:
         return _away(error)
-    data = model_rows(rows, deps.settings.serving.model, names_of(deps, deps.target))
+    data = model_rows(rows, deps.settings.serving.model, model_names(deps, deps.target))
     return json_response({"object": "list", "data": data}, headers=_dna(deps))
 
 
 async def model(request: Request) -> Response:
-    """GET /v1/models/{model}: one of them, by any of its names."""
+    """GET /v1/models/{model}: one model by any of its names."""
     deps, asked = deps_of(request), request.path_params["model"]
     try:
         rows = await deps.engine.model_rows()
     except UpstreamError as error:
         return _away(error)
-    names = names_of(deps, deps.target)
+    names = model_names(deps, deps.target)
     found = find_model(model_rows(rows, deps.settings.serving.model, names), asked, names)
     if found is None:
         return json_response(error_object(f"there is no model {asked!r}", code="model_not_found"), status=404)

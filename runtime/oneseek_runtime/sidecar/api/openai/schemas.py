@@ -1,4 +1,4 @@
-"""The OpenAI API's bodies, as far as we describe them. Answers are the engine's own and may hold more."""
+"""The OpenAI API's bodies. Answers are the engine's own and may hold more."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked, OpenAnswer, left_out
-
-__all__ = ["ChatAnswer", "ChatAsked", "CompletionAnswer", "CompletionAsked", "Model", "ModelList", "OpenAIError"]
+from oneseek_runtime.sidecar.api.schemas import Answer, OpenAnswer, RequestBody, left_out
 
 _MODEL = (
     "`default`, the OneSeekModel's name, the DNA that serves, or the base model's name. Left out, it means `default`."
@@ -21,34 +19,34 @@ _TokenId = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
 _Bias = Annotated[float, Field(ge=-100, le=100)]
 
 
-class TextPart(Asked):
+class TextPart(RequestBody):
     """A piece of a message's text."""
 
     type: Literal["text"]
     text: str
 
 
-class Message(Asked):
+class Message(RequestBody):
     """One message of a conversation."""
 
     role: str
     content: str | list[TextPart]
 
 
-class AssistantMessage(Asked):
+class AssistantMessage(RequestBody):
     """What the model said before; without a content, an empty text."""
 
     role: Literal["assistant"]
     content: str | list[TextPart] | None = None
 
 
-class TextFormat(Asked):
+class TextFormat(RequestBody):
     """The only form of answers."""
 
     type: Literal["text"]
 
 
-class _Generation(Asked):
+class _Generation(RequestBody):
     model: str | None = Field(default=None, description=_MODEL)
     max_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=2)

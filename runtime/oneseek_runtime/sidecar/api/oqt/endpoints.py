@@ -1,4 +1,4 @@
-"""The public routes: parse, ask, answer. What bodies look like is `wire`'s business."""
+"""The endpoints of `/api/oqt/query`, `/status` and `/metrics`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oneseek_runtime.sidecar.api.oqt.metrics import metrics_answer
-from oneseek_runtime.sidecar.api.oqt.schemas import Answered, Health, query_answer, status_answer
+from oneseek_runtime.sidecar.api.oqt.schemas import ServiceState, StageTimes, query_answer, status_answer
 from oneseek_runtime.sidecar.api.schemas import Failure
 from oneseek_runtime.sidecar.deps import deps_of
 from oneseek_runtime.sidecar.engine.completion import Question, QuestionError
@@ -21,7 +21,7 @@ __all__ = ["metrics", "query", "status"]
 
 
 async def query(request: Request) -> Response:
-    """POST /api/oqt/query: one question, answered by the model that is served."""
+    """POST /api/oqt/query: one question, answered by the served model."""
     deps = deps_of(request)
     started = deps.monotonic()
     try:
@@ -35,12 +35,12 @@ async def query(request: Request) -> Response:
         return _query_failed(error)
     answered_at = deps.now()
     dna = deps.dna_of(completion.model)
-    at = Answered(asked_at, answered_at, deps.now(), deps.monotonic() - started)
+    at = StageTimes(asked_at, answered_at, deps.now(), deps.monotonic() - started)
     body = query_answer(
         query_id=str(uuid.uuid4()), question=question, completion=completion, version=completion.model, at=at
     )
     if deps.recorder:
-        deps.recorder.keep_query(question.text, body)
+        deps.recorder.record_query(question.text, body)
     return json_response(body, headers={DNA_HEADER: dna} if dna else None)
 
 
@@ -52,7 +52,7 @@ def _query_failed(error: UpstreamError) -> Response:
 
 
 async def status(request: Request) -> Response:
-    """GET /api/oqt/status: what the engine serves at this moment, and what lies certified on the claim."""
+    """GET /api/oqt/status: the engine's model now, and the certified versions."""
     deps = deps_of(request)
     started = deps.monotonic()
     loaded = await deps.loaded()
@@ -61,7 +61,7 @@ async def status(request: Request) -> Response:
     except OSError:
         return json_response({"success": False, "error": "Failed to get status"}, status=500)
     now = deps.monotonic()
-    health = Health(
+    state = ServiceState(
         version=loaded.version,
         dna=loaded.dna,
         operational=loaded.ready,
@@ -69,18 +69,18 @@ async def status(request: Request) -> Response:
         uptime_seconds=now - deps.started,
         now=deps.now(),
     )
-    return json_response(status_answer(health, folders), headers={DNA_HEADER: loaded.dna} if loaded.dna else None)
+    return json_response(status_answer(state, folders), headers={DNA_HEADER: loaded.dna} if loaded.dna else None)
 
 
 async def metrics(request: Request) -> Response:
-    """GET /api/oqt/metrics: what the evaluation of the version that answers measured."""
+    """GET /api/oqt/metrics: the scores of the version that answers."""
     deps = deps_of(request)
     loaded = await deps.loaded()
     try:
         folders = await deps.folders()
     except OSError:
         return json_response({"success": False, "error": "Failed to get metrics"}, status=500)
-    model = deps.cluster.mirror.model
+    model = deps.cluster.informer.model
     counters = model.get("status", {}).get("counters") if model else None
     body = metrics_answer(version=loaded.version, folders=folders, counters=counters, now=timestamp(deps.now()))
     return json_response(body, headers={DNA_HEADER: loaded.dna} if loaded.dna else None)

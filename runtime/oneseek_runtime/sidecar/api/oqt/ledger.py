@@ -1,6 +1,6 @@
-"""The public routes that read what was recorded: the newest queries, and whether the ledger holds.
+"""The routes that read the records: queries, and the ledger.
 
-With the records service away they answer as the old service did without its database.
+Without the records service they answer as the old service did without its database.
 """
 
 # ruff: noqa: N815
@@ -17,8 +17,7 @@ from starlette.responses import Response
 from oneseek_runtime.sidecar.api.schemas import Answer, Failure, OpenAnswer, T, left_out
 from oneseek_runtime.sidecar.deps import deps_of
 from oneseek_runtime.sidecar.http.responses import json_response, timestamp
-from oneseek_runtime.sidecar.records.client import RecordsAwayError
-from oneseek_runtime.sidecar.records.recorder import RecordsPort
+from oneseek_runtime.sidecar.records.client import RecordsAwayError, RecordsClient
 
 __all__ = ["LedgerBlocks", "LedgerStats", "LedgerVerified", "QueriesAnswer", "blocks", "queries", "stats", "verify"]
 
@@ -116,8 +115,8 @@ class LedgerBlocks(Answer):
     totalBlocks: int
 
 
-async def _records(request: Request) -> RecordsPort:
-    """The records service, once it has what this pod answered before; so a client finds its own question in there."""
+async def _records(request: Request) -> RecordsClient:
+    """The records client, once this pod's own entries are sent, so that a client finds its own question."""
     recorder = deps_of(request).recorder
     if recorder is None:
         raise RecordsAwayError("this sidecar records nothing")
@@ -134,7 +133,7 @@ async def queries(request: Request) -> Response:
         found = await (await _records(request)).queries(limit)
     except RecordsAwayError:
         found = []
-    # Where there is none: the words that old clients know.
+    # The message that old clients know.
     message = {} if found else {"message": "No queries found or Firebase unavailable"}
     body: QueriesAnswer = {
         "success": True,
@@ -147,7 +146,7 @@ async def queries(request: Request) -> Response:
 
 
 async def verify(request: Request) -> Response:
-    """GET /api/oqt/ledger/verify: the whole ledger, read and checked again."""
+    """GET /api/oqt/ledger/verify: read and check the whole ledger."""
     try:
         found = await (await _records(request)).verify()
     except RecordsAwayError:
@@ -156,7 +155,7 @@ async def verify(request: Request) -> Response:
 
 
 async def stats(request: Request) -> Response:
-    """GET /api/oqt/ledger/stats: how many blocks there are of which type, and the newest."""
+    """GET /api/oqt/ledger/stats: the number of blocks by type, and the newest."""
     try:
         found = await (await _records(request)).stats()
     except RecordsAwayError:
@@ -184,12 +183,12 @@ async def blocks(request: Request) -> Response:
 
 
 def _limit_of(text: str | None) -> int | None:
-    """How many queries are asked for, read as the old service did; None where it refused."""
+    """The limit as the old service parsed it; None where it refused it."""
     number = _whole_number(text) or 0
     return None if number < 0 else min(number or _DEFAULT_LIMIT, _MAXIMUM_LIMIT)
 
 
 def _whole_number(text: str | None) -> int | None:
-    """The whole number that a text begins with, as JavaScript reads one; None where it begins with none."""
+    """The whole number that a text starts with, as JavaScript's parseInt; None without one."""
     match = _WHOLE_NUMBER.match(text or "")
     return int(match[1]) if match else None

@@ -1,7 +1,7 @@
-"""The body of `GET /api/oqt/metrics`: what was measured of the version that answers, null where nothing was. Pure.
+"""The body of `GET /api/oqt/metrics`. Pure.
 
-`accuracy` is the share of held-out questions whose answer held every fact (`exact`). Nothing measures fairness, bias
-and consensus of a version, so they are null; of a single question's answers multi-model queries tell them.
+`accuracy` is the share of held-out questions whose answer held every fact (`exact`). Fairness, bias and consensus of a version are not
+measured: null.
 """
 
 # ruff: noqa: N815
@@ -9,7 +9,7 @@ and consensus of a version, so they are null; of a single question's answers mul
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from oneseek_runtime.sidecar.api.schemas import Answer, T
 from oneseek_runtime.sidecar.certified_folders import CertifiedFolder
@@ -69,7 +69,7 @@ class MetricsAnswer(Answer):
 def metrics_answer(
     *, version: str | None, folders: Sequence[CertifiedFolder], counters: Mapping[str, Any] | None, now: str
 ) -> MetricsAnswer:
-    """The 200 body. `counters` are the OneSeekModel's own, where they are known; else what lies on the claim is counted."""
+    """The 200 body. Without the model's `counters` the certified folders are counted."""
     listed = [folder for folder in folders if folder.readable and not folder.merged]
     current = next((folder for folder in listed if version in (folder.name, folder.dna)), None)
     scores = _scores(current)
@@ -99,7 +99,7 @@ def _scores(folder: CertifiedFolder | None) -> HeldOut | None:
     found = folder.metadata.get("scores") if folder else None
     if not isinstance(found, Mapping) or not _is_number(found.get("exact")):
         return None
-    return {key: found.get(key) if _is_number(found.get(key)) else None for key in _SCORES}
+    return cast("HeldOut", {key: found.get(key) if _is_number(found.get(key)) else None for key in _SCORES})
 
 
 def _micro(folders: Sequence[CertifiedFolder]) -> int:

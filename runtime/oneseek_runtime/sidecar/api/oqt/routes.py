@@ -1,4 +1,4 @@
-"""`/api/oqt/*`: asking, and what the service says of itself."""
+"""The routes of `/api/oqt/*`."""
 
 from __future__ import annotations
 

@@ -12,26 +12,26 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked, T
+from oneseek_runtime.sidecar.api.schemas import Answer, RequestBody, T
 from oneseek_runtime.sidecar.certified_folders import CertifiedFolder
 from oneseek_runtime.sidecar.engine.completion import Completion, Question
 from oneseek_runtime.sidecar.http.responses import timestamp
 
 __all__ = [
     "PRODUCT",
-    "Answered",
-    "Health",
     "QueryAnswer",
     "QueryAsked",
+    "ServiceState",
+    "StageTimes",
     "StatusAnswer",
     "query_answer",
     "status_answer",
 ]
 
-PRODUCT: Final = "OQT-1.0"  # what old clients print as the model's name; the real name stands in `version`
+PRODUCT: Final = "OQT-1.0"  # the model's name for old clients; the real one is `version`
 
 
-class Options(Asked):
+class Options(RequestBody):
     """How the answer is drawn; values out of range are moved into it, others are ignored."""
 
     temperature: float | None = Field(default=None, description="Left out: greedy. 0 means 0.7, as it always did.")
@@ -40,7 +40,7 @@ class Options(Asked):
     model_size: str | None = Field(default=None, alias="modelSize", description="Ignored.")
 
 
-class QueryAsked(Asked):
+class QueryAsked(RequestBody):
     """A question."""
 
     question: str = Field(min_length=1)
@@ -135,11 +135,11 @@ class StatusAnswer(Answer):
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """When the stages of one query were reached (UTC), and its length on the monotonic clock in seconds.
+class StageTimes:
+    """When the stages of a query ended (UTC), and its duration on the monotonic clock.
 
-    `tokenization` is the moment the question was handed to the engine, which tokenises it first; `inference` the
-    moment its last token was there; `post_processing` the moment the answer was put together.
+    `tokenization`: the question was sent to the engine, which tokenises it first; `inference`: its last token arrived;
+    `post_processing`: the answer was built.
     """
 
     tokenization: datetime
@@ -149,8 +149,8 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
-    """What a status request measured; `version` and `dna` are what the engine reports, None where it does not answer."""
+class ServiceState:
+    """Measurements of a status request; `version` and `dna` as reported by the engine, None if it does not answer."""
 
     version: str | None
     dna: str | None
@@ -161,9 +161,9 @@ class Health:
 
 
 def query_answer(
-    *, query_id: str, question: Question, completion: Completion, version: str, at: Answered
+    *, query_id: str, question: Question, completion: Completion, version: str, at: StageTimes
 ) -> QueryAnswer:
-    """The 200 body of a query. `version` names what generated the text: a DNA, or the base model."""
+    """The 200 body of a query. `version`: the DNA or the base model that generated the text."""
     done = timestamp(at.post_processing)
     steps: list[Step] = [
         {"step": "tokenization", "timestamp": timestamp(at.tokenization)},
@@ -194,24 +194,24 @@ def query_answer(
     }
 
 
-def status_answer(health: Health, folders: Sequence[CertifiedFolder]) -> StatusAnswer:
-    """The 200 body of a status request: the model that answers now, and every certified one that is listed."""
+def status_answer(state: ServiceState, folders: Sequence[CertifiedFolder]) -> StatusAnswer:
+    """The 200 body of a status request."""
     listed = [folder for folder in folders if folder.readable and not folder.merged]
-    current = next((folder for folder in listed if health.dna in (folder.name, folder.dna)), None)
+    current = next((folder for folder in listed if state.dna in (folder.name, folder.dna)), None)
     return {
         "success": True,
         "status": "up",
         "model": {
             "name": PRODUCT,
-            "version": health.version or "unavailable",
-            "status": "ready" if health.operational else "active",
+            "version": state.version or "unavailable",
+            "status": "ready" if state.operational else "active",
             "lastTraining": current.created_at if current else None,
             "architecture": "Transformer",
             "trainingMethod": "DNA v2 + Adaptive Weighting",
-            "dna": health.dna,
+            "dna": state.dna,
             "directoryName": current.name if current else None,
             "language": current.language if current else "unknown",
-            "isCertified": health.dna is not None,
+            "isCertified": state.dna is not None,
         },
         "availableModels": [
             {
@@ -225,10 +225,10 @@ def status_answer(health: Health, folders: Sequence[CertifiedFolder]) -> StatusA
             for folder in listed
         ],
         "health": {
-            "operational": health.operational,
+            "operational": state.operational,
             "modelsAvailable": len(listed),
-            "responseTime_ms": round(health.response_seconds * 1000),
-            "uptime": round(health.uptime_seconds, 3),
+            "responseTime_ms": round(state.response_seconds * 1000),
+            "uptime": round(state.uptime_seconds, 3),
         },
-        "timestamp": timestamp(health.now),
+        "timestamp": timestamp(state.now),
     }

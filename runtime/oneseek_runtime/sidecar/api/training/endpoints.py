@@ -1,7 +1,6 @@
-"""The routes by which clients give the model something to learn in Micro runs, and the steps they share with `major`.
+"""The endpoints of micro-training, and the steps they share with `major`.
 
-They record durably, wake the loop that tells the operator, and answer at once; or, with `Prefer: wait=N`, once the run
-has ended.
+They record the post durably, wake the window notifier, and answer at once or, with `Prefer: wait=N`, once the run has ended.
 """
 
 from __future__ import annotations
@@ -16,21 +15,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oneseek_core import names
-from oneseek_runtime.sidecar.api.auth import Caller, Refusal, admitted, needs, to_train
+from oneseek_runtime.sidecar.api.auth import Caller, Denied, admitted, needs, to_train
 from oneseek_runtime.sidecar.api.oqt.metrics import metrics_answer
 from oneseek_runtime.sidecar.api.schemas import Failure
 from oneseek_runtime.sidecar.api.training import schemas
-from oneseek_runtime.sidecar.cluster.informer import Mirror
+from oneseek_runtime.sidecar.cluster.informer import Informer
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.http.request_body import while_connected
 from oneseek_runtime.sidecar.http.responses import json_response, read_object, timestamp
-from oneseek_runtime.sidecar.language import language_of
+from oneseek_runtime.sidecar.language import Language, language_of
 from oneseek_runtime.sidecar.records.client import EntryRefusedError, RecordsAwayError
 from oneseek_runtime.sidecar.records.recorder import ENTRIES, Recorder
 from oneseek_runtime.sidecar.training import accepted as accepting
 from oneseek_runtime.sidecar.training import examples
-from oneseek_runtime.sidecar.training.accepted import Accepted, Standing
-from oneseek_runtime.sidecar.training.examples import Lesson, LessonError
+from oneseek_runtime.sidecar.training.accepted import Accepted, ServedVersion
+from oneseek_runtime.sidecar.training.examples import ExampleError, TrainingExample
 from oneseek_runtime.sidecar.training.runs import Run
 from oneseek_runtime.sidecar.training.window_notifier import highest_window, is_suspended, micro_of
 
@@ -44,8 +43,8 @@ __all__ = [
     "micro_status",
     "micro_train",
     "recorder_of",
-    "standing_of",
-    "trained_beside",
+    "served_version",
+    "train_from_query",
 ]
 
 MICRO_FAILED = "Failed to perform micro-training"
@@ -55,35 +54,35 @@ _UNKNOWN = "the OneSeekModel has not been read yet, so it is not known whether i
 _SUSPENDED = (
     "spec.training.suspend of the OneSeekModel is true: what clients send is kept, and trained once it is false"
 )
-_LOOK_SECONDS = 1.0  # a waiting client is answered so soon after the pod begins to drain
+_LOOK_SECONDS = 1.0  # interval of checking whether the pod drains
 
 
 @needs(to_train)
 async def micro_train(request: Request, _caller: Caller) -> Response:
-    """POST /api/oqt/micro-train: puts a question with answers into the open window."""
+    """POST /api/oqt/micro-train: record a question with answers in the open window."""
     deps = deps_of(request)
     try:
-        lesson = examples.parse_lesson(await read_object(request, deps.bodies), examples.OQT)
-    except LessonError as error:
+        example = examples.parse_example(await read_object(request, deps.bodies), examples.OQT)
+    except ExampleError as error:
         return json_response({"success": False, "error": str(error)}, status=400)
     if (refused := _not_learning(deps)) is not None:
         return refused
     try:
-        training_id, accepted, _ = await _teach(deps, lesson)
+        training_id, accepted, _ = await _record_example(deps, example)
     except (RecordsAwayError, EntryRefusedError) as error:
         return failed(MICRO_FAILED, error)
-    return await answered(request, accepted, partial(schemas.micro_answer, training_id, lesson))
+    return await answered(request, accepted, partial(schemas.micro_answer, training_id, example))
 
 
 @needs(to_train)
 async def companion(request: Request, _caller: Caller) -> Response:
-    """POST /api/training/micro: the same for older pages."""
+    """POST /api/training/micro: the same in the format of older pages."""
     deps = deps_of(request)
     try:
-        lesson = examples.parse_lesson(await read_object(request, deps.bodies), examples.COMPANION)
-    except LessonError as error:
+        example = examples.parse_example(await read_object(request, deps.bodies), examples.COMPANION)
+    except ExampleError as error:
         return json_response({"success": False, "error": str(error)}, status=400)
-    if (model := deps.cluster.mirror.model) is not None and micro_of(model) is None:
+    if (model := deps.cluster.informer.model) is not None and micro_of(model) is None:
         skipped: schemas.Skipped = {
             "success": False,
             "skipped": True,
@@ -94,34 +93,38 @@ async def companion(request: Request, _caller: Caller) -> Response:
     if (refused := _not_learning(deps)) is not None:
         return refused
     try:
-        _, accepted, language = await _teach(deps, lesson)
+        _, accepted, language = await _record_example(deps, example)
         totals = await recorder_of(deps).records.totals()
     except (RecordsAwayError, EntryRefusedError) as error:
         return failed(MICRO_FAILED, error)
     return await answered(
-        request, accepted, partial(schemas.companion_answer, lesson, language=language, totals=totals)
+        request, accepted, partial(schemas.companion_answer, example, language=language, totals=totals)
     )
 
 
-async def trained_beside(request: Request, lesson: Lesson) -> schemas.TrainedBeside | schemas.NotTrained | None:
-    """Records the answers of a multi-model query for training; the `training` of its answer. Never fails the query.
+async def train_from_query(
+    request: Request, example: TrainingExample
+) -> schemas.TrainedBeside | schemas.NotTrained | None:
+    """Records a multi-model query's answers; returns the `training` of its answer. Never fails the query.
 
-    None where micro-training is disabled: what `ENABLE_MICROTRAINING=false` was said to mean.
+    Returns None if micro-training is disabled, as ENABLE_MICROTRAINING=false did.
     """
     deps = deps_of(request)
-    if (model := deps.cluster.mirror.model) is not None and micro_of(model) is None:
+    if (model := deps.cluster.informer.model) is not None and micro_of(model) is None:
         return None
     caller = await admitted(request, to_train)
-    if isinstance(caller, Refusal):
+    if isinstance(caller, Denied):
         return _not_trained(caller.sentence)
     if model is None:
         return _not_trained(_UNKNOWN)
     try:
-        _, accepted, language = await _teach(deps, lesson, accepting.beside_entry)
+        _, accepted, language = await _record_example(deps, example, accepting.query_entry_for_training)
         totals = await recorder_of(deps).records.totals()
     except (RecordsAwayError, EntryRefusedError) as error:
         return _not_trained(str(error))
-    return schemas.beside_answer(lesson, accepted, await standing_of(deps), language=language, totals=totals)
+    return schemas.query_training_answer(
+        example, accepted, await served_version(deps), language=language, totals=totals
+    )
 
 
 def _not_trained(why: str) -> schemas.NotTrained:
@@ -129,30 +132,30 @@ def _not_trained(why: str) -> schemas.NotTrained:
 
 
 def _not_learning(deps: Deps) -> Response | None:
-    """409 where micro-training is disabled, 503 while that is not known; None: go on."""
-    model = deps.cluster.mirror.model
+    """409 if micro-training is disabled, 503 while that is unknown, else None."""
+    model = deps.cluster.informer.model
     if model is not None and micro_of(model) is not None:
         return None
     body: Failure = {"success": False, "error": MICRO_FAILED, "message": _DISABLED if model else _UNKNOWN}
     return json_response(body, status=409) if model else json_response(body, status=503, headers={"Retry-After": "5"})
 
 
-async def _teach(
-    deps: Deps, lesson: Lesson, entry: Callable[..., dict[str, Any]] = accepting.micro_entry
-) -> tuple[str, Accepted | None, str]:
-    """Records a post and the event that `entry` makes of it: (training id, its place, language).
+async def _record_example(
+    deps: Deps, example: TrainingExample, entry: Callable[..., dict[str, Any]] = accepting.micro_entry
+) -> tuple[str, Accepted | None, Language]:
+    """Records a post and the event that `entry` makes of it: (training id, its window and run, language).
 
-    Returns no place if the post has nothing to train on. Raises RecordsAwayError or EntryRefusedError.
+    Returns None for the window if the post has nothing to train on. Raises RecordsAwayError or EntryRefusedError.
     """
     recorder, training_id = recorder_of(deps), str(uuid.uuid4())
-    language = language_of(lesson.question)
-    if not any(lesson.stages):
+    language = language_of(example.question)
+    if not any(example.stages):
         return training_id, None, language
-    document = lesson.document(training_id=training_id, now=timestamp(deps.now()), language=language)
-    place = await recorder.records.teach(document, after=highest_known(deps))
+    document = example.document(training_id=training_id, now=timestamp(deps.now()), language=language)
+    place = await recorder.records.add_example(document, after=highest_known(deps))
     deps.wake()
     accepted = accepted_in(deps, training_id, "micro", place["window"])
-    recorder.keep(ENTRIES, entry(lesson, accepted, await standing_of(deps), language=language))
+    recorder.record(ENTRIES, entry(example, accepted, await served_version(deps), language=language))
     return training_id, accepted, language
 
 
@@ -164,8 +167,8 @@ def recorder_of(deps: Deps) -> Recorder:
 
 
 def highest_known(deps: Deps) -> int:
-    """The highest window that a run has; a records service that lost its volume must not assign its number again."""
-    return highest_window(deps.cluster.mirror.model or {}, deps.cluster.mirror.runs)
+    """The highest window that a run has: a records service that lost its volume must not assign its number again."""
+    return highest_window(deps.cluster.informer.model or {}, deps.cluster.informer.runs)
 
 
 def accepted_in(deps: Deps, training_id: str, kind: str, window: int) -> Accepted:
@@ -176,36 +179,36 @@ def accepted_in(deps: Deps, training_id: str, kind: str, window: int) -> Accepte
 
 def _with_run(deps: Deps, accepted: Accepted) -> Accepted:
     """The same with its run as last seen."""
-    mirror = deps.cluster.mirror
-    held = _SUSPENDED if mirror.model and is_suspended(mirror.model) else ""
-    return replace(accepted, run=_run(accepted.name, mirror), held=held)
+    informer = deps.cluster.informer
+    held = _SUSPENDED if informer.model and is_suspended(informer.model) else ""
+    return replace(accepted, run=_run(accepted.name, informer), held=held)
 
 
-def _run(name: str, mirror: Mirror) -> Run | None:
-    return next((Run.of(item) for item in mirror.runs if item["metadata"]["name"] == name), None)
+def _run(name: str, informer: Informer) -> Run | None:
+    return next((Run.of(item) for item in informer.runs if item["metadata"]["name"] == name), None)
 
 
-def _ended(name: str, mirror: Mirror) -> Run | None:
-    run = _run(name, mirror)
+def _ended(name: str, informer: Informer) -> Run | None:
+    run = _run(name, informer)
     return run if run is not None and run.state not in ("queued", "running") else None
 
 
-async def standing_of(deps: Deps) -> Standing:
+async def served_version(deps: Deps) -> ServedVersion:
     """The version that answers now, and its metrics."""
     loaded = await deps.loaded()
     try:
         folders = await deps.folders()
     except OSError:
         folders = []
-    model = deps.cluster.mirror.model
+    model = deps.cluster.informer.model
     counters = model.get("status", {}).get("counters") if model else None
     now = timestamp(deps.now())
     found = metrics_answer(version=loaded.version, folders=folders, counters=counters, now=now)
-    return Standing(found["version"], found["metrics"], found["training"], now)
+    return ServedVersion(found["version"], found["metrics"], found["training"], now)
 
 
 async def answered(
-    request: Request, accepted: Accepted | None, build: Callable[[Any, Standing], Mapping[str, Any]]
+    request: Request, accepted: Accepted | None, build: Callable[[Any, ServedVersion], Mapping[str, Any]]
 ) -> Response:
     """The answer that `build` makes, at once or after the wait that the client prefers."""
     deps = deps_of(request)
@@ -214,19 +217,19 @@ async def answered(
     if accepted is not None and seconds:
         await while_connected(request, _until_ended(deps, accepted.name, seconds))
         accepted = _with_run(deps, accepted)
-    return json_response(build(accepted, await standing_of(deps)), headers=headers)
+    return json_response(build(accepted, await served_version(deps)), headers=headers)
 
 
 async def _until_ended(deps: Deps, name: str, seconds: float) -> None:
-    """Wait until the run has ended, the time is over or the pod drains."""
-    mirror, deadline = deps.cluster.mirror, deps.monotonic() + seconds
+    """Wait until the run has ended, `seconds` are over or the pod drains."""
+    informer, deadline = deps.cluster.informer, deps.monotonic() + seconds
     while not deps.lifecycle.closing and (left := deadline - deps.monotonic()) > 0:
-        if await mirror.until(partial(_ended, name), seconds=min(left, _LOOK_SECONDS)):
+        if await informer.until(partial(_ended, name), seconds=min(left, _LOOK_SECONDS)):
             return
 
 
 def failed(failure: str, error: RecordsAwayError | EntryRefusedError) -> Response:
-    """503 where trying again may help; 409 where there is nothing to train on; 400 for what makes no sense."""
+    """503 if the records service is away, 409 if there is nothing to train on, else 400."""
     body: Failure = {"success": False, "error": failure, "message": str(error)}
     if isinstance(error, RecordsAwayError):
         return json_response(body, status=503, headers={"Retry-After": "5"})
@@ -240,7 +243,7 @@ async def micro_status(request: Request) -> Response:
         totals = await recorder_of(deps).records.totals()
     except RecordsAwayError as error:
         return failed("Failed to get status", error)
-    model = deps.cluster.mirror.model
+    model = deps.cluster.informer.model
     body: schemas.MicroStatus = {
         "success": True,
         "status": "unknown" if model is None else "operational" if micro_of(model) else "disabled",
@@ -258,7 +261,7 @@ async def micro_stats(request: Request) -> Response:
     except RecordsAwayError as error:
         return failed("Failed to get stats", error)
     loaded = await deps.loaded()
-    runs = [Run.of(item) for item in deps.cluster.mirror.runs]
+    runs = [Run.of(item) for item in deps.cluster.informer.runs]
     stats = schemas.micro_statistics(totals, runs, loaded.version or "unavailable")
     body: schemas.MicroStats = {"success": True, "stats": stats, "timestamp": timestamp(deps.now())}
     return json_response(body)

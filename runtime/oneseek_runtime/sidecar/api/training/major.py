@@ -1,4 +1,4 @@
-"""`POST /api/oqt/train`: a Major run on what clients sent so far; the endpoint, and the body's shape and content."""
+"""`POST /api/oqt/train`: a Major run on the recorded posts; endpoint, shapes and body."""
 
 # ruff: noqa: N815
 
@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oneseek_runtime.sidecar.api.auth import Caller, needs, to_train
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked, Failure, T, left_out
+from oneseek_runtime.sidecar.api.schemas import Answer, Failure, RequestBody, T, left_out
 from oneseek_runtime.sidecar.api.training import endpoints
 from oneseek_runtime.sidecar.api.training.schemas import WindowRun, window_run
 from oneseek_runtime.sidecar.deps import Deps, deps_of
@@ -22,8 +22,8 @@ from oneseek_runtime.sidecar.http.responses import json_response, read_object
 from oneseek_runtime.sidecar.records.client import EntryRefusedError, RecordsAwayError
 from oneseek_runtime.sidecar.records.recorder import ENTRIES
 from oneseek_runtime.sidecar.training import examples
-from oneseek_runtime.sidecar.training.accepted import Accepted, Standing, batch_entry
-from oneseek_runtime.sidecar.training.examples import LessonError
+from oneseek_runtime.sidecar.training.accepted import Accepted, ServedVersion, batch_entry
+from oneseek_runtime.sidecar.training.examples import ExampleError
 from oneseek_runtime.sidecar.training.runs import Run
 
 __all__ = ["BatchAnswer", "BatchAsked", "train"]
@@ -31,14 +31,14 @@ __all__ = ["BatchAnswer", "BatchAsked", "train"]
 _FAILED = "Failed to perform batch training"
 
 
-class DateRange(Asked):
+class DateRange(RequestBody):
     """Between two times; either may be left out."""
 
     start: datetime | None = None
     end: datetime | None = None
 
 
-class BatchAsked(Asked):
+class BatchAsked(RequestBody):
     """What to train on; everything may be left out."""
 
     dataSource: Literal["firestore"] | None = Field(default=None, description="The records, wherever they are kept.")
@@ -86,8 +86,8 @@ class BatchAnswer(Answer):
     run: WindowRun
 
 
-def batch_answer(accepted: Accepted, standing: Standing, *, previous: str, expected: str) -> BatchAnswer:
-    """The 200 body of train. `previous` answered when it was accepted; `expected` names what the run will make."""
+def batch_answer(accepted: Accepted, served: ServedVersion, *, previous: str, expected: str) -> BatchAnswer:
+    """The 200 body. `previous`: the version that answered then; `expected`: the version that the run will make."""
     run = accepted.run if accepted.done else None
     result: BatchResult = {
         "samplesProcessed": run.samples if run else 0,
@@ -101,15 +101,15 @@ def batch_answer(accepted: Accepted, standing: Standing, *, previous: str, expec
     return {
         "success": True,
         "trainingId": accepted.training_id,
-        "timestamp": standing.now,
+        "timestamp": served.now,
         "previousVersion": previous,
         "newVersion": accepted.version or expected,
         "result": result,
         "modelStatus": {
-            "version": accepted.version or standing.version,
-            "totalWeeklyBatches": standing.training["weeklyBatches"],
-            "totalSamples": standing.training["totalSamples"],
-            "lastTraining": standing.training["lastTraining"],
+            "version": accepted.version or served.version,
+            "totalWeeklyBatches": served.training["weeklyBatches"],
+            "totalSamples": served.training["totalSamples"],
+            "lastTraining": served.training["lastTraining"],
         },
         "run": window_run(accepted),
     }
@@ -124,29 +124,29 @@ def _milliseconds(run: Run) -> int:
 
 @needs(to_train)
 async def train(request: Request, _caller: Caller) -> Response:
-    """POST /api/oqt/train: a major run on all that clients sent so far, or between two times."""
+    """POST /api/oqt/train: a Major run on all recorded posts, or on those between two times."""
     deps = deps_of(request)
     try:
         batch = examples.parse_batch(await read_object(request, deps.bodies, only_objects=True))
-    except LessonError as error:
+    except ExampleError as error:
         body: Failure = {"success": False, "error": _FAILED, "message": str(error)}
         return json_response(body, status=400)
     try:
         recorder = endpoints.recorder_of(deps)
-        place = await recorder.records.gather(batch.bounds(), after=endpoints.highest_known(deps))
+        place = await recorder.records.add_major_window(batch.bounds(), after=endpoints.highest_known(deps))
     except (RecordsAwayError, EntryRefusedError) as error:
         return endpoints.failed(_FAILED, error)
     deps.wake()
     accepted = endpoints.accepted_in(deps, str(uuid.uuid4()), "major", place["window"])
-    before = await endpoints.standing_of(deps)
+    before = await endpoints.served_version(deps)
     build = partial(batch_answer, previous=before.version, expected=_expected(deps, before, accepted))
-    recorder.keep(ENTRIES, batch_entry(batch, accepted, build(accepted, before), before))
+    recorder.record(ENTRIES, batch_entry(batch, accepted, build(accepted, before), before))
     return await endpoints.answered(request, accepted, build)
 
 
-def _expected(deps: Deps, before: Standing, accepted: Accepted) -> str:
-    """The version that the run makes if those before it make theirs: family and numbers, for hashes are not known."""
-    runs = (Run.of(item) for item in deps.cluster.mirror.runs)
+def _expected(deps: Deps, before: ServedVersion, accepted: Accepted) -> str:
+    """The expected version if all runs before succeed: family and numbers, because hashes are unknown."""
+    runs = (Run.of(item) for item in deps.cluster.informer.runs)
     ahead = [run for run in runs if run.type == "Major" and run.state in ("queued", "running")]
     number = before.training["weeklyBatches"] + sum(run.name != accepted.name for run in ahead) + 1
     return f"{deps.settings.serving.family}.v{number}.0"

@@ -1,4 +1,4 @@
-"""`/api/training/*`, `/api/autonomy/*` and parts of `/api/admin/*`: views of the model's training runs; and micro-training."""
+"""The routes of training: micro-training, and views of the model's TrainingRuns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["LEARNING", "OPERATIONS"]
 
 
 def _runs(deps: Deps) -> list[Run]:
-    return [Run.of(item) for item in deps.cluster.mirror.runs]
+    return [Run.of(item) for item in deps.cluster.informer.runs]
 
 
 async def active(request: Request) -> Response:
@@ -46,22 +46,22 @@ async def status(request: Request) -> Response:
 
 
 async def autonomy_state(request: Request) -> Response:
-    """GET /api/autonomy/state: the runs as cycles."""
+    """GET /api/autonomy/state: runs as cycles."""
     deps = deps_of(request)
-    return json_response(runs.autonomy_state(_runs(deps), deps.cluster.mirror.model))
+    return json_response(runs.autonomy_state(_runs(deps), deps.cluster.informer.model))
 
 
 async def autonomy_config(request: Request) -> Response:
-    """GET /api/autonomy/config: how versions take over."""
-    model = deps_of(request).cluster.mirror.model
+    """GET /api/autonomy/config: how versions are promoted."""
+    model = deps_of(request).cluster.informer.model
     micro = micro_of(model) if model and not is_suspended(model) else None
     return json_response(runs.autonomy_config(model, micro))
 
 
 async def datasets(request: Request) -> Response:
-    """GET /api/admin/datasets: the datasets that the model's runs were applied with."""
+    """GET /api/admin/datasets: the datasets of the model's runs."""
     found: dict[str, dict[str, Any]] = {}
-    for item in deps_of(request).cluster.mirror.runs:
+    for item in deps_of(request).cluster.informer.runs:
         resolved = _rows(item.get("status", {}).get("resolved", {}).get("datasets"))
         for dataset in _rows(item.get("spec", {}).get("datasets")):
             name = str(dataset.get("name", ""))

@@ -10,8 +10,6 @@ from pydantic import Field
 
 from oneseek_runtime.sidecar.api.schemas import Answer, T, left_out
 
-__all__ = ["ActiveRuns", "AutonomyConfig", "AutonomyState", "Datasets", "LiveMetrics", "TrainingStatus"]
-
 
 class ActiveRun(Answer):
     """A run under way."""

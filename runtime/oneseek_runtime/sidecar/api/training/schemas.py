@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import Field, RootModel
 
-from oneseek_runtime.sidecar.api.schemas import Answer, Asked, T, left_out
-from oneseek_runtime.sidecar.training.accepted import Accepted, Standing, companion_stages, dna_of, stages
-from oneseek_runtime.sidecar.training.examples import Lesson
+from oneseek_runtime.sidecar.api.schemas import Answer, RequestBody, T, left_out
+from oneseek_runtime.sidecar.language import Language
+from oneseek_runtime.sidecar.training.accepted import Accepted, ServedVersion, companion_stages, dna_of, stages
+from oneseek_runtime.sidecar.training.examples import TrainingExample
 from oneseek_runtime.sidecar.training.runs import Run
 
 __all__ = [
@@ -24,25 +25,25 @@ __all__ = [
     "Skipped",
     "TrainedBeside",
     "WindowRun",
-    "beside_answer",
     "companion_answer",
     "micro_answer",
     "micro_state",
     "micro_statistics",
+    "query_training_answer",
     "window_run",
 ]
 
 _LANGUAGES: tuple[Literal["sv", "en"], ...] = ("sv", "en")
 
 
-class RawResponse(Asked):
+class RawResponse(RequestBody):
     """One raw answer to the question."""
 
     response: str
     model: str | None = None
 
 
-class LessonAsked(Asked):
+class LessonAsked(RequestBody):
     """A question to learn."""
 
     question: str = Field(min_length=1, max_length=100_000)
@@ -285,55 +286,62 @@ def window_run(accepted: Accepted) -> WindowRun:
     }
 
 
-def micro_answer(training_id: str, lesson: Lesson, accepted: Accepted | None, standing: Standing) -> MicroAnswer:
-    """The 200 body of micro-train. Without `accepted` there was nothing in the post to learn."""
+def micro_answer(
+    training_id: str, example: TrainingExample, accepted: Accepted | None, served: ServedVersion
+) -> MicroAnswer:
+    """The 200 body of micro-train; `accepted` is None if the post has nothing to train on."""
     return {
         "success": True,
         "trainingId": training_id,
-        "timestamp": standing.now,
-        "stages": cast("Stages", stages(lesson, accepted, "samplesProcessed")),
+        "timestamp": served.now,
+        "stages": cast("Stages", stages(example, accepted, "samplesProcessed")),
         "modelStatus": {
-            "version": (accepted and accepted.version) or standing.version,
-            "totalMicroBatches": standing.training["microBatches"],
-            "lastUpdate": standing.training["lastTraining"],
+            "version": (accepted and accepted.version) or served.version,
+            "totalMicroBatches": served.training["microBatches"],
+            "lastUpdate": served.training["lastTraining"],
         },
         "run": window_run(accepted) if accepted else None,
     }
 
 
 def companion_answer(
-    lesson: Lesson, accepted: Accepted | None, standing: Standing, *, language: str, totals: Mapping[str, Any]
+    example: TrainingExample,
+    accepted: Accepted | None,
+    served: ServedVersion,
+    *,
+    language: str,
+    totals: Mapping[str, Any],
 ) -> CompanionAnswer:
     """The 200 body of `POST /api/training/micro`."""
     return {
         "success": True,
-        "timestamp": standing.now,
-        "model": (accepted and accepted.version) or standing.version,
+        "timestamp": served.now,
+        "model": (accepted and accepted.version) or served.version,
         "language": language,
         "fallback": False,
-        "stages": cast("CompanionStages", companion_stages(lesson, accepted)),
+        "stages": cast("CompanionStages", companion_stages(example, accepted)),
         "state": _counted(totals),
         "run": window_run(accepted) if accepted else None,
     }
 
 
-def beside_answer(
-    lesson: Lesson,
+def query_training_answer(
+    example: TrainingExample,
     accepted: Accepted | None,
-    standing: Standing,
+    served: ServedVersion,
     *,
-    language: Literal["sv", "en"],
+    language: Language,
     totals: Mapping[str, Any],
 ) -> TrainedBeside:
     """The `training` of a multi-model query: the same, with the stages side by side."""
     return {
         "success": True,
         "language": language,
-        "model": (accepted and accepted.version) or standing.version,
+        "model": (accepted and accepted.version) or served.version,
         "fallback": False,
         "state": _counted(totals),
         "run": window_run(accepted) if accepted else None,
-        **cast("CompanionStages", companion_stages(lesson, accepted)),
+        **cast("CompanionStages", companion_stages(example, accepted)),
     }
 
 
@@ -343,7 +351,7 @@ def _counted(totals: Mapping[str, Any]) -> Counted:
 
 
 def micro_state(totals: Mapping[str, Any]) -> CountedUntil:
-    """How often something was given to learn, as the records service counted it."""
+    """The number of recorded posts, by language."""
     return {
         "totalRuns": _whole(totals.get("questions")),
         "lastRun": totals.get("lastAt"),
@@ -352,7 +360,7 @@ def micro_state(totals: Mapping[str, Any]) -> CountedUntil:
 
 
 def micro_statistics(totals: Mapping[str, Any], runs: Sequence[Run], version: str) -> Stats:
-    """The `stats` of `/api/training/micro/stats`; the newest version that a Micro run made of each language."""
+    """The `stats` of `/api/training/micro/stats`, with each language's newest version made by a Micro run."""
     return {**micro_state(totals), "models": {key: _learned(key, totals, runs, version) for key in _LANGUAGES}}
 
 

@@ -1,6 +1,6 @@
-"""`/ws/training`: a run's progress as it comes, for pages that draw it; and what micro-training made of each question.
+"""`/ws/training`: progress of a run, and events of Micro runs.
 
-A socket would hold a pod that drains; so it is closed with 1012 (service restart), and pages connect again.
+A socket would keep a draining pod alive, so it is closed with 1012 (service restart) and pages reconnect.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from oneseek_runtime.sidecar.api.operation import Socket
-from oneseek_runtime.sidecar.cluster.informer import Mirror
+from oneseek_runtime.sidecar.cluster.informer import Informer
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.http.origins import may_read
 from oneseek_runtime.sidecar.http.responses import timestamp
@@ -31,81 +31,81 @@ _ON_CHANNEL = "What Micro runs made of each question is told here as they end"
 
 
 async def training(socket: WebSocket) -> None:
-    """The state at first, then each change; a heartbeat every 30 s; and, for whom they are, the events of Micro runs."""
+    """Sends the initial state, each change, a heartbeat every 30 s, and events of Micro runs to permitted origins."""
     deps: Deps = socket.app.state.deps
     name = socket.query_params.get("runId")
     await socket.accept()
     if not name:
         await socket.close(_NO_RUN_ID, "Missing runId parameter")
         return
-    # What Micro runs made of each question tells what other people asked.
-    told = may_read(socket.scope["headers"], deps.settings.allowed_origins)
-    if name == CHANNEL and not told:
+    # Events of Micro runs hold questions of other clients.
+    sent = may_read(socket.scope["headers"], deps.settings.allowed_origins)
+    if name == CHANNEL and not sent:
         await socket.close(_NO_RUN_ID, _FOREIGN)
         return
-    with deps.news.listen(asked=name == CHANNEL) if deps.news and told else nullcontext() as listener:
-        telling = asyncio.create_task(_tell(socket, deps, name, listener))
-        leaving = asyncio.create_task(_left(socket))
+    with deps.run_events.listen(asked=name == CHANNEL) if deps.run_events and sent else nullcontext() as listener:
+        sending = asyncio.create_task(_send_updates(socket, deps, name, listener))
+        disconnecting = asyncio.create_task(_until_disconnected(socket))
         try:
-            await asyncio.wait((telling, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if telling.done():
-                telling.result()
+            await asyncio.wait((sending, disconnecting), return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
                 await socket.close(_GOING_AWAY)
         except WebSocketDisconnect:
             pass
         finally:
-            telling.cancel()
-            leaving.cancel()
-            await asyncio.gather(telling, leaving, return_exceptions=True)
+            sending.cancel()
+            disconnecting.cancel()
+            await asyncio.gather(sending, disconnecting, return_exceptions=True)
 
 
-async def _tell(socket: WebSocket, deps: Deps, name: str, listener: Listener | None) -> None:
+async def _send_updates(socket: WebSocket, deps: Deps, name: str, listener: Listener | None) -> None:
     """Send until the pod drains."""
-    told = _state(deps, name)
-    await socket.send_json({**told, "type": "initial_state"})
-    passing = asyncio.create_task(_pass_on(socket, listener)) if listener else None
+    sent = _state(deps, name)
+    await socket.send_json({**sent, "type": "initial_state"})
+    forwarding = asyncio.create_task(_forward(socket, listener)) if listener else None
     try:
-        await _tell_changes(socket, deps, name, told)
+        await _send_changes(socket, deps, name, sent)
     finally:
-        if passing:
-            passing.cancel()
-            await asyncio.gather(passing, return_exceptions=True)
+        if forwarding:
+            forwarding.cancel()
+            await asyncio.gather(forwarding, return_exceptions=True)
 
 
-async def _pass_on(socket: WebSocket, listener: Listener) -> None:
+async def _forward(socket: WebSocket, listener: Listener) -> None:
     while True:
         await socket.send_json(await listener.next())
 
 
-async def _tell_changes(socket: WebSocket, deps: Deps, name: str, told: dict[str, Any]) -> None:
-    heard = deps.monotonic()
+async def _send_changes(socket: WebSocket, deps: Deps, name: str, sent: dict[str, Any]) -> None:
+    last_sent = deps.monotonic()
     while not deps.lifecycle.closing:
-        look = partial(_news, deps, name, told)
-        changed = await deps.cluster.mirror.until(look, seconds=_LOOK_SECONDS)
+        look = partial(_changed_state, deps, name, sent)
+        changed = await deps.cluster.informer.until(look, seconds=_LOOK_SECONDS)
         if changed is not None:
-            told = changed
-            await socket.send_json({**told, "type": "epoch_end"})
-        elif deps.monotonic() - heard >= _HEARTBEAT_SECONDS:
-            heard = deps.monotonic()
+            sent = changed
+            await socket.send_json({**sent, "type": "epoch_end"})
+        elif deps.monotonic() - last_sent >= _HEARTBEAT_SECONDS:
+            last_sent = deps.monotonic()
             await socket.send_json({"type": "heartbeat", "timestamp": timestamp(deps.now())})
 
 
 def _state(deps: Deps, name: str) -> dict[str, Any]:
-    item = next((item for item in deps.cluster.mirror.runs if item["metadata"]["name"] == name), None)
+    item = next((item for item in deps.cluster.informer.runs if item["metadata"]["name"] == name), None)
     now = timestamp(deps.now())
     if item is None:
         return no_run_yet(name, _ON_CHANNEL if name == CHANNEL else f"There is no training run {name!r} yet", now)
     return live_file(Run.of(item), now)
 
 
-def _news(deps: Deps, name: str, told: dict[str, Any], _mirror: Mirror) -> dict[str, Any] | None:
-    """The state, if it is not the one that was told; its clock alone is no news."""
+def _changed_state(deps: Deps, name: str, sent: dict[str, Any], _informer: Informer) -> dict[str, Any] | None:
+    """The state if it changed, apart from its timestamp."""
     state = _state(deps, name)
-    return None if state | {"timestamp": ""} == told | {"timestamp": ""} else state
+    return None if state | {"timestamp": ""} == sent | {"timestamp": ""} else state
 
 
-async def _left(socket: WebSocket) -> None:
-    """Until the client leaves; what it sends is not listened to."""
+async def _until_disconnected(socket: WebSocket) -> None:
+    """Wait until the client disconnects; its messages are ignored."""
     while (await socket.receive())["type"] != "websocket.disconnect":
         pass
 

@@ -21,7 +21,7 @@ from oneseek_runtime.sidecar.engine import client as upstream
 from oneseek_runtime.sidecar.engine import previous, verifier
 from oneseek_runtime.sidecar.engine.client import OpenAIEngine
 from oneseek_runtime.sidecar.engine.external import ExternalModels
-from oneseek_runtime.sidecar.engine.http_exchange import EngineConnections, Patience
+from oneseek_runtime.sidecar.engine.http_exchange import ConnectTimeouts, EngineConnections
 from oneseek_runtime.sidecar.engine.previous import ENGINE_PREFIX, PreviousVersion
 from oneseek_runtime.sidecar.engine.verifier import Verifier
 from oneseek_runtime.sidecar.errors import EngineAnswerError, EngineSlowError, EngineUnavailableError
@@ -97,7 +97,7 @@ async def test_a_question_waits_for_an_engine_that_is_starting_again(monkeypatch
 
 
 async def test_an_engine_that_stays_away_is_said_with_how_long_it_was_waited_for() -> None:
-    async with OpenAIEngine(f"http://127.0.0.1:{free_port()}", Patience(silent=None, refused=SHORT)) as engine:
+    async with OpenAIEngine(f"http://127.0.0.1:{free_port()}", ConnectTimeouts(silent=None, refused=SHORT)) as engine:
         with pytest.raises(EngineUnavailableError) as refused:
             await engine.complete(QUESTION)
     assert str(refused.value) == "the engine cannot be reached: it refused connections for 0.2 s"
@@ -163,7 +163,7 @@ async def test_what_the_engine_says_wrong_is_no_limit_of_time() -> None:
 async def test_of_the_pods_of_the_version_before_one_that_is_busy_is_passed_over_and_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(previous, "OTHER_POD", Patience(silent=SHORT, refused=0))
+    monkeypatch.setattr(previous, "OTHER_POD", ConnectTimeouts(silent=SHORT, refused=0))
     warm = WarmVersion(dna="base", addresses=["127.0.0.2", "127.0.0.1"])
     with full_queue("127.0.0.2") as listener:
         port = listener.getsockname()[1]

@@ -21,7 +21,7 @@ from oneseek_runtime.plugin.text import printable
 from oneseek_runtime.plugin.times import age, duration, seconds_of
 from oneseek_runtime.plugin.views import ModelView, RunView
 
-__all__ = ["Wish", "add_wait", "ask", "obstacle", "refusal"]
+__all__ = ["Request", "add_wait", "ask", "obstacle", "refusal"]
 
 DEFAULT_WAIT = "2m"
 _ATTEMPTS = 10  # the operator writes progress into the status meanwhile; each write is a conflict for us
@@ -33,7 +33,7 @@ Resource = Literal["oneseekmodels.oneseek.io", "trainingruns.oneseek.io"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Request:
     """What is asked of an object: `verb`, with `value` in the annotation."""
 
     verb: str
@@ -64,7 +64,7 @@ def _duration(text: str) -> float:
         raise ArgumentTypeError(f"{error}; write 30s, 5m or 1h30m") from error
 
 
-def ask(call: Call, resource: Resource, found: ObjectView, wish: Wish) -> Answer:
+def ask(call: Call, resource: Resource, found: ObjectView, request: Request) -> Answer:
     """Ask for it and, unless told otherwise, wait for the outcome. `found` is the object as the verb has read it.
 
     Raises:
@@ -72,12 +72,12 @@ def ask(call: Call, resource: Resource, found: ObjectView, wish: Wish) -> Answer
     """
     by, notes = "", tuple[str, ...]()
     for attempt in range(_ATTEMPTS):
-        if in_the_way := obstacle(call, resource, found, wish):
-            return refusal(found, wish, *in_the_way)
+        if in_the_way := obstacle(call, resource, found, request):
+            return refusal(found, request, *in_the_way)
         if not attempt:
             by, notes = _whoami(call)
         before = _key(found.request)
-        annotations = {names.request_annotation(wish.verb): wish.value}
+        annotations = {names.request_annotation(request.verb): request.value}
         try:
             call.kubectl.annotate(
                 _target(resource, found),
@@ -88,7 +88,7 @@ def ask(call: Call, resource: Resource, found: ObjectView, wish: Wish) -> Answer
         except ConflictError:
             found = _read(call, resource, found)
             continue
-        return _outcome(call, resource, found, wish, before=before, by=by, notes=notes)
+        return _outcome(call, resource, found, request, before=before, by=by, notes=notes)
     raise CannotTellError(f"{found.metadata.name} is being changed all the time; nothing was asked for, try again")
 
 
@@ -96,7 +96,7 @@ def _outcome(
     call: Call,
     resource: Resource,
     found: ObjectView,
-    wish: Wish,
+    request: Request,
     *,
     before: tuple[str, str],
     by: str,
@@ -104,9 +104,9 @@ def _outcome(
 ) -> Answer:
     seconds: float = call.arguments.wait
     if not seconds:
-        text = f"asked   {found.metadata.name}: {wish}\nthe outcome will stand in status.request"
+        text = f"asked   {found.metadata.name}: {request}\nthe outcome will stand in status.request"
         return Answer(
-            _document(found, wish, RequestView(outcome="Asked", requested_by=by)), printable(text), Exit.OK, notes
+            _document(found, request, RequestView(outcome="Asked", requested_by=by)), printable(text), Exit.OK, notes
         )
     newest = found
 
@@ -116,34 +116,34 @@ def _outcome(
         told = newest.request
         if told and _key(told) != before:
             return None if told.pending else told
-        if names.request_annotation(wish.verb) not in newest.metadata.annotations:
+        if names.request_annotation(request.verb) not in newest.metadata.annotations:
             gone = "the annotation was taken away before the operator saw it: nothing was done"
             return RequestView(outcome="Refused", reason=WITHDRAWN, message=gone, requested_by=by)
         return None
 
     told = call.clock.wait(look, seconds=seconds)
     if told is None:
-        return _no_outcome(newest, wish, seconds, taken_up=_key(newest.request) != before, by=by, notes=notes)
+        return _no_outcome(newest, request, seconds, taken_up=_key(newest.request) != before, by=by, notes=notes)
     code = Exit.OK if told.outcome == "Succeeded" else Exit.REFUSED
-    return Answer(_document(found, wish, told), _text(found, wish, told), code, notes)
+    return Answer(_document(found, request, told), _text(found, request, told), code, notes)
 
 
 def _no_outcome(
-    found: ObjectView, wish: Wish, seconds: float, *, taken_up: bool, by: str, notes: tuple[str, ...]
+    found: ObjectView, request: Request, seconds: float, *, taken_up: bool, by: str, notes: tuple[str, ...]
 ) -> Answer:
     """Nobody can say yet what becomes of it."""
     told = found.request
     if taken_up and told:
         sentence = f"it is under way since {told.created_at}: {told.reason}: {told.message or found.ready.message}"
     else:
-        key = names.request_annotation(wish.verb)
+        key = names.request_annotation(request.verb)
         sentence = f"the operator has not taken it up; does it run? The annotation {key} still stands and will count"
     message = f"no outcome within {duration(seconds)}: {sentence}"
     pending = RequestView(outcome="Pending", reason=NO_OUTCOME, message=message, requested_by=by)
-    return Answer(_document(found, wish, pending), _text(found, wish, pending), Exit.CANNOT_TELL, notes)
+    return Answer(_document(found, request, pending), _text(found, request, pending), Exit.CANNOT_TELL, notes)
 
 
-def obstacle(call: Call, resource: Resource, found: ObjectView, wish: Wish) -> tuple[str, str] | None:
+def obstacle(call: Call, resource: Resource, found: ObjectView, request: Request) -> tuple[str, str] | None:
     """Why this may not be asked of the object now: (reason, sentence)."""
     name, told = found.metadata.name, found.request
     if found.metadata.deletion_timestamp:
@@ -164,7 +164,7 @@ def obstacle(call: Call, resource: Resource, found: ObjectView, wish: Wish) -> t
     for verb, key in standing:
         value = found.metadata.annotations[key]
         if in_manifest(owned, key):
-            if verb == wish.verb:
+            if verb == request.verb:
                 return names.REQUEST_IN_MANIFEST, f"a manifest carries {key}={value}: remove it there first"
             continue
         who = found.metadata.annotations.get(names.ANNOTATION_REQUESTED_BY) or "somebody"
@@ -176,21 +176,21 @@ def obstacle(call: Call, resource: Resource, found: ObjectView, wish: Wish) -> t
     return None
 
 
-def refusal(found: ObjectView, wish: Wish, reason: str, message: str) -> Answer:
+def refusal(found: ObjectView, request: Request, reason: str, message: str) -> Answer:
     """The answer where we refuse by ourselves: nothing was asked for."""
     told = RequestView(outcome="Refused", reason=reason, message=message)
-    return Answer(_document(found, wish, told), _text(found, wish, told), Exit.REFUSED)
+    return Answer(_document(found, request, told), _text(found, request, told), Exit.REFUSED)
 
 
-def _text(found: ObjectView, wish: Wish, told: RequestView) -> str:
-    about = f"{wish} ({told.dna})" if told.dna and told.dna != wish.value else str(wish)
+def _text(found: ObjectView, request: Request, told: RequestView) -> str:
+    about = f"{request} ({told.dna})" if told.dna and told.dna != request.value else str(request)
     lines = [f"{told.outcome.lower()}   {found.metadata.name}: {about}", f"{told.reason}: {told.message}"]
     return "\n".join(map(printable, lines))
 
 
-def _document(found: ObjectView, wish: Wish, told: RequestView) -> dict[str, Any]:
+def _document(found: ObjectView, request: Request, told: RequestView) -> dict[str, Any]:
     meta = found.metadata
-    head = {"name": meta.name, "namespace": meta.namespace, "verb": wish.verb, "value": wish.value}
+    head = {"name": meta.name, "namespace": meta.namespace, "verb": request.verb, "value": request.value}
     return head | {key: value for key, value in told.document().items() if value and key not in ("verb", "value")}
 
 

@@ -13,10 +13,10 @@ import pytest
 
 from oneseek_core import names
 from oneseek_runtime.sidecar.cluster.client import NoKube
-from oneseek_runtime.sidecar.cluster.informer import Mirror
+from oneseek_runtime.sidecar.cluster.informer import Informer
 from oneseek_runtime.sidecar.errors import KubeConflictError
-from oneseek_runtime.sidecar.records.recorder import RecordsPort
-from oneseek_runtime.sidecar.training.window_notifier import DueWindows, highest_window, is_suspended, micro_of
+from oneseek_runtime.sidecar.records.client import RecordsClient
+from oneseek_runtime.sidecar.training.window_notifier import WindowNotifier, highest_window, is_suspended, micro_of
 
 
 class Cluster(NoKube):
@@ -52,26 +52,26 @@ class Records:
         self.asked.append(json.loads(asked))
         return {"due": self.due_windows, "again": self.again}
 
-    async def take(self, window: int) -> None:
+    async def mark_taken(self, window: int) -> None:
         self.taken.append(window)
 
 
 @dataclass
 class Shown:
-    """What a mirror shows: it may be behind the cluster."""
+    """What an informer shows: it may be behind the cluster."""
 
     model: dict[str, Any] | None
     runs: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Sidecar:
-    """The loop with a clock of the test's, and a mirror that shows what the test lets it."""
+    """The loop with a clock of the test's, and an informer that shows what the test lets it."""
 
     def __init__(self, cluster: Cluster, records: Records) -> None:
         self.now = 1000.0
-        self.mirror = Shown(copy.deepcopy(cluster.object))
-        mirror, port = cast("Mirror", self.mirror), cast("RecordsPort", records)
-        self.loop = DueWindows(cluster, mirror, port, "zero", lambda: self.now)
+        self.informer = Shown(copy.deepcopy(cluster.object))
+        informer, port = cast("Informer", self.informer), cast("RecordsClient", records)
+        self.loop = WindowNotifier(cluster, informer, port, "zero", lambda: self.now)
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ async def test_an_annotation_that_nobody_takes_off_costs_the_api_server_nothing(
 ) -> None:
     sidecar = Sidecar(cluster, records)
     await sidecar.loop.look()
-    sidecar.mirror.model = copy.deepcopy(cluster.object)
+    sidecar.informer.model = copy.deepcopy(cluster.object)
     reads = cluster.reads
     for _ in range(100):
         sidecar.now += 60
@@ -150,7 +150,7 @@ async def test_windows_of_one_kind_are_told_one_after_the_other(cluster: Cluster
     await sidecar.loop.look()
     assert cluster.written == [{names.WINDOW_MICRO: "3"}]
     taken_off(cluster)
-    sidecar.mirror.runs = [{"metadata": {"name": "zero-micro-3"}}]
+    sidecar.informer.runs = [{"metadata": {"name": "zero-micro-3"}}]
     await sidecar.loop.look()
     assert records.taken == [3]
     assert cluster.written[1:] == [{names.WINDOW_MICRO: "4"}]
@@ -167,10 +167,10 @@ async def test_a_run_for_another_window_of_the_number_is_not_taken_for_its_run(
 ) -> None:
     records.due_windows = [{"window": 3, "kind": "micro", "digest": "sha256:new"}]
     sidecar = Sidecar(cluster, records)
-    sidecar.mirror.runs = [run_of("zero-micro-3", 3, "sha256:old")]
+    sidecar.informer.runs = [run_of("zero-micro-3", 3, "sha256:old")]
     await sidecar.loop.look()
     assert (records.taken, cluster.written) == ([], [{names.WINDOW_MICRO: "3@sha256:new"}])
-    sidecar.mirror.runs.append(run_of("zero-micro-3-0a1b2c3d", 3, "sha256:new"))
+    sidecar.informer.runs.append(run_of("zero-micro-3-0a1b2c3d", 3, "sha256:new"))
     await sidecar.loop.look()
     assert records.taken == [3]
 
@@ -180,7 +180,7 @@ async def test_a_run_that_was_made_before_digests_were_pinned_is_known_by_its_na
 ) -> None:
     records.due_windows = [{"window": 3, "kind": "micro", "digest": "sha256:new"}]
     sidecar = Sidecar(cluster, records)
-    sidecar.mirror.runs = [run_of("zero-micro-3", 3, None)]
+    sidecar.informer.runs = [run_of("zero-micro-3", 3, None)]
     await sidecar.loop.look()
     assert (records.taken, cluster.written) == ([3], [])
 
@@ -196,9 +196,9 @@ def test_the_highest_window_is_that_of_any_run_or_version_there_is() -> None:
 
 async def test_a_model_that_goes_away_or_is_unknown_is_told_nothing(cluster: Cluster, records: Records) -> None:
     sidecar = Sidecar(cluster, records)
-    sidecar.mirror.model = None
+    sidecar.informer.model = None
     await sidecar.loop.look()
-    sidecar.mirror.model = {"metadata": {"name": "zero", "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    sidecar.informer.model = {"metadata": {"name": "zero", "deletionTimestamp": "2026-01-01T00:00:00Z"}}
     await sidecar.loop.look()
     assert (records.asked, cluster.written) == ([], [])
 
@@ -206,11 +206,11 @@ async def test_a_model_that_goes_away_or_is_unknown_is_told_nothing(cluster: Clu
 async def test_records_are_asked_by_the_policy_of_the_spec(cluster: Cluster, records: Records) -> None:
     sidecar = Sidecar(cluster, records)
     spec = {"training": {"micro": {"minimumQuestions": 2, "debounceSeconds": 5, "ofAnotherVersion": True}}}
-    sidecar.mirror.model = {"metadata": {"name": "zero"}, "spec": spec}
+    sidecar.informer.model = {"metadata": {"name": "zero"}, "spec": spec}
     await sidecar.loop.look()
     wanted = {"minimumQuestions": 2, "debounceSeconds": 5, "maximumPerHour": 6}
     assert records.asked == [{"policy": wanted}]
-    sidecar.mirror.model = {"metadata": {"name": "zero"}, "spec": {"training": {"micro": {"enabled": False}}}}
+    sidecar.informer.model = {"metadata": {"name": "zero"}, "spec": {"training": {"micro": {"enabled": False}}}}
     await sidecar.loop.look()
     assert records.asked[1:] == [{}], "without a policy no micro window closes"
 

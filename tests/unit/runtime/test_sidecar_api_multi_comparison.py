@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from oneseek_runtime.sidecar.api.multi.analysis import analyse
+from oneseek_runtime.sidecar.api.multi.comparison import compare
 from oneseek_runtime.sidecar.api.multi.schemas import compared
 from oneseek_runtime.sidecar.api.multi.sentiment import compound, label_of
-from oneseek_runtime.sidecar.api.multi.text_metrics import Reading, read
+from oneseek_runtime.sidecar.api.multi.text_metrics import TextMetrics, read
 from oneseek_runtime.sidecar.language import language_of
 
 HELD_OUT = Path(__file__).resolve().parents[3] / "datasets" / "oneseek_identity_heldout_v1.jsonl"
@@ -106,13 +106,13 @@ def test_fairness_is_what_bias_and_praise_leave() -> None:
 PLAIN = read("a", "Sverige har 290 kommuner.")
 
 
-def of(**changes: object) -> Reading:
+def of(**changes: object) -> TextMetrics:
     return replace(PLAIN, **changes)  # type: ignore[arg-type]
 
 
 def test_consensus_is_the_contracts_formula() -> None:
     # Sentiments 2 of 3, tones 1 of 3, bias 0, 0, 3: variance 2.
-    found = analyse(
+    found = compare(
         [
             of(sentiment="positive", tone="personal", bias=0.0),
             of(sentiment="positive", tone="neutral", bias=0.0),
@@ -128,7 +128,7 @@ def test_consensus_is_the_contracts_formula() -> None:
 
 
 def test_a_bias_variance_of_ten_or_more_takes_its_whole_share() -> None:
-    found = analyse([of(bias=0.0), of(bias=10.0)])
+    found = compare([of(bias=0.0), of(bias=10.0)])
     assert found.metrics is not None
     assert found.metrics["biasVariance"] == 25.0
     assert (found.consensus, found.consensus_level) == (0.7, "medium")
@@ -136,7 +136,7 @@ def test_a_bias_variance_of_ten_or_more_takes_its_whole_share() -> None:
 
 
 def test_full_agreement_is_confident_to_ninety_five_percent_and_no_more() -> None:
-    found = analyse([of(), of()])
+    found = compare([of(), of()])
     assert (found.consensus, found.consensus_level, found.confidence) == (1.0, "high", 0.95)
 
 
@@ -144,25 +144,25 @@ def test_full_agreement_is_confident_to_ninety_five_percent_and_no_more() -> Non
     ("bias", "level"), [(0.0, "low"), (2.9999, "low"), (3.0, "medium"), (5.9999, "medium"), (6.0, "high")]
 )
 def test_bias_levels(bias: float, level: str) -> None:
-    assert analyse([of(bias=bias)]).bias_level == level
+    assert compare([of(bias=bias)]).bias_level == level
 
 
 @pytest.mark.parametrize(
     ("fairness", "level"), [(0.8, "excellent"), (0.7, "good"), (0.6, "fair"), (0.5999, "poor"), (0.7999, "good")]
 )
 def test_fairness_levels(fairness: float, level: str) -> None:
-    assert analyse([of(fairness=fairness)]).fairness_level == level
+    assert compare([of(fairness=fairness)]).fairness_level == level
 
 
 def test_one_answer_is_complete_and_has_no_metrics() -> None:
-    body = compared(analyse([PLAIN]))
+    body = compared(compare([PLAIN]))
     assert body["consensus"] == {"score": 1.0, "level": "complete"}
     assert body["bias"] == {"aggregatedScore": 0.0, "level": "low", "types": []}
     assert body["metaSummary"]["recommendation"].startswith("Bara en modell svarade")
 
 
 def test_answers_without_a_word_are_no_data_and_earn_no_confidence() -> None:
-    found = analyse([read("a", ""), read("b", "42")])
+    found = compare([read("a", ""), read("b", "42")])
     assert compared(found)["bias"] == {"aggregatedScore": 0.0, "level": "none"}
     assert (found.fairness, found.fairness_level) == (0.0, "poor")
     assert found.confidence == 0.6
@@ -171,14 +171,14 @@ def test_answers_without_a_word_are_no_data_and_earn_no_confidence() -> None:
 def test_key_themes_are_the_ten_most_frequent_words_of_more_than_four_letters() -> None:
     one = read("a", "Skolan och skolan, kommun, vård. " + " ".join(f"ämnesord{chr(97 + n)}" for n in range(12)))
     two = read("b", "Kommun kommun SKOLAN?")
-    found = analyse([one, two])
+    found = compare([one, two])
     assert found.themes[:3] == ("skolan", "kommun", "ämnesorda")
     assert len(found.themes) == 10
     assert "vård" not in found.themes
 
 
 def test_the_summary_repeats_the_numbers_and_shows_each_model() -> None:
-    body = compared(analyse([read("a", "Det är bra."), read("b", "Det är bra.")]))
+    body = compared(compare([read("a", "Det är bra."), read("b", "Det är bra.")]))
     summary = body["metaSummary"]
     assert summary["consensusScore"] == body["consensus"]["score"]
     assert summary["fairnessScore"] == body["fairness"]["score"]
@@ -193,7 +193,7 @@ def test_the_summary_repeats_the_numbers_and_shows_each_model() -> None:
 
 def test_the_same_texts_give_the_same_numbers() -> None:
     texts = ["Vi måste alltid hjälpa alla!", "It is perhaps a terrible idea."]
-    assert analyse([read("m", t) for t in texts]) == analyse([read("m", t) for t in texts])
+    assert compare([read("m", t) for t in texts]) == compare([read("m", t) for t in texts])
 
 
 def test_an_answer_that_shows_no_language_is_taken_for_the_questions() -> None:

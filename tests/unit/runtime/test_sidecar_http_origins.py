@@ -9,7 +9,7 @@ import pytest
 
 from oneseek_runtime.sidecar.api.auth import right_of
 from oneseek_runtime.sidecar.api.table import operations
-from oneseek_runtime.sidecar.http.origins import foreign, may_read
+from oneseek_runtime.sidecar.http.origins import foreign_origin, may_read
 from support.kube_simulator import jwt
 from support.legacy import DNA, Service, model_object, service
 
@@ -44,7 +44,7 @@ def head(**fields: str) -> list[tuple[bytes, bytes]]:
     ],
 )  # fmt: skip
 def test_who_is_no_foreign_page(sent: list[tuple[bytes, bytes]]) -> None:
-    assert foreign(sent, {FRONT}) is None
+    assert foreign_origin(sent, {FRONT}) is None
     assert may_read(sent, {FRONT})
 
 
@@ -69,7 +69,7 @@ def test_who_is_no_foreign_page(sent: list[tuple[bytes, bytes]]) -> None:
     ],
 )  # fmt: skip
 def test_who_is_one(sent: list[tuple[bytes, bytes]], called: str) -> None:
-    assert foreign(sent, {FRONT, "*"}) == called, "that everybody may read lets nobody change anything"
+    assert foreign_origin(sent, {FRONT, "*"}) == called, "that everybody may read lets nobody change anything"
     assert not may_read(sent, {FRONT})
     assert may_read(sent, {"*"})
 

@@ -99,7 +99,7 @@ async def sidecar(tmp_path: Path, *, settings: dict[str, Any] | None = None, **t
     ):
         has = ClusterAccess.through(client, "zero", clock=lambda: cluster.now)
         cluster = Cluster(kube, access / "token", asking(Deps(own, NO_ENGINE, Lifecycle(), cluster=has)))
-        keeping = asyncio.create_task(has.mirror.keep())
+        keeping = asyncio.create_task(has.informer.keep())
         try:
             yield cluster
         finally:

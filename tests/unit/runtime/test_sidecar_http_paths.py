@@ -22,16 +22,16 @@ def filled(route: str) -> str:
 @pytest.mark.parametrize("route", ROUTES)
 def test_every_route_is_found_as_it_is_and_with_a_slash_at_the_end(route: str) -> None:
     path = filled(route)
-    assert PATHS.known(path) == path
+    assert PATHS.route_path(path) == path
     if not route.endswith(":path}") and route + "/{path:path}" not in ROUTES:
-        assert PATHS.known(path + "/") == path or path == "/"
+        assert PATHS.route_path(path + "/") == path or path == "/"
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if not route.startswith("/v1")])
 def test_every_old_route_is_found_whatever_the_case_of_its_own_words(route: str) -> None:
     upper = re.sub(r"\{\w+(:path)?\}", "{}", route).upper().replace("{}", NAME)
-    assert PATHS.known(upper) == filled(route)
-    assert PATHS.known(upper.title().replace(NAME.title(), NAME)) == filled(route)
+    assert PATHS.route_path(upper) == filled(route)
+    assert PATHS.route_path(upper.title().replace(NAME.title(), NAME)) == filled(route)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_every_old_route_is_found_whatever_the_case_of_its_own_words(route: str)
     ],
 )
 def test_what_no_route_knows_is_left_alone(path: str) -> None:
-    assert PATHS.known(path) == path
+    assert PATHS.route_path(path) == path
 
 
 @pytest.mark.parametrize(
@@ -79,4 +79,4 @@ def test_what_no_route_knows_is_left_alone(path: str) -> None:
     ],
 )
 def test_names_and_files_keep_their_letters(written: str, known: str) -> None:
-    assert PATHS.known(written) == known
+    assert PATHS.route_path(written) == known

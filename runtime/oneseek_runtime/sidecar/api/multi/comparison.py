@@ -1,7 +1,6 @@
-"""What several answers say together: the old service's formulas over what was measured of each. Pure.
+"""Compares the answers of several models, by the old service's formulas. Pure.
 
-Consensus is agreement in wording (sentiment, tone, bias), not in content: two answers that contradict each other in the
-same tone agree here. That is what the contract defines, and the number is to be read so.
+Consensus is agreement in wording (sentiment, tone, bias) as the contract defines it, not in content.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from oneseek_runtime.sidecar.api.multi.text_metrics import BiasKind, Reading
+from oneseek_runtime.sidecar.api.multi.text_metrics import BiasKind, TextMetrics
 
 __all__ = [
-    "Analysis",
     "BiasLevel",
+    "Comparison",
     "ConsensusLevel",
     "FairnessLevel",
-    "analyse",
+    "compare",
     "levels",
     "recommendation",
     "share_of_most_common",
@@ -33,27 +32,27 @@ FairnessLevel = Literal["excellent", "good", "fair", "poor"]
 Level = TypeVar("Level", bound=str)
 
 _THEMES = 10
-_THEME_LETTERS = 4  # a theme has more
+_THEME_LETTERS = 4  # themes are longer
 _CONSENSUS: Sequence[tuple[float, ConsensusLevel]] = ((0.8, "high"), (0.6, "medium"))
 _BIAS: Sequence[tuple[float, BiasLevel]] = ((6.0, "high"), (3.0, "medium"))
 _FAIRNESS: Sequence[tuple[float, FairnessLevel]] = ((0.8, "excellent"), (0.7, "good"), (0.6, "fair"))
 
 
 def levels(score: float, steps: Sequence[tuple[float, Level]], lowest: Level) -> Level:
-    """The word for a score: that of the highest bound it reaches."""
+    """Returns the name of the highest bound that a score reaches."""
     return next((word for bound, word in steps if score >= bound), lowest)
 
 
 def share_of_most_common(labels: Sequence[str]) -> float:
-    """How many of the labels are the most common one, 0 to 1."""
+    """Share of the most common label, 0 to 1."""
     return Counter(labels).most_common(1)[0][1] / len(labels)
 
 
 @dataclass(frozen=True, slots=True)
-class Analysis:
-    """The numbers over all answers; `metrics` only where there are two or more answers."""
+class Comparison:
+    """The numbers over all answers; `metrics` only with two or more answers."""
 
-    readings: tuple[Reading, ...]
+    readings: tuple[TextMetrics, ...]
     consensus: float
     consensus_level: ConsensusLevel
     metrics: dict[str, float] | None
@@ -80,11 +79,11 @@ class Analysis:
         return _variance([one.fairness for one in self.readings])
 
 
-def analyse(readings: Sequence[Reading]) -> Analysis:
-    """Compare what was measured of one answer or more.
+def compare(readings: Sequence[TextMetrics]) -> Comparison:
+    """Compares one answer or more.
 
-    An answer without a word is no data for bias and fairness. Where all are so, both are 0, because the wire wants
-    numbers, and the level of bias is the contract's `none`.
+    Answers without words are left out of bias and fairness. If no answer has words both are 0, because the format requires
+    numbers, and the level of bias is `none`.
     """
     consensus, level, metrics = _consensus(readings)
     spoken = [one for one in readings if one.words]
@@ -92,7 +91,7 @@ def analyse(readings: Sequence[Reading]) -> Analysis:
     fairness = round(statistics.fmean(one.fairness for one in spoken), 4) if spoken else 0.0
     kinds = tuple(dict.fromkeys(kind for one in readings for kind in one.biases))
     counts = Counter(word for one in readings for word in one.words if len(word) > _THEME_LETTERS)
-    return Analysis(
+    return Comparison(
         readings=tuple(readings),
         consensus=consensus,
         consensus_level=level,
@@ -102,11 +101,11 @@ def analyse(readings: Sequence[Reading]) -> Analysis:
         bias_types=kinds if spoken else None,
         fairness=fairness,
         fairness_level=levels(fairness, _FAIRNESS, "poor"),
-        themes=tuple(word for word, _ in counts.most_common(_THEMES)),  # of equals, what came first
+        themes=tuple(word for word, _ in counts.most_common(_THEMES)),  # on ties the first in the text
     )
 
 
-def _consensus(readings: Sequence[Reading]) -> tuple[float, ConsensusLevel, dict[str, float] | None]:
+def _consensus(readings: Sequence[TextMetrics]) -> tuple[float, ConsensusLevel, dict[str, float] | None]:
     if len(readings) == 1:
         return 1.0, "complete", None
     sentiment = share_of_most_common([one.sentiment for one in readings])
@@ -121,16 +120,16 @@ def _variance(values: Sequence[float]) -> float:
     return round(statistics.pvariance(values), 4)
 
 
-def recommendation(analysis: Analysis) -> str:
-    """What to make of it, in Swedish, as the old service's clients show it; the gravest thing first."""
-    if analysis.bias_level == "high":
+def recommendation(comparison: Comparison) -> str:
+    """A recommendation in Swedish, as shown by the old service's clients; the most severe finding first."""
+    if comparison.bias_level == "high":
         return "Svaren har ett starkt laddat språk. Granska dem kritiskt och jämför med andra källor."
-    if analysis.consensus_level == "complete":
+    if comparison.consensus_level == "complete":
         return "Bara en modell svarade, så svaret har inte jämförts med något annat."
-    if analysis.consensus_level == "low":
+    if comparison.consensus_level == "low":
         return "Modellernas svar skiljer sig åt i ton och hållning. Läs dem var för sig innan du drar slutsatser."
-    if analysis.fairness_level in ("fair", "poor"):
+    if comparison.fairness_level in ("fair", "poor"):
         return "Svaren tar tydligt ställning. Sök fler perspektiv."
-    if analysis.bias_level == "medium" or analysis.consensus_level == "medium":
+    if comparison.bias_level == "medium" or comparison.consensus_level == "medium":
         return "Svaren liknar delvis varandra i ton. Kontrollera de viktigaste uppgifterna."
     return "Svaren liknar varandra i ton och är balanserat skrivna. Kontrollera ändå viktiga fakta."

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from oneseek_runtime.sidecar.cluster.client import NoKube, User
-from oneseek_runtime.sidecar.cluster.review_budget import Reviews, unfit
+from oneseek_runtime.sidecar.cluster.review_budget import ReviewBudget, why_invalid
 from oneseek_runtime.sidecar.errors import KubeUnavailableError, TooManyReviewsError
 from support.kube_simulator import jwt
 
@@ -74,12 +74,12 @@ def part(value: object) -> str:
     ],
 )
 def test_what_a_token_says_of_itself(token: str, why: str) -> None:
-    assert unfit(token, NOW) == why
+    assert why_invalid(token, NOW) == why
 
 
 async def test_a_token_that_is_none_of_ours_is_refused_without_asking(clock: Clock) -> None:
     api = ApiServer()
-    reviews = Reviews(api, clock, wall=lambda: NOW)
+    reviews = ReviewBudget(api, clock, wall=lambda: NOW)
     for number in range(1000):
         assert isinstance(await reviews.owner(f"junk-{number}", "client"), str)
         assert isinstance(await reviews.owner(jwt("x", aud="another", n=number), "client"), str)
@@ -88,7 +88,7 @@ async def test_a_token_that_is_none_of_ours_is_refused_without_asking(clock: Clo
 
 async def test_a_refused_token_is_not_asked_about_again_for_a_while(clock: Clock) -> None:
     api = ApiServer()
-    reviews = Reviews(api, clock)
+    reviews = ReviewBudget(api, clock)
     for _ in range(40):
         assert await reviews.owner(jwt("x"), "client") == "the API server does not know it"
     assert len(api.asked) == 1
@@ -99,7 +99,7 @@ async def test_a_refused_token_is_not_asked_about_again_for_a_while(clock: Clock
 
 async def test_forty_tokens_that_nobody_knows_cost_ten_reviews(clock: Clock) -> None:
     api = ApiServer(jwt("anna"))
-    reviews = Reviews(api, clock)
+    reviews = ReviewBudget(api, clock)
     found = await asyncio.gather(
         *(reviews.owner(jwt("x", n=number), "client") for number in range(40)), return_exceptions=True
     )
@@ -120,7 +120,7 @@ async def test_forty_tokens_that_nobody_knows_cost_ten_reviews(clock: Clock) -> 
 async def test_good_tokens_and_an_api_server_that_is_away_cost_a_client_nothing(clock: Clock) -> None:
     good = [jwt("anna", n=number) for number in range(100)]
     api = ApiServer(*good)
-    reviews = Reviews(api, clock)
+    reviews = ReviewBudget(api, clock)
     for token in good:
         assert await reviews.owner(token, "client") == User("anna")
     api.away = True
@@ -132,7 +132,7 @@ async def test_good_tokens_and_an_api_server_that_is_away_cost_a_client_nothing(
 
 
 async def test_what_is_remembered_is_bounded(clock: Clock) -> None:
-    reviews = Reviews(ApiServer(), clock)
+    reviews = ReviewBudget(ApiServer(), clock)
     for number in range(3000):
         await reviews.owner(jwt("x", n=number), f"client {number}")
     assert len(reviews._refused) == len(reviews._spent) == 1024

@@ -5,22 +5,21 @@ The operator never writes a spec, so this is no request but a change of the obje
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any
 
 from oneseek_core import names
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Call, Exit
-from oneseek_runtime.plugin.asking import BEING_DELETED, NO_OUTCOME, add_wait
 from oneseek_runtime.plugin.errors import CannotTellError, ConflictError, NotFoundError
 from oneseek_runtime.plugin.gitops import owner_of
 from oneseek_runtime.plugin.objectview import ConditionView, ObjectView
+from oneseek_runtime.plugin.requests import BEING_DELETED, NO_OUTCOME
 from oneseek_runtime.plugin.text import printable
 from oneseek_runtime.plugin.times import duration
 from oneseek_runtime.plugin.views import ModelView, RunView
 
-__all__ = ["add_target", "suspend"]
+__all__ = ["suspend"]
 
 OWNED_BY_GITOPS = "OwnedByGitOps"  # reason: a controller would undo it
 ENDED = "Ended"  # reason: the run is over
@@ -30,14 +29,6 @@ _KINDS = {
     **dict.fromkeys(("osm", "oneseekmodel", "oneseekmodels", reading.MODELS), (reading.MODELS,)),
     **dict.fromkeys(("trun", "trainingrun", "trainingruns", reading.RUNS), (reading.RUNS,)),
 }
-
-
-def add_target(parser: ArgumentParser) -> None:
-    """What both verbs take."""
-    parser.add_argument(
-        "target", metavar="MODEL|RUN", help="a OneSeekModel or a TrainingRun; osm/NAME and trun/NAME where both exist"
-    )
-    add_wait(parser)
 
 
 def suspend(call: Call, *, wanted: bool) -> Answer:

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive
 
 from oneseek_runtime.sidecar.errors import BadRequestError, BodyTooLargeError, ClientGoneError, TooManyBodiesError
 from oneseek_runtime.sidecar.http.bounded_json import MAXIMUM_VALUES, decode_json
-from oneseek_runtime.sidecar.http.request_body import Bodies
+from oneseek_runtime.sidecar.http.request_body import BodyReader
 from oneseek_runtime.sidecar.http.responses import parse_object
 
 MB = 1024 * 1024
@@ -33,7 +33,7 @@ def scope(length: int | None = None) -> dict[str, Sequence[tuple[bytes, bytes]]]
 
 
 async def test_pieces_become_a_body() -> None:
-    bodies = Bodies()
+    bodies = BodyReader()
     assert bytes(await bodies.read(scope(), sending(b"a", b"b"))) == b"ab"
     assert bodies.held == 0  # small ones are not counted
 
@@ -43,18 +43,18 @@ async def test_a_body_that_says_it_is_too_large_is_not_read() -> None:
         raise AssertionError
 
     with pytest.raises(BodyTooLargeError, match="larger than 1 MB"):
-        await Bodies(limit=MB).read(scope(MB + 1), never)
+        await BodyReader(limit=MB).read(scope(MB + 1), never)
 
 
 async def test_a_body_that_grows_too_large_is_left() -> None:
-    bodies = Bodies(limit=MB)
+    bodies = BodyReader(limit=MB)
     with pytest.raises(BodyTooLargeError):
         await bodies.read(scope(), sending(b"x" * MB, b"x", end=False))
     assert bodies.held == 0
 
 
 async def test_all_bodies_together_are_bounded_until_they_are_given_back() -> None:
-    bodies = Bodies(limit=MB, together=3 * MB // 2)
+    bodies = BodyReader(limit=MB, together=3 * MB // 2)
     first = await bodies.read(scope(), sending(b"x" * MB))
     with pytest.raises(TooManyBodiesError):
         await bodies.read(scope(), sending(b"x" * (MB - 1), b"x"))
@@ -65,7 +65,7 @@ async def test_all_bodies_together_are_bounded_until_they_are_given_back() -> No
 
 
 async def test_a_client_that_leaves_is_noticed() -> None:
-    bodies = Bodies()
+    bodies = BodyReader()
     with pytest.raises(ClientGoneError):
         await bodies.read(scope(), sending(b"x" * MB, end=False))
     assert bodies.held == 0

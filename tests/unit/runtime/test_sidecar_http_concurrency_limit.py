@@ -11,7 +11,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from oneseek_runtime.sidecar.api.table import operations
-from oneseek_runtime.sidecar.http.concurrency_limit import WAITING, Turns, _Client, _give_on, _turn
+from oneseek_runtime.sidecar.http.concurrency_limit import WAITING, ConcurrencyLimit, _Client, _release, _wait_for_slot
 from oneseek_runtime.sidecar.http.rate_limit import ROUTERS
 from support.legacy import DNA, service
 
@@ -42,7 +42,7 @@ class Engine:
             self.busy[client] -= 1
 
 
-async def ask(turns: Turns, client: str, path: str = CHAT, **more: Any) -> tuple[int, dict[str, str], Any]:
+async def ask(turns: ConcurrencyLimit, client: str, path: str = CHAT, **more: Any) -> tuple[int, dict[str, str], Any]:
     said: list[Message] = []
 
     async def receive() -> Message:
@@ -58,7 +58,7 @@ async def ask(turns: Turns, client: str, path: str = CHAT, **more: Any) -> tuple
     return said[0]["status"], headers, json.loads(body) if body else None
 
 
-def starting(turns: Turns, clients: Iterable[str], **more: Any) -> list[asyncio.Task[Any]]:
+def starting(turns: ConcurrencyLimit, clients: Iterable[str], **more: Any) -> list[asyncio.Task[Any]]:
     return [asyncio.create_task(ask(turns, client, **more)) for client in clients]
 
 
@@ -69,7 +69,7 @@ async def settled() -> None:
 
 async def test_one_client_has_so_many_at_once_and_others_need_not_wait_for_it() -> None:
     engine = Engine()
-    turns = Turns(engine, 3)
+    turns = ConcurrencyLimit(engine, 3)
     tasks = starting(turns, ["greedy"] * 50 + ["modest"])
     await settled()
     assert engine.busy == {"greedy": 3, "modest": 1}
@@ -81,7 +81,7 @@ async def test_one_client_has_so_many_at_once_and_others_need_not_wait_for_it() 
 
 async def test_beyond_those_that_wait_a_client_is_refused_in_openais_words() -> None:
     engine = Engine()
-    turns = Turns(engine, 2)
+    turns = ConcurrencyLimit(engine, 2)
     tasks = starting(turns, ["greedy"] * (2 + WAITING))
     await settled()
     status, headers, body = await ask(turns, "greedy")
@@ -97,7 +97,7 @@ async def test_beyond_those_that_wait_a_client_is_refused_in_openais_words() -> 
 
 async def test_what_fails_and_what_is_cancelled_gives_its_turn_back() -> None:
     engine = Engine()
-    turns = Turns(engine, 1)
+    turns = ConcurrencyLimit(engine, 1)
     failing, *waiting = starting(turns, ["a"] * 3, fails=True)
     await settled()
     waiting[0].cancel()
@@ -109,9 +109,9 @@ async def test_what_fails_and_what_is_cancelled_gives_its_turn_back() -> None:
 
 async def test_a_turn_given_to_one_that_has_just_left_goes_to_the_next() -> None:
     client = _Client(busy=1)
-    left, next_one = (asyncio.create_task(_turn(client)) for _ in range(2))
+    left, next_one = (asyncio.create_task(_wait_for_slot(client)) for _ in range(2))
     await settled()
-    _give_on(client)
+    _release(client)
     left.cancel()  # it has its turn, and has not woken yet
     with pytest.raises(asyncio.CancelledError):
         await left
@@ -122,7 +122,7 @@ async def test_a_turn_given_to_one_that_has_just_left_goes_to_the_next() -> None
 
 async def test_clients_that_went_quiet_are_forgotten_and_others_are_not() -> None:
     engine = Engine()
-    turns = Turns(engine, 1)
+    turns = ConcurrencyLimit(engine, 1)
     tasks = starting(turns, ["busy"])
     await settled()
     engine.go_on.set()
@@ -136,7 +136,7 @@ async def test_clients_that_went_quiet_are_forgotten_and_others_are_not() -> Non
 
 async def test_what_asks_no_engine_waits_for_nobody() -> None:
     engine = Engine()
-    turns = Turns(engine, 1)
+    turns = ConcurrencyLimit(engine, 1)
     tasks = starting(turns, ["a", "a"])
     await settled()
     others = starting(turns, ["a"] * 5, path="/api/models/set-current")
@@ -156,7 +156,7 @@ def test_every_route_that_asks_the_engine_is_among_them() -> None:
     assert asking == {CHAT, "/v1/completions", "/api/oqt/query", "/api/oqt/multi-model-query", "/api/inference/infer"}
 
     async def held(path: str) -> bool:
-        turns = Turns(engine, 1)
+        turns = ConcurrencyLimit(engine, 1)
         tasks = starting(turns, ["a", "a"], path=path)
         await settled()
         engine.go_on.set()

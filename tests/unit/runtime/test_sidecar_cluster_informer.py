@@ -1,4 +1,4 @@
-"""The sidecar's mirror of its model: one watch, resumed, whatever happens to it."""
+"""The sidecar's informer of its model: one watch, resumed, whatever happens to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from oneseek_runtime.sidecar.cluster import informer as module
 from oneseek_runtime.sidecar.cluster.client import KubeClient
-from oneseek_runtime.sidecar.cluster.informer import Mirror
+from oneseek_runtime.sidecar.cluster.informer import Informer
 from oneseek_runtime.sidecar.errors import KubeNotFoundError
 from support.asgi import serving
 from support.kube_simulator import KubeSimulator
@@ -20,18 +20,18 @@ from support.sessions import connected
 
 @dataclass
 class Watched:
-    """A mirror that is kept, and what it mirrors."""
+    """An informer that is kept, and what it mirrors."""
 
-    mirror: Mirror
+    informer: Informer
     kube: KubeSimulator
 
     async def sees(self, colour: str) -> bool:
-        """Whether the mirror comes to show a status."""
+        """Whether the informer comes to show a status."""
 
-        def look(seen: Mirror) -> bool | None:
+        def look(seen: Informer) -> bool | None:
             return True if seen.model and seen.model["status"].get("colour") == colour else None
 
-        return await self.mirror.until(look, seconds=5) is True
+        return await self.informer.until(look, seconds=5) is True
 
 
 async def eventually(check: Callable[[], bool]) -> None:
@@ -43,7 +43,7 @@ async def eventually(check: Callable[[], bool]) -> None:
 
 @pytest.fixture
 async def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watched]:
-    """A mirror over a simulated API."""
+    """An informer over a simulated API."""
     monkeypatch.setattr(module, "_FIRST_PAUSE", 0.01)
     (tmp_path / "token").write_text("own")
     kube = KubeSimulator()
@@ -51,10 +51,10 @@ async def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         serving(kube.app()) as api,
         connected(KubeClient, api, namespace="team", model="zero", access=tmp_path) as client,
     ):
-        mirror = Mirror(client, "zero")
-        keeping = asyncio.create_task(mirror.keep())
+        informer = Informer(client, "zero")
+        keeping = asyncio.create_task(informer.keep())
         try:
-            yield Watched(mirror, kube)
+            yield Watched(informer, kube)
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
@@ -107,7 +107,7 @@ async def test_only_the_models_own_runs_are_shown_oldest_first(watched: Watched)
         return {"metadata": meta, "spec": {"modelRef": {"name": model}}}
 
     watched.kube.runs = [run("b", "zero", "2026-01-02"), run("a", "zero", "2026-01-01"), run("c", "one", "2026-01-01")]
-    fresh = Mirror(watched.mirror._kube, "zero")
+    fresh = Informer(watched.informer._kube, "zero")
     keeping = asyncio.create_task(fresh.keep())
     try:
         await eventually(lambda: len(fresh.runs) == 2)
@@ -118,7 +118,7 @@ async def test_only_the_models_own_runs_are_shown_oldest_first(watched: Watched)
 
 
 async def test_waiting_ends_in_time(watched: Watched) -> None:
-    assert await watched.mirror.until(lambda _seen: None, seconds=0.01) is None
+    assert await watched.informer.until(lambda _seen: None, seconds=0.01) is None
 
 
 async def test_a_model_that_is_gone_is_an_error_of_its_own(watched: Watched, tmp_path: Path) -> None:
