@@ -6,7 +6,6 @@ Many events before the loop comes round are one wake-up: each reconcile reads al
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 
 __all__ = ["Key", "Wakeups"]
 
@@ -14,17 +13,22 @@ Key = tuple[str, str, str]  # kind, namespace, name
 
 
 class Wakeups:
-    """Flags by object."""
+    """Flags by object, of those that have a loop: events name any object that a label or a run's spec names."""
 
     def __init__(self) -> None:
-        self._flags: defaultdict[Key, asyncio.Event] = defaultdict(asyncio.Event)
+        self._flags: dict[Key, asyncio.Event] = {}
+
+    def begin(self, key: Key) -> None:
+        """The object's loop starts; it looks once before it waits."""
+        self._flags.setdefault(key, asyncio.Event())
 
     def wake(self, kind: str, namespace: str, name: str) -> None:
-        """Have an object's loop come round; harmless where there is none yet (a loop starts awake)."""
-        self._flags[(kind, namespace, name)].set()
+        """Have an object's loop come round, if it has one."""
+        if flag := self._flags.get((kind, namespace, name)):
+            flag.set()
 
     async def wait(self, key: Key, timeout: float | None) -> None:
-        """Until the object is woken or `timeout` seconds are over."""
+        """Until the object is woken or `timeout` seconds are over. After `begin`."""
         flag = self._flags[key]
         try:
             async with asyncio.timeout(timeout):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _WAIT_SECONDS = 25.0
 _BACKOFF_FIRST, _BACKOFF_LAST = 0.2, 10.0
+_PAUSE_FIRST, _PAUSE_LAST = 0.01, 1.0  # between answers that come in quick succession
 _UNKNOWN_SECONDS = 300.0  # a sidecar of the release before tells of no changes
 
 
@@ -49,8 +51,9 @@ class Followers:
         self._ways.pop(key, None)
 
     async def _run(self, key: Key, ip: str, revision: int) -> None:
-        failures = 0
+        failures, pause = 0, 0.0
         while True:
+            began = time.monotonic()
             try:
                 state: SidecarState = await self._ways[key].changes(ip, revision, wait=_WAIT_SECONDS)
             except SidecarError as error:
@@ -63,3 +66,7 @@ class Followers:
             if state.revision != revision:
                 revision = state.revision
                 self._wakeups.wake(*key)
+            # A pod that answers at once, again and again, would have the operator do nothing else.
+            quick = time.monotonic() - began < _PAUSE_LAST
+            pause = min(max(2 * pause, _PAUSE_FIRST), _PAUSE_LAST) if quick else 0.0
+            await asyncio.sleep(pause)

@@ -38,7 +38,7 @@ async def model_changed(*, namespace: str | None, name: str, body: kopf.Body, ty
     if type != "DELETED":
         await end_unkept(namespace, name, body, deps)
     deps.wakeups.wake("OneSeekModel", namespace, name)
-    for key in deps.runs_of_model[(namespace, name)]:
+    for key in deps.runs_of_model.get((namespace, name), ()):
         deps.wakeups.wake("TrainingRun", namespace, key)
 
 
@@ -51,6 +51,8 @@ async def run_changed(*, namespace: str | None, name: str, body: kopf.Body, type
     runs.add(name)
     if type == "DELETED":
         runs.discard(name)
+        if not runs:
+            del deps.runs_of_model[(namespace, model)]
     deps.wakeups.wake("OneSeekModel", namespace, model)
     for other in {name, *runs}:
         deps.wakeups.wake("TrainingRun", namespace, other)

@@ -27,6 +27,7 @@ async def hold(
 ) -> None:
     """Reconcile on every wake-up until the object is deleted or the operator ends."""
     failures = 0
+    deps.wakeups.begin(key)
     while not stopped:
         try:
             wait = await reconcile()

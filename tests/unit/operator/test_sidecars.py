@@ -228,6 +228,7 @@ async def woken(wakeups: Wakeups) -> None:
 async def test_a_change_of_a_pods_state_wakes_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
     news, wakeups = News(), Wakeups()
     news.revisions = {"a": 1, "b": 1}
+    wakeups.begin(KEY)
     followers = Followers(wakeups)
     followers.follow(KEY, {"a": 1, "b": 1}, way_to(news))
     await news.change("b", 2)
@@ -246,6 +247,7 @@ async def test_a_pod_that_does_not_answer_is_asked_again_and_one_that_counts_ane
     news, wakeups = News(), Wakeups()
     news.revisions = {"a": 50}
     news.broken["a"] = SidecarError("connection refused", ip="a", refused=True)
+    wakeups.begin(KEY)
     followers = Followers(wakeups)
     followers.follow(KEY, {"a": 50}, way_to(news))
     async with asyncio.timeout(5):
@@ -254,3 +256,31 @@ async def test_a_pod_that_does_not_answer_is_asked_again_and_one_that_counts_ane
     news.revisions["a"] = 3
     await woken(wakeups)
     followers.forget(KEY)
+
+
+async def test_a_pod_that_answers_at_once_whatever_it_is_asked_keeps_nobody_busy() -> None:
+    class Hasty(News):
+        async def changes(self, ip: str, after: int, *, wait: float) -> SidecarState:
+            self.asked.append((ip, after))
+            return STATE.model_copy(update={"revision": self.revisions[ip] + len(self.asked) * (ip == "new")})
+
+    news, wakeups = Hasty(), Wakeups()
+    news.revisions = {"new": 1, "same": 1}
+    followers = Followers(wakeups)
+    followers.follow(KEY, {"new": 1, "same": 1}, way_to(news))
+    await asyncio.sleep(0.5)
+    followers.forget(KEY)
+    assert 8 <= len(news.asked) <= 16, "0.01 s, 0.02 s, 0.04 s and so on between two questions to a pod"
+
+
+async def test_only_objects_with_a_loop_are_remembered() -> None:
+    wakeups = Wakeups()
+    for number in range(1000):
+        wakeups.wake("OneSeekModel", "team", f"any-word-of-a-label-{number}")
+    assert wakeups._flags == {}
+    wakeups.begin(KEY)
+    wakeups.wake(*KEY)
+    await woken(wakeups)
+    wakeups.forget(KEY)
+    wakeups.wake(*KEY)
+    assert wakeups._flags == {}
