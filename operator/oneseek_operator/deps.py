@@ -25,6 +25,7 @@ class Deps:
     """What the handlers are given.
 
     `kept`: the models that a loop of this process holds.
+    `gone`: uids of objects that went while a loop holds them, without a deletion: somebody had taken their finalizer off.
     `runs_of_model`: names of the runs that events have shown, by (namespace, model); only for waking them.
     `untold`: what the loops remember of pods that do not answer, by model.
     `turns`: one lock a model, so that two of its runs never decide to start at the same moment.
@@ -40,6 +41,7 @@ class Deps:
     followers: Followers = field(init=False)
     contacts: defaultdict[Key, PodContacts] = field(default_factory=lambda: defaultdict(PodContacts))
     kept: set[Key] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
     runs_of_model: defaultdict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     turns: defaultdict[tuple[str, str], asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 

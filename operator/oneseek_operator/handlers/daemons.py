@@ -22,7 +22,7 @@ from oneseek_operator.reconcile import model as models
 from oneseek_operator.reconcile import run as runs
 from oneseek_operator.wakeups import Key
 
-__all__ = ["end_unkept", "end_unkept_run", "keep_model", "register"]
+__all__ = ["end_unkept", "end_unkept_run", "keep_model", "note_gone", "register"]
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ async def keep_model(
         await _keep_model(key, body, stopped, deps)
     finally:
         deps.kept.discard(key)
+        deps.gone.discard(_uid(body))
 
 
 async def end_unkept(namespace: str, name: str, body: Mapping[str, Any], deps: Deps) -> None:
@@ -77,7 +78,7 @@ async def _keep_model(key: Key, body: Mapping[str, Any], stopped: kopf.DaemonSto
         )
 
     try:
-        await hold(key, stopped, deps, once)
+        await hold(key, _Ended(stopped, body, deps), deps, once)
     except asyncio.CancelledError:
         # Kopf does not wait long for a reconcile (one that asks a pod which does not answer): what a deletion leaves to
         # do is done all the same, and Kopf waits for that.
@@ -87,7 +88,7 @@ async def _keep_model(key: Key, body: Mapping[str, Any], stopped: kopf.DaemonSto
         deps.followers.forget(key)
         deps.contacts.pop(key, None)
     deps.wakeups.forget(key)
-    if _is_deleted(body):
+    if _is_deleted(body) or _uid(body) in deps.gone:
         await _end(namespace, name, body, deps)
 
 
@@ -104,6 +105,26 @@ def _is_deleted(body: Mapping[str, Any]) -> bool:
     return bool(body.get("metadata", {}).get("deletionTimestamp"))
 
 
+def _uid(body: Mapping[str, Any]) -> str:
+    return str(body.get("metadata", {}).get("uid", ""))
+
+
+class _Ended:
+    """Whether a loop is to end. Kopf stops none whose object went without a deletion."""
+
+    def __init__(self, stopped: kopf.DaemonStopped, body: Mapping[str, Any], deps: Deps) -> None:
+        self._stopped, self._body, self._deps = stopped, body, deps
+
+    def __bool__(self) -> bool:
+        return bool(self._stopped) or _uid(self._body) in self._deps.gone
+
+
+def note_gone(kind: str, namespace: str, name: str, body: Mapping[str, Any], deps: Deps) -> None:
+    """End the loop of an object that is there no more."""
+    if (kind, namespace, name) in deps.kept:
+        deps.gone.add(_uid(body))
+
+
 async def keep_run(
     namespace: str, name: str, body: kopf.Body, stopped: kopf.DaemonStopped, memo: Any, **_: object
 ) -> None:
@@ -115,6 +136,7 @@ async def keep_run(
         await _keep_run(key, body, stopped, deps)
     finally:
         deps.kept.discard(key)
+        deps.gone.discard(_uid(body))
 
 
 async def end_unkept_run(namespace: str, name: str, body: Mapping[str, Any], deps: Deps) -> None:
@@ -136,12 +158,12 @@ async def _keep_run(key: Key, body: Mapping[str, Any], stopped: kopf.DaemonStopp
             return await runs.reconcile(namespace, name, cluster=deps.cluster, settings=deps.settings, clock=deps.now)
 
     try:
-        await hold(key, stopped, deps, once)
+        await hold(key, _Ended(stopped, body, deps), deps, once)
     except asyncio.CancelledError:  # as with a model
         if not _is_deleted(body):
             raise
     deps.wakeups.forget(key)
-    if _is_deleted(body):
+    if _is_deleted(body) or _uid(body) in deps.gone:
         await _end_run(namespace, name, model, deps)
 
 

@@ -9,7 +9,7 @@ import kopf
 
 from oneseek_core import names
 from oneseek_operator.deps import Deps
-from oneseek_operator.handlers.daemons import end_unkept, end_unkept_run
+from oneseek_operator.handlers.daemons import end_unkept, end_unkept_run, note_gone
 
 __all__ = ["model_changed", "register", "run_changed"]
 
@@ -37,6 +37,8 @@ async def model_changed(*, namespace: str | None, name: str, body: kopf.Body, ty
     namespace = namespace or ""
     if type != "DELETED":
         await end_unkept(namespace, name, body, deps)
+    else:
+        note_gone("OneSeekModel", namespace, name, body, deps)
     deps.wakeups.wake("OneSeekModel", namespace, name)
     for key in deps.runs_of_model.get((namespace, name), ()):
         deps.wakeups.wake("TrainingRun", namespace, key)
@@ -50,6 +52,7 @@ async def run_changed(*, namespace: str | None, name: str, body: kopf.Body, type
     runs = deps.runs_of_model[(namespace, model)]
     runs.add(name)
     if type == "DELETED":
+        note_gone("TrainingRun", namespace, name, body, deps)
         runs.discard(name)
         if not runs:
             del deps.runs_of_model[(namespace, model)]

@@ -6,7 +6,6 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
-import kopf
 from pydantic import ValidationError
 
 from oneseek_operator.deps import Deps
@@ -22,10 +21,8 @@ _BACKOFF_FIRST, _BACKOFF_LAST = 0.5, 30.0
 _TELL_AGAIN, _TELL_AGAIN_LAST = 0.05, 1.0
 
 
-async def hold(
-    key: Key, stopped: kopf.DaemonStopped, deps: Deps, reconcile: Callable[[], Awaitable[float | None]]
-) -> None:
-    """Reconcile on every wake-up until the object is deleted or the operator ends."""
+async def hold(key: Key, stopped: object, deps: Deps, reconcile: Callable[[], Awaitable[float | None]]) -> None:
+    """Reconcile on every wake-up until `stopped` is true: the object is deleted, or the operator ends."""
     failures = 0
     deps.wakeups.begin(key)
     while not stopped:

@@ -117,3 +117,23 @@ async def test_an_operator_that_ends_while_a_pod_is_asked_touches_nothing() -> N
     with pytest.raises(asyncio.CancelledError):
         await task
     assert CLAIM in world.objects
+
+
+async def test_a_model_whose_finalizer_somebody_took_off_before_deleting_it_ends_like_any_other() -> None:
+    world = World()
+    world.apply_as_user(model_manifest(storage={"size": "1Gi", "reclaimPolicy": "Delete"}))
+    await settle(world)
+    port = cast("Any", world)
+    deps = Deps(settings=SETTINGS, cluster=port, sidecars=port, records=port, authority=port)
+    body = world.objects[("OneSeekModel", "team", "zero")]
+    told = {"body": body, "memo": SimpleNamespace(deps=deps)}
+    task = asyncio.create_task(keep_model("team", "zero", stopped=Stopped(), **told))  # type: ignore[arg-type]
+    while ("OneSeekModel", "team", "zero") not in deps.kept:  # noqa: ASYNC110 - it begins in this loop
+        await asyncio.sleep(0)
+    world.remove(body)
+    await model_changed(namespace="team", name="zero", type="DELETED", **told)
+    async with asyncio.timeout(5):
+        await task  # Kopf does not stop it
+    assert CLAIM not in world.objects
+    assert world.objects[("ClusterRoleBinding", "", "token-reviewers")].get("subjects") == []
+    assert (deps.kept, deps.gone) == (set(), set())
