@@ -7,9 +7,10 @@ from datetime import datetime
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus
+from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_operator.actions import Decision, RemoveAnnotations
 from oneseek_operator.conditions import conditions_with
-from oneseek_operator.observe.model import Snapshot
+from oneseek_operator.observe.model import Snapshot, records_away
 from oneseek_operator.requests import annotations
 from oneseek_operator.requests import model as asked_of_model
 from oneseek_operator.settings import Settings
@@ -41,12 +42,25 @@ def requested(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision
         )
         status = model.status.model_copy(update={"request": request, "conditions": told})
         return Decision(status, again_after=0.0, events=((False, names.REQUESTED, request.message),))
+    if found and pending and _waits_in_vain(snapshot, found, pending):
+        text = f"{found.text} was asked for, which does not wait for the ledger as {pending.verb} does"
+        ended = annotations.with_outcome(pending, "Failed", "Superseded", text, now)
+        status = model.status.model_copy(update={"request": ended})
+        left = names.request_annotation(pending.verb)
+        before = (RemoveAnnotations((left,)),) if left in model.metadata.annotations else ()
+        return Decision(status, before, again_after=0.0, events=((True, ended.reason, text),))
     if pending and model.status.base_model is None:
         text = "the base model is not imported yet, so there is no version to act on"
         ended = annotations.with_outcome(pending, "Refused", names.NO_SUCH_VERSION, text, now)
         status = model.status.model_copy(update={"request": ended})
         return Decision(status, again_after=0.0, events=((True, ended.reason, text),))
     return None
+
+
+def _waits_in_vain(snapshot: Snapshot, found: annotations.RequestAnnotation, pending: Request) -> bool:
+    """Whether a rollback stands behind a request that waits for the ledger. A reset that has begun is not left half done."""
+    waits = pending.verb != "rollback" and pending.reason != names.RESETTING
+    return found.verb == "rollback" and waits and bool(records_away(snapshot))
 
 
 def _carried(
