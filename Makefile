@@ -57,6 +57,7 @@ hostile-test: venv ## Hostile and good artifacts
 	$(PY) -m pytest tests/hostile -q -n 2
 
 runtime-test: venv ## Training, engine, sidecar and records as real processes on a tiny real model
+	@$(DEV) tools
 	$(PY) -m pytest tests/runtime tests/records -q
 
 dashboard: ## The dashboard's files, for a sidecar that runs from source (images build their own)

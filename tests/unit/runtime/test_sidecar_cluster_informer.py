@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from oneseek_runtime.sidecar.cluster import client
+from oneseek_runtime.sidecar.cluster import client as client_module
 from oneseek_runtime.sidecar.cluster import informer as module
 from oneseek_runtime.sidecar.cluster.client import KubeClient
 from oneseek_runtime.sidecar.cluster.informer import Informer
@@ -30,7 +30,7 @@ class Watched:
         """Whether the informer comes to show a status."""
 
         def look(seen: Informer) -> bool | None:
-            return True if seen.model and seen.model["status"].get("colour") == colour else None
+            return True if seen.model and seen.model.status.colour == colour else None
 
         return await self.informer.until(look, seconds=5) is True
 
@@ -50,10 +50,10 @@ async def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     kube = KubeSimulator()
     async with (
         serving(kube.app()) as api,
-        connected(KubeClient, api, namespace="team", model="zero", access=tmp_path) as kube_client,
+        connected(KubeClient, api, namespace="team", model="zero", access=tmp_path) as client,
     ):
-        informer = Informer(kube_client, "zero")
-        keeping = asyncio.create_task(informer.keep())
+        informer = Informer(client, "zero")
+        keeping = asyncio.create_task(informer.run())
         try:
             yield Watched(informer, kube)
         finally:
@@ -109,13 +109,13 @@ async def test_only_the_models_own_runs_are_shown_oldest_first(watched: Watched)
 
     watched.kube.runs = [run("b", "zero", "2026-01-02"), run("a", "zero", "2026-01-01"), run("c", "one", "2026-01-01")]
     fresh = Informer(watched.informer._kube, "zero")
-    keeping = asyncio.create_task(fresh.keep())
+    keeping = asyncio.create_task(fresh.run())
     try:
         await eventually(lambda: len(fresh.runs) == 2)
     finally:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
-    assert [item["metadata"]["name"] for item in fresh.runs] == ["a", "b"]
+    assert [item.metadata.name for item in fresh.runs] == ["a", "b"]
 
 
 async def test_many_runs_are_listed_page_by_page(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ async def test_many_runs_are_listed_page_by_page(watched: Watched, monkeypatch: 
     listed = await watched.informer._kube.list("trainingruns")
     assert [item["metadata"]["name"] for item in listed.items] == [f"run-{number:03}" for number in range(250)]
     assert not any("managedFields" in item["metadata"] for item in listed.items)
-    monkeypatch.setattr(client, "_MOST", 200)
+    monkeypatch.setattr(client_module, "_MOST", 200)
     with pytest.raises(KubeUnavailableError, match="more than 200 trainingruns"):
         await watched.informer._kube.list("trainingruns")
 
