@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ _SHORTEST = 6  # characters of a line; what is shorter may be any word
 _RUN = re.compile(r"[A-Za-z0-9+/=_.~-]{12,}")  # what is left of a value whose other characters were escaped
 _MOST = 64  # values; tokens are renewed, and a process may run for years
 
-_kept: dict[bytes, tuple[str, ...]] = {}
+_kept: dict[bytes, tuple[str, tuple[str, ...]]] = {}  # each with what it is
 _forms: tuple[str, ...] = ()  # of all that are kept, the longest first; replaced, never changed: threads read it
 
 
@@ -33,16 +34,20 @@ class SecretError(OneSeekError):
     """A secret value cannot be used. The sentence names it and quotes nothing of it."""
 
 
-def keep(value: bytes | str) -> None:
-    """Remember a secret value, so that `redacted` knows it, whole or in parts."""
+def keep(value: bytes | str, what: str = "") -> None:
+    """Remember a secret value, so that `redacted` knows it, whole or in parts.
+
+    Where there are too many, the oldest of what was renewed most goes: a token that is read once lives as long as the process.
+    """
     global _forms  # noqa: PLW0603 - what a process knows is the process's
     data = value.encode(errors="surrogateescape") if isinstance(value, str) else value
     if data in _kept:
         return
     while len(_kept) >= _MOST:
-        del _kept[next(iter(_kept))]
-    _kept[data] = tuple(_forms_of(data))
-    _forms = tuple(sorted({form for forms in _kept.values() for form in forms}, key=len, reverse=True))
+        renewed = Counter(about for about, _ in _kept.values()).most_common(1)[0][0]
+        del _kept[next(one for one, (about, _) in _kept.items() if about == renewed)]
+    _kept[data] = (what, tuple(_forms_of(data)))
+    _forms = tuple(sorted({form for _, forms in _kept.values() for form in forms}, key=len, reverse=True))
 
 
 def _forms_of(data: bytes) -> Iterable[str]:
@@ -68,7 +73,7 @@ def word(value: bytes | str, what: str) -> str:
     Raises:
         SecretError: it is none: empty, longer than any token, more than one word, or no plain ASCII.
     """
-    keep(value)
+    keep(value, what)
     data = value.encode(errors="surrogateescape") if isinstance(value, str) else value
     try:
         text = data.decode("ascii").strip()

@@ -31,16 +31,23 @@ class Deps:
     authority: Authority
     now: Callable[[], datetime] = utc_now
     followers: Followers = field(init=False)
-    flags: defaultdict[Key, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
-    """By object: set by events, waited for by the object's loop."""
+    flags: dict[Key, asyncio.Event] = field(default_factory=dict)
+    """By object that has a loop, which waits for its flag: events name any object that a label or a run's spec names."""
     contacts: defaultdict[Key, PodContacts] = field(default_factory=lambda: defaultdict(PodContacts))
     """By model: what the loop remembers of its pods."""
     kept: set[Key] = field(default_factory=set)
     """The objects that a loop of this process keeps."""
+    gone: set[str] = field(default_factory=set)
+    """Uids of those that were removed without a deletion, because somebody had taken their finalizer off."""
     runs_of_model: defaultdict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     """Names of the runs that events have shown, by namespace and model; only for waking them."""
     turns: defaultdict[tuple[str, str], asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """One lock a model, so that two of its runs never decide to start at the same moment."""
 
     def __post_init__(self) -> None:
-        self.followers = Followers(lambda key: self.flags[key].set())
+        self.followers = Followers(self.wake)
+
+    def wake(self, key: Key) -> None:
+        """Have an object's loop reconcile, if it has one."""
+        if flag := self.flags.get(key):
+            flag.set()

@@ -86,6 +86,26 @@ async def test_a_pod_that_speaks_tls_passes_on_to_one_that_does_not_by_its_publi
         assert (status, body["version"]) == (200, DNA)
 
 
+async def test_no_token_goes_to_a_public_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = bytearray()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.extend(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: application/json\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setattr(names, "PORT_PUBLIC", port)
+        async for old in service(tmp_path, dna=OLD, way=Way(TOKENS[Role.SIDECAR], trust(), NAME)):
+            await order(old, f"127.0.0.1:{port}")
+            async with old.client.get("/api/oqt/status") as answer:
+                assert answer.status == 200
+    assert heard.startswith(b"GET /internal/public/api/oqt/status HTTP/1.1\r\n")
+    assert TOKENS[Role.SIDECAR].encode() not in heard
+
+
 @pytest.mark.parametrize(
     "case", [case for case in CASES if case.alone], ids=lambda case: f"{case.route}-{case.case}"[:80]
 )

@@ -50,6 +50,15 @@ def test_a_top_p_of_zero_is_greedy_at_any_temperature() -> None:
     assert drawn == {1}
 
 
+@pytest.mark.parametrize("temperature", [1e-4, 1e-6, 1e-40, 5e-324])
+def test_however_cold_it_is_asked_a_token_is_drawn(temperature: float) -> None:
+    logits = torch.tensor([0.5, 2.0, 1.9, 1.0])
+    shift = torch.tensor([0.0, -100.0, 0.0, 100.0])
+    assert choose(logits, temperature=temperature, top_p=1, generator=torch.Generator().manual_seed(1))[0] == 1
+    drawn = choose(logits, temperature=temperature, top_p=0.5, generator=torch.Generator().manual_seed(1), shift=shift)
+    assert drawn[0] == 3
+
+
 @pytest.mark.parametrize(
     ("bias", "frequency", "presence"),
     [({}, 0.5, 1.5), ({}, -0.3, 0.0), ({}, 0.0, -2.0), ({3: -100.0, 5: 2.5}, 0.0, 0.0), ({2: 7.0}, 0.7, 0.1)],

@@ -206,7 +206,10 @@ class KubeSimulator:
             else:
                 self._run_watchers.append(queue)
             return StreamingResponse(self._events(queue), media_type="application/json")
-        return JSONResponse({"metadata": {"resourceVersion": str(self._version)}, "items": items})
+        first, limit = int(request.query_params.get("continue") or 0), int(request.query_params["limit"])
+        more = {"continue": str(first + limit)} if len(items) > first + limit else {}
+        meta = {"resourceVersion": str(self._version), **more}
+        return JSONResponse({"metadata": meta, "items": items[first : first + limit]})
 
     async def _events(self, queue: asyncio.Queue[Object | None]) -> AsyncIterator[bytes]:
         try:

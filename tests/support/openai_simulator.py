@@ -33,6 +33,7 @@ class OpenAISimulator:
     stream: tuple[bytes, ...] = ()  # what a streamed answer consists of
     pace: asyncio.Event | None = None
     failing: frozenset[str] = frozenset()  # models whose generation fails while the others answer
+    refusing: bool = False  # every question is one that cannot be answered
     by_model: dict[str, str] = field(default_factory=dict)  # what a model says, whatever it is asked
     keys: list[str | None] = field(default_factory=list)  # the Authorization of each request
     echo: str | None = None  # what answers are signed with, instead of the model that was asked
@@ -65,6 +66,9 @@ class OpenAISimulator:
             return Response(status_code=499)
         if body["model"] not in self.models:
             return JSONResponse({"error": {"message": f"no model {body['model']}"}}, 404)
+        if self.refusing:
+            told = {"message": "the prompt is too long", "code": "context_length_exceeded"}
+            return JSONResponse({"error": told}, 400)
         if body["model"] in self.failing:
             return JSONResponse({"error": {"message": "out of memory", "type": "server_error"}}, 500)
         try:

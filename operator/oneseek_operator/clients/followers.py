@@ -7,6 +7,7 @@ next timed reconcile.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
@@ -20,6 +21,7 @@ Key = tuple[str, str, str]  # kind, namespace, name
 
 _WAIT_SECONDS = 25.0
 _BACKOFF_FIRST, _BACKOFF_LAST = 0.2, 10.0
+_PAUSE_FIRST, _PAUSE_LAST = 0.01, 1.0  # between answers in quick succession
 _UNSUPPORTED_SECONDS = 300.0  # between tries with a sidecar of the previous release, which offers no changes
 
 
@@ -47,8 +49,9 @@ class Followers:
         self._ports.pop(key, None)
 
     async def _run(self, key: Key, ip: str, revision: int) -> None:
-        failures = 0
+        failures, pause = 0, 0.0
         while True:
+            began = time.monotonic()
             try:
                 state: SidecarState = await self._ports[key].changes(ip, revision, wait=_WAIT_SECONDS)
             except SidecarError as error:
@@ -61,3 +64,7 @@ class Followers:
             if state.revision != revision:
                 revision = state.revision
                 self._wake(key)
+            # A pod that always answers at once must not occupy the operator.
+            quick = time.monotonic() - began < _PAUSE_LAST
+            pause = min(max(2 * pause, _PAUSE_FIRST), _PAUSE_LAST) if quick else 0.0
+            await asyncio.sleep(pause)

@@ -26,6 +26,8 @@ Object = dict[str, Any]
 _TIMEOUT = 15.0  # seconds
 _CONFLICT, _NOT_FOUND, _INVALID = 409, 404, 422
 _NEVER_READ = "Secret"  # the operator may create Secrets and read none
+_PAGE = 100  # objects a request
+_LIST_BYTES = 32 * 1024**2  # of one list: one namespace must not fill the operator's memory
 _LOG_BYTES = 256 * 1024  # of a log's tail, whose lines have no limit
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -77,12 +79,26 @@ class Cluster:
     async def list(
         self, kind: str, namespace: str, labels: Mapping[str, str] | None = None, *, fields: str = ""
     ) -> list[Object]:
-        """The objects of a kind that carry all the labels and match a field selector."""
+        """The objects of a kind that carry all the labels and match a field selector, without their managed fields.
+
+        Raises:
+            ClusterError: also if they are too large together.
+        """
         query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else {}
         if fields:
             query["fieldSelector"] = fields
-        answer = await self._request("GET", _path(kind, namespace), query=query)
-        return list(answer["items"]) if answer else []
+        path, items, size, query["limit"] = _path(kind, namespace), [], 0, str(_PAGE)
+        while True:
+            data = await self._send("GET", path, None, query, "")
+            if (size := size + len(data)) > _LIST_BYTES:
+                raise ClusterError(_too_large(path))
+            answer = json.loads(data)
+            for item in answer["items"]:
+                item["metadata"].pop("managedFields", None)  # up to half of an object, and not needed in a list
+                items.append(item)
+            query["continue"] = answer["metadata"].get("continue", "")
+            if not query["continue"]:
+                return items
 
     async def create(self, manifest: Object, *, dry_run: bool = False) -> bool:
         """Create an object; False if it exists, which is left as it is. `dry_run`: only check whether it would be created.
@@ -264,7 +280,7 @@ class Cluster:
         )
         try:
             response = await self._api.call_api(*request, _request_timeout=_TIMEOUT)
-            data: bytes = await response.read()  # type: ignore[no-untyped-call]
+            data = await _bounded(response.response, path)
         except TimeoutError as error:
             raise ClusterError(f"the API server did not answer {method} {path} within {_TIMEOUT:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -274,8 +290,22 @@ class Cluster:
         message = _message(data) or f"{method} {path}: HTTP {response.status}"
         if response.status == _CONFLICT:
             raise ConflictError(message, status=_CONFLICT)
-        after = response.headers.get("Retry-After")
-        raise ClusterError(message, status=response.status, retry_after=float(after) if after else None)
+        after = response.headers.get("Retry-After", "")
+        raise ClusterError(message, status=response.status, retry_after=float(after) if after.isdecimal() else None)
+
+
+async def _bounded(response: aiohttp.ClientResponse, path: str) -> bytes:
+    data = bytearray()
+    async for piece in response.content.iter_any():
+        data += piece
+        if len(data) > _LIST_BYTES:
+            response.close()
+            raise ClusterError(_too_large(path))
+    return bytes(data)
+
+
+def _too_large(path: str) -> str:
+    return f"{path} holds more than {_LIST_BYTES // 1024**2} MiB; delete what is not needed there"
 
 
 def _path(kind: str, namespace: str, name: str = "") -> str:

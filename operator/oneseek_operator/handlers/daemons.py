@@ -54,11 +54,13 @@ def register(registry: kopf.OperatorRegistry) -> None:
 async def model_changed(*, namespace: str | None, name: str, body: kopf.Body, type: str, memo: Any, **_: Any) -> None:  # noqa: A002 - Kopf's name
     """Wake the model and its runs, which may wait for it."""
     deps, key = memo.deps, ("OneSeekModel", namespace or "", name)
-    if type != "DELETED":
+    if type == "DELETED":
+        _note_gone(key, body, deps)
+    else:
         await _end_without_loop(key, body, deps, end_model)
-    _wake(deps, *key)
-    for run in deps.runs_of_model[key[1:]]:
-        _wake(deps, "TrainingRun", key[1], run)
+    deps.wake(key)
+    for run in deps.runs_of_model.get(key[1:], ()):
+        deps.wake(("TrainingRun", key[1], run))
 
 
 async def run_changed(*, namespace: str | None, name: str, body: kopf.Body, type: str, memo: Any, **_: Any) -> None:  # noqa: A002 - Kopf's name
@@ -67,10 +69,13 @@ async def run_changed(*, namespace: str | None, name: str, body: kopf.Body, type
     known = deps.runs_of_model[(key[1], model)]
     known.add(name)
     if type == "DELETED":
+        _note_gone(key, body, deps)
         known.discard(name)
-    _wake(deps, "OneSeekModel", key[1], model)
+        if not known:
+            del deps.runs_of_model[(key[1], model)]
+    deps.wake(("OneSeekModel", key[1], model))
     for run in {name, *known}:
-        _wake(deps, "TrainingRun", key[1], run)
+        deps.wake(("TrainingRun", key[1], run))
     if type != "DELETED":
         await _end_without_loop(key, body, deps, end_run)
 
@@ -78,13 +83,15 @@ async def run_changed(*, namespace: str | None, name: str, body: kopf.Body, type
 async def child_changed(*, namespace: str | None, labels: Mapping[str, str], memo: Any, **_: Any) -> None:
     """Wake the run or model that a Job, Deployment, StatefulSet, pod or Service is labelled with."""
     if run := labels.get(names.LABEL_RUN):
-        _wake(memo.deps, "TrainingRun", namespace or "", run)
+        memo.deps.wake(("TrainingRun", namespace or "", run))
     else:
-        _wake(memo.deps, "OneSeekModel", namespace or "", labels[names.LABEL_MODEL])
+        memo.deps.wake(("OneSeekModel", namespace or "", labels[names.LABEL_MODEL]))
 
 
-def _wake(deps: Deps, kind: str, namespace: str, name: str) -> None:
-    deps.flags[(kind, namespace, name)].set()
+def _note_gone(key: Key, body: Mapping[str, Any], deps: Deps) -> None:
+    """End the loop of an object that no longer exists. Kopf stops none whose object was never marked as deleted."""
+    if key in deps.kept:
+        deps.gone.add(body["metadata"]["uid"])
 
 
 async def _end_without_loop(key: Key, body: Mapping[str, Any], deps: Deps, end: End) -> None:
@@ -137,10 +144,12 @@ Reconcile = Callable[[], Awaitable[float | None]]
 async def _keep(  # noqa: PLR0917 - private, called twice
     key: Key, body: Mapping[str, Any], stopped: kopf.DaemonStopped, deps: Deps, reconcile: Reconcile, end: End
 ) -> None:
+    uid = body["metadata"]["uid"]
     deps.kept.add(key)
+    deps.flags.setdefault(key, asyncio.Event())
     try:
         try:
-            await _loop(key, stopped, deps, reconcile)
+            await _loop(key, lambda: bool(stopped) or uid in deps.gone, deps, reconcile)
         except asyncio.CancelledError:
             # Kopf does not wait long for a reconcile, such as one that asks a pod which does not answer. It does wait
             # for what a deletion leaves to do.
@@ -150,16 +159,17 @@ async def _keep(  # noqa: PLR0917 - private, called twice
             deps.followers.forget(key)
             deps.contacts.pop(key, None)
         deps.flags.pop(key, None)
-        if is_deleted(body):
+        if is_deleted(body) or uid in deps.gone:
             await end(key, body, deps)
     finally:
         deps.kept.discard(key)
+        deps.gone.discard(uid)
 
 
-async def _loop(key: Key, stopped: kopf.DaemonStopped, deps: Deps, reconcile: Reconcile) -> None:
+async def _loop(key: Key, stopped: Callable[[], bool], deps: Deps, reconcile: Reconcile) -> None:
     """Reconcile, then wait for an event or as long as the reconcile says."""
     failures = 0
-    while not stopped:
+    while not stopped():
         try:
             wait = await reconcile()
             failures = 0
@@ -183,7 +193,7 @@ async def _loop(key: Key, stopped: kopf.DaemonStopped, deps: Deps, reconcile: Re
             failures += 1
             wait = _backoff(failures, None)
             log.exception("%s %s/%s: a defect; again in %.1f s", *key, wait)
-        if wait != 0.0 and not stopped:
+        if wait != 0.0 and not stopped():
             await _woken(deps.flags[key], _HOURLY if wait is None else wait)
 
 

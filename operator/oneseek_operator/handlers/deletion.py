@@ -52,7 +52,7 @@ async def end_run(key: Key, body: Mapping[str, Any], deps: Deps) -> None:
     try:
         async with asyncio.timeout(DELETION_SECONDS):
             while not await runs.is_counted(namespace, name, cluster=deps.cluster):
-                deps.flags[("OneSeekModel", namespace, model_of(body))].set()
+                deps.wake(("OneSeekModel", namespace, model_of(body)))
                 await asyncio.sleep(_COUNTED_SECONDS)
     except (TimeoutError, ClusterError, ValidationError) as error:
         log.warning(

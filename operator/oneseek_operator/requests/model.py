@@ -9,7 +9,7 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import LedgerHead, OneSeekModelStatus, Version
 from oneseek_core.api.v1alpha1.promotion import Request, Selection
-from oneseek_operator.actions import Decision, Event
+from oneseek_operator.actions import Decision, Event, RemoveAnnotations
 from oneseek_operator.conditions import timestamp
 from oneseek_operator.observe.model import Snapshot, wanted_replicas
 from oneseek_operator.requests.annotations import (
@@ -49,12 +49,25 @@ def accept(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[On
     if request is None and found:
         new = new_request(model.metadata, found, _resolve(model, found), now, policy=policy)
         return accepted(model, new, now)
+    if request and found and _yields(request, found, snapshot.records.away):
+        text = f"{found.text} was asked for, which does not wait for the ledger as {request.verb} does"
+        superseded = with_outcome(request, "Failed", "Superseded", text, now)
+        left = names.request_annotation(request.verb)
+        before = (RemoveAnnotations((left,)),) if left in model.metadata.annotations else ()
+        event = Event(superseded.reason, text, warning=True)
+        return Decision(_with(model, request=superseded), before, again_after=0.0, events=(event,))
     if request and status.base_model is None:
         text = "the base model is not imported yet, so there is no version to act on"
         refused = with_outcome(request, "Refused", names.NO_SUCH_VERSION, text, now)
         event = Event(refused.reason, text, warning=True)
         return Decision(_with(model, request=refused), again_after=0.0, events=(event,))
     return None
+
+
+def _yields(request: Request, found: RequestAnnotation, away: str) -> bool:
+    """Whether a request that waits for the ledger yields to a rollback. A reset that has begun is not left half done."""
+    waits = request.verb != "rollback" and request.reason != names.RESETTING
+    return found.verb == "rollback" and waits and bool(away)
 
 
 def _refuse_manifest(

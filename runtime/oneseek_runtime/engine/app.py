@@ -57,6 +57,7 @@ def create_app(model: LoadedModel, worker: Worker, slots: Slots | None = None) -
         Exception: _defect,
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
+    app.state.tokenizing = asyncio.Lock()
     app.state.model, app.state.worker, app.state.created, app.state.slots = model, worker, int(time.time()), slots
     return app
 
@@ -89,7 +90,11 @@ async def _complete(request: Request, *, chat: bool) -> Response:
     model: LoadedModel = request.app.state.model
     asked = Asked.parse(await _body(request), chat=chat)
     adapter = model.adapter(asked.model)
-    prompt = model.prompt(asked)
+    async with (
+        request.app.state.tokenizing
+    ):  # one in each turn of the event loop, so that others are answered in between
+        await asyncio.sleep(0)
+        prompt = model.prompt(asked)
     job = Job(prompt, asked.sampling, adapter, asyncio.get_running_loop())
     request.app.state.worker.submit(job)
     answer = Answer(

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from oneseek_runtime.engine.errors import InvalidRequestError
 
-__all__ = ["flag", "logit_bias", "number", "refuse_unbuilt", "whole"]
+__all__ = ["flag", "logit_bias", "number", "refuse_unbuilt", "whole", "writable"]
 
 # A field that is not built, and its values that ask for nothing; null always does.
 # Not here, because they change no answer: metadata, user, safety_identifier, prompt_cache_*, prediction (of the answer,
@@ -103,6 +103,11 @@ def number(body: Mapping[str, Any], name: str, default: float, low: float, high:
     """A number between two others; null and a missing one are the default."""
     value = body.get(name)
     return default if value is None else _number(value, name, low, high)
+
+
+def writable(text: str) -> str:
+    """The text with `?` for half a character (a lone surrogate, as a cut emoji leaves it): no tokenizer takes one."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def flag(value: object, name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from oneseek_runtime.engine.errors import InvalidRequestError
+from oneseek_runtime.engine.fields import writable
 
 __all__ = ["read_messages"]
 
@@ -40,7 +41,7 @@ def _message(item: object, place: str) -> Mapping[str, str]:
         raise InvalidRequestError(
             f"{place}.audio: this engine supports text only", param=f"{place}.audio", code="unsupported_parameter"
         )
-    return {"role": role, "content": _content(item, role, f"{place}.content")}
+    return {"role": role, "content": writable(_content(item, role, f"{place}.content"))}
 
 
 def _content(item: Mapping[str, object], role: str, place: str) -> str:

@@ -63,6 +63,7 @@ class LoadedModel:
         self._ends = end_tokens(model, tokenizer)
         self._context = context_of(model)
         self._rows = embedding_rows(model)
+        self._most_characters = self._context * max(map(len, tokenizer.get_vocab()))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,6 +109,16 @@ class LoadedModel:
                 names a token that the model does not have.
         """
         self._check_vocabulary((token for token, _ in asked.sampling.logit_bias), "logit_bias")
+        param = "messages" if asked.chat else "prompt"
+        texts = [message["content"] for message in asked.messages] if asked.chat else [asked.prompt]
+        if (length := sum(map(len, texts))) > self._most_characters:
+            # Megabytes would be tokenized for seconds, in which nobody else is answered.
+            raise InvalidRequestError(
+                f"This model's maximum context length is {self._context} tokens. However, your {param} holds {length}"
+                f" characters, which cannot fit. Please reduce the length of the {param}.",
+                param=param,
+                code="context_length_exceeded",
+            )
         if asked.chat:
             try:
                 ids = prompt_ids(self._tokenizer, asked.messages)
@@ -121,7 +132,6 @@ class LoadedModel:
             ids = [int(token) for token in self._tokenizer(asked.prompt)["input_ids"]]
         else:
             ids = list(asked.prompt)
-        param = "messages" if asked.chat else "prompt"
         self._check_vocabulary(ids, param)
         if not ids:
             raise InvalidRequestError("the prompt is empty", param=param, code="invalid_value")

@@ -11,6 +11,8 @@ from torch import Tensor
 
 __all__ = ["LogitShift", "choose", "likeliest", "nucleus"]
 
+_COLDEST = 1e-5  # what is colder is greedy: the draw would be the same, and logits over less are no numbers any more
+
 
 class LogitShift:
     """What a request adds to the logits before a token is drawn: its biases, less its penalties for what it has drawn.
@@ -54,7 +56,7 @@ def choose(
     """
     logprobs = torch.log_softmax(logits.float(), dim=-1)
     wanted = logprobs if shift is None else logprobs + shift
-    if temperature <= 0 or top_p <= 0:
+    if temperature < _COLDEST or top_p <= 0:
         token = int(wanted.argmax())
     else:
         weights = nucleus(torch.softmax(wanted / temperature, dim=-1), top_p)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oneseek_runtime.engine.errors import AdapterError, InvalidRequestError, RequestError
-from oneseek_runtime.engine.fields import flag, logit_bias, number, refuse_unbuilt, whole
+from oneseek_runtime.engine.fields import flag, logit_bias, number, refuse_unbuilt, whole, writable
 from oneseek_runtime.engine.messages import read_messages
 
 __all__ = [
@@ -110,7 +110,7 @@ def _prompt(value: object) -> str | tuple[int, ...]:
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str | list):
         value = value[0]  # a batch of one
     if isinstance(value, str) and value:
-        return value
+        return writable(value)
     if not isinstance(value, list) or not value or isinstance(value[0], str | list):
         code = "missing_required_parameter" if value is None else "invalid_value"
         raise InvalidRequestError(

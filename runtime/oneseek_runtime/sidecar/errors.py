@@ -61,6 +61,10 @@ class EngineAnswerError(UpstreamError):
     """The engine's answer does not follow the OpenAI API."""
 
 
+class QuestionRefusedError(EngineAnswerError):
+    """The engine refuses the question, for example a prompt that is too long; the version is not at fault."""
+
+
 class ExternalModelError(UpstreamError):
     """An external model gave no answer; the message holds neither its address nor its answer."""
 

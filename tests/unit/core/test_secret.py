@@ -87,3 +87,11 @@ def test_only_so_many_values_are_remembered() -> None:
         secret.keep(f"renewed-token-{number:03}")
     assert secret.redacted("renewed-token-099") == secret.MARK
     assert secret.redacted("renewed-token-000") == "renewed-token-000"
+
+
+def test_a_token_that_is_renewed_pushes_out_no_other() -> None:
+    secret.word("a-token-that-is-read-once", "the token of this pod's role")
+    for hour in range(200):
+        secret.word(f"a-token-of-the-hour-{hour}", "the token of the pod's service account")
+    told = secret.redacted("a-token-that-is-read-once, a-token-of-the-hour-199")
+    assert told == f"{secret.MARK}, {secret.MARK}"

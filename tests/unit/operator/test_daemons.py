@@ -11,7 +11,7 @@ import pytest
 from oneseek_core.serving.sidecar import SidecarState
 from oneseek_operator.deps import Deps
 from oneseek_operator.handlers import deletion
-from oneseek_operator.handlers.daemons import keep_model, model_changed, run_changed
+from oneseek_operator.handlers.daemons import child_changed, keep_model, model_changed, run_changed
 from oneseek_operator.reconcile.run import reconcile as reconcile_run
 from support.driver import settle
 from support.makers import SETTINGS, model_manifest, run_manifest
@@ -116,3 +116,34 @@ async def test_an_operator_that_ends_while_a_pod_is_asked_touches_nothing() -> N
     with pytest.raises(asyncio.CancelledError):
         await task
     assert CLAIM in world.objects
+
+
+async def test_a_model_whose_finalizer_somebody_took_off_before_deleting_it_ends_like_any_other() -> None:
+    world = World()
+    world.apply_as_user(model_manifest(storage={"size": "1Gi", "reclaimPolicy": "Delete"}))
+    await settle(world)
+    port = cast("Any", world)
+    deps = Deps(settings=SETTINGS, cluster=port, sidecars=port, records=port, authority=port)
+    body = world.objects[("OneSeekModel", "team", "zero")]
+    told = {"body": body, "memo": SimpleNamespace(deps=deps)}
+    task = asyncio.create_task(keep_model("team", "zero", stopped=Stopped(), **told))  # type: ignore[arg-type]
+    while ("OneSeekModel", "team", "zero") not in deps.kept:  # noqa: ASYNC110 - it begins in this loop
+        await asyncio.sleep(0)
+    world.remove(body)
+    await model_changed(namespace="team", name="zero", type="DELETED", **told)
+    async with asyncio.timeout(5):
+        await task  # Kopf does not stop it
+    assert CLAIM not in world.objects
+    assert world.objects[("ClusterRoleBinding", "", "token-reviewers")].get("subjects") == []
+    assert (deps.kept, deps.gone) == (set(), set())
+
+
+async def test_only_objects_with_a_loop_are_remembered() -> None:
+    port = cast("Any", World())
+    deps = Deps(settings=SETTINGS, cluster=port, sidecars=port, records=port, authority=port)
+    memo = SimpleNamespace(deps=deps)
+    for number in range(100):
+        labels = {"oneseek.io/model": f"any-word-{number}"}
+        await child_changed(namespace="team", labels=labels, memo=memo)
+        await model_changed(namespace="team", name=f"m-{number}", body={}, type="DELETED", memo=memo)  # type: ignore[arg-type]
+    assert (deps.flags, deps.runs_of_model) == ({}, {})

@@ -171,6 +171,29 @@ async def test_with_the_ledger_away_a_reset_and_a_promotion_wait_and_a_rollback_
     assert answers(world) is None
 
 
+@pytest.mark.parametrize(
+    ("verb", "value"), [("reset", "RESET"), ("acknowledge-ledger", "0" * 64), ("promote", "candidate")]
+)
+async def test_a_rollback_does_not_stand_behind_a_request_that_waits_for_the_ledger(verb: str, value: str) -> None:
+    world = await trained(2)
+    world.records_away = True
+    if verb == "promote":
+        world.apply_as_user(model_manifest(promotion={"mode": "Manual"}))
+        world.apply_as_user(run_manifest("third"))
+        await settle(world)
+    world.annotate_as_user("OneSeekModel", "zero", **{verb: value})
+    await settle(world)
+    assert (status_of(world)["request"]["verb"], status_of(world)["request"]["outcome"]) == (verb, "Pending")
+    world.annotate_as_user("OneSeekModel", "zero", rollback=dna_of(world, "first"))
+    await settle(world)
+    assert (status_of(world)["request"]["verb"], status_of(world)["request"]["outcome"]) == ("rollback", "Succeeded")
+    assert answers(world) == dna_of(world, "first")
+    assert ("zero", "Superseded") in {event[:2] for event in world.events}
+    world.records_away = False
+    await settle(world)
+    assert answers(world) == dna_of(world, "first")
+
+
 async def test_retrying_a_failed_run_goes_on_where_it_failed() -> None:
     world = World()
     world.job_failures["first-train"] = {"exitCode": 1, "reason": "Error", "message": "no space"}

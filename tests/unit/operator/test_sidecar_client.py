@@ -254,3 +254,19 @@ async def test_a_pod_that_does_not_answer_is_asked_again_and_one_that_counts_ane
     news.revisions["a"] = 3
     await woken(flag)
     followers.forget(KEY)
+
+
+async def test_a_pod_that_answers_at_once_whatever_it_is_asked_keeps_nobody_busy() -> None:
+    class Hasty(News):
+        async def changes(self, ip: str, after: int, *, wait: float) -> SidecarState:
+            self.asked.append((ip, after))
+            return STATE.model_copy(update={"revision": self.revisions[ip] + len(self.asked) * (ip == "new")})
+
+    news, woken = Hasty(), []
+    news.revisions = {"new": 1, "same": 1}
+    followers = Followers(woken.append)
+    followers.follow(KEY, {"new": 1, "same": 1}, way_to(news))
+    await asyncio.sleep(0.5)
+    followers.forget(KEY)
+    assert 8 <= len(news.asked) <= 16, "0.01 s, 0.02 s, 0.04 s and so on between two questions to a pod"
+    assert len(woken) <= 8

@@ -252,6 +252,16 @@ def test_tool_calls_in_a_history_are_refused_with_what_to_send(turn: dict[str, o
     assert (e.value.param, e.value.code) == (f"messages[1].{field}", "unsupported_parameter")
 
 
+def test_half_a_character_is_read_as_a_question_mark() -> None:
+    messages = [
+        {"role": "user", "content": "hej \ud83d"},
+        {"role": "user", "content": [{"type": "text", "text": "\udc00"}]},
+    ]
+    asked = Asked.parse({"model": "m", "messages": messages}, chat=True)
+    assert [item["content"] for item in asked.messages] == ["hej ?", "?"]
+    assert Asked.parse({"model": "m", "prompt": "\ud83d\ude00 \ud83d"}, chat=False).prompt == "?? ?"
+
+
 def test_a_completion_prompt_is_a_text_or_token_ids() -> None:
     assert Asked.parse({"model": "m", "prompt": ["x"]}, chat=False).prompt == "x"
     assert Asked.parse({"model": "m", "prompt": [1, 2.0]}, chat=False).prompt == (1, 2)

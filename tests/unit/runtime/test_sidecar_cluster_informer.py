@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from oneseek_runtime.sidecar.cluster import client as client_module
 from oneseek_runtime.sidecar.cluster import informer as module
 from oneseek_runtime.sidecar.cluster.client import KubeClient
 from oneseek_runtime.sidecar.cluster.informer import Informer
-from oneseek_runtime.sidecar.errors import KubeNotFoundError
+from oneseek_runtime.sidecar.errors import KubeNotFoundError, KubeUnavailableError
 from support.asgi import serving
 from support.kube_simulator import KubeSimulator
 from support.sessions import connected
@@ -115,6 +116,18 @@ async def test_only_the_models_own_runs_are_shown_oldest_first(watched: Watched)
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
     assert [item.metadata.name for item in fresh.runs] == ["a", "b"]
+
+
+async def test_many_runs_are_listed_page_by_page(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    meta = {"namespace": "team", "managedFields": [{"manager": "m"}], "creationTimestamp": "2026-12-01T00:00:00Z"}
+    spec = {"modelRef": {"name": "zero"}}
+    watched.kube.runs = [{"metadata": {**meta, "name": f"run-{number:03}"}, "spec": spec} for number in range(250)]
+    listed = await watched.informer._kube.list("trainingruns")
+    assert [item["metadata"]["name"] for item in listed.items] == [f"run-{number:03}" for number in range(250)]
+    assert not any("managedFields" in item["metadata"] for item in listed.items)
+    monkeypatch.setattr(client_module, "_MOST", 200)
+    with pytest.raises(KubeUnavailableError, match="more than 200 trainingruns"):
+        await watched.informer._kube.list("trainingruns")
 
 
 async def test_waiting_ends_in_time(watched: Watched) -> None:

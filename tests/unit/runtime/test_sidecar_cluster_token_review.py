@@ -67,6 +67,8 @@ def part(value: object) -> str:
         (jwt("anna", exp=NOW - 61), "it has expired"),
         (jwt("anna", exp=NOW - 59), ""),
         (jwt("anna", exp="soon"), ""),
+        (jwt("anna", exp=10**400), ""),  # beyond any float
+        (jwt("anna", exp=-(10**400)), "it has expired"),
         (jwt("anna", exp=NOW + 600), ""),
         (jwt("anna", aud="oneseek"), ""),
     ],

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol
+from urllib.parse import quote
 
 import aiohttp
 
@@ -39,6 +40,8 @@ _WATCH_SECONDS = 290  # then the API server ends the watch, which is resumed
 _SILENT_SECONDS = _WATCH_SECONDS + 30
 _ERRORS = {401: KubeForbiddenError, 403: KubeForbiddenError, 404: KubeNotFoundError, 409: KubeConflictError}
 _LINE_BYTES = 2**22  # one object in a watch; the API server itself stores no larger ones than 1.5 MiB
+_PAGE = 100  # objects a request
+_MOST = 5000  # objects that are kept in memory
 _UNAVAILABLE = (429, 500, 502, 503, 504)
 
 
@@ -184,13 +187,22 @@ class KubeClient:
 
     async def list(self, plural: Plural) -> Listing:
         """See `Kube`."""
-        answer = await self._call("GET", self._path(plural) + self._only(plural, "?"))
-        return Listing(list(answer.get("items") or []), answer["metadata"]["resourceVersion"])
+        path, items, after = f"{self._path(plural)}?limit={_PAGE}{self._only(plural)}", [], ""
+        while True:
+            answer = await self._call("GET", path + after)
+            for item in answer.get("items") or []:
+                item["metadata"].pop("managedFields", None)
+                items.append(item)
+            if len(items) > _MOST:
+                raise KubeUnavailableError(f"there are more than {_MOST} {plural} in the namespace")
+            if not (token := answer["metadata"].get("continue")):
+                return Listing(items, answer["metadata"]["resourceVersion"])
+            after = f"&continue={quote(token, safe='')}"
 
     async def watch(self, plural: Plural, resource_version: str) -> AsyncIterator[tuple[str, Object]]:
         """See `Kube`."""
         path = f"{self._path(plural)}?watch=1&allowWatchBookmarks=true&timeoutSeconds={_WATCH_SECONDS}"
-        path += f"&resourceVersion={resource_version}" + self._only(plural, "&")
+        path += f"&resourceVersion={resource_version}" + self._only(plural)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_SECONDS, sock_read=_SILENT_SECONDS)
         try:
             async with self._open("GET", path, timeout=timeout) as response:
@@ -213,9 +225,9 @@ class KubeClient:
     def _path(self, plural: Plural) -> str:
         return f"/apis/{names.API_VERSION}/namespaces/{self._namespace}/{plural}"
 
-    def _only(self, plural: Plural, mark: str) -> str:
+    def _only(self, plural: Plural) -> str:
         """Restricts a list of models to our own: the account may read no other."""
-        return f"{mark}fieldSelector=metadata.name%3D{self._model}" if plural == "oneseekmodels" else ""
+        return f"&fieldSelector=metadata.name%3D{self._model}" if plural == "oneseekmodels" else ""
 
     async def _call(
         self, method: str, path: str, body: Object | None = None, *, content_type: str = "application/json"

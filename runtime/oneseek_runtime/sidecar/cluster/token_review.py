@@ -45,7 +45,7 @@ def why_invalid(token: str, now: float) -> str:
     audiences, expires = claims.get("aud"), claims.get("exp")
     if names.TOKEN_AUDIENCE not in (audiences if isinstance(audiences, list) else [audiences]):
         return f"it was not made for the audience {names.TOKEN_AUDIENCE!r}"
-    if isinstance(expires, int | float) and expires + _SKEW_SECONDS < now:
+    if isinstance(expires, int | float) and expires < now - _SKEW_SECONDS:
         return "it has expired"
     return ""
 

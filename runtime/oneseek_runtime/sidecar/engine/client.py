@@ -21,6 +21,7 @@ from oneseek_runtime.sidecar.errors import (
     EngineBusyError,
     EngineSlowError,
     EngineUnavailableError,
+    QuestionRefusedError,
 )
 
 __all__ = ["OpenAIEngine"]
@@ -30,6 +31,7 @@ _REMEMBERED_SECONDS = 30.0  # the last list is used while the engine is too busy
 _LOAD_SECONDS = 900.0
 _BUSY = (429, 503)
 _MISSING = 404
+_ASKED_WRONGLY = (400, 413, 422)
 
 
 class OpenAIEngine:
@@ -112,7 +114,8 @@ class OpenAIEngine:
     ) -> object:
         status, value = await self._exchange(method, path, body, refused=refused)
         if status != 200:
-            raise EngineAnswerError(f"the engine refused {method} {path} with status {status}: {_sentence(value)}")
+            kind = QuestionRefusedError if method == "POST" and status in _ASKED_WRONGLY else EngineAnswerError
+            raise kind(f"the engine refused {method} {path} with status {status}: {_sentence(value)}")
         if value is None:
             raise EngineAnswerError(f"the engine answered {method} {path} with something that is no JSON")
         return value

@@ -79,9 +79,9 @@ def _temperature(value: object) -> float:
 
 
 def _within(value: object, low: float, high: float, default: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -math.inf < value < math.inf:
         return default
-    return min(max(float(value), low), high)
+    return float(min(max(value, low), high))  # bounded first: an integer may be larger than any float
 
 
 @dataclass(frozen=True, slots=True)

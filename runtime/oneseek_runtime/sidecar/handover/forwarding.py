@@ -80,7 +80,7 @@ class ForwardingMiddleware:
 
     async def _forward(self, scope: Scope, client: _Client, answer: _Answer) -> bool:
         """Forward a request; False if the order ended while it waited: it is then answered here."""
-        head, frame = _head(scope, self._way.token)
+        head, frame = _head(scope)
         for _ in range(_ATTEMPTS):
             try:
                 connected = await self._connected(answer.began)
@@ -91,7 +91,7 @@ class ForwardingMiddleware:
                 return False
             peer, exchange = connected
             try:
-                await _exchange(head, frame, client, exchange, answer)
+                await _exchange(head + _proof(self._way_to(peer)), frame, client, exchange, answer)
             except EngineUnavailableError:
                 if answer.started:
                     return True  # incomplete: the server closes the connection
@@ -142,8 +142,7 @@ class ForwardingMiddleware:
     async def _first_of(self, peers: Sequence[Peer]) -> tuple[Peer, Exchange] | None:
         loop = asyncio.get_running_loop()
         for peer in peers:
-            # A pod with another TLS setting than this one is reached at its public port, without TLS.
-            way = Way() if peer.port == names.PORT_PUBLIC else self._way
+            way = self._way_to(peer)
             try:
                 async with asyncio.timeout(_CONNECT_SECONDS):
                     _, exchange = await loop.create_connection(
@@ -154,6 +153,10 @@ class ForwardingMiddleware:
             else:
                 return peer, exchange
         return None
+
+    def _way_to(self, peer: Peer) -> Way:
+        """A pod with another TLS setting than this one is reached at its public port, without TLS and so without a token."""
+        return Way() if peer.port == names.PORT_PUBLIC else self._way
 
     def _avoid(self, peer: Peer) -> None:
         self._avoided = {one: self._avoided[one] for one in self._orders.peers if one in self._avoided}
@@ -192,7 +195,7 @@ class PeerEntryPoint:
 Frame = Callable[[bytes, bool], bytes]
 
 
-def _head(scope: Scope, token: str) -> tuple[bytes, Frame | None]:
+def _head(scope: Scope) -> tuple[bytes, Frame | None]:
     """The head of the forwarded request without its end, and how body pieces are framed; None without a body."""
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
     lines = [b"%s %s%s%s HTTP/1.1\r\n" % (scope["method"].encode(), _PREFIX, scope["raw_path"], query)]
@@ -207,9 +210,12 @@ def _head(scope: Scope, token: str) -> tuple[bytes, Frame | None]:
             frame = _as_it_is
     client = scope["client"][0] if scope.get("client") else ""
     lines.append(b"%s: %s\r\nconnection: close\r\n" % (_CLIENT, client.encode()))
-    if token:
-        lines.append(b"%s: Bearer %s\r\n" % (PEER_TOKEN, token.encode()))
     return b"".join(lines), frame
+
+
+def _proof(way: Way) -> bytes:
+    """The header line that proves to the other pod that a pod of its model forwards the request."""
+    return b"%s: Bearer %s\r\n" % (PEER_TOKEN, way.token.encode()) if way.token else b""
 
 
 def _as_it_is(piece: bytes, _more: bool) -> bytes:

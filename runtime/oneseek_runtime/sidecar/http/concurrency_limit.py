@@ -15,7 +15,7 @@ from oneseek_runtime.sidecar.http.client_address import Networks, client_key
 from oneseek_runtime.sidecar.http.rate_limit import ROUTERS
 from oneseek_runtime.sidecar.http.responses import error_object, json_response
 
-__all__ = ["WAITING", "ConcurrencyLimit"]
+__all__ = ["WAITING", "ConcurrencyLimit", "asks_engine"]
 
 WAITING = 512  # waiting requests of one client
 _REMEMBERED = 1024  # clients; above that idle ones are dropped
@@ -23,6 +23,12 @@ _OPENAI = "/v1/"
 _ENGINE_PATHS = frozenset(
     {"/api/oqt/query", "/api/oqt/multi-model-query", "/api/inference/infer", "/infer", "/inference/oneseek"}
 )
+
+
+def asks_engine(scope: Scope) -> bool:
+    """Whether the engine answers the request."""
+    path = scope["path"] if scope["type"] == "http" and scope["method"] == "POST" else ""
+    return path.startswith(_OPENAI) or path in _ENGINE_PATHS
 
 
 @dataclass(slots=True)
@@ -42,10 +48,10 @@ class ConcurrencyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the app when a slot is free, or refuse the request."""
-        path = scope["path"] if scope["type"] == "http" and scope["method"] == "POST" else ""
-        if not path.startswith(_OPENAI) and path not in _ENGINE_PATHS:
+        if not asks_engine(scope):
             await self._app(scope, receive, send)
             return
+        path = scope["path"]
         peer = scope["client"][0] if scope.get("client") else ""
         key = client_key(peer, scope["headers"], self._trusted)
         client = self._clients.get(key)

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oneseek_runtime.sidecar.http.access_log import AccessLog
+from oneseek_runtime.sidecar.http.concurrency_limit import asks_engine
 from oneseek_runtime.sidecar.http.origins import ANYBODY, may_read
 from oneseek_runtime.sidecar.http.responses import DNA_HEADER
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
@@ -56,7 +57,7 @@ class ResponseMiddleware:
 
         async def send_wrapped(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._lifecycle.count(message["status"])
+                self._lifecycle.count(message["status"], by_engine=asks_engine(scope))
                 headers = [*message["headers"], *cors]
                 if self._lifecycle.closing:  # checked when the answer starts, not when the request came
                     headers = [header for header in headers if header[0] != b"connection"]

@@ -16,6 +16,7 @@ from oneseek_runtime.sidecar.errors import (
     BadRequestError,
     BodyTooLargeError,
     EngineBusyError,
+    QuestionRefusedError,
     TooManyBodiesError,
     UpstreamError,
 )
@@ -64,9 +65,10 @@ def failure(error: str, message: str | None = None, *, status: int, retry: int |
 
 
 def engine_failure(error: str, why: UpstreamError) -> Response:
-    """The old service's answer if no model answered: 503 for a busy engine, else 500."""
-    busy = isinstance(why, EngineBusyError)
-    return failure(error, str(why), status=503 if busy else 500, retry=1 if busy else None)
+    """The old service's answer if no model answered: 503 for a busy engine, 400 if it refuses the question, else 500."""
+    if isinstance(why, EngineBusyError):
+        return failure(error, str(why), status=503, retry=1)
+    return failure(error, str(why), status=400 if isinstance(why, QuestionRefusedError) else 500)
 
 
 def body_refused(error: Exception) -> Response:

@@ -14,7 +14,7 @@ from oneseek_runtime.sidecar.api.operation import Shape, get, post
 from oneseek_runtime.sidecar.certified_folders import base_path
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.engine.completion import Question
-from oneseek_runtime.sidecar.errors import UpstreamError
+from oneseek_runtime.sidecar.errors import QuestionRefusedError, UpstreamError
 from oneseek_runtime.sidecar.http.request_body import while_connected
 from oneseek_runtime.sidecar.http.responses import DNA_HEADER, json_response, read_object
 
@@ -65,6 +65,8 @@ async def _answer(request: Request) -> tuple[int, Mapping[str, Any], Mapping[str
     )
     try:
         completion = await while_connected(request, deps.ask(question))
+    except QuestionRefusedError as error:
+        return 422, {"detail": [{"loc": ["body", "text"], "msg": str(error), "type": "value_error"}]}, {}
     except UpstreamError as error:
         return 500, {"detail": str(error)}, {}
     body: shapes.Inference = {

@@ -17,7 +17,7 @@ from oneseek_core.serving.settings import ExternalEndpoint
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.engine.completion import Completion, Question
 from oneseek_runtime.sidecar.engine.external import ExternalModels
-from oneseek_runtime.sidecar.errors import EngineAnswerError, EngineBusyError, UpstreamError
+from oneseek_runtime.sidecar.errors import EngineAnswerError, EngineBusyError, QuestionRefusedError, UpstreamError
 
 __all__ = ["Reply", "Role", "ask_all", "loaded_roles"]
 
@@ -40,6 +40,7 @@ class Reply:
     confidence: float | None = None
     error: str | None = None
     busy: bool = False
+    refused: bool = False
 
 
 def loaded_roles(*, target: str, base: str, listed: Sequence[str], kept: str | None) -> list[tuple[str, Role]]:
@@ -77,7 +78,11 @@ async def ask_all(deps: Deps, question: Question, *, external: bool) -> list[Rep
 
 def _all_failed(replies: Sequence[Reply]) -> UpstreamError:
     why = "; ".join(f"{reply.model}: {reply.error}" for reply in replies)
-    kind = EngineBusyError if any(reply.busy for reply in replies) else EngineAnswerError
+    kind: type[UpstreamError] = EngineAnswerError
+    if any(reply.busy for reply in replies):
+        kind = EngineBusyError
+    elif any(reply.refused for reply in replies):
+        kind = QuestionRefusedError
     return kind(f"no model answered: {why}")
 
 
@@ -92,8 +97,8 @@ async def _ask_loaded(
         if completion.model != name:
             raise EngineAnswerError(f"the engine answered as {completion.model!r}")
     except UpstreamError as error:
-        busy = isinstance(error, EngineBusyError)
-        return Reply(name, role, time.monotonic() - started, error=str(error), busy=busy)
+        busy, refused = isinstance(error, EngineBusyError), isinstance(error, QuestionRefusedError)
+        return Reply(name, role, time.monotonic() - started, error=str(error), busy=busy, refused=refused)
     except TimeoutError:
         return Reply(name, role, time.monotonic() - started, error=f"its pods gave no answer within {within:g} s")
     seconds = time.monotonic() - started
