@@ -250,6 +250,7 @@ def test_git_that_applies_its_manifest_again_and_again_does_not_undo_a_rollback(
     kube: Kube, versions: tuple[str, str], claims: tuple[Given, Given]
 ) -> None:
     first, second = versions
+    asked(kube, rollback="previous")
     pinned = adopting_model(kube, "zero", claims[0], promotion=MANUAL, version=second)
     for _ in range(100 if os.environ.get("ONESEEK_PROVE_COUNT") else 10):
         kube.apply(pinned)
