@@ -58,6 +58,7 @@ PROOFS = {
         "tests/cluster/test_slow_candidate.py"
     ],
     "The demo 20 times, the model made anew, beside two busy loops": ["tests/dev/test_demo_again.py"],
+    "The tutorial, word for word": ["tests/dev/test_tutorial.py"],
     "Ten ways for a new version to be bad: the old one answers, and the reason is told": [
         "tests/cluster/test_bad_versions.py"
     ],
@@ -93,7 +94,7 @@ def read(text: str) -> dict[str, Result]:
     for title in PROOFS:
         row = next((line for line in text.splitlines() if line.startswith(f"| {title} |")), None)
         if row is not None:
-            counted = text.partition(f"\n{title}:\n")[2].partition("\n\n")[0].strip().splitlines()
+            counted = text.partition(f"\n{title}:\n")[2].lstrip().partition("\n\n")[0].strip().splitlines()
             found[title] = Result(row, tuple(line.removeprefix("- ") for line in counted))
     return found
 
@@ -104,7 +105,7 @@ def page(day: str, results: Mapping[str, Result]) -> str:
     lines = [f"# Proofs of {day}", "", f"`make prove`, count {COUNT}. {machine()}.", "", *HEAD, *told]
     for title in PROOFS:
         if title in results and results[title].figures:
-            lines += ["", f"{title}:", *(f"- {figure}" for figure in results[title].figures)]
+            lines += ["", f"{title}:", "", *(f"- {figure}" for figure in results[title].figures)]
     return "\n".join(lines) + "\n"
 
 

@@ -21,7 +21,7 @@ from oneseek_operator.clients.pod_http import PodHttpClient
 from oneseek_operator.clients.records import Records
 from oneseek_operator.clients.sidecar import Sidecars
 from oneseek_operator.deps import Deps
-from oneseek_operator.handlers import daemons, watches
+from oneseek_operator.handlers import daemons
 from oneseek_operator.settings import Settings
 
 
@@ -55,7 +55,6 @@ async def _run() -> None:
     kopf.on.startup(registry=registry)(_configure)
     kopf.on.cleanup(registry=registry)(_close)
     kopf.on.login(registry=registry)(kopf.login_with_service_account)
-    watches.register(registry)
     daemons.register(registry)
     await kopf.operator(
         registry=registry,

@@ -1,8 +1,8 @@
-"""What a decision asks to be done. Plain values: the reconciler carries them out in order."""
+"""What a decision has the reconciler do. Plain values, carried out in order."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
@@ -19,6 +19,7 @@ __all__ = [
     "Create",
     "Decision",
     "Delete",
+    "Event",
     "HandOver",
     "MakeAccess",
     "MakeKeys",
@@ -37,38 +38,38 @@ Status = TypeVar("Status")
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Make an object unless one of that name exists."""
+    """Create an object unless one of that name exists."""
 
     manifest: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Make an object, or move the fields we own to the manifest's."""
+    """Server-side apply: create an object, or set the fields that the operator owns."""
 
     manifest: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """See that nobody else has the name of an object that is made later."""
+    """Check that nobody else owns the name of an object that is created later."""
 
     manifest: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete an object of ours."""
+    """Delete an object, by uid."""
 
     kind: str
     name: str
     uid: str
-    grace: int | None = None  # seconds; None: as the object says
+    grace: int | None = None  # seconds; None: the pod's own grace period
 
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """Have a pod's sidecar pass new requests on to the pods that answer now, or (None) answer them again."""
+    """Order a pod to pass new requests on to the pods that serve now, or (None) to answer them again."""
 
     ip: str
     handover: Handover | None
@@ -76,7 +77,7 @@ class HandOver:
 
 @dataclass(frozen=True, slots=True)
 class Analyse:
-    """Have a pod's sidecar ask itself the questions of a promotion."""
+    """Order a pod to run an analysis: to ask its own engine the questions of a promotion."""
 
     ip: str
     request: AnalysisRequest
@@ -84,7 +85,7 @@ class Analyse:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Give a Deployment another number of replicas and leave its template alone."""
+    """Set the replicas of a Deployment and leave its template alone."""
 
     name: str
     replicas: int
@@ -93,7 +94,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """Have a pod get ready to answer with another version, or answer with it."""
+    """Order a pod to load another version, or to serve it."""
 
     ip: str
     request: SwapRequest
@@ -101,7 +102,7 @@ class Swap:
 
 @dataclass(frozen=True, slots=True)
 class Previous:
-    """Tell a pod that answers where the version before it can still be asked, or (None) that it no longer can."""
+    """Tell a serving pod where the previous version can be asked, or (None) that it cannot."""
 
     ip: str
     warm: WarmVersion | None
@@ -109,22 +110,22 @@ class Previous:
 
 @dataclass(frozen=True, slots=True)
 class RemoveAnnotations:
-    """Take annotations off the object itself, as it was read."""
+    """Remove annotations of the object itself, as it was read."""
 
     keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MakeKeys:
-    """Make a model's signing keys: the Secret, and the public half for the verifiers; both, whatever crashes between."""
+    """Create a model's signing keys: the Secret, and the public key for verifiers."""
 
     model: OneSeekModel
-    pending: bool  # the public half of an unfinished attempt is there already
+    pending: bool  # the public half of an unfinished attempt exists
 
 
 @dataclass(frozen=True, slots=True)
 class MakeRecordsSecret:
-    """Make the Secret of a model's records service unless it exists; where `known`, one that exists is the model's."""
+    """Create the Secret of the records service unless it exists; `known`: one that exists is the model's."""
 
     model: OneSeekModel
     known: bool
@@ -132,25 +133,25 @@ class MakeRecordsSecret:
 
 @dataclass(frozen=True, slots=True)
 class MarkRecords:
-    """Write down that the Secret of the records service is the model's own."""
+    """Mark the Secret of the records service as the model's own."""
 
     model: OneSeekModel
 
 
 @dataclass(frozen=True, slots=True)
 class MakeAccess:
-    """Write what a model's parts know each other by: the tokens, certificates of `parts`, and then whom to trust."""
+    """Write the Secrets of a model's pods: tokens, the certificates of `parts`, and then the ConfigMap of what to trust."""
 
     model: OneSeekModel
-    tokens: dict[str, Any]  # the Secret, which is left as it is where it is there
+    tokens: dict[str, Any]  # the Secret; one that exists is left as it is
     parts: tuple[Part, ...]
-    written: Written  # but for these certificates
+    written: Written  # without the certificates of `parts`
     bundle: str
 
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """Write an object as it was read and changed; a conflict where somebody else changed it since."""
+    """Write an object as it was read and changed; a conflict if it changed since."""
 
     manifest: dict[str, Any]
 
@@ -175,17 +176,26 @@ Action = (
 
 
 @dataclass(frozen=True, slots=True)
-class Decision(Generic[Status]):
-    """Actions, then the status, then what may only be done once that status is written.
+class Event:
+    """A Kubernetes Event to make about the object."""
 
-    What a pod is told in `before` must have reached it, or the status is not written; in `after` it is told again at
-    the next look. `asks_service`: all that is missing is what a fresh connection through the Service is answered by.
-    `again_after`: seconds until the object is looked at again even if nothing happens; None: only on events.
+    reason: str
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[Status]):
+    """Actions, then the status, then actions that need the status to be written first.
+
+    An order to a pod in `before` must reach it, or the status is not written; one in `after` is repeated by the next reconcile.
+    `asks_service`: only the answer to a fresh connection through the Service is missing. `again_after`: seconds until the next
+    reconcile if no event comes; None: only on events.
     """
 
     status: Status
     before: tuple[Action, ...] = ()
     after: tuple[Action, ...] = ()
     again_after: float | None = None
-    events: tuple[tuple[bool, str, str], ...] = field(default=())
+    events: tuple[Event, ...] = ()
     asks_service: bool = False

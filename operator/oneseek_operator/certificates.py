@@ -1,7 +1,7 @@
-"""Certificates of an authority of ours, and of a model's parts: EC P-256, each for one name. Pure but for its randomness.
+"""Certificates of the operator's authority and of a model's parts: EC P-256, each for one name. Pure but for fresh keys.
 
-An authority is replaced at two thirds of its life. For a day its successor is only trusted, so that every pod has heard of
-it, then it signs; the older one stays trusted until it ends.
+An authority is replaced at two thirds of its life. For a day its successor is only trusted, so that every pod knows it, then
+it signs; the older one stays trusted until it expires.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 __all__ = ["Issued", "bundle", "kept", "renewed_at", "signer", "with_successor"]
 
-_SKEW = timedelta(hours=1)  # by which another machine's clock may be behind
+_SKEW = timedelta(hours=1)  # by which another machine's clock may be late
 _AUTHORITY_LIFE = timedelta(days=5 * 365)
 _LEAF_LIFE = timedelta(days=90)
 _HEARD_OF = timedelta(days=1)
@@ -33,7 +33,7 @@ class Issued:
 
     @classmethod
     def authority(cls, now: datetime) -> Self:
-        """One that signs for nobody but parts of models."""
+        """A new authority, which signs certificates of model parts only."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"oneseek-operator {now:%Y-%m-%d}")])
         builder = (
@@ -44,7 +44,7 @@ class Issued:
         return cls(_pem(builder.sign(key, hashes.SHA256())), _private(key))
 
     def leaf(self, host: str, now: datetime) -> Issued:
-        """A server's certificate for one name, signed by this authority."""
+        """A server certificate for one host name, signed by this authority."""
         key = ec.generate_private_key(ec.SECP256R1())
         own = self.parsed
         until = min(now + _LEAF_LIFE, own.not_valid_after_utc)
@@ -68,17 +68,17 @@ class Issued:
 
     @property
     def fingerprint(self) -> str:
-        """What tells this certificate from others."""
+        """The first 32 hex digits of the certificate's SHA-256."""
         return self.parsed.fingerprint(hashes.SHA256()).hex()[:32]
 
     @property
     def since(self) -> datetime:
-        """When it was made."""
+        """When it was issued."""
         return self.parsed.not_valid_before_utc + _SKEW
 
     @property
     def until(self) -> datetime:
-        """When it ends."""
+        """When it expires."""
         return self.parsed.not_valid_after_utc
 
 
@@ -88,12 +88,12 @@ def renewed_at(since: datetime, until: datetime) -> datetime:
 
 
 def kept(authorities: Sequence[Issued], now: datetime) -> tuple[Issued, ...]:
-    """Those that have not ended."""
+    """The authorities that have not expired."""
     return tuple(one for one in authorities if one.until > now)
 
 
 def with_successor(authorities: Sequence[Issued], now: datetime) -> tuple[Issued, ...]:
-    """Those that have not ended, oldest first, and a new one where the newest is due to be replaced."""
+    """The authorities that have not expired, oldest first, with a new one if the newest is due for renewal."""
     there = kept(authorities, now)
     if there and now < renewed_at(there[-1].since, there[-1].until):
         return there
@@ -101,13 +101,13 @@ def with_successor(authorities: Sequence[Issued], now: datetime) -> tuple[Issued
 
 
 def signer(authorities: Sequence[Issued], now: datetime) -> Issued:
-    """The newest that everybody has heard of; the first where there is no such."""
+    """The newest authority that every pod trusts by now; the first if there is none."""
     known = [one for one in authorities if one.since + _HEARD_OF <= now]
     return known[-1] if known else authorities[0]
 
 
 def bundle(authorities: Sequence[Issued]) -> str:
-    """Their certificates, for whoever trusts them."""
+    """Their certificates, PEM."""
     return "".join(one.certificate for one in authorities)
 
 

@@ -1,4 +1,4 @@
-"""The composition root: everything with effects is made here once and handed down, typed."""
+"""The composition root: everything with effects is created here once and passed on, typed."""
 
 from __future__ import annotations
 
@@ -9,39 +9,38 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from oneseek_operator.clients.certificate_authority import Authority
-from oneseek_operator.clients.followers import Followers
+from oneseek_operator.clients.followers import Followers, Key
 from oneseek_operator.clients.kubernetes import Cluster
 from oneseek_operator.clients.records import Records
 from oneseek_operator.clients.sidecar import Sidecars
-from oneseek_operator.reconcile.model import PodContacts, utc_now
+from oneseek_operator.reconcile.model import utc_now
+from oneseek_operator.reconcile.pod_contacts import PodContacts
 from oneseek_operator.settings import Settings
-from oneseek_operator.wakeups import Key, Wakeups
 
 __all__ = ["Deps"]
 
 
 @dataclass
 class Deps:
-    """What the handlers are given.
-
-    `kept`: the models that a loop of this process holds.
-    `runs_of_model`: names of the runs that events have shown, by (namespace, model); only for waking them.
-    `untold`: what the loops remember of pods that do not answer, by model.
-    `turns`: one lock a model, so that two of its runs never decide to start at the same moment.
-    """
+    """What the handlers get, and what they remember of objects in this process."""
 
     settings: Settings
     cluster: Cluster
     sidecars: Sidecars
     records: Records
     authority: Authority
-    wakeups: Wakeups = field(default_factory=Wakeups)
     now: Callable[[], datetime] = utc_now
     followers: Followers = field(init=False)
+    flags: defaultdict[Key, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
+    """By object: set by events, waited for by the object's loop."""
     contacts: defaultdict[Key, PodContacts] = field(default_factory=lambda: defaultdict(PodContacts))
+    """By model: what the loop remembers of its pods."""
     kept: set[Key] = field(default_factory=set)
+    """The objects that a loop of this process keeps."""
     runs_of_model: defaultdict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Names of the runs that events have shown, by namespace and model; only for waking them."""
     turns: defaultdict[tuple[str, str], asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    """One lock a model, so that two of its runs never decide to start at the same moment."""
 
     def __post_init__(self) -> None:
-        self.followers = Followers(self.wakeups)
+        self.followers = Followers(lambda key: self.flags[key].set())

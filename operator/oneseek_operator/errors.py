@@ -1,21 +1,14 @@
-"""What can go wrong between the operator and the world, named by what is wrong. Knows nothing of Kopf."""
+"""Errors between the operator and the world, named by what is wrong. No Kopf here."""
 
 from __future__ import annotations
 
 from oneseek_core.errors import OneSeekError
 
-__all__ = [
-    "ClusterError",
-    "ConflictError",
-    "NameTakenError",
-    "RecordsError",
-    "SidecarError",
-    "TransitionRefusedError",
-]
+__all__ = ["ClusterError", "ConflictError", "NameTakenError", "RecordsError", "SidecarError", "TransitionRefusedError"]
 
 
 class ClusterError(OneSeekError):
-    """The API server refused or could not be reached."""
+    """The API server refused a request, or did not answer."""
 
     def __init__(self, message: str, *, status: int = 0, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -24,13 +17,13 @@ class ClusterError(OneSeekError):
 
 
 class ConflictError(ClusterError):
-    """The object changed since it was read (409): read again, decide again."""
+    """The object changed since it was read (409): read and decide again."""
 
 
 class NameTakenError(ClusterError):
-    """An object under a name that is needed is not ours, so it was not touched; the sentence says whose it seems to be.
+    """An object under a needed name is not ours, so it was not touched; the message says whose it seems to be.
 
-    `is_being_removed`: it is left over from a deleted owner of the same name, and will go.
+    `is_being_removed`: it belongs to a deleted owner of the same name, and the garbage collector removes it.
     """
 
     def __init__(self, message: str, *, is_being_removed: bool = False) -> None:
@@ -39,17 +32,17 @@ class NameTakenError(ClusterError):
 
 
 class RecordsError(OneSeekError):
-    """A model's records service did not do what it was asked."""
+    """The records service did not answer, or refused."""
 
 
 class TransitionRefusedError(RecordsError):
-    """The ledger will not take an entry as it is; nothing of the request was recorded."""
+    """The ledger refuses an entry; nothing of the request was recorded."""
 
 
 class SidecarError(OneSeekError):
-    """A pod's sidecar did not answer as it must; `status`: what it answered, 0 where it did not answer at all.
+    """A pod's sidecar did not answer as it must; `status`: its HTTP status, 0 without an answer.
 
-    `refused`: nothing listens there. `alien`: it has a certificate, or asks for a token, of another key or authority.
+    `refused`: nothing listens there. `alien`: its certificate or token is of another key or authority.
     """
 
     def __init__(

@@ -13,14 +13,14 @@ __all__ = ["Destinations", "NetworkPolicies", "Settings"]
 
 
 class Destinations(ApiModel):
-    """Where pods may go for one purpose: ports, of these NetworkPolicyPeers (empty: of anybody)."""
+    """Where pods may connect to for one purpose: ports, of these NetworkPolicyPeers (empty: of any)."""
 
     ports: tuple[int, ...]
     to: tuple[dict[str, Any], ...] = ()
 
 
 class NetworkPolicies(ApiModel):
-    """The chart's values of `networkPolicies`, and how the operator's own pod is known."""
+    """The chart's values of `networkPolicies`, and the labels of the operator's own pod."""
 
     operator: dict[str, str]
     public_from: tuple[dict[str, Any], ...] = ()
@@ -30,7 +30,7 @@ class NetworkPolicies(ApiModel):
 
 
 class Settings(BaseModel):
-    """What the chart tells the operator."""
+    """The chart's settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -89,11 +89,11 @@ class Settings(BaseModel):
 
 
 def _network_policies(env: Mapping[str, str]) -> NetworkPolicies | None:
-    """What the chart says; the API server's port in this cluster is one of those where it is found, whatever else is."""
+    """The chart's values, with the API server's port in this cluster added."""
     text = env.get("ONESEEK_NETWORK_POLICIES")
     if not text:
         return None
-    told = NetworkPolicies.model_validate_json(text)
+    policies = NetworkPolicies.model_validate_json(text)
     own = int(env.get("KUBERNETES_SERVICE_PORT") or 443)
-    ports = tuple(dict.fromkeys((*told.api_server.ports, own)))
-    return told.model_copy(update={"api_server": told.api_server.model_copy(update={"ports": ports})})
+    ports = tuple(dict.fromkeys((*policies.api_server.ports, own)))
+    return policies.model_copy(update={"api_server": policies.api_server.model_copy(update={"ports": ports})})

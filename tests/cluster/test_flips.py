@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from support.cluster_objects import data, small_run, tiny_model
 from support.dev import ask, frozen_proxy, load, url_of
 from support.flips import Names, watched, wrong
 from support.kube import Kube, condition, wait_until
+from support.volumes import Given, adopting_model, given
 
 # The load and the seconds that are asserted need the machine to themselves.
 pytestmark = pytest.mark.serial
@@ -53,8 +55,20 @@ def asked(kube: Kube, model: str = "zero", within: float = 60, **request: str) -
     return found
 
 
-def certified(kube: Kube, model: str, promotion: dict[str, Any]) -> tuple[str, str]:
-    """Two certified versions of a model; the second answers, by hand."""
+def adopted(kube: Kube, model: str, found: Given, promotion: dict[str, Any]) -> tuple[str, str]:
+    """A model of two certified versions, before an engine without weights; the second answers, by hand.
+
+    What is flipped is who answers: an engine that computes nothing keeps up with the load on a machine with other work.
+    """
+    kube.apply(adopting_model(kube, model, found, version="auto", promotion=promotion))
+    kube.wait("oneseekmodel", model, lambda item: condition(item).get("status") == "True", within=180)
+    for dna in found.versions:
+        asked(kube, model, promote=dna, within=120)
+    return found.first, found.second
+
+
+def trained(kube: Kube, model: str, promotion: dict[str, Any]) -> tuple[str, str]:
+    """Two versions of the tiny model that were trained here; the second answers, by hand."""
     kube.apply(data(kube.namespace, rows=60), tiny_model(kube.namespace, model, promotion=promotion))
     dnas = []
     for name in ("first", "second"):
@@ -75,22 +89,34 @@ def certified(kube: Kube, model: str, promotion: dict[str, Any]) -> tuple[str, s
 
 
 @pytest.fixture(scope="module")
-def versions(kube: Kube) -> tuple[str, str]:
-    """Two versions whose colours stay warm."""
-    return certified(kube, "zero", MANUAL)
+def claims(kube: Kube) -> Iterator[tuple[Given, Given]]:
+    """Two certified versions on each of two claims."""
+    with given(kube, "zero") as zero, given(kube, "hot") as hot:
+        yield zero, hot
 
 
 @pytest.fixture(scope="module")
-def swapped(kube: Kube) -> tuple[str, str]:
+def versions(kube: Kube, claims: tuple[Given, Given]) -> tuple[str, str]:
+    """Two versions whose colours stay warm."""
+    return adopted(kube, "zero", claims[0], MANUAL)
+
+
+@pytest.fixture(scope="module")
+def swapped(kube: Kube, claims: tuple[Given, Given]) -> tuple[str, str]:
     """Two versions that one pod takes over from each other."""
-    swapping = MANUAL | {"strategy": "HotSwap", "keepWarmSeconds": 0}
-    found = certified(kube, "hot", swapping)
+    found = adopted(kube, "hot", claims[1], MANUAL | {"strategy": "HotSwap", "keepWarmSeconds": 0})
     wait_until(
         lambda: len(kube.list("pods", "oneseek.io/model=hot,oneseek.io/colour")) == 1,
         within=150,
         what="one pod is left",
     )
     return found
+
+
+@pytest.fixture(scope="module")
+def engines(kube: Kube) -> tuple[str, str]:
+    """Two versions of a model on engines with weights, which take seconds to start."""
+    return trained(kube, "real", MANUAL)
 
 
 def cycle(first: str, second: str) -> list[tuple[str, dict[str, str]]]:
@@ -177,54 +203,54 @@ def until_answered(kube: Kube, url: str, dna: str, **request: str) -> float:
     """Seconds from the annotation to the first answer of `dna` on a fresh connection."""
     ((verb, value),) = request.items()
     begun = time.monotonic()
-    kube.kubectl("annotate", "--overwrite", "oneseekmodel", "zero", f"oneseek.io/{verb}={value}")
+    kube.kubectl("annotate", "--overwrite", "oneseekmodel", "real", f"oneseek.io/{verb}={value}")
     wait_until(
         lambda: ask(url, "Vem är du?", maxTokens=1)["version"] == dna, within=90, what=f"{dna} answers", every=0.02
     )
     return time.monotonic() - begun
 
 
-def test_going_back_takes_a_moment_while_the_old_version_is_warm(kube: Kube, versions: tuple[str, str]) -> None:
-    first, second = versions
-    took = until_answered(kube, url_of(kube.namespace, "zero"), first, rollback="previous")
+def test_going_back_takes_a_moment_while_the_old_version_is_warm(kube: Kube, engines: tuple[str, str]) -> None:
+    first, second = engines
+    took = until_answered(kube, url_of(kube.namespace, "real"), first, rollback="previous")
     print(f"proved: going back while the old version is warm: {took:.2f} s")
     assert took <= WARM_SECONDS
     kube.wait(
-        "oneseekmodel", "zero", lambda item: item["status"].get("request", {}).get("outcome") == "Succeeded", within=30
+        "oneseekmodel", "real", lambda item: item["status"].get("request", {}).get("outcome") == "Succeeded", within=30
     )
-    asked(kube, release=second)
-    asked(kube, promote=second)
+    asked(kube, "real", release=second)
+    asked(kube, "real", promote=second)
 
 
-def test_going_back_takes_seconds_where_the_old_version_must_start(kube: Kube, versions: tuple[str, str]) -> None:
-    first, _ = versions
+def test_going_back_takes_seconds_where_the_old_version_must_start(kube: Kube, engines: tuple[str, str]) -> None:
+    first, _ = engines
     # BlueGreen, or the engine that runs would take the old version over in a moment.
     patch = {"spec": {"promotion": {"watch": {"seconds": 0}, "strategy": "BlueGreen"}}}
-    before = kube.get("oneseekmodel", "zero")
+    before = kube.get("oneseekmodel", "real")
     assert before is not None
-    kube.kubectl("patch", "oneseekmodel", "zero", "--type=merge", "-p", json.dumps(patch))
-    model = kube.get("oneseekmodel", "zero")
+    kube.kubectl("patch", "oneseekmodel", "real", "--type=merge", "-p", json.dumps(patch))
+    model = kube.get("oneseekmodel", "real")
     assert model is not None
-    kube.wait("oneseekmodel", "zero", lambda item: item["status"]["colour"] != before["status"]["colour"], within=90)
+    kube.wait("oneseekmodel", "real", lambda item: item["status"]["colour"] != before["status"]["colour"], within=90)
     wait_until(
-        lambda: len(kube.list("deployments", "oneseek.io/model=zero")) == 1, within=60, what="the old colour is gone"
+        lambda: len(kube.list("deployments", "oneseek.io/model=real")) == 1, within=60, what="the old colour is gone"
     )
     wait_until(
-        lambda: len(kube.list("pods", "oneseek.io/model=zero,oneseek.io/colour")) == 1, within=150, what="its pod too"
+        lambda: len(kube.list("pods", "oneseek.io/model=real,oneseek.io/colour")) == 1, within=150, what="its pod too"
     )
-    took = until_answered(kube, url_of(kube.namespace, "zero"), first, rollback="previous")
+    took = until_answered(kube, url_of(kube.namespace, "real"), first, rollback="previous")
     print(f"proved: going back where the old version must start: {took:.2f} s")
     assert took <= COLD_SECONDS
     kube.wait(
-        "oneseekmodel", "zero", lambda item: item["status"].get("request", {}).get("outcome") == "Succeeded", within=30
+        "oneseekmodel", "real", lambda item: item["status"].get("request", {}).get("outcome") == "Succeeded", within=30
     )
 
 
 def test_git_that_applies_its_manifest_again_and_again_does_not_undo_a_rollback(
-    kube: Kube, versions: tuple[str, str]
+    kube: Kube, versions: tuple[str, str], claims: tuple[Given, Given]
 ) -> None:
     first, second = versions
-    pinned = tiny_model(kube.namespace, promotion=MANUAL, version=second)
+    pinned = adopting_model(kube, "zero", claims[0], promotion=MANUAL, version=second)
     for _ in range(100 if os.environ.get("ONESEEK_PROVE_COUNT") else 10):
         kube.apply(pinned)
     kube.wait("oneseekmodel", "zero", lambda item: condition(item)["reason"] == "PinnedVersionQuarantined", within=60)
@@ -236,10 +262,10 @@ def test_git_that_applies_its_manifest_again_and_again_does_not_undo_a_rollback(
 
 
 def test_a_manifest_that_carries_a_request_is_refused_once_and_does_nothing(
-    kube: Kube, versions: tuple[str, str]
+    kube: Kube, versions: tuple[str, str], claims: tuple[Given, Given]
 ) -> None:
     _, second = versions
-    carrying = tiny_model(kube.namespace, promotion=MANUAL, version=second)
+    carrying = adopting_model(kube, "zero", claims[0], promotion=MANUAL, version=second)
     carrying["metadata"]["annotations"] = {"oneseek.io/rollback": "previous"}
     kube.apply(carrying)
     model = kube.wait(

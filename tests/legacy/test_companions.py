@@ -77,7 +77,7 @@ async def test_a_candidate_waits_for_its_checkpoint(place: Service) -> None:
     model["status"]["candidate"] = {"dna": DNA}
     place.cluster.put("oneseekmodels", model)
     informer = place.deps.cluster.informer
-    await informer.until(lambda seen: (seen.model or {}).get("status", {}).get("candidate"), seconds=10)
+    await informer.until(lambda seen: seen.model.status.candidate if seen.model else None, seconds=10)
     _, body, _ = await place.json("GET", "/api/autonomy/state")
     assert body["state"]["cycleHistory"][1]["status"] == "awaiting_checkpoint"
     _, body, _ = await place.json("GET", "/api/autonomy/config")
@@ -95,7 +95,7 @@ async def test_the_config_says_whether_runs_start_by_themselves(place: Service) 
         informer = place.deps.cluster.informer
         noted = model["metadata"]["annotations"]
         await informer.until(
-            lambda seen: (seen.model or {})["metadata"].get("annotations") == noted or None, seconds=10
+            lambda seen: (seen.model is not None and seen.model.metadata.annotations == noted) or None, seconds=10
         )
         _, body, _ = await place.json("GET", "/api/autonomy/config")
         found = body["config"]

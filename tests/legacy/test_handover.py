@@ -445,11 +445,11 @@ async def test_an_order_outlives_the_process_and_so_does_its_end(tmp_path: Path)
     first = Orders.load(path)
     assert first.order is None
     wanted = Handover(dna=DNA, addresses=["10.1.2.3"])
-    first.put(wanted)
+    first.set(wanted)
     await first.write()
     second = Orders.load(path)
     assert (second.order, second.peers) == (wanted, (Peer("10.1.2.3", 8081),))
-    second.put(None)
+    second.set(None)
     await second.write()
     assert Orders.load(path).order is None
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from oneseek_runtime.sidecar.api.openai.names import ModelNames, redirected
+from oneseek_runtime.sidecar.api.openai.names import ModelNames, rewrite_model
 from oneseek_runtime.sidecar.engine.http_exchange import ConnectTimeouts
 from oneseek_runtime.sidecar.errors import BadRequestError, NoSuchModelError
 from support.asgi import free_port
@@ -88,12 +88,12 @@ async def test_a_version_that_is_loaded_and_not_promoted_answers_nobody_who_know
 
 def test_what_answered_before_may_be_asked_while_it_is_kept() -> None:
     names = ModelNames(DNA, ("default", "demo"), frozenset({BASE, OTHER}))
-    assert redirected(json.dumps({"model": OTHER}).encode(), names)[1] == OTHER
+    assert rewrite_model(json.dumps({"model": OTHER}).encode(), names)[1] == OTHER
     for nobody in (7, True, [DNA], {"x": 1}, 1.5):
         with pytest.raises(BadRequestError, match="model must be a text"):
-            redirected(json.dumps({"model": nobody}).encode(), names)
+            rewrite_model(json.dumps({"model": nobody}).encode(), names)
     with pytest.raises(NoSuchModelError):
-        redirected(b'{"model":"' + DNA.encode() + b'","model":"another"}', names)
+        rewrite_model(b'{"model":"' + DNA.encode() + b'","model":"another"}', names)
 
 
 async def test_a_stream_arrives_byte_for_byte_and_says_what_makes_it(version: Service) -> None:

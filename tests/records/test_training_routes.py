@@ -327,7 +327,7 @@ async def test_a_disabled_model_says_so_and_records_nothing(place: Place, tmp_pa
             item.cluster.put("oneseekmodels", with_micro(**NEVER))
             informer = item.deps.cluster.informer
             enabled = await informer.until(
-                lambda seen: "enabled" not in (seen.model or {})["spec"]["training"]["micro"] or None, seconds=WITHIN
+                lambda seen: "enabled" not in seen.model.spec.training.micro.model_fields_set or None, seconds=WITHIN
             )
             assert enabled
             assert (await post(item, MICRO, LESSON))[0] == 200

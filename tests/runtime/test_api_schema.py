@@ -21,12 +21,11 @@ from oneseek_core import names
 from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.access import Access
 from oneseek_runtime.sidecar.app import create_app
-from oneseek_runtime.sidecar.cluster.access import ClusterAccess
 from oneseek_runtime.sidecar.cluster.client import KubeClient
-from oneseek_runtime.sidecar.deps import Deps
+from oneseek_runtime.sidecar.deps import ClusterAccess, Deps
 from oneseek_runtime.sidecar.engine.client import OpenAIEngine
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
-from oneseek_runtime.sidecar.records.work import recording
+from oneseek_runtime.sidecar.records.recorder import recording
 from oneseek_runtime.sidecar.settings import RecordsAccess, SidecarSettings
 from support.asgi import serving
 from support.kube_simulator import KubeSimulator, jwt
@@ -76,7 +75,7 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
         settings = SidecarSettings(told, rate_limits=False)
         cluster = ClusterAccess.through(client, "zero")
         deps = Deps(settings, upstream, Lifecycle(), cluster=cluster, recorder=recorder)
-        keeping = asyncio.create_task(cluster.informer.keep())
+        keeping = asyncio.create_task(cluster.informer.run())
         try:
             yield await stack.enter_async_context(serving(create_app(deps)))
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,10 @@ class Block:
 
 def pages() -> list[Path]:
     """Every page that people write: not what is a record (proofs, decisions) and not what is made of code."""
-    made = {DOCS / "reference" / f"{name}.md" for name in ("routes", "models", "attempts", "cli")}
+    made = {
+        DOCS / "reference" / f"{name}.md"
+        for name in ("routes", "models", "attempts", "cli", "oneseekmodel", "trainingrun")
+    }
     kept = [
         page for page in sorted(DOCS.rglob("*.md")) if page.parent.name not in {"adr", "proofs"} and page not in made
     ]
@@ -85,8 +89,17 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
+def _is_closed(line: str) -> bool:
+    """Whether every quotation in a line ends in it."""
+    try:
+        shlex.split(line)
+    except ValueError:
+        return False
+    return True
+
+
 def commands(block: Block) -> Iterator[str]:
-    """The command lines of a shell block: continued lines joined, comments and here-documents left out."""
+    """The command lines of a shell block: lines that go on joined, comments and here-documents left out."""
     end, held = "", ""
     for line in block.text.splitlines():
         if end:
@@ -98,6 +111,9 @@ def commands(block: Block) -> Iterator[str]:
             held += line[:-1] + " "
             continue
         told = _COMMENT.sub("", held + line).strip()
+        if not _is_closed(told):
+            held = f"{told} "
+            continue
         held = ""
         if told:
             yield told

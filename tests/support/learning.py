@@ -73,7 +73,7 @@ async def annotated(item: Service, key: str) -> str:
     """The window that the sidecar told the operator of, less its digest."""
 
     def told(informer: Any) -> str | None:
-        return ((informer.model or {}).get("metadata", {}).get("annotations") or {}).get(key)
+        return informer.model.metadata.annotations.get(key) if informer.model else None
 
     found = await item.deps.cluster.informer.until(told, seconds=WITHIN)
     assert found is not None, f"{key} was not told"

@@ -14,21 +14,22 @@ from typing import Any
 
 import aiohttp
 
+from oneseek_core.api import lenient
+from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.roles import Role
 from oneseek_core.serving.settings import ExternalEndpoint, ServingSettings
 from oneseek_runtime.access import Way
 from oneseek_runtime.sidecar.api.dashboard.bodies import ledger_held
 from oneseek_runtime.sidecar.api.table import operations
 from oneseek_runtime.sidecar.app import create_apps
-from oneseek_runtime.sidecar.cluster.access import ClusterAccess
 from oneseek_runtime.sidecar.cluster.client import Listing, NoKube, Plural
 from oneseek_runtime.sidecar.dashboard_files import Pages
-from oneseek_runtime.sidecar.deps import Deps
+from oneseek_runtime.sidecar.deps import ClusterAccess, Deps
 from oneseek_runtime.sidecar.engine.client import OpenAIEngine
 from oneseek_runtime.sidecar.engine.external import ExternalModels
 from oneseek_runtime.sidecar.errors import KubeConflictError
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
-from oneseek_runtime.sidecar.records.work import recording
+from oneseek_runtime.sidecar.records.recorder import recording
 from oneseek_runtime.sidecar.settings import RecordsAccess, SidecarSettings
 from oneseek_runtime.sidecar.training.run_events import MicroRunEvents
 from oneseek_runtime.sidecar.training.window_notifier import WindowNotifier
@@ -59,13 +60,17 @@ class WatchedCluster(NoKube):
         self.objects[kind][item["metadata"]["name"]] = item
         self._news[kind].put_nowait(("MODIFIED", copy.deepcopy(item)))
 
-    async def model(self) -> dict[str, Any]:
-        """The only one."""
+    @property
+    def _only(self) -> dict[str, Any]:
         return copy.deepcopy(next(iter(self.objects["oneseekmodels"].values())))
+
+    async def model(self) -> OneSeekModel:
+        """The only one."""
+        return lenient.read(OneSeekModel, self._only)
 
     async def annotate(self, notes: Mapping[str, str], *, resource_version: str) -> None:
         """Set annotations, if nobody was faster."""
-        model = await self.model()
+        model = self._only
         if model["metadata"]["resourceVersion"] != resource_version:
             raise KubeConflictError("the object has been modified")
         model["metadata"]["resourceVersion"] = str(int(resource_version) + 1)
@@ -183,11 +188,11 @@ async def service(
             pages=pages,
         )
         deps = replace(deps, way=way)
-        tasks = [access.informer.keep()]
+        tasks = [access.informer.run()]
         if recorder is not None:
             due = WindowNotifier(cluster, access.informer, recorder.records, told.model, time.monotonic)
             news = MicroRunEvents(access.informer, recorder.records)
-            deps = replace(deps, wake=due.wake, news=news)
+            deps = replace(deps, wake=due.wake, run_events=news)
             tasks += [due.run(), news.run()]
         apps = create_apps(deps)
         async with (

@@ -9,6 +9,8 @@ back is one that goes against the order of a circle in which the fewest do (foun
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import statistics
 import sys
 from collections import Counter, defaultdict
@@ -135,7 +137,7 @@ def running_back(edges: Edges, circle: Iterable[str]) -> int:
         for (one, other), count in inside.items():
             gives[one] += count
             takes[other] += count
-        first = min(left, key=lambda name: (takes[name] - gives[name], name))
+        first = min(left, key=lambda name: (takes[name] - gives[name], takes[name], name))
         back += takes[first]
         left.remove(first)
     return back
@@ -158,6 +160,33 @@ def depth_of(edges: Edges, circles: Iterable[Iterable[str]]) -> int:
     return max((below(name) for name in list(after)), default=1)
 
 
+def files_of_answers() -> list[str]:
+    """How many files one HTTP answer is in: its row, its endpoint, and the types of its bodies, but for what all routes share."""
+    sidecar = importlib.import_module("oneseek_runtime.sidecar")
+    found = [name for _, name, _ in pkgutil.walk_packages(sidecar.__path__, f"{sidecar.__name__}.")]
+    table = next(name for name in (f"{sidecar.__name__}.api.table", f"{sidecar.__name__}.routes") if name in found)
+    modules = [importlib.import_module(name) for name in found if name != table]
+    shared = {f"{sidecar.__name__}.{name}" for name in ("api.schemas", "api.operation", "shapes.base", "routes.table")}
+    files, folders = [], []
+    for operation in importlib.import_module(table).operations():
+        rows = {one.__name__ for one in modules if any(_holds(value, operation) for value in vars(one).values())}
+        endpoint = operation.endpoint or operation.direct
+        endpoint = getattr(endpoint, "__wrapped__", endpoint)
+        types = {
+            shape.__module__ for shape in (*operation.answers.values(), operation.body) if hasattr(shape, "__module__")
+        }
+        own = {one for one in {*rows, endpoint.__module__, *types} if one.startswith(sidecar.__name__)} - shared
+        files.append(len(own))
+        folders.append(len({one.rpartition(".")[0] for one in own}))
+    return [
+        f"Files for one HTTP answer, of {len(files)} routes: at most {max(files)}, in at most {max(folders)} folders."
+    ]
+
+
+def _holds(value: object, operation: object) -> bool:
+    return isinstance(value, tuple) and any(one is operation for one in value)
+
+
 def report(checkout: Path) -> list[str]:
     """The table of a checkout, and its circles by name."""
     folders = [checkout / name for name in ("core", "operator", "runtime")]
@@ -166,11 +195,8 @@ def report(checkout: Path) -> list[str]:
     sizes = {name: _lines(name, folders) for name in graph.modules}
     counted = {title: figures(graph, root, sizes) for title, root in PARTS.items()}
     named = [f"- {title}: {', '.join(circle)}" for title, one in counted.items() for circle in one.circles]
-    return [
-        *HEAD,
-        *(one.row(title) for title, one in counted.items()),
-        *(["", "Circles:", "", *named] if named else []),
-    ]
+    rows = [*HEAD, *(one.row(title) for title, one in counted.items())]
+    return [*rows, "", *files_of_answers(), *(["", "Circles:", "", *named] if named else [])]
 
 
 def _lines(module: str, folders: Iterable[Path]) -> int:

@@ -1,4 +1,4 @@
-"""[I/O] The operator's own authority: kept in a Secret of its namespace, beside its key, and replaced before it ends."""
+"""[I/O] The operator's certificate authorities: kept in a Secret of its namespace, and replaced before they expire."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Authority:
-    """Those that are trusted, oldest first, as the Secret had them last."""
+    """The trusted authorities, oldest first, as the Secret had them last."""
 
     def __init__(self, cluster: ClusterPort, namespace: str) -> None:
         self._cluster = cluster
@@ -33,7 +33,7 @@ class Authority:
         self._context = _context()
 
     async def view(self, now: datetime) -> AuthorityView:
-        """Whom a model's parts trust, and who signs; first made, or followed by another one, where that is due.
+        """The certificates that a model's pods trust; creates the first authority, or a successor, if one is due.
 
         Raises:
             ClusterError: the Secret cannot be read or written.
@@ -43,16 +43,16 @@ class Authority:
         return AuthorityView(bundle(self._held), tuple(one.fingerprint for one in self._held))
 
     def issue(self, host: str, now: datetime) -> tuple[str, Issued]:
-        """A certificate for a name, and the fingerprint of who signed it. After `view`."""
+        """A certificate for a host name, and the fingerprint of its authority. Call `view` first."""
         signing = signer(self._held, now)
         return signing.fingerprint, signing.leaf(host, now)
 
     def trust(self) -> ssl.SSLContext:
-        """For connections of the operator's own."""
+        """The TLS context of the operator's own connections."""
         return self._context
 
     async def _keep(self, now: datetime) -> None:
-        """Read what is there, and write what is missing; another operator may be about the same."""
+        """Read the Secret, and write what is missing; another operator may do the same at this moment."""
         there = await self._cluster.get("Secret", self._namespace, SECRET)
         held = _parsed(there)
         wanted = with_successor(held, now)
@@ -84,7 +84,7 @@ class Authority:
 
 
 def _context(held: Sequence[Issued] = ()) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks names and certificates; trusts nobody but these
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks names and certificates; trusts only `held`
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     if held:
         context.load_verify_locations(cadata=bundle(held))
@@ -92,7 +92,7 @@ def _context(held: Sequence[Issued] = ()) -> ssl.SSLContext:
 
 
 def _parsed(secret: dict[str, Any] | None) -> tuple[Issued, ...]:
-    """What a Secret holds; one that a hand has spoilt holds nothing, and is written anew."""
+    """The authorities in a Secret; none if it cannot be parsed, so that it is written again."""
     data = (secret or {}).get("data", {}).get(_DATA, "")
     try:
         found = [Issued(item["certificate"], item["key"]) for item in json.loads(base64.b64decode(data) or b"[]")]

@@ -1,10 +1,7 @@
 """[I/O] Objects in and out of the API server, as plain data.
 
-Generic on purpose: what an object means is decided elsewhere; here a status code becomes a value or one of our
-errors. One connection pool, no global state.
-
-Nothing is taken by name: what is applied, scaled or deleted is named by uid, and under the name of a manifest only what
-is ours (`ownership`) is touched.
+What an object means is decided elsewhere; here an HTTP status becomes a value or an error. An object is applied, scaled or
+deleted by uid, and under the name of a manifest only an object that is ours (`ownership`) is changed.
 """
 
 from __future__ import annotations
@@ -26,10 +23,10 @@ __all__ = ["Cluster"]
 
 Object = dict[str, Any]
 
-_TIMEOUT = 15.0  # seconds; an API server that takes longer is away
+_TIMEOUT = 15.0  # seconds
 _CONFLICT, _NOT_FOUND, _INVALID = 409, 404, 422
-_NEVER_READ = "Secret"  # the operator may make Secrets and read none: whose one is, its caller has to know
-_LOG_BYTES = 256 * 1024  # of a log's tail: one line may be as long as its pod likes
+_NEVER_READ = "Secret"  # the operator may create Secrets and read none
+_LOG_BYTES = 256 * 1024  # of a log's tail, whose lines have no limit
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _PATHS = {
@@ -61,7 +58,7 @@ class Cluster:
 
     @classmethod
     async def connect(cls) -> Self:
-        """In a pod: its service account. Elsewhere: KUBECONFIG."""
+        """With the pod's service account; outside a cluster with KUBECONFIG."""
         configuration = client.Configuration()
         try:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
@@ -74,7 +71,7 @@ class Cluster:
         await self._api.close()  # type: ignore[no-untyped-call]
 
     async def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        """One object; None where there is none."""
+        """One object; None if there is none."""
         return await self._request("GET", _path(kind, namespace, name), missing_ok=True)
 
     async def list(
@@ -88,10 +85,10 @@ class Cluster:
         return list(answer["items"]) if answer else []
 
     async def create(self, manifest: Object, *, dry_run: bool = False) -> bool:
-        """Make an object; False where it is there already, which is left as it is. `dry_run`: only see whether it would.
+        """Create an object; False if it exists, which is left as it is. `dry_run`: only check whether it would be created.
 
         Raises:
-            NameTakenError: what is there is somebody else's. Not of Secrets, which are not read.
+            NameTakenError: the existing object is somebody else's. Not for Secrets, which are not read.
         """
         meta = manifest["metadata"]
         query = {"fieldManager": names.FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
@@ -108,14 +105,14 @@ class Cluster:
         return True
 
     async def apply(self, manifest: Object) -> None:
-        """Server-side apply: make the object, or move the fields that are ours to what the manifest says.
+        """Server-side apply: create the object, or set the fields that are ours to what the manifest says.
 
-        What others have set of our own object is set back. An object that appears in this very moment is not forced: where
-        it differs, that is a conflict.
+        Fields of our own object that others changed are set back. An object that appears at this moment is not forced: a
+        difference is a conflict.
 
         Raises:
-            NameTakenError: what is there is somebody else's; or a claim is that it would take.
-            ConflictError: it was made, or made anew, meanwhile.
+            NameTakenError: the object, or a claim that it would use, is somebody else's.
+            ConflictError: it was created, or created again, meanwhile.
         """
         meta, kind = manifest["metadata"], manifest["kind"]
         there = await self.get(kind, meta["namespace"], meta["name"])
@@ -142,7 +139,7 @@ class Cluster:
         await self._request("PUT", path, body=manifest, query={"fieldManager": names.FIELD_MANAGER})
 
     async def delete(self, kind: str, namespace: str, name: str, *, uid: str, grace: int | None = None) -> None:
-        """Delete an object and, in the background, what it owns. Gone already is fine; another uid is left alone."""
+        """Delete an object and, in the background, what it owns; fine if it is gone or has another uid."""
         body: Object = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         if grace is not None:
             body["gracePeriodSeconds"] = grace
@@ -175,17 +172,17 @@ class Cluster:
         await self._request("PATCH", path, body=body, query=query, content_type="application/merge-patch+json")
 
     async def scale(self, namespace: str, deployment: str, replicas: int, *, uid: str) -> None:
-        """Give a Deployment another number of replicas; gone already is fine.
+        """Set the replicas of a Deployment; fine if it is gone.
 
         Raises:
-            ConflictError: it was made anew meanwhile.
+            ConflictError: it was created again meanwhile.
         """
         body = {"metadata": {"uid": uid}, "spec": {"replicas": replicas}}
         path, query = _path("Deployment", namespace, deployment), {"fieldManager": names.FIELD_MANAGER}
         await self._patch(path, body, query, "application/merge-patch+json", missing_ok=True)
 
     async def log_tail(self, namespace: str, pod: str, *, container: str, lines: int) -> str:
-        """The last lines of a container's log; empty where there is none yet."""
+        """The last lines of a container's log; empty if there is none yet."""
         query = {"container": container, "tailLines": str(lines), "limitBytes": str(_LOG_BYTES)}
         try:
             return (await self._send("GET", _path("Pod", namespace, pod) + "/log", None, query, "")).decode(
@@ -197,7 +194,7 @@ class Cluster:
             raise
 
     async def event(self, about: Object, *, warning: bool, reason: str, message: str) -> None:
-        """Tell people what happened to an object."""
+        """Create an Event about an object."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         meta = about["metadata"]
         body = {
@@ -224,7 +221,7 @@ class Cluster:
     async def _patch(
         self, path: str, body: Object, query: Mapping[str, str], content_type: str, *, missing_ok: bool = False
     ) -> None:
-        """A patch that names the uid it is meant for: with another one the API server finds `metadata.uid` invalid."""
+        """A patch that names the uid it is meant for: the API server finds `metadata.uid` invalid if it is another."""
         try:
             await self._request("PATCH", path, body=body, query=query, content_type=content_type, missing_ok=missing_ok)
         except ClusterError as error:

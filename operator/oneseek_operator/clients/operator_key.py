@@ -1,6 +1,6 @@
-"""[I/O] The operator's own secret: one key in its own namespace, from which every model's token is derived.
+"""[I/O] The operator's key, in a Secret of its namespace; every model's tokens are derived from it.
 
-Made once, by whichever operator starts first, and the only Secret that the operator ever reads.
+Created once, by the operator that starts first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SECRET = "oneseek-operator-key"  # noqa: S105 - a name, not a secret
 
 
 async def load_key(cluster: Cluster, namespace: str) -> bytes:
-    """The key, made if there is none: 32 bytes.
+    """The key of 32 bytes, created if there is none.
 
     Raises:
         ClusterError: the Secret cannot be read or does not hold a key.

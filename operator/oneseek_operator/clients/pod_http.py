@@ -1,7 +1,7 @@
-"""[I/O] The one way in which the operator asks pods: what answers may be anybody's, and the operator is everybody's.
+"""[I/O] HTTP requests to pods, whose answers are not trusted.
 
-So nothing is followed (a redirect leads where the operator stands), unpacked, or read beyond a bound, and nothing of what
-was said gets into a sentence of ours but a short one that was meant for people.
+Redirects are not followed, bodies are not decompressed or read beyond a limit, and only a short, printable message of an
+answer gets into a sentence of ours.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from oneseek_core.network import failure
 __all__ = ["LARGEST", "Answer", "Peer", "PodHttpClient", "PodHttpError"]
 
 LARGEST = 256 * 1024  # bytes of an answer
-_SAID = 300  # characters; our own sentences say what to do at their end
+_MESSAGE_LIMIT = 300  # characters; our own messages end with what to do
 _PIECE = 64 * 1024
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "oneseek-operator"}
 
 
 class PodHttpError(OneSeekError):
-    """There was no answer, or none that can be used. `refused`: nothing listens there. `alien`: not whom we know."""
+    """There was no usable answer. `refused`: nothing listens there. `alien`: its certificate is not the model's."""
 
     def __init__(self, message: str, *, refused: bool = False, alien: bool = False) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class PodHttpError(OneSeekError):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is asked: where, with whose token, and (TLS) as whom the other side must prove itself."""
+    """Whom to ask: address, token, and (TLS) the name that its certificate must have."""
 
     host: str
     port: int
@@ -54,34 +54,34 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """Status and body of an answer."""
 
     status: int
     data: bytes
 
     @property
-    def said(self) -> str:
-        """The other side's own sentence, where it gave one: one line, printable, short."""
+    def message(self) -> str:
+        """The message of a JSON body: one line, printable, short; empty if there is none."""
         try:
             found = json.loads(self.data)
         except (ValueError, RecursionError):
             return ""
-        told = (found.get("message") or found.get("error")) if isinstance(found, dict) else None
-        if not isinstance(told, str):
+        text = (found.get("message") or found.get("error")) if isinstance(found, dict) else None
+        if not isinstance(text, str):
             return ""
-        words = " ".join("".join(one if one.isprintable() else " " for one in told[: 4 * _SAID]).split())
-        return words if len(words) <= _SAID else words[: _SAID - 1] + "…"
+        words = " ".join("".join(one if one.isprintable() else " " for one in text[: 4 * _MESSAGE_LIMIT]).split())
+        return words if len(words) <= _MESSAGE_LIMIT else words[: _MESSAGE_LIMIT - 1] + "…"
 
 
 class PodHttpClient:
-    """Connections to pods, of every model."""
+    """One connection pool for all pods."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
     @classmethod
     def connect(cls) -> Self:
-        """A session of its own: these calls must not wait behind those to the API server."""
+        """With a session of its own: these calls must not wait behind those to the API server."""
         return cls(_session(aiohttp.TCPConnector(limit=0)))  # each serving pod has a long poll of its own
 
     async def close(self) -> None:
@@ -89,19 +89,12 @@ class PodHttpClient:
         await self._session.close()
 
     async def ask(
-        self,
-        peer: Peer,
-        method: str,
-        path: str,
-        *,
-        seconds: float,
-        body: object = None,
-        afresh: bool = False,
+        self, peer: Peer, method: str, path: str, *, seconds: float, body: object = None, afresh: bool = False
     ) -> Answer:
-        """The answer, whatever its status. `afresh`: on a connection of its own.
+        """The answer, whatever its status. `afresh`: over a new connection.
 
         Raises:
-            AskingError: there is none.
+            PodHttpError: there is none.
         """
         about, own = f"{path.partition('?')[0]} {peer.label}", None
         if afresh:
@@ -152,6 +145,6 @@ async def _bounded(response: aiohttp.ClientResponse, about: str) -> bytes:
     while piece := await response.content.read(_PIECE):
         data += piece
         if len(data) > LARGEST:
-            response.close()  # nothing more is read of it
+            response.close()  # read no more of it
             raise PodHttpError(f"{about} answered with more than {LARGEST // 1024} KiB")
     return bytes(data)

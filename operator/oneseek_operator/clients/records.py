@@ -1,4 +1,4 @@
-"""[I/O] The records service of a model: append transitions, ask for the head."""
+"""[I/O] A model's records service: append transitions, read the ledger's head and proofs."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ __all__ = ["ModelRecords", "Records"]
 
 _SECONDS = 5
 _HASH = re.compile(r"[0-9a-f]{64}")
-_REFUSED = (400, 409)  # the service's statuses for an entry that trying again cannot help
+_REFUSED = (400, 409)  # HTTP statuses for an entry that a retry cannot make valid
 
 
 class Records:
-    """The way to every model's records service."""
+    """Finds each model's records service."""
 
     def __init__(self, http: PodHttpClient, settings: Settings, trust: Callable[[], ssl.SSLContext]) -> None:
         self._http = http
@@ -41,14 +41,14 @@ class Records:
         self._witnessed: dict[str, LedgerHead] = {}  # by the model's uid
 
     def witness(self, model: OneSeekModel) -> LedgerHead | None:
-        """The ledger as it was last entered into: the status' word; where that was lost, what this process remembers."""
-        if (told := model.status.ledger) is not None:
-            self._witnessed[model.metadata.uid] = told
+        """The head when something was last appended: from the status; if that was lost, what this process remembers."""
+        if (known := model.status.ledger) is not None:
+            self._witnessed[model.metadata.uid] = known
         return self._witnessed.get(model.metadata.uid)
 
     def of(self, model: OneSeekModel, pod: PodView | None) -> ModelRecords:
-        """A model's, which that pod is; None: there is none to ask."""
-        # Whoever may make pods decides how one says it speaks: where there is TLS, no token goes without it.
+        """The model's service in that pod; None: there is no pod."""
+        # Whoever may create pods decides what `speaks` is: with TLS enabled, no token is sent without it.
         if pod is None or pod.speaks not in (("tls",) if self._settings.internal_tls else ("tls", "plain")):
             return ModelRecords(self._http, None)
         peer = Peer(pod.ip, names.PORT_RECORDS, "of the records service")
@@ -60,20 +60,20 @@ class Records:
 
 
 class ModelRecords:
-    """Talks to one model's."""
+    """One model's records service."""
 
     def __init__(self, http: PodHttpClient, peer: Peer | None) -> None:
         self._http = http
         self._peer = peer
 
     async def append(self, entries: Sequence[Transition]) -> Appended:
-        """Record transitions; returns once they are durable. Entries that are there already are not doubled.
+        """Append transitions; returns once they are durable. Entries that are there already are not doubled.
 
-        A batch is recorded as a whole or not at all, so where it is refused each entry is sent alone: one that the
-        ledger will not take keeps no other from it.
+        A batch is recorded as a whole or not at all; if it is refused, each entry is sent alone, so that one entry which the
+        ledger refuses does not keep the others from it.
 
         Raises:
-            RecordsError: the service is away; what it had acknowledged by then is sent again next time.
+            RecordsError: the service did not answer; what it had acknowledged by then is sent again next time.
         """
         try:
             head = await self._append(entries)
@@ -93,17 +93,17 @@ class ModelRecords:
         return Appended(await self.head(), tuple(acknowledged), tuple(refused))
 
     async def proof(self, witness: LedgerHead, found: LedgerHead) -> Proof:
-        """What shows that a higher ledger goes on from the witness.
+        """The proof that a higher ledger contains the witness.
 
         Raises:
-            RecordsError: the service is away or refused.
+            RecordsError: the service did not answer, or refused.
         """
         if witness.root is not None and found.root is not None:
             path = f"/v1/proof/consistency?from={witness.height}&to={found.height}"
             given = (await self._call("GET", path, None)).get("path", [])
             return Proof(path=tuple(bytes.fromhex(item) for item in given) if _are_hashes(given) else ())
         blocks = (await self._call("GET", f"/v1/blocks?from={witness.height - 1}&limit=1", None)).get("blocks")
-        # In the order in which the service sends the keys these are the very bytes that were hashed.
+        # With the keys in the order of the answer, these are the bytes that were hashed.
         return Proof(block=to_json(blocks[0]) if isinstance(blocks, list) and blocks else None)
 
     async def _append(self, entries: Sequence[Transition]) -> LedgerHead:
@@ -111,10 +111,10 @@ class ModelRecords:
         return _head((await self._call("POST", "/v1/transitions", body)).get("head"))
 
     async def head(self) -> LedgerHead:
-        """The ledger's height and newest hash.
+        """The ledger's height, newest hash and root.
 
         Raises:
-            RecordsError: the service is away or refused.
+            RecordsError: the service did not answer, or refused.
         """
         found = await self._call("GET", "/v1/head", None)
         return _head(found)
@@ -128,8 +128,8 @@ class ModelRecords:
             raise RecordsError(str(error)) from error
         if answer.status >= 300:
             kind = TransitionRefusedError if answer.status in _REFUSED else RecordsError
-            said = f": {answer.said}" if answer.said else ""
-            raise kind(f"the records service answered {answer.status}{said}")
+            message = f": {answer.message}" if answer.message else ""
+            raise kind(f"the records service answered {answer.status}{message}")
         try:
             found = json.loads(answer.data)
         except (ValueError, RecursionError) as error:
@@ -144,8 +144,8 @@ def _are_hashes(value: object) -> bool:
 
 
 def _head(found: object) -> LedgerHead:
-    told = found if isinstance(found, dict) else {}
-    height, head, root = (told.get(key) for key in ("height", "head", "root"))
+    known = found if isinstance(found, dict) else {}
+    height, head, root = (known.get(key) for key in ("height", "head", "root"))
     if type(height) is not int or height < 1 or not _are_hashes([head, *([root] if root is not None else [])]):
         raise RecordsError("the records service does not answer: its body is no head of a ledger")
     return LedgerHead.model_validate({"height": height, "head": head, "root": root})

@@ -1,7 +1,7 @@
 """[I/O] The internal port of a pod's sidecar, and the public port of a model's Service.
 
-What travels is read leniently: a pod may be of the release before or after. One of the release before speaks no TLS and
-knows no token; which kind a pod is, its own template says.
+Bodies are parsed leniently: a pod may be of the previous or next release. One of the previous release has no TLS and no
+token; the volumes of its template tell which it is.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ __all__ = ["ModelSidecars", "Sidecars"]
 Parsed = TypeVar("Parsed", bound=ApiModel)
 
 _SECONDS = 3.0
-_CHANGES_GRACE = 5.0  # seconds beyond those that a pod was asked to wait
+_CHANGES_GRACE = 5.0  # seconds beyond the requested wait
 _SERVICE_PORT = 80
-_NAME = 253  # characters of what a Service is answered by
+_NAME = 253  # characters of the name that answers a Service
 _ACCEPTED = 202
-_REFUSED = 503  # the verifier's status for "no"; its body says why
-_ALIEN = (401, 403)  # it knows another token as ours
-_UNKNOWN = (404, 405)  # a sidecar of the release before knows no such path
+_REFUSED = 503  # the verifier's HTTP status for a refusal; its body says why
+_ALIEN = (401, 403)  # it expects another token than ours
+_UNKNOWN = (404, 405)  # a sidecar of the previous release has no such path
 
 
 class Sidecars:
-    """The way to every model's pods. `trust`: the certificates that theirs must hang on."""
+    """Finds each model's pods. `trust`: the TLS context for their certificates."""
 
     def __init__(self, http: PodHttpClient, settings: Settings, trust: Callable[[], ssl.SSLContext]) -> None:
         self._http = http
@@ -60,21 +60,21 @@ class Sidecars:
             if pod.speaks == "tls":
                 peer = replace(peer, trust=self._trust(), name=name, token=token)
             elif pod.speaks == "plain" and not self._settings.internal_tls:
-                # Whoever may make pods decides how one says it speaks: where there is TLS, no token goes without it.
+                # Whoever may create pods decides what `speaks` is: with TLS enabled, no token is sent without it.
                 peer = replace(peer, token=token)
             book[pod.ip] = peer
         return ModelSidecars(self._http, book)
 
 
 class ModelSidecars:
-    """Talks to a model's sidecars by pod address."""
+    """A model's sidecars, by pod address."""
 
     def __init__(self, http: PodHttpClient, book: Mapping[str, Peer]) -> None:
         self._http = http
         self._book = book
 
     async def state(self, ip: str) -> SidecarState:
-        """What the sidecar found its engine to serve.
+        """The sidecar's state: what it serves, and how its orders are going.
 
         Raises:
             SidecarError: it did not answer, or not with a state.
@@ -82,7 +82,7 @@ class ModelSidecars:
         return _parsed(SidecarState, ip, await self._call("GET", ip, "/internal/state"))
 
     async def changes(self, ip: str, after: int, *, wait: float) -> SidecarState:
-        """The state once its revision is another than `after`, else the same one after `wait` seconds.
+        """The state once its revision differs from `after`, or after `wait` seconds.
 
         Raises:
             SidecarError: it did not answer, or not with a state.
@@ -91,10 +91,10 @@ class ModelSidecars:
         return _parsed(SidecarState, ip, await self._call("GET", ip, path, seconds=wait + _CHANGES_GRACE))
 
     async def verdict(self, ip: str) -> VerifyReport:
-        """What the verifier of a pod of the release before found last; others' verifiers talk to their own pod alone.
+        """The last report of the verifier in a pod of the previous release; later verifiers report through the state.
 
         Raises:
-            SidecarError: it did not answer, or has not looked yet.
+            SidecarError: it did not answer, or has no report yet.
         """
         peer = self._peer(ip)
         if peer.token:
@@ -103,12 +103,12 @@ class ModelSidecars:
         return _parsed(VerifyReport, ip, answer)
 
     async def hand_over(self, ip: str, handover: Handover | None) -> None:
-        """Have the sidecar pass every new request on, or answer again; returns once it does.
+        """Order the sidecar to pass every new request on, or to answer again; returns once it does.
 
-        One of the release before can only be told to let its clients go.
+        One of the previous release can only be ordered to drain.
 
         Raises:
-            SidecarError: it did not answer, or another order is in force than this one.
+            SidecarError: it did not answer, or another order is in force.
         """
         body = HandoverRequest(handover=handover).to_wire()
         try:
@@ -123,7 +123,7 @@ class ModelSidecars:
             raise SidecarError(f"/internal/handover at {ip} left another order in force", ip=ip)
 
     async def analyse(self, ip: str, request: AnalysisRequest) -> None:
-        """Have the pod ask itself questions; how it goes is in its state. One of the release before does not.
+        """Order the pod to run an analysis; its state reports the result. The previous release ignores it.
 
         Raises:
             SidecarError: it did not answer.
@@ -138,7 +138,7 @@ class ModelSidecars:
         """The name of the version or base model that answers a fresh connection to a Service.
 
         Raises:
-            SidecarError: nobody answered, or not as a sidecar does.
+            SidecarError: there was no answer, or not a sidecar's.
         """
         peer = Peer(host, _SERVICE_PORT, f"at {host}")
         data = await self._asked(peer, "GET", "/api/inference/status", afresh=True)
@@ -151,7 +151,7 @@ class ModelSidecars:
         return name
 
     async def swap(self, ip: str, request: SwapRequest) -> None:
-        """Have the pod begin to take over another version; how it goes is in its state.
+        """Order the pod to load another version, or to serve it; its state reports the progress.
 
         Raises:
             SidecarError: it did not answer.
@@ -159,7 +159,7 @@ class ModelSidecars:
         await self._call("POST", ip, "/internal/swap", request.to_wire(), also=_ACCEPTED)
 
     async def previous(self, ip: str, warm: WarmVersion | None) -> None:
-        """Tell the sidecar where the version before the one that answers can still be asked; None: nowhere.
+        """Tell the sidecar where the previous version can be asked; None: nowhere.
 
         Raises:
             SidecarError: it did not answer.
@@ -200,8 +200,8 @@ class ModelSidecars:
         except PodHttpError as error:
             raise SidecarError(str(error), ip=peer.host, refused=error.refused, alien=error.alien) from error
         if answer.status not in (200, also):
-            said = f": {answer.said}" if answer.said else ""
-            sentence = f"{path.partition('?')[0]} {peer.label} answered {answer.status}{said}"
+            message = f": {answer.message}" if answer.message else ""
+            sentence = f"{path.partition('?')[0]} {peer.label} answered {answer.status}{message}"
             raise SidecarError(sentence, ip=peer.host, status=answer.status, alien=answer.status in _ALIEN)
         return answer.data
 

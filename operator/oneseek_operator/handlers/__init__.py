@@ -1,1 +1,1 @@
-"""Thin Kopf functions: which events wake which loop. The only place, with `__main__`, that imports kopf."""
+"""Kopf handlers: which event wakes which loop, the loops, and what a deletion leaves to do. With `__main__`, all that imports kopf."""

@@ -1,68 +1,106 @@
-"""One daemon per OneSeekModel and per TrainingRun: the object's loop, from its first sight to its deletion.
+"""Which event wakes which loop, and the loops: one Kopf daemon per OneSeekModel and per TrainingRun.
 
-Kopf keeps no state on the objects: daemons and plain event handlers write nothing but the finalizer.
+Events only set a flag, so many of them are one reconcile, which reads everything again. Kopf stores no state on the objects:
+daemons and plain event handlers write nothing but the finalizer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+import random
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import kopf
 from pydantic import ValidationError
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_operator.clients.followers import Key
 from oneseek_operator.deps import Deps
-from oneseek_operator.errors import ClusterError
-from oneseek_operator.handlers.workqueue import hold
+from oneseek_operator.errors import ClusterError, ConflictError, SidecarError
+from oneseek_operator.handlers.deletion import DELETION_SECONDS, End, end_model, end_run, is_deleted, model_of
 from oneseek_operator.reconcile import model as models
 from oneseek_operator.reconcile import run as runs
-from oneseek_operator.wakeups import Key
 
-__all__ = ["end_unkept", "end_unkept_run", "keep_model", "register"]
+__all__ = ["keep_model", "keep_run", "model_changed", "register", "run_changed"]
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 0.5  # between looks whether a model has taken in what a run made that is deleted
-_DELETION_SECONDS = 20.0  # a deletion ends whatever is away; what could not be done is said in the log
+_CHILDREN = (
+    ("batch", "v1", "jobs"),
+    ("apps", "v1", "deployments"),
+    ("apps", "v1", "statefulsets"),
+    ("", "v1", "pods"),
+    ("", "v1", "services"),
+)
+_HOURLY = 3600.0  # seconds; a reconcile without events, which only reads, in case an event was lost
+_BACKOFF_FIRST, _BACKOFF_LAST = 0.5, 30.0
+_ORDER_BACKOFF_FIRST, _ORDER_BACKOFF_LAST = 0.05, 1.0
 
 
 def register(registry: kopf.OperatorRegistry) -> None:
-    """Add the daemons to a registry."""
-    stop = {"cancellation_backoff": 1.0, "cancellation_timeout": _DELETION_SECONDS + 5, "registry": registry}
+    """Add daemons and event handlers to a registry."""
+    stop = {"cancellation_backoff": 1.0, "cancellation_timeout": DELETION_SECONDS + 5, "registry": registry}
     kopf.daemon(names.GROUP, names.VERSION, names.MODELS, **stop)(keep_model)  # type: ignore[arg-type]
     kopf.daemon(names.GROUP, names.VERSION, names.TRAINING_RUNS, **stop)(keep_run)  # type: ignore[arg-type]
+    kopf.on.event(names.GROUP, names.VERSION, names.MODELS, registry=registry)(model_changed)
+    kopf.on.event(names.GROUP, names.VERSION, names.TRAINING_RUNS, registry=registry)(run_changed)
+    for group, version, plural in _CHILDREN:
+        watch = kopf.on.event(group, version, plural, labels={names.LABEL_MODEL: kopf.PRESENT}, registry=registry)
+        watch(child_changed)
+
+
+async def model_changed(*, namespace: str | None, name: str, body: kopf.Body, type: str, memo: Any, **_: Any) -> None:  # noqa: A002 - Kopf's name
+    """Wake the model and its runs, which may wait for it."""
+    deps, key = memo.deps, ("OneSeekModel", namespace or "", name)
+    if type != "DELETED":
+        await _end_without_loop(key, body, deps, end_model)
+    _wake(deps, *key)
+    for run in deps.runs_of_model[key[1:]]:
+        _wake(deps, "TrainingRun", key[1], run)
+
+
+async def run_changed(*, namespace: str | None, name: str, body: kopf.Body, type: str, memo: Any, **_: Any) -> None:  # noqa: A002 - Kopf's name
+    """Wake the run, its model (the run may be certified) and the model's other runs (one may be next)."""
+    deps, key, model = memo.deps, ("TrainingRun", namespace or "", name), model_of(body)
+    known = deps.runs_of_model[(key[1], model)]
+    known.add(name)
+    if type == "DELETED":
+        known.discard(name)
+    _wake(deps, "OneSeekModel", key[1], model)
+    for run in {name, *known}:
+        _wake(deps, "TrainingRun", key[1], run)
+    if type != "DELETED":
+        await _end_without_loop(key, body, deps, end_run)
+
+
+async def child_changed(*, namespace: str | None, labels: Mapping[str, str], memo: Any, **_: Any) -> None:
+    """Wake the run or model that a Job, Deployment, StatefulSet, pod or Service is labelled with."""
+    if run := labels.get(names.LABEL_RUN):
+        _wake(memo.deps, "TrainingRun", namespace or "", run)
+    else:
+        _wake(memo.deps, "OneSeekModel", namespace or "", labels[names.LABEL_MODEL])
+
+
+def _wake(deps: Deps, kind: str, namespace: str, name: str) -> None:
+    deps.flags[(kind, namespace, name)].set()
+
+
+async def _end_without_loop(key: Key, body: Mapping[str, Any], deps: Deps, end: End) -> None:
+    """End the deletion of an object that was deleted while no operator ran: Kopf starts no daemon for it."""
+    if is_deleted(body) and key not in deps.kept:
+        await end(key, body, deps)
 
 
 async def keep_model(
     namespace: str, name: str, body: kopf.Body, stopped: kopf.DaemonStopped, memo: Any, **_: object
 ) -> None:
-    """Hold a model at its spec; at its deletion see to its claim."""
+    """Reconcile a model until it is deleted."""
     deps: Deps = memo.deps
     key = ("OneSeekModel", namespace, name)
-    deps.kept.add(key)
-    try:
-        await _keep_model(key, body, stopped, deps)
-    finally:
-        deps.kept.discard(key)
 
-
-async def end_unkept(namespace: str, name: str, body: Mapping[str, Any], deps: Deps) -> None:
-    """What a deletion leaves to do, where no loop holds the model: it was deleted while no operator ran.
-
-    Kopf starts no loop for it and releases it once the event's handlers are done, of which this is one.
-    """
-    if _is_deleted(body) and ("OneSeekModel", namespace, name) not in deps.kept:
-        await _end(namespace, name, body, deps)
-
-
-async def _keep_model(key: Key, body: Mapping[str, Any], stopped: kopf.DaemonStopped, deps: Deps) -> None:
-    _, namespace, name = key
-
-    async def once() -> float | None:
+    async def reconcile() -> float | None:
         return await models.reconcile(
             namespace,
             name,
@@ -76,83 +114,90 @@ async def _keep_model(key: Key, body: Mapping[str, Any], stopped: kopf.DaemonSto
             follow=lambda pods, port: deps.followers.follow(key, pods, port),
         )
 
-    try:
-        await hold(key, stopped, deps, once)
-    except asyncio.CancelledError:
-        # Kopf does not wait long for a reconcile (one that asks a pod which does not answer): what a deletion leaves to
-        # do is done all the same, and Kopf waits for that.
-        if not _is_deleted(body):
-            raise
-    finally:
-        deps.followers.forget(key)
-        deps.contacts.pop(key, None)
-    deps.wakeups.forget(key)
-    if _is_deleted(body):
-        await _end(namespace, name, body, deps)
-
-
-async def _end(namespace: str, name: str, body: Mapping[str, Any], deps: Deps) -> None:
-    try:
-        async with asyncio.timeout(_DELETION_SECONDS):
-            model = OneSeekModel.model_validate(dict(body))
-            await models.finish_deletion(model, cluster=deps.cluster, settings=deps.settings)
-    except (TimeoutError, ClusterError, ValidationError) as error:
-        log.warning("OneSeekModel %s/%s is deleted, but its claim may stay: %s", namespace, name, error)
-
-
-def _is_deleted(body: Mapping[str, Any]) -> bool:
-    return bool(body.get("metadata", {}).get("deletionTimestamp"))
+    await _keep(key, body, stopped, deps, reconcile, end_model)
 
 
 async def keep_run(
     namespace: str, name: str, body: kopf.Body, stopped: kopf.DaemonStopped, memo: Any, **_: object
 ) -> None:
-    """Hold a run at its spec. Its Jobs are owned by it and go with it; the version that it made does not."""
+    """Reconcile a run until it is deleted; the runs of a model take turns."""
     deps: Deps = memo.deps
-    key = ("TrainingRun", namespace, name)
+    turn = deps.turns[(namespace, model_of(body))]
+
+    async def reconcile() -> float | None:
+        async with turn:
+            return await runs.reconcile(namespace, name, cluster=deps.cluster, settings=deps.settings, clock=deps.now)
+
+    await _keep(("TrainingRun", namespace, name), body, stopped, deps, reconcile, end_run)
+
+
+Reconcile = Callable[[], Awaitable[float | None]]
+
+
+async def _keep(  # noqa: PLR0917 - private, called twice
+    key: Key, body: Mapping[str, Any], stopped: kopf.DaemonStopped, deps: Deps, reconcile: Reconcile, end: End
+) -> None:
     deps.kept.add(key)
     try:
-        await _keep_run(key, body, stopped, deps)
+        try:
+            await _loop(key, stopped, deps, reconcile)
+        except asyncio.CancelledError:
+            # Kopf does not wait long for a reconcile, such as one that asks a pod which does not answer. It does wait
+            # for what a deletion leaves to do.
+            if not is_deleted(body):
+                raise
+        finally:
+            deps.followers.forget(key)
+            deps.contacts.pop(key, None)
+        deps.flags.pop(key, None)
+        if is_deleted(body):
+            await end(key, body, deps)
     finally:
         deps.kept.discard(key)
 
 
-async def end_unkept_run(namespace: str, name: str, body: Mapping[str, Any], deps: Deps) -> None:
-    """The same as `end_unkept`, for a run."""
-    if _is_deleted(body) and ("TrainingRun", namespace, name) not in deps.kept:
-        await _end_run(namespace, name, _model_of(body), deps)
+async def _loop(key: Key, stopped: kopf.DaemonStopped, deps: Deps, reconcile: Reconcile) -> None:
+    """Reconcile, then wait for an event or as long as the reconcile says."""
+    failures = 0
+    while not stopped:
+        try:
+            wait = await reconcile()
+            failures = 0
+        except ConflictError:
+            wait = 0.0  # the object changed meanwhile: read it again
+        except SidecarError as error:
+            failures += 1  # an order did not reach a pod, and the status waits for it
+            wait = min(_ORDER_BACKOFF_FIRST * 2 ** min(failures, 10), _ORDER_BACKOFF_LAST)
+            log.warning("%s %s/%s: %s; again in %.1f s", *key, error, wait)
+        except (ClusterError, OSError) as error:
+            failures += 1
+            wait = _backoff(failures, error)
+            log.warning("%s %s/%s: %s; again in %.1f s", *key, error, wait)
+        except ValidationError as error:
+            failures += 1
+            wait = _BACKOFF_LAST
+            log.error(  # noqa: TRY400 - the sentence says all; a traceback of pydantic says less
+                "%s %s/%s: cannot be read as this operator knows it: %s", *key, error
+            )
+        except Exception:
+            failures += 1
+            wait = _backoff(failures, None)
+            log.exception("%s %s/%s: a defect; again in %.1f s", *key, wait)
+        if wait != 0.0 and not stopped:
+            await _woken(deps.flags[key], _HOURLY if wait is None else wait)
 
 
-def _model_of(body: Mapping[str, Any]) -> str:
-    return str(body.get("spec", {}).get("modelRef", {}).get("name", ""))
-
-
-async def _keep_run(key: Key, body: Mapping[str, Any], stopped: kopf.DaemonStopped, deps: Deps) -> None:
-    _, namespace, name = key
-    model = _model_of(body)
-
-    async def once() -> float | None:
-        async with deps.turns[(namespace, model)]:
-            return await runs.reconcile(namespace, name, cluster=deps.cluster, settings=deps.settings, clock=deps.now)
-
+async def _woken(flag: asyncio.Event, timeout: float) -> None:
     try:
-        await hold(key, stopped, deps, once)
-    except asyncio.CancelledError:  # as with a model
-        if not _is_deleted(body):
-            raise
-    deps.wakeups.forget(key)
-    if _is_deleted(body):
-        await _end_run(namespace, name, model, deps)
+        async with asyncio.timeout(timeout):
+            await flag.wait()
+    except TimeoutError:
+        pass
+    flag.clear()
 
 
-async def _end_run(namespace: str, name: str, model: str, deps: Deps) -> None:
-    """Let a run go once its model has taken in what it made: the model learns of a version by the run alone."""
-    try:
-        async with asyncio.timeout(_DELETION_SECONDS):
-            while not await runs.is_counted(namespace, name, cluster=deps.cluster):
-                deps.wakeups.wake("OneSeekModel", namespace, model)
-                await asyncio.sleep(_LOOK_SECONDS)
-    except (TimeoutError, ClusterError, ValidationError) as error:
-        log.warning(
-            "TrainingRun %s/%s is deleted, but its version may be unknown to the model: %s", namespace, name, error
-        )
+def _backoff(failures: int, error: Exception | None) -> float:
+    retry_after = error.retry_after if isinstance(error, ClusterError) else None
+    grown: float = min(_BACKOFF_FIRST * 2 ** min(failures, 10), _BACKOFF_LAST)
+    jitter: float = random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, guards nothing
+    return max(retry_after or 0.0, grown * jitter)

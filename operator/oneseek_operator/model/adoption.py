@@ -1,7 +1,7 @@
-"""What a model that is made again over an old claim takes over from the one before it. Pure.
+"""What a model that is created again over an old claim adopts from it. Pure.
 
-Its status went with that one; the claim still holds the versions, which of them may not answer, and which one did last.
-So what a person went back from does not come back by deleting and applying a manifest.
+The status was deleted with the old object; the claim holds the versions, the quarantine, and the version that served last.
+So deleting and applying a manifest does not bring back a version that a person rolled back.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["adopted"]
 
 
 def adopted(model: OneSeekModel, report: BaseImportReport, now: datetime) -> OneSeekModelStatus:
-    """The status with the versions, the quarantine and the choice that the base Job found on the claim."""
+    """The status with the versions, quarantine and selection that the base Job found on the claim."""
     status = model.status
     held = {item.dna for item in status.quarantine}
     quarantine = [*status.quarantine, *(item for item in report.quarantine if item.dna not in held)]
@@ -29,19 +29,15 @@ def adopted(model: OneSeekModel, report: BaseImportReport, now: datetime) -> One
         item.model_copy(update={"unattended": _is_unattended(item) or None}) for item in states.adopted(report.versions)
     ]
     known = states.merged(status.versions, found_there)
-    found = states.barred(known, quarantine)
+    found = states.classified(known, quarantine, {})
     status = status.model_copy(
-        update={
-            "versions": found,
-            "quarantine": quarantine,
-            "counters": states.counters_for(status.counters, found),
-        }
+        update={"versions": found, "quarantine": quarantine, "counters": states.counters_for(status.counters, found)}
     )
     answered = next((item for item in found if item.dna == report.current and states.may_answer(item)), None)
     by_itself = model.spec.promotion.mode == "Automatic" and answered == states.newest(found)
     if answered is None or by_itself or status.selection is not None:
         return status
-    # By itself a model takes nothing that was there already: who went back from it may have had reasons. A person may.
+    # A model never promotes an adopted version automatically: a person may have rolled it back. A person may promote it.
     highest = (status.counters.major, status.counters.micro)
     above = states.number(answered.dna) if model.spec.promotion.mode == "Manual" else highest
     selection = Selection(
@@ -56,7 +52,7 @@ def adopted(model: OneSeekModel, report: BaseImportReport, now: datetime) -> One
 
 
 def _is_unattended(version: Version) -> bool:
-    """Whether clients asked for the version; what it was trained on says so, since its run may be gone."""
+    """Whether clients asked for the version over HTTP; its tags say so, since its run may be gone."""
     try:
         return CONVERSATIONAL in Dna.parse(version.dna).tags
     except DnaError:

@@ -1,8 +1,7 @@
-"""Versions from elsewhere: which entry of spec.imports is worked on, and what became of each. Pure.
+"""External versions: the Job for each entry of spec.imports, and the outcome of each. Pure.
 
-Each entry has one Job, and only one Job at a time changes the tree. What a Job found out is kept in status.imports,
-with the version itself in status.versions: from there on it is a version like any other, and the gate, a pin or a
-promotion by hand decides about it. A refusal is told and changes nothing else: the model goes on as it was.
+One Job an entry, and one Job at a time changes the certified tree. The outcome is kept in status.imports, the version in
+status.versions, where gate, pin and promotion treat it like any other. A refusal changes nothing else.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from oneseek_core.api.v1alpha1.versions import Import
 from oneseek_core.jobs.imports import ImportReport
 from oneseek_core.jobs.messages import parse_report
 from oneseek_core.ledger_entries import Transition
-from oneseek_operator.actions import Create, Decision, Delete
-from oneseek_operator.conditions import Verdict, conditions_with
+from oneseek_operator.actions import Create, Decision, Delete, Event
+from oneseek_operator.conditions import ConditionRow, Verdict, conditions_with
 from oneseek_operator.model import ledger
 from oneseek_operator.observe.pod_failures import Problem, failure_of, lasts, report_text, waiting_problem
 from oneseek_operator.observe.pods import JobView, PodView, owned_job
@@ -34,7 +33,7 @@ _HOUR = build.DEADLINE_SECONDS // 3600
 
 
 def is_importing(model: OneSeekModel, jobs: Sequence[JobView], pods: Sequence[PodView]) -> bool:
-    """Whether an import is changing the tree just now (one that waits for its image is not)."""
+    """Whether an import changes the tree now; one that waits for its image does not."""
     running = {job.uid for job in _jobs(model, jobs) if job.state == "Running"}
     return any(pod.owner in running and pod.phase == "Running" for pod in pods)
 
@@ -42,7 +41,7 @@ def is_importing(model: OneSeekModel, jobs: Sequence[JobView], pods: Sequence[Po
 def step(
     model: OneSeekModel, jobs: Sequence[JobView], pods: Sequence[PodView], settings: Settings, now: datetime
 ) -> Decision[OneSeekModelStatus] | None:
-    """Take in what import Jobs found out, or start the next; None where there is nothing to do."""
+    """Accept what import Jobs found, or start the next; None if there is nothing to do."""
     found = _Found(model, jobs, pods, now)
     if found.changed:
         shown = condition(model, found.status, jobs, pods)
@@ -59,8 +58,8 @@ def step(
 
 def condition(
     model: OneSeekModel, status: OneSeekModelStatus, jobs: Sequence[JobView], pods: Sequence[PodView]
-) -> tuple[str, bool, str, str] | None:
-    """The condition Imported; None where the spec asks for no import."""
+) -> ConditionRow | None:
+    """The condition Imported; None if the spec has no imports."""
     rows = {row.source: row for row in status.imports}
     entries = {entry.source: entry for entry in model.spec.imports}
     refused = [(entry, rows[source]) for source, entry in entries.items() if _is_refused(rows.get(source))]
@@ -74,15 +73,19 @@ def condition(
             f"; it is tried again when the entry or certification.trustedKeys change, or after"
             f" `kubectl delete job {build.job_name(model, entry)}`"
         )
-        return (names.IMPORTED, False, row.reason, f"{row.source} is refused: {row.message}{hint}{others}")
+        return _row(row.reason, f"{row.source} is refused: {row.message}{hint}{others}", holds=False)
     if waiting and model.spec.suspend:
-        return (names.IMPORTED, False, names.SUSPENDED, "spec.suspend is true: no import is started")
+        return _row(names.SUSPENDED, "spec.suspend is true: no import is started", holds=False)
     if waiting:
         problem = _waits_for(model, waiting, jobs, pods)
         why = problem or Problem(names.IMPORTING, f"importing {waiting[0].source}")
-        return (names.IMPORTED, False, why.reason, why.message)
+        return _row(why.reason, why.message, holds=False)
     dnas = ", ".join(str(row.dna) for row in status.imports)
-    return (names.IMPORTED, True, names.IMPORTED, f"on the claim, with signatures that are trusted: {dnas}")
+    return _row(names.IMPORTED, f"on the claim, with signatures that are trusted: {dnas}")
+
+
+def _row(reason: str, message: str, *, holds: bool = True) -> ConditionRow:
+    return ConditionRow(names.IMPORTED, reason, message, holds)
 
 
 def _waits_for(
@@ -95,19 +98,18 @@ def _waits_for(
 def unfinished(
     verdict: Verdict,
     model: OneSeekModel,
-    told: tuple[str, bool, str, str],
+    imported: ConditionRow,
     jobs: Sequence[JobView],
     pods: Sequence[PodView],
     *,
     now: datetime,
 ) -> Verdict:
-    """A model that answers and has nothing else in hand is not done while an import is not; a refused one needs a person.
+    """The verdict of a model that is Ready otherwise, while an import is under way or refused.
 
-    A pin that names no version yet may be what is being taken in: nobody is needed until that has ended.
+    A pin that names no version yet may be about to be imported: no person is needed until the import has ended.
     """
-    _, imported, reason, message = told
     awaited = verdict.reason == names.PINNED_VERSION_UNKNOWN
-    if imported or not (verdict.state == "Ready" or awaited) or verdict.progress is not None:
+    if imported.holds or not (verdict.state == "Ready" or awaited) or verdict.progress is not None:
         return verdict
     done = {row.source for row in model.status.imports if row.state == "Imported"}
     problem = _waits_for(model, [entry for entry in model.spec.imports if entry.source not in done], jobs, pods)
@@ -116,20 +118,20 @@ def unfinished(
         problem is not None and lasts(problem, now)
     )
     if stuck and awaited:
-        return replace(verdict, message=f"{verdict.message}; {message}")
-    return replace(verdict, progress=(reason, message), stuck=stuck)
+        return replace(verdict, message=f"{verdict.message}; {imported.message}")
+    return replace(verdict, progress=(imported.reason, imported.message), stuck=stuck)
 
 
 class _Found:
-    """What the Jobs that ended say, put together with what the status knows already."""
+    """The outcomes of the Jobs that ended, merged with the status."""
 
     def __init__(self, model: OneSeekModel, jobs: Sequence[JobView], pods: Sequence[PodView], now: datetime) -> None:
         self._model, self._pods, self._now = model, pods, now
         self._versions = list(model.status.versions)
         self._happened: list[Transition] = []
-        self.events: list[tuple[bool, str, str]] = []
-        self.lost: list[Delete] = []  # Jobs whose report is gone: importing again finds the same
-        self.over: list[Delete] = []  # Jobs of entries that the spec no longer has, or that judged by other keys
+        self.events: list[Event] = []
+        self.lost: list[Delete] = []  # Jobs whose report is gone: importing again gives the same result
+        self.over: list[Delete] = []  # Jobs of entries that the spec no longer has
         entries = {build.job_name(model, entry): entry for entry in model.spec.imports}
         sources = [entry.source for entry in entries.values()]
         self._rows = {row.source: row for row in model.status.imports if row.source in sources}
@@ -153,14 +155,14 @@ class _Found:
         away = Delete("Job", job.name, job.uid)
         row = self._rows.get(entry.source) if entry else None
         if entry and job.state == "Failed" and job.template not in ("", build.keys_hash(self._model)):
-            self.lost.append(away)  # refused by keys that are no longer those of the spec: judged anew
+            self.lost.append(away)  # refused by keys that are no longer the spec's: verify again
             return
         if row is not None and (row.job == job.uid or row.state == "Imported"):
             return
         report = parse_report(report_text(self._pods, job), ImportReport) if job.state == "Succeeded" else None
         if entry is None:
             self.over.append(away)
-            # Its entry went while it worked. What it took in lies on the claim and must be known.
+            # The entry was removed meanwhile. What the Job imported lies on the claim and must be known.
             if report and report.version.dna not in {item.dna for item in self._versions}:
                 self._add(job, report, "an import whose entry was removed")
             return
@@ -170,7 +172,7 @@ class _Found:
             self._rows[entry.source] = ImportOutcome(
                 source=entry.source, state="Refused", reason=problem.reason[:64], message=message, job=job.uid
             )
-            self.events.append((True, problem.reason, f"{entry.source} is refused: {message}"))
+            self.events.append(Event(problem.reason, f"{entry.source} is refused: {message}", warning=True))
             return
         if report is None:
             self.lost.append(away)
@@ -187,10 +189,10 @@ class _Found:
             message=text,
             job=job.uid,
         )
-        self.events.append((False, names.IMPORTED, f"{entry.source}: {text}"))
+        self.events.append(Event(names.IMPORTED, f"{entry.source}: {text}"))
 
     def _add(self, job: JobView, report: ImportReport, source: str) -> None:
-        """Make it a version of the model, and a line of the ledger, unless it is one already."""
+        """Add the version, and an import to the ledger, unless the model has it."""
         (version,) = states.adopted([report.version])
         there = next((item for item in self._versions if item.dna == version.dna), None)
         if there is not None and there.state != names.STATE_DELETED:
@@ -214,14 +216,14 @@ def _is_refused(row: ImportOutcome | None) -> bool:
 
 
 def _is_busy(model: OneSeekModel, jobs: Sequence[JobView]) -> bool:
-    """Whether another Job changes the tree: one of the model's own, or a run's that seals."""
+    """Whether another Job changes the tree: one of the model's own, or a run's certify Job."""
     return any(
         job.state == "Running" and (job.owner == model.metadata.uid or job.name.endswith("-certify")) for job in jobs
     )
 
 
 def _next(model: OneSeekModel, jobs: Sequence[JobView]) -> Import | None:
-    """The first entry without a Job that has not been imported."""
+    """The first entry that has no Job and was not imported."""
     done = {row.source for row in model.status.imports if row.state == "Imported"}
     left = [entry for entry in model.spec.imports if entry.source not in done]
     return next(

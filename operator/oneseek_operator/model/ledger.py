@@ -1,7 +1,7 @@
-"""Which transitions a change of status is, for the ledger. Pure: statuses in, entries out.
+"""The transitions that a change of status means, for the ledger. Pure: statuses in, entries out.
 
-An entry is put into the status' outbox in the very write that makes the change, and leaves it once the ledger has
-acknowledged it; its key is made of what happened, so sending it again records nothing twice.
+An entry is put into status.outbox by the same write as the change, and removed once the ledger has acknowledged it. Its key
+is made of what happened, so sending it again records nothing twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus, Version
 from oneseek_core.api.v1alpha1.promotion import Request
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.ledger_entries import Actor, Subject, Transition
-from oneseek_operator.run.data import rows_text
+from oneseek_operator.actions import Event
+from oneseek_operator.observe.run import rows_text
 from oneseek_operator.versions.selection import Choice
 from oneseek_operator.versions.states import number
 
@@ -29,42 +30,41 @@ _BARRED = {names.STATE_REJECTED: "reject", names.STATE_QUARANTINED: "quarantine"
 def outbox(
     waiting: Sequence[Transition], acknowledged: Iterable[str], new: Iterable[Transition]
 ) -> tuple[list[Transition], list[Transition]]:
-    """What still has to reach the ledger, oldest first; and what there is no room for: the newest, never the oldest."""
+    """What is still to be sent, oldest first; and what there is no room for: the newest."""
     done = set(acknowledged)
     left = [item for item in [*waiting, *new] if item.idempotency_key not in done]
     return left[:OUTBOX_LIMIT], left[OUTBOX_LIMIT:]
 
 
-def overflow(dropped: Sequence[Transition]) -> tuple[tuple[bool, str, str], ...]:
+def overflow(dropped: Sequence[Transition]) -> tuple[Event, ...]:
     """An Event for each transition that the outbox had no room for."""
     why = f"{OUTBOX_LIMIT} transitions wait for it already"
     return tuple(
-        (True, names.OUTBOX_FULL, f"{item.type} of {item.dna or item.object.name} will not be in the ledger: {why}")
+        Event(
+            names.OUTBOX_FULL,
+            f"{item.type} of {item.dna or item.object.name} will not be in the ledger: {why}",
+            warning=True,
+        )
         for item in dropped
     )
 
 
 def transitions(
-    model: OneSeekModel,
-    new: OneSeekModelStatus,
-    runs: Sequence[TrainingRun],
-    *,
-    choice: Choice,
-    now: datetime,
+    model: OneSeekModel, new: OneSeekModelStatus, runs: Sequence[TrainingRun], *, choice: Choice, now: datetime
 ) -> list[Transition]:
-    """What happened to the model between its status as read and `new`, in the order it happened."""
+    """What happened to the model between its stored status and `new`, in order."""
     old = model.status
     before = {item.dna: item for item in old.versions}
     actor = _actor(new.request)
-    asked = new.request if new.request and new.request.verb not in ("release", names.ACKNOWLEDGE_VERB) else None
+    requested = new.request if new.request and new.request.verb not in ("release", names.ACKNOWLEDGE_VERB) else None
     wiped = _ended(old.request, new.request, "reset")
     counted = (old.counters.major, old.counters.micro)
     found: list[Transition] = []
     for version in sorted(new.versions, key=lambda item: item.created_at):
         was = before.get(version.dna)
         if was is None and (number(version.dna) > counted or old.imports):
-            # One that is counted was in the list before, and was cut out of a crowded status: it is entered already. (A
-            # version from elsewhere may be counted before the older one that a run has just made.)
+            # A counted version was in the list before, and was cut out of a crowded status: it is in the ledger. (An
+            # external version may be counted before the older one that a run has just made.)
             found += _made(model, version, runs, now)
         if version.state == names.STATE_DELETED and was is not None and was.state != version.state and not wiped:
             key = f"{model.metadata.uid}/delete/{version.dna}"
@@ -75,7 +75,7 @@ def transitions(
             found.append(_barred(model, new, version, by, now))
     found += _released(model, new, actor, now)
     if (old.current.dna if old.current else None) != (new.current.dna if new.current else None):
-        by = actor if asked and choice.why in ("promote", "rollback", "reset") else _AUTOMATIC
+        by = actor if requested and choice.why in ("promote", "rollback", "reset") else _AUTOMATIC
         found.append(_moved(model, new, choice, by, now))
     if wiped and new.request:
         found.append(_asked_for(model, "reset", new.request, actor, now))
@@ -85,7 +85,7 @@ def transitions(
 
 
 def _actor(request: Request | None) -> Actor:
-    """Who asked; verified only where an admission policy vouches for the name."""
+    """Who requested it; verified only if an admission policy checks the name."""
     if request is None or not request.requested_by:
         return _AUTOMATIC
     return Actor(name=request.requested_by, verified=request.verified)
@@ -96,7 +96,7 @@ def _why(status: OneSeekModelStatus, dna: str) -> str:
 
 
 def _ended(old: Request | None, new: Request | None, verb: str) -> bool:
-    """Whether a request of that kind succeeded just now."""
+    """Whether a request with this verb succeeded in this reconcile."""
     if new is None or new.verb != verb or new.outcome != "Succeeded":
         return False
     return old is None or old.id != new.id or old.outcome != "Succeeded"
@@ -124,7 +124,7 @@ def _released(model: OneSeekModel, new: OneSeekModelStatus, actor: Actor, now: d
 
 
 def _asked_for(model: OneSeekModel, kind: str, request: Request, actor: Actor, now: datetime) -> Transition:
-    """A transition that is no version's: what the request did stands in its message."""
+    """A transition of no version; the request's message says what it did."""
     return Transition.model_validate(
         {
             "type": kind,
@@ -138,7 +138,7 @@ def _asked_for(model: OneSeekModel, kind: str, request: Request, actor: Actor, n
 
 
 def _made(model: OneSeekModel, version: Version, runs: Sequence[TrainingRun], now: datetime) -> list[Transition]:
-    """Train, evaluate, certify of the run that made a version; one that was found on the claim has its own history."""
+    """Train, evaluate and certify of the run that made a version; nothing for a version that was found on the claim."""
     run = next((item for item in runs if item.status.dna == version.dna and item.metadata.name == version.run), None)
     if run is None:
         return []
@@ -155,7 +155,7 @@ def _made(model: OneSeekModel, version: Version, runs: Sequence[TrainingRun], no
 
 
 def imported(model: OneSeekModel, version: Version, key: str, now: datetime, *, reason: str) -> Transition:
-    """A version that was certified elsewhere was taken in; the Job that did it makes the key."""
+    """The import of an external version; `key` names the Job that did it."""
     return _entry("import", _subject(model, "OneSeekModel"), key, version, now, reason=reason)
 
 
@@ -179,14 +179,14 @@ _ADOPTED = "it answered last when the model was made again"
 
 
 def _moved(model: OneSeekModel, new: OneSeekModelStatus, choice: Choice, by: Actor, now: datetime) -> Transition:
-    """The answering version changed: a promotion, or a way back."""
+    """The serving version changed: a promotion or a rollback."""
     old = model.status.current
     kind = "promote" if choice.is_forward and new.current is not None else "rollback"
     since = new.current.since if new.current else (old.since if old else "")
     target = new.current.dna if new.current else None
-    # Two versions can change places more than once within the second that `since` counts in: the request tells.
-    asked = new.request.id if new.request else ""
-    step = names.short_hash(old.dna if old else "", target or "", since, asked, length=24)
+    # Two versions can change places twice within the second that `since` counts in: the request id differs.
+    requested = new.request.id if new.request else ""
+    step = names.short_hash(old.dna if old else "", target or "", since, requested, length=24)
     return Transition.model_validate(
         {
             "type": kind,

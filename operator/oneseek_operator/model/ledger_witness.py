@@ -1,8 +1,7 @@
-"""Whether the ledger goes on from what the operator witnessed. Pure: two heads, and what the records service gave as proof.
+"""Whether the ledger contains the witnessed head. Pure: two heads, and the proof of the records service.
 
-The witness (`status.ledger`) is the ledger as it was when the operator last entered something. A copy from before that,
-or of another history, shows by its height, its head or the proof that it lacks (RFC 6962). Nothing is entered into such a
-ledger, and it replaces no witness, until a person acknowledges it.
+The witness (`status.ledger`) is the head when the operator last appended something. An older copy, or another history, shows
+by its height, its head, or a missing proof (RFC 6962). Nothing is appended to such a ledger until a person acknowledges it.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ __all__ = ["Proof", "difference", "sentence"]
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What shows that a higher ledger goes on from the witness: `path`, from root to root; or the witnessed block itself.
+    """The proof that a higher ledger contains the witness: `path`, between the roots; or the witnessed block itself.
 
-    A witness that was written by the release before has no root. Its block, which holds the hashes of all before it, is
-    less: nothing but the service's word says that the newest block follows from it.
+    A witness that the previous release wrote has no root. Its block proves less: only the service says that the newest block
+    follows from it.
     """
 
     path: tuple[bytes, ...] | None = None
@@ -31,7 +30,7 @@ class Proof:
 
 
 def difference(witness: LedgerHead, found: LedgerHead, proof: Proof) -> str:
-    """How the ledger that was found contradicts the witness; empty where it is the same one, or goes on from it."""
+    """How the found ledger contradicts the witness; empty if it is the same, or contains it."""
     if found.height < witness.height:
         return "it ends before that"
     if found.height == witness.height:
@@ -52,7 +51,7 @@ def _is_block(line: bytes | None, witness: LedgerHead) -> bool:
 
 
 def sentence(model: OneSeekModel, witness: LedgerHead, found: LedgerHead, how: str) -> str:
-    """What is wrong with the ledger, and what to do about it."""
+    """What is wrong with the ledger, and what to do."""
     meta = model.metadata
     return (
         f"the ledger of {meta.name} was witnessed at height {witness.height} with head {witness.head}, but the records"

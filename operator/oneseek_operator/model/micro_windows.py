@@ -1,55 +1,55 @@
-"""Which run a closed window of the records service asks for. Pure.
+"""The run that a closed window of the records service asks for. Pure.
 
-Clients post what to learn; the records service collects it in windows and names the run of each. Once a window is
-closed the sidecar says its number in an annotation of the model, with the digest of what it holds, and the run is made
-here: under that name, owned by the model, once. The digest is pinned in the run's dataset and tells windows of one
-number apart: a records volume that was lost begins to count anew. The annotation goes only after the run is there, so a crash in between makes the same run again, which
-is none.
+Clients post training examples; the records service collects them in windows and names the run of each. Once a window is
+closed, the sidecar annotates the model with its number and the digest of its content. The run is created under that name,
+owned by the model, once; then the annotation is removed, so a crash in between creates the same run again. The digest is
+pinned in the run's dataset, because a records service that lost its volume counts from 1 again.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
+from oneseek_operator.actions import Event
 from oneseek_operator.resources import common
 
-__all__ = ["Asked", "asked"]
+__all__ = ["WindowRuns", "requested_runs"]
 
 _KINDS = {names.WINDOW_MICRO: ("micro", "Micro"), names.WINDOW_MAJOR: ("major", "Major")}
 _WINDOW = re.compile(r"([1-9][0-9]{0,8})(?:@(sha256:[0-9a-f]{64}))?")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Runs to make, the annotations that asked for them, and what to tell."""
+class WindowRuns:
+    """Manifests of runs to create, the annotations that ask for them, and Events."""
 
     runs: tuple[dict[str, Any], ...] = ()
     annotations: tuple[str, ...] = ()
-    events: tuple[tuple[bool, str, str], ...] = field(default=())
+    events: tuple[Event, ...] = ()
 
 
-def asked(model: OneSeekModel, there: Sequence[TrainingRun]) -> Asked:
-    """What the model's annotations ask for; a manifest that carries one asks for the same run, which is there then."""
+def requested_runs(model: OneSeekModel, there: Sequence[TrainingRun]) -> WindowRuns:
+    """The runs that the model's annotations ask for, unless they are `there`."""
     runs, events = [], []
     found = tuple(key for key in _KINDS if key in model.metadata.annotations)
     for key in found:
         value = model.metadata.annotations[key]
         kind, of_type = _KINDS[key]
         if refused := _refusal(model, key, value):
-            events.append((True, names.WINDOW_REFUSED, refused))
+            events.append(Event(names.WINDOW_REFUSED, refused, warning=True))
             continue
         number, _, digest = value.partition("@")
         name = _name(model, kind, int(number), digest, there)
         if not any(_is_run_of(run, name, int(number), digest) for run in there):
             runs.append(_run(model, name, of_type, int(number), digest))
-        events.append((False, names.WINDOW_TAKEN, f"window {number} of the records is trained by the run {name!r}"))
-    return Asked(tuple(runs), found, tuple(events))
+        events.append(Event(names.WINDOW_TAKEN, f"window {number} of the records is trained by the run {name!r}"))
+    return WindowRuns(tuple(runs), found, tuple(events))
 
 
 def _refusal(model: OneSeekModel, key: str, value: str) -> str:

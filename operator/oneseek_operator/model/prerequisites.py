@@ -1,6 +1,6 @@
-"""What a model needs before a version can answer: claim, policies, keys, account, records service, base model. Pure.
+"""What a model needs before a version can serve: claim, policies, keys, account, access, records service, base model. Pure.
 
-Each step is None once there is nothing to do for it.
+Each step returns None once there is nothing to do.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from oneseek_operator.certificates import renewed_at
 from oneseek_operator.conditions import Verdict
 from oneseek_operator.model import adoption
 from oneseek_operator.model.status import model_decision
-from oneseek_operator.observe.model import Snapshot, wants_tokens, writers
+from oneseek_operator.observe.model import Snapshot, has_writers, wants_tokens
 from oneseek_operator.observe.pod_failures import failure_of, report_text, waiting_problem, with_problem
 from oneseek_operator.observe.pods import PodView, owned_job
 from oneseek_operator.resources import common
@@ -44,11 +44,11 @@ from oneseek_operator.settings import Settings
 
 __all__ = ["access", "base_model", "claim", "identity", "keys", "policies", "records", "suspended"]
 
-_LOOK_AGAIN = 10.0  # seconds; for what no event tells us of (a claim without our labels)
+_LOOK_AGAIN = 10.0  # seconds; for what no event reports (a claim without our labels)
 
 
 def suspended(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
-    """Nothing is made for a model that is suspended before its base model is there; what was begun comes to its end."""
+    """Start nothing for a model that is suspended before its base model is imported; what runs is finished."""
     model = snapshot.model
     if not model.spec.suspend or model.status.base_model is not None:
         return None
@@ -58,13 +58,13 @@ def suspended(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision
 
 
 def claim(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
-    """The claim that everything lies on: one of ours is made, one of the spec must be there."""
+    """The claim for base model and versions: created, or the one that the spec names must exist."""
     del settings
     name = common.claim_name(snapshot.model)
-    asked = snapshot.model.spec.storage.claim_name
-    if snapshot.claim is not None and (asked or snapshot.claim.is_ours):
+    named = snapshot.model.spec.storage.claim_name
+    if snapshot.claim is not None and (named or snapshot.claim.is_ours):
         return None
-    if asked:
+    if named:
         message = (
             f"the claim {name!r} of spec.storage.claimName does not exist in namespace "
             f"{snapshot.model.metadata.namespace!r}; make it, or use spec.storage.size"
@@ -73,15 +73,15 @@ def claim(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[One
     if snapshot.claim is None and snapshot.model.status.base_model is not None:
         message = f"the claim {name!r} with base model and versions is gone; restore it, or delete this OneSeekModel"
         return model_decision(snapshot, Verdict("Failed", names.CLAIM_NOT_FOUND, message), now, again_after=_LOOK_AGAIN)
-    # Of one that is somebody else's the API client says so.
+    # The API client refuses a claim of that name that is somebody else's.
     verdict = Verdict("Working", names.BASE_IMPORTING, f"making the claim {name!r}")
     return model_decision(snapshot, verdict, now, before=(Create(build.claim(snapshot.model)),), again_after=0.0)
 
 
 def policies(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
-    """Who may talk to the model's pods, before there are any; nothing of ours where the chart switches it off.
+    """The NetworkPolicies, before there are pods; none of ours if the chart disables them.
 
-    The policy that allows nothing is made last and goes first: what has to talk is never cut off in between.
+    The policy that allows nothing is created last and deleted first, so no needed connection is cut in between.
     """
     del now
     wanted = build_network.policies(snapshot.model, settings)
@@ -97,7 +97,7 @@ def policies(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[
 
 
 def keys(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
-    """The keys that certify signs with, and the public halves, before anything needs them."""
+    """The signing keys and the public keys, before anything needs them."""
     del settings
     model, trusted = snapshot.model, snapshot.trusted
     wanted = tuple(sorted(model.spec.certification.trusted_keys))
@@ -112,14 +112,14 @@ def keys(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneS
         action = Apply(build_keys.trusted(model, made=made, pending=False))
     if action is None:
         return None
-    if model.status.base_model is not None:  # the list of trusted keys changes under a model that lives: say nothing
+    if model.status.base_model is not None:  # the trusted keys of an imported model change: its conditions stay
         return Decision(model.status, (action,), again_after=0.0)
     verdict = Verdict("Working", names.MAKING_KEYS, "writing the signing keys and the trusted keys")
     return model_decision(snapshot, verdict, now, before=(action,), again_after=0.0)
 
 
 def _lost(snapshot: Snapshot, now: datetime) -> Decision[OneSeekModelStatus]:
-    """Nothing goes on with a key of which nobody knows the public half; what answers goes on answering."""
+    """Stop: nobody knows the public half of the signing key. A version that serves goes on serving."""
     secret, public = build_keys.secret_name(snapshot.model), build_keys.trusted_name(snapshot.model)
     message = (
         f"the Secret {secret!r} exists but its public key is unknown: restore the ConfigMap {public!r}, or delete both,"
@@ -129,7 +129,7 @@ def _lost(snapshot: Snapshot, now: datetime) -> Decision[OneSeekModelStatus]:
 
 
 def identity(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
-    """The sidecars' account and its rights, before a pod needs them."""
+    """The sidecars' ServiceAccount and its rights, before a pod needs them."""
     del now
     model, found = snapshot.model, snapshot.identity
     wanted = build_identity.objects(model, policy=settings.admission_policy)
@@ -148,7 +148,7 @@ def identity(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[
 
 
 def access(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
-    """What the model's parts know each other by, before a pod needs it; certificates anew before they end."""
+    """Tokens and certificates of the model's pods, before a pod needs them; certificates are renewed before they expire."""
     model = snapshot.model
     written = snapshot.access.written if snapshot.access else None
     wanted = build_access.secret_name(model, settings)
@@ -176,7 +176,7 @@ def _is_due(leaf: build_access.LeafNote | None, authorities: Collection[str], no
 
 
 def records(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
-    """The records service and its key; nothing waits for it but promotions."""
+    """The records service and its key; only promotions and resets wait for it."""
     del now
     model, found = snapshot.model, snapshot.records
     if build_records.lacks_image(model, settings):
@@ -185,7 +185,7 @@ def records(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[O
     known = snapshot.trusted is not None and snapshot.trusted.knows_records
     if found.template is None:
         actions.append(MakeRecordsSecret(model, known=known or found.left_claim))
-    elif snapshot.trusted is not None and not known:  # made by a release that did not write it down
+    elif snapshot.trusted is not None and not known:  # created by a release that did not mark it
         actions.append(MarkRecords(model))
     if found.service != build_records.service_template(model):
         actions.append(Apply(build_records.service(model)))
@@ -194,10 +194,10 @@ def records(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[O
 
 
 def _records_scaled(snapshot: Snapshot, settings: Settings) -> tuple[Action, ...]:
-    """The StatefulSet as it must be, unless it is: of a suspended model it has no pod once nobody has to write."""
-    replicas = 0 if snapshot.model.spec.suspend and not writers(snapshot) else 1
+    """The StatefulSet, if it differs; a suspended model has no records pod once nothing has to write."""
+    replicas = 0 if snapshot.model.spec.suspend and not has_writers(snapshot) else 1
     now = "tls" if settings.internal_tls else "plain"
-    # Where there is TLS, "plain" may be the word of a pod that is nobody's; where there is none, it is `now`.
+    # With TLS, a pod that speaks "plain" may be a stranger's; without, "plain" is `now`.
     others = sorted({pod.speaks for pod in snapshot.pods if _calls_records(pod, snapshot)} - {now, "", "plain"})
     template = build_records.template_hash(snapshot.model, settings, replicas=replicas, others=others)
     if snapshot.records.template == template:
@@ -206,14 +206,14 @@ def _records_scaled(snapshot: Snapshot, settings: Settings) -> tuple[Action, ...
 
 
 def _calls_records(pod: PodView, snapshot: Snapshot) -> bool:
-    """Whether it is one of the model's serving pods, or of a run's."""
+    """Whether it is a serving pod, or a pod of a run."""
     runs = {run.metadata.uid for run in snapshot.runs}
     jobs = {job.uid for job in snapshot.jobs if job.owner in runs}
     return pod.phase in ("Pending", "Running") and (names.LABEL_COLOUR in pod.labels or pod.owner in jobs)
 
 
 def base_model(snapshot: Snapshot, settings: Settings, now: datetime) -> Decision[OneSeekModelStatus] | None:
-    """The base model on the claim, and the versions that its Job found beside it."""
+    """Import the base model, and adopt the versions that the Job found on the claim."""
     model = snapshot.model
     if model.status.base_model is not None:
         return None
@@ -221,7 +221,7 @@ def base_model(snapshot: Snapshot, settings: Settings, now: datetime) -> Decisio
     name = model.spec.base_model.name
     if job is None:
         verdict = Verdict("Working", names.BASE_IMPORTING, f"importing the base model {name!r}")
-        # A name that is taken is said before hours of importing, not after.
+        # A name that is taken is reported before hours of importing, not after.
         later = Reserve(build_serving.service(model, colour="", flipped_at=""))
         return model_decision(snapshot, verdict, now, before=(later, Create(build.base_job(model, settings))))
     if job.state == "Failed":

@@ -1,4 +1,4 @@
-"""The parts of Kubernetes objects that decisions look at, parsed once at the border. Pure."""
+"""Kubernetes objects, reduced to what decisions look at, parsed once. Pure. Pods and Jobs: `pods`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class WantedView:
-    """A colour's ConfigMap: which version its pods are to answer with."""
+    """A colour's ConfigMap: the version that its pods are to serve."""
 
     version: WantedVersion
     uid: str
@@ -41,7 +41,7 @@ class WantedView:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentView:
-    """A colour. Where it has a shape, `wanted` is what its ConfigMap says, and `dna` is that version's."""
+    """A colour's Deployment. With a `shape`, `wanted` is the version that its ConfigMap names, and `dna` that version's."""
 
     name: str
     owner: str
@@ -53,13 +53,13 @@ class DeploymentView:
     terminating: bool
     shape: str = ""
     wanted: WantedVersion | None = None
-    labelled: str | None = None  # the DNA in its own annotation, for people who look
+    labelled: str | None = None  # the DNA in its own annotation, for people
     uid: str = ""
-    failed_create: FailedCreate | None = None  # its ReplicaSet cannot make (all) its pods
+    failed_create: FailedCreate | None = None  # its ReplicaSet cannot create (all) its pods
 
     @classmethod
     def parse(cls, deployment: Object, wanted: Mapping[str, WantedView] | None = None) -> DeploymentView:
-        """Read a Deployment as the API server returns it; `wanted` by colour."""
+        """Parse a Deployment; `wanted` by colour."""
         meta = deployment["metadata"]
         notes, colour = meta.get("annotations", {}), meta.get("labels", {}).get(names.LABEL_COLOUR, "")
         shape, labelled = notes.get(names.ANNOTATION_TEMPLATE, ""), notes.get(names.ANNOTATION_DNA) or None
@@ -83,7 +83,7 @@ class DeploymentView:
 
 
 def _replica_failure(deployment: Object) -> FailedCreate | None:
-    """The condition ReplicaFailure, where it is about pods that cannot be made."""
+    """The condition ReplicaFailure, if it is about pods that cannot be created."""
     for item in deployment.get("status", {}).get("conditions", []):
         if (item["type"], item["status"], item.get("reason")) == ("ReplicaFailure", "True", names.FAILED_CREATE):
             since = item.get("lastTransitionTime", "")
@@ -92,7 +92,7 @@ def _replica_failure(deployment: Object) -> FailedCreate | None:
 
 
 def wanted_by_colour(config_maps: Sequence[Object], owner: str) -> dict[str, WantedView]:
-    """What the ConfigMaps of a model's colours say; one that a hand has spoilt says nothing and is written anew."""
+    """What the ConfigMaps of a model's colours say; one that cannot be parsed is left out, and written again."""
     found = {}
     for item in config_maps:
         colour = item["metadata"].get("labels", {}).get(names.LABEL_COLOUR)
@@ -105,7 +105,7 @@ def wanted_by_colour(config_maps: Sequence[Object], owner: str) -> dict[str, Wan
 
 @dataclass(frozen=True, slots=True)
 class ServiceView:
-    """The model's Service: which colour it selects, since when."""
+    """The model's Service: the colour that it selects, and since when."""
 
     owner: str
     colour: str
@@ -115,7 +115,7 @@ class ServiceView:
 
     @classmethod
     def parse(cls, service: Object) -> ServiceView:
-        """Read a Service as the API server returns it."""
+        """Parse a Service."""
         meta = service["metadata"]
         return cls(
             owner=owner_of(service),
@@ -128,7 +128,7 @@ class ServiceView:
 
 @dataclass(frozen=True, slots=True)
 class PolicyView:
-    """A NetworkPolicy that names the model."""
+    """A NetworkPolicy labelled with the model."""
 
     name: str
     uid: str
@@ -137,14 +137,14 @@ class PolicyView:
 
     @classmethod
     def parse(cls, policy: Object) -> PolicyView:
-        """Read a NetworkPolicy as the API server returns it."""
+        """Parse a NetworkPolicy."""
         meta = policy["metadata"]
         return cls(name=meta["name"], uid=meta["uid"], owner=owner_of(policy), spec=policy["spec"])
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimView:
-    """The models claim; `is_ours`: made for a model of this name."""
+    """The models claim; `is_ours`: created for a model of this name."""
 
     name: str
     phase: str
@@ -152,7 +152,7 @@ class ClaimView:
 
     @classmethod
     def parse(cls, claim: Object, *, is_ours: bool) -> ClaimView:
-        """Read a PersistentVolumeClaim as the API server returns it."""
+        """Parse a PersistentVolumeClaim."""
         meta = claim["metadata"]
         return cls(name=meta["name"], phase=claim.get("status", {}).get("phase", "Pending"), is_ours=is_ours)
 
@@ -164,11 +164,11 @@ class TrustedKeysView:
     ready: bool
     made: str | None
     others: tuple[str, ...]
-    knows_records: bool = False  # that the Secret of the records service is the model's own
+    knows_records: bool = False  # the Secret of the records service is marked as the model's own
 
     @classmethod
     def parse(cls, config_map: Object) -> TrustedKeysView:
-        """Read a ConfigMap as the API server returns it."""
+        """Parse a ConfigMap."""
         data = config_map.get("data", {})
         notes = config_map["metadata"].get("annotations", {})
         others = tuple(value for key, value in sorted(data.items()) if key != "model.pub")
@@ -182,14 +182,14 @@ class TrustedKeysView:
 
 @dataclass(frozen=True, slots=True)
 class AccessView:
-    """The ConfigMap that says whom a model's parts trust, and what was written of their Secrets."""
+    """The ConfigMap of what a model's pods trust, and of the Secrets that were written for them."""
 
     bundle: str
     written: Written
 
     @classmethod
     def parse(cls, config_map: Object) -> AccessView | None:
-        """Read a ConfigMap as the API server returns it; one whose note a hand has spoilt is none, and is written anew."""
+        """Parse a ConfigMap; None if its note cannot be parsed, so that it is written again."""
         note = config_map["metadata"].get("annotations", {}).get(names.ANNOTATION_ACCESS, "")
         try:
             return cls(config_map.get("data", {}).get("ca.crt", ""), Written.from_wire(note))
@@ -199,15 +199,15 @@ class AccessView:
 
 @dataclass(frozen=True, slots=True)
 class IdentityView:
-    """The sidecars' account: which of its objects say what they must, and the binding of those who review tokens."""
+    """The sidecars' account: hashes of its objects, and the binding of accounts that may review tokens."""
 
     templates: frozenset[tuple[str, str]] = frozenset()  # kind, hash of what was applied
     reviewers: Object | None = None
-    policy: bool = True  # the API server holds writers to the admission policies
+    policy: bool = True  # the admission policies are installed
 
     @classmethod
     def parse(cls, found: Sequence[Object], reviewers: Object | None, *, policy: bool) -> IdentityView:
-        """Read the objects as the API server returns them."""
-        said = [(item["kind"], item["metadata"].get("annotations", {})) for item in found]
-        hashes = frozenset((kind, notes.get(names.ANNOTATION_TEMPLATE, "")) for kind, notes in said)
+        """Parse the objects."""
+        annotated = [(item["kind"], item["metadata"].get("annotations", {})) for item in found]
+        hashes = frozenset((kind, notes.get(names.ANNOTATION_TEMPLATE, "")) for kind, notes in annotated)
         return cls(hashes, reviewers, policy)

@@ -1,4 +1,4 @@
-"""Which pods are a model's own: their controllers end at it. Labels prove nothing; whoever may make a pod writes them. Pure."""
+"""Which pods are a model's own, by their controllers; labels prove nothing, since whoever creates a pod writes them. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["askable", "foreign"]
 
 
 def foreign(pod: PodView, replica_sets: Mapping[str, str], deployments: Sequence[DeploymentView]) -> bool:
-    """Whether a pod that calls itself a serving pod is somebody else's. `replica_sets`: their controllers' uids, by uid.
+    """Whether a pod labelled as a serving pod is somebody else's. `replica_sets`: their controllers' uids, by uid.
 
-    Where the ReplicaSet is gone, or not seen yet, nothing is known: it goes before the pods that it made do.
+    Unknown, and so not foreign, if its ReplicaSet is gone or not seen yet: that is deleted before its pods.
     """
     if names.LABEL_COLOUR not in pod.labels:
         return False
@@ -32,10 +32,10 @@ def askable(
     deployments: Sequence[DeploymentView],
     known: Collection[str],
 ) -> list[PodView]:
-    """The pods that may be asked, of those that are not foreign: seen to be the model's now or before (`known`, uids).
+    """The pods that may be asked, of those that are not foreign: known as the model's now or before (`known`, uids).
 
-    Of the others only those on their way out, and of these none that would be shown a token before it has shown its
-    certificate: one that speaks TLS proves itself, and one of the release before is shown nothing.
+    Of the others only terminating ones that get no token before they proved themselves: by TLS, or as the previous release,
+    which gets none.
     """
     own = {item.uid for item in deployments}
     return [

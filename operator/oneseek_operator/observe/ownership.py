@@ -1,7 +1,7 @@
-"""Whose an object is that stands under a name we need. Pure.
+"""Whether an object under a name that we need is ours. Pure.
 
-Ours is what its controller says: the owner that our manifest names, by uid. What outlives its owner on purpose (claims,
-keys) names none; it is ours by the labels that we give it, so that a model that is made again finds its own.
+Ours is an object whose controller is the owner that our manifest names, by uid. Claims and keys outlive their owner and name
+none; they are ours by their labels, so that a model that is created again finds its own.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ _TAGS = (names.LABEL_MANAGED_BY, names.LABEL_MODEL)
 
 
 def owner_of(item: Object) -> str:
-    """The uid of the object's controller; empty where it has none."""
+    """The uid of the object's controller; empty if it has none."""
     return str(_controller(item).get("uid", ""))
 
 
 def is_ours(item: Object, manifest: Object) -> bool:
-    """Whether the object is the one that the manifest describes, and not another of its name."""
+    """Whether the object is the one that the manifest describes, and not another one of its name."""
     owner, tags = owner_of(manifest), _tags(manifest)
     labelled = len(tags) == len(_TAGS) and tags.items() <= _labels(item).items()
     return owner_of(item) == owner and (bool(owner) or labelled)
 
 
 def refuse_foreign(item: Object, manifest: Object) -> None:
-    """Nothing where the object is ours.
+    """Return if the object is ours.
 
     Raises:
-        NameTakenError: it is somebody else's, or a namesake's that is deleted.
+        NameTakenError: it is somebody else's, or belongs to a deleted owner of the same name.
     """
     if is_ours(item, manifest):
         return
@@ -43,7 +43,7 @@ def refuse_foreign(item: Object, manifest: Object) -> None:
     owner, there = _controller(manifest), _controller(item)
     ours = owner.get("kind", "OneSeekModel")
     if owner and (there.get("kind"), there.get("name")) == (owner["kind"], owner["name"]):
-        # Two of one name cannot be there at once: this one's owner is gone, and the garbage collector comes.
+        # Two owners of one name cannot exist: this one's was deleted, and the garbage collector will delete it.
         raise NameTakenError(
             f"waiting for the {kind} {name!r} of a deleted {ours} of this name to go", is_being_removed=True
         )
@@ -51,7 +51,7 @@ def refuse_foreign(item: Object, manifest: Object) -> None:
 
 
 def refuse_foreign_claim(claim: Object, tags: Mapping[str, str], manifest: Object) -> None:
-    """The same for a claim that a StatefulSet would take: its controller labels those that it makes.
+    """The same for a claim that a StatefulSet would use: its controller labels those that it creates.
 
     Raises:
         NameTakenError: it is somebody else's.
@@ -62,7 +62,7 @@ def refuse_foreign_claim(claim: Object, tags: Mapping[str, str], manifest: Objec
 
 
 def unknown_secret(name: str, how: str) -> NameTakenError:
-    """What to say of a Secret that was there before ours: they are not read. `how`: to make one known that is ours."""
+    """The error for a Secret that existed before ours: Secrets are not read. `how`: how to make one known that is ours."""
     return NameTakenError(
         f"the Secret {name!r} is there already, and the operator, which reads no Secrets, does not know it as this"
         f" OneSeekModel's; it is left as it is: rename the OneSeekModel, or remove the Secret; if it is this model's own,"
@@ -71,11 +71,11 @@ def unknown_secret(name: str, how: str) -> NameTakenError:
 
 
 def _taken(kind: str, name: str, ours: str, item: Object, tags: Mapping[str, str]) -> NameTakenError:
-    """`tags`: the labels that would make it ours, of an object that names no owner."""
+    """`tags`: the labels that would make an object without owner ours."""
     own = ""
     if tags and not _controller(item):
-        told = " ".join(f"{key}={value}" for key, value in tags.items())
-        own = f"; if it is this model's own, say so: kubectl label {kind.lower()} {name} --overwrite {told}"
+        text = " ".join(f"{key}={value}" for key, value in tags.items())
+        own = f"; if it is this model's own, say so: kubectl label {kind.lower()} {name} --overwrite {text}"
     return NameTakenError(
         f"the {kind} {name!r} is there already and is not this {ours}'s ({_whose(item)}); it is left as it is: rename the"
         f" {ours}, or remove the {kind}{own}"
@@ -83,7 +83,7 @@ def _taken(kind: str, name: str, ours: str, item: Object, tags: Mapping[str, str
 
 
 def claims_of(manifest: Object) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """The claims that a StatefulSet takes by name, and the labels that those it has made carry."""
+    """The claims that a StatefulSet uses by name, and the labels of those that it created."""
     if manifest["kind"] != "StatefulSet":
         return
     spec, name = manifest["spec"], manifest["metadata"]["name"]
@@ -106,12 +106,12 @@ def _tags(manifest: Object) -> dict[str, str]:
 
 
 def _whose(item: Object) -> str:
-    """What the object says of whose it is."""
+    """Whose the object is, as far as it tells."""
     if there := _controller(item):
         return f"it belongs to the {there.get('kind')} {there.get('name')!r}"
-    said = [f"{key}={value}" for key in _TAGS if (value := _labels(item).get(key))]
-    if said:
-        return f"it is labelled {' and '.join(said)}"
+    tags = [f"{key}={value}" for key in _TAGS if (value := _labels(item).get(key))]
+    if tags:
+        return f"it is labelled {' and '.join(tags)}"
     fields = item["metadata"].get("managedFields") or []
     made = next((one.get("manager", "") for one in fields if not one.get("subresource")), "")
     return f"it was made with {made}" if made else "nothing in it says whose it is"

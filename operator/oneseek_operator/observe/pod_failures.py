@@ -1,4 +1,4 @@
-"""Why a Job's pod failed or does not start, in a reason and a sentence a person can act on. Pure."""
+"""Why a pod failed or does not start: a reason, and a sentence that a person can act on. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CANNOT_START = {"CreateContainerConfigError", "CreateContainerError", "RunConta
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A reason and a sentence; `since` where it is a pod that does not start: when the pod was made."""
+    """A reason and a sentence; `since`: when a pod that does not start was created."""
 
     reason: str
     message: str
@@ -39,14 +39,14 @@ class Problem:
 
 
 def lasts(problem: Problem, now: datetime) -> bool:
-    """Whether a pod has not started for so long that waiting alone will hardly help."""
+    """Whether a pod has not started for so long that a person is needed."""
     return bool(problem.since) and now - datetime.fromisoformat(problem.since) >= PATIENCE
 
 
 def with_problem(problem: Problem | None, working: Verdict, now: datetime) -> tuple[Verdict, float | None]:
-    """`working`, or what keeps it from going on; and in how many seconds that is to be called stalled.
+    """`working`, or the problem that blocks it; and the seconds until that counts as stalled.
 
-    Stalled is no end here: once the pod starts the work goes on.
+    Stalled is not final: once the pod starts, work goes on.
     """
     if problem is None:
         return working, None
@@ -57,7 +57,7 @@ def with_problem(problem: Problem | None, working: Verdict, now: datetime) -> tu
 
 
 def report_text(pods: Sequence[PodView], job: JobView) -> str:
-    """The termination message of the Job's pod that ended well; empty where it cannot be had."""
+    """The termination message of the Job's pod that succeeded; empty if it is gone."""
     for pod in pods:
         if pod.owner == job.uid and pod.phase == "Succeeded":
             return next((item.message for item in pod.containers if item.name == "main"), "")
@@ -65,7 +65,7 @@ def report_text(pods: Sequence[PodView], job: JobView) -> str:
 
 
 def waiting_problem(pods: Sequence[PodView], job: JobView | None) -> Problem | None:
-    """Why the Job's pod is not running yet, where that is worth saying."""
+    """Why the Job's pod does not run yet, if that is worth reporting."""
     if job is None:
         return None
     own = [pod for pod in pods if pod.owner == job.uid]
@@ -89,7 +89,7 @@ def pending_problem(pods: Sequence[PodView]) -> Problem | None:
 
 
 def not_made(failed: FailedCreate | None, pods: Sequence[PodView], owner: str, *, made: str) -> Problem | None:
-    """Why a controller makes no pod for `owner`, which was `made` then; nothing once it has made one since it said so."""
+    """Why a controller creates no pod for `owner`, created at `made`; None if it created one since it reported that."""
     if failed is None or any(pod.phase in ("Pending", "Running") or pod.created >= failed.last for pod in pods):
         return None
     reason = reason_of(failed.message, 0) or names.FAILED_CREATE
@@ -98,7 +98,7 @@ def not_made(failed: FailedCreate | None, pods: Sequence[PodView], owner: str, *
 
 
 def container_problem(pod: PodView) -> Problem | None:
-    """A container that cannot be started at all."""
+    """A container that cannot be started."""
     for container in pod.containers:
         if container.waiting_reason in _PULL:
             text = container.waiting_message or container.waiting_reason
@@ -111,7 +111,7 @@ def container_problem(pod: PodView) -> Problem | None:
 
 
 def failure_of(job: JobView, pods: Sequence[PodView], *, what: str) -> Problem:
-    """Why a failed Job failed; `what` names it in the sentence (`the train pod`)."""
+    """Why a Job failed; `what` names it in the sentence (`the train pod`)."""
     if job.reason == "DeadlineExceeded":
         return Problem(
             names.DEADLINE_EXCEEDED, f"{what} ran longer than spec.activeDeadlineSeconds allows and was stopped"
@@ -133,11 +133,11 @@ def container_failure(container: ContainerView, *, what: str, pod: str) -> Probl
     if container.terminated_reason == "OOMKilled":
         limit = f"its memory limit of {container.memory_limit}" if container.memory_limit else "the node's memory limit"
         return Problem(names.OUT_OF_MEMORY, f"{what} was killed at {limit} (pod {pod}); raise resources.limits.memory")
-    if said := parse_failure(container.message):
-        return Problem(said.reason, said.message)
+    if failure := parse_failure(container.message):
+        return Problem(failure.reason, failure.message)
     last = next((line.strip() for line in reversed(container.message.splitlines()) if line.strip()), "")
     name = "" if container.name == "main" else f" in container {container.name}"
     return Problem(
         names.JOB_FAILED,
-        f"{what} exited with code {container.exit_code}{name} (pod {pod}): {last or 'it said nothing'}",
+        f"{what} exited with code {container.exit_code}{name} (pod {pod}): {last or 'it failure nothing'}",
     )

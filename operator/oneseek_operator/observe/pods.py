@@ -13,12 +13,12 @@ from oneseek_operator.observe.refusals import FailedCreate
 __all__ = ["ContainerView", "JobView", "PodView", "failed_creates", "lacks_pod", "owned_job"]
 
 Object = Mapping[str, Any]
-Speaks = Literal["tls", "plain", "before", ""]  # both with tokens by role; as the release before; not at all
+Speaks = Literal["tls", "plain", "before", ""]  # the first two with tokens by role; as the previous release; not at all
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerView:
-    """One container's last word."""
+    """The last state of a container."""
 
     name: str
     waiting_reason: str = ""
@@ -32,7 +32,7 @@ class ContainerView:
 
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """A pod: is it ready (or not, and since when), where does it answer, and if it does not start, why."""
+    """A pod: is it ready and since when, where does it listen, and why does it not start."""
 
     name: str
     uid: str
@@ -46,15 +46,15 @@ class PodView:
     unschedulable: str
     unschedulable_since: str
     created: str
-    ends_at: str = ""  # of one that is terminating: when its containers are killed
-    unattached_since: str = ""  # it has its node, and no sandbox: its volumes do not come
-    owner: str = ""  # uid of its controller: whose it is, whatever its labels say
+    ends_at: str = ""  # of a terminating pod: when its containers are killed
+    unattached_since: str = ""  # it has a node, but no sandbox: its volumes are not attached
+    owner: str = ""  # uid of its controller
     owner_kind: str = ""
     speaks: Speaks = ""
 
     @classmethod
     def parse(cls, pod: Object) -> PodView:
-        """Read a pod as the API server returns it."""
+        """Parse a pod."""
         status = pod.get("status", {})
         conditions = {item["type"]: item for item in status.get("conditions", [])}
         scheduled = conditions.get("PodScheduled", {})
@@ -65,7 +65,7 @@ class PodView:
         }
         statuses = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
         meta = pod["metadata"]
-        held = conditions.get("PodReadyToStartContainers", {})  # the sandbox is made after the volumes are there
+        held = conditions.get("PodReadyToStartContainers", {})  # the sandbox is created after the volumes are mounted
         unattached = scheduled.get("status") == "True" and held.get("status") == "False" and not _ending(pod)
         return cls(
             name=meta["name"],
@@ -91,17 +91,17 @@ class PodView:
 
     @property
     def sidecar_runs(self) -> bool:
-        """Whether the sidecar is there to be asked, ready or not."""
+        """Whether the sidecar runs, ready or not."""
         return any(item.name == "sidecar" and not item.waiting_reason for item in self.containers)
 
     @property
     def job(self) -> str:
-        """Name of the Job that it says it belongs to, if any."""
+        """The Job that its labels name."""
         return self.labels.get("batch.kubernetes.io/job-name", "")
 
 
 def _speaks(volumes: Sequence[Object]) -> Speaks:
-    """How a pod talks to the model's others and they to it, by what was mounted into it for that."""
+    """How the pod and the model's others authenticate each other, by its access volume."""
     for item in volumes:
         if item.get("name") == names.ACCESS_VOLUME:
             sources = item.get("projected", {}).get("sources", [])
@@ -112,7 +112,7 @@ def _speaks(volumes: Sequence[Object]) -> Speaks:
 
 
 def _ending(pod: Object) -> bool:
-    """Whether a pod is over: its sandbox went away, it did not fail to come."""
+    """Whether a pod has ended, so that its missing sandbox is no failure."""
     return "deletionTimestamp" in pod["metadata"] or pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
@@ -134,7 +134,7 @@ def _container(status: Object, memory_limit: str) -> ContainerView:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A Job: whose it is and how it stands."""
+    """A Job: its owner and its state."""
 
     name: str
     uid: str
@@ -144,13 +144,13 @@ class JobView:
     message: str
     completed_at: str
     terminating: bool
-    template: str = ""  # what it was made for, where its name does not say
+    template: str = ""  # hash of what it was created for
     created: str = ""
-    failed_create: FailedCreate | None = None  # what the Job controller says of a pod that it cannot make
+    failed_create: FailedCreate | None = None  # what the Job controller reports of a pod that it cannot create
 
     @classmethod
     def parse(cls, job: Object) -> JobView:
-        """Read a Job as the API server returns it."""
+        """Parse a Job."""
         conditions = {item["type"]: item for item in job.get("status", {}).get("conditions", [])}
         state: Literal["Running", "Succeeded", "Failed"] = "Running"
         ended: Object = {}
@@ -173,7 +173,7 @@ class JobView:
 
 
 def failed_creates(events: Sequence[Object]) -> dict[str, FailedCreate]:
-    """What controllers say of pods that they cannot make, by the uid of the pod's owner; the newest word of each."""
+    """What controllers report of pods that they cannot create, by the owner's uid; the newest Event of each."""
     found: dict[str, FailedCreate] = {}
     for event in events:
         first = event.get("firstTimestamp") or event.get("eventTime") or ""
@@ -181,18 +181,18 @@ def failed_creates(events: Sequence[Object]) -> dict[str, FailedCreate]:
         if event.get("reason") != names.FAILED_CREATE or not first:
             continue
         uid = event["involvedObject"].get("uid", "")
-        told, known = FailedCreate(event.get("message", ""), first[:19] + "Z", last[:19] + "Z"), found.get(uid)
-        newest = max(told, known or told, key=lambda item: item.last)
-        found[uid] = replace(newest, since=min(told.since, known.since if known else told.since))
+        report, known = FailedCreate(event.get("message", ""), first[:19] + "Z", last[:19] + "Z"), found.get(uid)
+        newest = max(report, known or report, key=lambda item: item.last)
+        found[uid] = replace(newest, since=min(report.since, known.since if known else report.since))
     return found
 
 
 def lacks_pod(job: JobView, pods: Sequence[PodView]) -> bool:
-    """Whether a Job that has not ended has no pod that starts or runs."""
+    """Whether a Job that has not ended has no pending or running pod."""
     alive = any(pod.owner == job.uid and pod.phase in ("Pending", "Running") for pod in pods)
     return job.state == "Running" and not job.terminating and not alive
 
 
 def owned_job(jobs: Sequence[JobView], name: str, owner: str) -> JobView | None:
-    """The Job of that name, if its controller is `owner`, by uid."""
+    """The Job of that name whose controller is `owner`, by uid."""
     return next((job for job in jobs if (job.name, job.owner) == (name, owner)), None)

@@ -1,4 +1,4 @@
-"""What the API server refuses, to the operator or to a controller: one vocabulary, and how conditions say it. Pure."""
+"""What the API server refuses, to the operator or to a controller: its reasons, and the conditions that report it. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 
 from oneseek_core import names
 from oneseek_core.api.base import Condition
-from oneseek_operator.conditions import PATIENCE, condition, find, timestamp
+from oneseek_operator.conditions import PATIENCE, ConditionRow, condition, find, timestamp
 from oneseek_operator.errors import ClusterError, NameTakenError
 
 __all__ = [
@@ -33,17 +33,17 @@ _MARKS = (
     (names.INVALID, ("is invalid",)),
 )
 _BY_STATUS = {403: names.FORBIDDEN}
-_LONGEST = 768  # characters of the API server's sentence
+_SENTENCE_LIMIT = 768  # characters of the API server's sentence
 # `Invalid value: "x": why`, and Go's dump of a whole struct: the field and the reason say enough.
 _QUOTED = re.compile(r"""(Invalid value: )(?:"(?:[^"\\]|\\.){65,}"|[\w.\[\]*&]*\{.*\}|\{.*\}|map\[.*\])""")
-_NOT_TOLD = (401, 409, 429)  # the operator's own credentials, a race, load: told by nobody, tried again
-_AGAIN, _LATE_AGAIN = 10.0, 60.0  # seconds between tries: no event tells of a mended quota
-_GONE_AGAIN = 2.0  # the garbage collector is on its way
+_NOT_REPORTED = (401, 409, 429)  # the operator's credentials, a race, load: retried without a report
+_AGAIN, _LATE_AGAIN = 10.0, 60.0  # seconds between attempts: no event reports a raised quota
+_GONE_AGAIN = 2.0  # the garbage collector deletes it soon
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A reason of the vocabulary, and a sentence with what the API server said."""
+    """A reason, and a sentence with what the API server said."""
 
     reason: str
     message: str
@@ -51,7 +51,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class FailedCreate:
-    """What a controller said last of a pod that it cannot make, and since when it says so."""
+    """A controller's last report of a pod that it cannot create, and since when it reports it."""
 
     message: str
     since: str
@@ -59,46 +59,46 @@ class FailedCreate:
 
 
 def reason_of(message: str, status: int) -> str:
-    """The reason for what the API server said."""
+    """The reason for a message of the API server."""
     text = message.lower()
     return next((reason for reason, marks in _MARKS if any(mark in text for mark in marks)), _BY_STATUS.get(status, ""))
 
 
 def sentence(message: str) -> str:
-    """What the API server said, bounded, and without the values that it quotes: one may be a secret."""
+    """What the API server said, shortened, and without the values that it quotes: one may be a secret."""
     text = _QUOTED.sub(r"\1…", " ".join(message.split()))
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return text if len(text) <= _SENTENCE_LIMIT else text[: _SENTENCE_LIMIT - 1] + "…"
 
 
 def refusal_of(what: str, error: ClusterError) -> Refusal | None:
-    """The refusal of a write; None for an answer that trying again at once may change."""
+    """The refusal of a write; None for an error that an immediate retry may avoid."""
     status, message = error.status, str(error)
     if isinstance(error, NameTakenError):
         return Refusal(names.BEING_REMOVED if error.is_being_removed else names.NAME_TAKEN, message)
     reason = reason_of(message, status) or names.INVALID
-    if status in _NOT_TOLD or status < 400 or (status >= 500 and reason != names.WEBHOOK_FAILED):
+    if status in _NOT_REPORTED or status < 400 or (status >= 500 and reason != names.WEBHOOK_FAILED):
         return None
     return Refusal(reason, f"the API server refuses {what}: {sentence(message)}")
 
 
 def standing(conditions: Sequence[Condition]) -> Refusal | None:
-    """The refusal that the conditions speak of."""
-    said = find(conditions, names.APPLIED)
-    return Refusal(said.reason, said.message) if said and said.status == "False" else None
+    """The refusal that the conditions report."""
+    applied = find(conditions, names.APPLIED)
+    return Refusal(applied.reason, applied.message) if applied and applied.status == "False" else None
 
 
 def again_after(conditions: Sequence[Condition], now: datetime) -> float:
-    """Seconds until what is refused is tried again."""
-    said = find(conditions, names.APPLIED)
-    if said is not None and said.reason == names.BEING_REMOVED:
+    """Seconds until the next attempt."""
+    applied = find(conditions, names.APPLIED)
+    if applied is not None and applied.reason == names.BEING_REMOVED:
         return _GONE_AGAIN
     return _LATE_AGAIN if lasts(conditions, now) else _AGAIN
 
 
 def lasts(conditions: Sequence[Condition], now: datetime) -> bool:
-    """Whether something has been refused for so long that waiting alone will hardly help."""
-    said = find(conditions, names.APPLIED)
-    return said is not None and now - datetime.fromisoformat(said.last_transition_time) >= PATIENCE
+    """Whether a refusal has lasted so long that a person is needed."""
+    applied = find(conditions, names.APPLIED)
+    return applied is not None and now - datetime.fromisoformat(applied.last_transition_time) >= PATIENCE
 
 
 def with_refusal(
@@ -112,10 +112,10 @@ def with_refusal(
 ) -> list[Condition]:
     """The decided conditions, with a refusal among them.
 
-    `blocked`: what was refused had to come before the status, so nothing that was decided has come about. What answers
-    stays Ready; a failure of another kind keeps its own reason; everything else is not Ready because of the refusal.
+    `blocked`: the refused action had to come before the status, so nothing that was decided has happened. A model that serves
+    stays Ready; another failure keeps its own reason; otherwise Ready is False because of the refusal.
     """
-    applied = condition((names.APPLIED, False, refusal.reason, refusal.message), old, generation, now)
+    applied = condition(_row(names.APPLIED, refusal, holds=False), old, generation, now)
     if find(old, names.APPLIED) is None:
         applied = applied.model_copy(update={"last_transition_time": timestamp(now)})
     before = standing(old)
@@ -135,14 +135,16 @@ def with_refusal(
         answers = answers and was_ready is not None and was_ready.status == "True"
         ready = was_ready
     lasts = now - datetime.fromisoformat(applied.last_transition_time) >= PATIENCE
-    change = condition(
-        (names.STALLED if lasts else names.RECONCILING, True, refusal.reason, refusal.message), old, generation, now
-    )
+    change = condition(_row(names.STALLED if lasts else names.RECONCILING, refusal), old, generation, now)
     if answers and ready is not None:
         ready = ready.model_copy(update={"observed_generation": generation})
         if reconciling is not None and not blocked and not is_own(reconciling):
             change = reconciling  # a rollout goes on meanwhile
     else:
-        ready = condition((names.READY, False, refusal.reason, refusal.message), old, generation, now)
-    told = (names.READY, names.RECONCILING, names.STALLED)
-    return [ready, change, *(item for item in others if item.type not in told), applied]
+        ready = condition(_row(names.READY, refusal, holds=False), old, generation, now)
+    common = (names.READY, names.RECONCILING, names.STALLED)
+    return [ready, change, *(item for item in others if item.type not in common), applied]
+
+
+def _row(kind: str, refusal: Refusal, *, holds: bool = True) -> ConditionRow:
+    return ConditionRow(kind, refusal.reason, refusal.message, holds)

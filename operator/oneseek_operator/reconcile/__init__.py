@@ -1,1 +1,1 @@
-"""Observe, decide, apply: the loop body of each kind. No kopf, no kubernetes: only ports."""
+"""Read, decide, apply: the reconcile of each kind. No kopf and no kubernetes, only ports."""

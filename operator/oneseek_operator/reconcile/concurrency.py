@@ -1,4 +1,4 @@
-"""Calls side by side. The first that fails ends the others, and its error is raised as it is, not in a group."""
+"""Concurrent calls. The first error cancels the others and is raised as it is, not in a group."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 @asynccontextmanager
 async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
-    """A group of tasks; all have ended once the block is left."""
+    """A group of tasks; all have ended when the block is left."""
     try:
         async with asyncio.TaskGroup() as group:
             yield group

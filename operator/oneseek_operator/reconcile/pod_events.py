@@ -1,4 +1,4 @@
-"""Pods that a controller cannot make: what its Events say, and when to look for them."""
+"""Pods that a controller cannot create: what its Events report, and when to look for them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["failed_creates_of", "sooner", "with_failed_creates"]
 
 log = logging.getLogger(__name__)
 
-_FIRST_MINUTE, _SOON, _LATER = 60.0, 5.0, 30.0  # no watch of ours shows that a pod is not made
+_FIRST_MINUTE, _SOON, _LATER = 60.0, 5.0, 30.0  # no watch reports a pod that is not created
 
 
 async def failed_creates_of(namespace: str, cluster: ClusterPort) -> dict[str, FailedCreate]:
-    """What controllers of the namespace say, by the uid of what they make pods for."""
+    """What controllers of the namespace report, by the uid of the pods' owner."""
     try:
         return failed_creates(await cluster.list("Event", namespace, fields=f"reason={names.FAILED_CREATE}"))
     except ClusterError as error:  # nothing waits for an explanation
@@ -30,7 +30,7 @@ async def failed_creates_of(namespace: str, cluster: ClusterPort) -> dict[str, F
 
 
 def with_failed_creates(jobs: Iterable[JobView], found: Mapping[str, FailedCreate]) -> tuple[JobView, ...]:
-    """The Jobs with what their controller says of them."""
+    """The Jobs, with what their controller reports."""
     return tuple(replace(job, failed_create=found.get(job.uid)) for job in jobs)
 
 

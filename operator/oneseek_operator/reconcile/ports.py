@@ -1,4 +1,4 @@
-"""What reconciling needs of the world. Two implementations: the cluster, and a simulator in tests."""
+"""The interfaces that reconciling needs. Two implementations: the cluster, and a simulator in tests."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Object = dict[str, Any]
 
 
 class ClusterPort(Protocol):
-    """Objects in and out; see `cluster.client.Cluster` for what each promises."""
+    """Objects in and out; `clients.kubernetes.Cluster` says what each method promises."""
 
     async def get(self, kind: str, namespace: str, name: str) -> Object | None: ...
     async def list(
@@ -53,7 +53,7 @@ class ClusterPort(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What became of transitions: the keys of those that are durable, a sentence for each that the ledger refuses."""
+    """The outcome of an append: keys of the entries that are durable, and a sentence for each that the ledger refuses."""
 
     head: LedgerHead
     acknowledged: tuple[str, ...]
@@ -61,7 +61,7 @@ class Appended:
 
 
 class RecordsPort(Protocol):
-    """A model's records service; see `records.ModelRecords`."""
+    """A model's records service: `clients.records.ModelRecords`."""
 
     async def append(self, entries: Sequence[Transition]) -> Appended: ...
     async def head(self) -> LedgerHead: ...
@@ -77,21 +77,21 @@ class RecordsPorts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AuthorityView:
-    """The certificates that a model's parts trust, PEM, and their fingerprints."""
+    """The certificates that a model's pods trust, PEM, and their fingerprints."""
 
     bundle: str
     fingerprints: tuple[str, ...]
 
 
 class AuthorityPort(Protocol):
-    """Who signs the certificates of models' parts; see `authority.Authority`."""
+    """Signs certificates of model parts: `clients.certificate_authority.Authority`."""
 
     async def view(self, now: datetime) -> AuthorityView: ...
     def issue(self, host: str, now: datetime) -> tuple[str, Issued]: ...
 
 
 class SidecarPort(Protocol):
-    """The sidecars of a model's own pods; see `sidecars.ModelSidecars`."""
+    """The sidecars of a model's own pods: `clients.sidecar.ModelSidecars`."""
 
     async def state(self, ip: str) -> SidecarState: ...
     async def changes(self, ip: str, after: int, *, wait: float) -> SidecarState: ...

@@ -1,4 +1,4 @@
-"""One reconcile of a TrainingRun: read what is, decide, do it. Any crash in between is made good by the next."""
+"""One reconcile of a TrainingRun: read, decide, apply. A crash at any line is made good by the next reconcile."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.jobs.train import TrainProgress
 from oneseek_operator.observe.ownership import owner_of
 from oneseek_operator.observe.pods import JobView, PodView, lacks_pod, owned_job
-from oneseek_operator.observe.run import RunSnapshot, is_asked, is_finished, may_leave_jobs
+from oneseek_operator.observe.run import RunSnapshot, is_finished, is_retry_requested, may_leave_jobs
 from oneseek_operator.reconcile.apply import carry_out
 from oneseek_operator.reconcile.concurrency import task_group
-from oneseek_operator.reconcile.model import runs_of, utc_now
+from oneseek_operator.reconcile.model import utc_now
 from oneseek_operator.reconcile.pod_events import failed_creates_of, sooner, with_failed_creates
 from oneseek_operator.reconcile.ports import ClusterPort
+from oneseek_operator.reconcile.read_objects import runs_of
 from oneseek_operator.resources import run as build
 from oneseek_operator.run.decide import decide
 from oneseek_operator.run.jobs import refused_for_good
@@ -27,30 +28,25 @@ from oneseek_operator.versions.states import certified_by, number
 
 __all__ = ["is_counted", "reconcile"]
 
-_LOG_LINES = 20  # the newest progress line says everything; others may stand around it
+_LOG_LINES = 20  # the newest progress line has everything; other lines may follow it
 
 
 async def reconcile(
-    namespace: str,
-    name: str,
-    *,
-    cluster: ClusterPort,
-    settings: Settings,
-    clock: Callable[[], datetime] = utc_now,
+    namespace: str, name: str, *, cluster: ClusterPort, settings: Settings, clock: Callable[[], datetime] = utc_now
 ) -> float | None:
-    """Bring a run one step further; seconds until it must be looked at again, None: on events only."""
+    """Bring a run one step further; seconds until the next reconcile, None: on events only."""
     current = await cluster.get("TrainingRun", namespace, name)
     if current is None or "deletionTimestamp" in current["metadata"]:
         return None
     run = TrainingRun.model_validate(current)
-    if is_finished(run) and not (is_asked(run) or may_leave_jobs(run)):
+    if is_finished(run) and not (is_retry_requested(run) or may_leave_jobs(run)):
         return None
     labels = {names.LABEL_RUN: name}
     async with task_group() as group:
-        asked = group.create_task(cluster.get("OneSeekModel", namespace, run.spec.model_ref.name))
+        model_task = group.create_task(cluster.get("OneSeekModel", namespace, run.spec.model_ref.name))
         listed = [group.create_task(cluster.list(kind, namespace, labels)) for kind in ("Job", "Pod")]
         siblings = group.create_task(runs_of(run.spec.model_ref.name, namespace, cluster))
-    model = asked.result()
+    model = model_task.result()
     jobs = [JobView.parse(item) for item in listed[0].result() if owner_of(item) == run.metadata.uid]
     pods = [PodView.parse(item) for item in listed[1].result()]
     if any(lacks_pod(job, pods) for job in jobs):
@@ -68,17 +64,13 @@ async def reconcile(
     if decision is None:
         return None
     wait = await carry_out(
-        [decision],
-        current,
-        now,
-        cluster=cluster,
-        given_up=lambda refusal: refused_for_good(snapshot, refusal, now),
+        [decision], current, now, cluster=cluster, given_up=lambda refusal: refused_for_good(snapshot, refusal, now)
     )
     return sooner(wait, snapshot.jobs, snapshot.pods, now)
 
 
 async def is_counted(namespace: str, name: str, *, cluster: ClusterPort) -> bool:
-    """Whether the model counts the version that the run made; also where there is no version, or no model to count it."""
+    """Whether the model counts the version that the run made; True also if there is no version or no model."""
     found = await cluster.get("TrainingRun", namespace, name)
     made = certified_by([TrainingRun.model_validate(found)]) if found else []
     if found is None or not made:
@@ -88,14 +80,14 @@ async def is_counted(namespace: str, name: str, *, cluster: ClusterPort) -> bool
         return True
     model = OneSeekModel.model_validate(there)
     counters = model.status.counters
-    # Before its base model is there it knows no version: the base Job finds this one on the claim.
+    # Before its base model is imported a model knows no version: the base Job finds this one on the claim.
     return model.status.base_model is None or number(made[0].dna) <= (counters.major, counters.micro)
 
 
 async def _progress(
     run: TrainingRun, jobs: Sequence[JobView], pods: Sequence[PodView], cluster: ClusterPort
 ) -> TrainProgress | None:
-    """The newest progress line of the train pod's log; nothing where no training is under way."""
+    """The newest progress line of the train pod's log; None if nothing trains."""
     resolved = run.status.resolved
     if resolved is None or resolved.data_digest is None or resolved.created_at is not None:
         return None

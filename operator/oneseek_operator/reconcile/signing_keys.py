@@ -1,4 +1,4 @@
-"""[I/O] New signing keys for a model. The only randomness in the operator; the private halves are never read back."""
+"""[I/O] New signing keys of a model. The private halves are never read back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Keys"]
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """PEM texts: EC P-256 for model signatures, Ed25519 for the old readers' ledger proofs."""
+    """PEM texts: EC P-256 for signatures of versions, Ed25519 for ledger proofs that old readers check."""
 
     signing_private: str
     signing_public: str
@@ -21,7 +21,7 @@ class Keys:
 
     @classmethod
     def generate(cls) -> Self:
-        """A fresh pair of each kind."""
+        """A new pair of each."""
         signing = ec.generate_private_key(ec.SECP256R1())
         public = signing.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo

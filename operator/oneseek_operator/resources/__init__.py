@@ -1,1 +1,1 @@
-"""Desired Kubernetes objects as plain data. Pure: equal inputs give equal manifests."""
+"""Kubernetes manifests as plain data. Pure: equal inputs give equal manifests."""

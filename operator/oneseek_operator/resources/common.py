@@ -1,4 +1,4 @@
-"""What every object we make has in common: owner, labels, a pod that the `restricted` standard admits. Pure."""
+"""What all manifests share: owner, labels, a pod that the `restricted` security standard admits. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,8 @@ __all__ = ["Manifest", "claim_name", "container", "job", "meta", "models_volume"
 
 Manifest = dict[str, Any]
 
-RESTRICTED = {
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "capabilities": {"drop": ["ALL"]},
-}
-# Webhooks that put their own containers into pods; each obeys one of these, some as a label, some as an annotation.
+RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+# Opt-outs of webhooks that inject containers; some read a label, some an annotation.
 _NO_INJECTION_LABELS = {
     "sidecar.istio.io/inject": "false",
     "kuma.io/sidecar-injection": "disabled",
@@ -39,18 +35,18 @@ _NO_INJECTION = {
     "instrumentation.opentelemetry.io/inject-python": "false",
     "sidecar.jaegertracing.io/inject": "false",
 }
-# No limit on what is copied: a pod that is evicted for its size would count as disrupted, and be made again for ever.
+# No size limit: a pod that is evicted for its size counts as disrupted, and would be created again for ever.
 _COPYING = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
 _RETRIED_ON_DISRUPTION = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
 
 
 def claim_name(model: OneSeekModel) -> str:
-    """The claim of a model: the user's, or one named after the model."""
+    """The claim of a model: the spec's, or one named after the model."""
     return model.spec.storage.claim_name or f"{model.metadata.name}-models"
 
 
 def meta(owner: OneSeekModel | TrainingRun, name: str, labels: Mapping[str, str]) -> Manifest:
-    """Metadata of an object that goes with its owner."""
+    """Metadata of an object that is owned by a model or run."""
     kind = type(owner).__name__
     return {
         "name": name,
@@ -75,7 +71,7 @@ def models_volume(model: OneSeekModel) -> Manifest:
 
 
 def request_env(request: ApiModel) -> Manifest:
-    """A job's arguments."""
+    """The request of a Job, as an environment variable."""
     return {"name": names.REQUEST_ENV, "value": request.model_dump_json(by_alias=True, exclude_none=True)}
 
 
@@ -89,7 +85,7 @@ def container(
     resources: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> Manifest:
-    """A container that may write nowhere but into its mounts and /tmp."""
+    """A container that can write only to its mounts and /tmp."""
     return {
         "name": name,
         "image": image,
@@ -115,7 +111,7 @@ def pod(
     on_claim: bool = True,
     **more: Any,
 ) -> Manifest:
-    """A pod template: no API token, not root, and beside the claim's other pods where the claim is for one node."""
+    """A pod template: no API token, not root, and on the node of the claim's other pods if the claim is ReadWriteOnce."""
     claim = names.label_value(claim_name(model))
     spec: Manifest = {
         "automountServiceAccountToken": False,
@@ -149,13 +145,13 @@ def pod(
 
 
 def _tolerations(model: OneSeekModel, own: Sequence[Manifest]) -> list[Manifest]:
-    """The pod's own, and the engine's: pods that must share its node have to bear the same taints."""
+    """The pod's own, and the engine's: pods that share a node need the same tolerations."""
     engine = [item.to_wire() for item in model.spec.serving.engine.tolerations]
     return [*own, *(item for item in engine if item not in own)]
 
 
 def sealed(template: Manifest) -> Manifest:
-    """The pod template, with nobody's containers beside ours: they would share its mounts, and a Job would never end."""
+    """The pod template, opted out of container injection: injected containers share mounts, and a Job never ends."""
     meta = template["metadata"]
     labels = {**meta["labels"], **_NO_INJECTION_LABELS}
     annotations = {**meta.get("annotations", {}), **_NO_INJECTION}
@@ -171,10 +167,10 @@ def job(
     retries: int = 0,
     deadline_seconds: int | None = None,
 ) -> Manifest:
-    """A Job that is made once and stays: no TTL, its outcome must be read first.
+    """A Job that is created once and stays: no TTL, since its outcome must be read first.
 
-    A pod that the cluster evicts is replaced and does not count; an error that trying again cannot mend ends the Job
-    at once, whatever `retries` says.
+    A pod that the cluster evicts is replaced and does not count; an exit code that a retry cannot change ends the Job at once,
+    whatever `retries` says.
     """
     labels = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, **labels}
     template = sealed(template)
@@ -195,14 +191,14 @@ def job(
 
 
 def resources_of(resources: ApiModel) -> Manifest:
-    """Resource requirements as the API server names them, without empty halves."""
+    """Resource requirements as the API server names them, without empty parts."""
     return {key: value for key, value in resources.to_wire().items() if value}
 
 
 def copying_container(
     settings: Settings, image: str, source: str, *, volume: str, target: str, index: int = 0
 ) -> Manifest:
-    """An init container of a user's image that copies out of it; it sees a scratch folder and nothing else."""
+    """An init container of a user's image, which copies files out of it into an emptyDir."""
     return {
         "name": f"copy-{index}",
         "image": image,
@@ -216,7 +212,7 @@ def copying_container(
 
 
 def hub_env(settings: Settings, token: Any) -> list[Manifest]:
-    """Environment for fetching from a hub: the mirror, and the token where a Secret holds one."""
+    """Environment for downloads from a hub: the mirror, and the token if a Secret holds one."""
     env: list[Manifest] = [{"name": "HF_HOME", "value": "/tmp/hf"}]  # noqa: S108 - a mount of its own
     if settings.hugging_face_endpoint:
         env.append({"name": "HF_ENDPOINT", "value": settings.hugging_face_endpoint})

@@ -1,4 +1,4 @@
-"""What a sidecar needs to ask the models elsewhere of `spec.serving.externalModels`: addresses, and keys as files. Pure."""
+"""What a sidecar needs to ask the models of `spec.serving.externalModels`: addresses, and keys as files. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _KEYS_PATH = "/external-keys"
 
 
 def env(model: OneSeekModel) -> list[dict[str, Any]]:
-    """Where they are, without a key; nothing where there is none."""
-    told = [_endpoint(number, one).to_wire() for number, one in enumerate(model.spec.serving.external_models)]
-    return [{"name": names.EXTERNAL_MODELS_ENV, "value": canonical_json(told).decode()}] if told else []
+    """The addresses, without keys; empty if there are no external models."""
+    endpoints = [_endpoint(number, one).to_wire() for number, one in enumerate(model.spec.serving.external_models)]
+    return [{"name": names.EXTERNAL_MODELS_ENV, "value": canonical_json(endpoints).decode()}] if endpoints else []
 
 
 def _endpoint(number: int, external: ExternalModel) -> ExternalEndpoint:
@@ -33,7 +33,7 @@ def _endpoint(number: int, external: ExternalModel) -> ExternalEndpoint:
 
 
 def volumes(model: OneSeekModel) -> list[dict[str, Any]]:
-    """Their keys, one file each. A missing Secret must not keep the pod from answering."""
+    """The keys, one file each. A missing Secret does not keep the pod from starting."""
     sources = [
         {
             "secret": {
@@ -49,5 +49,5 @@ def volumes(model: OneSeekModel) -> list[dict[str, Any]]:
 
 
 def mounts(model: OneSeekModel) -> list[dict[str, Any]]:
-    """Where the sidecar alone finds the keys."""
+    """Where the sidecar, and no other container, finds the keys."""
     return [{"name": item["name"], "mountPath": _KEYS_PATH, "readOnly": True} for item in volumes(model)]

@@ -1,7 +1,4 @@
-"""The Job that takes a version in which was certified elsewhere. Pure.
-
-It sees the claim and the public keys: no token, and no key that could sign.
-"""
+"""The Job that imports an external version. Pure. It mounts the claim and the public keys, but no token and no private key."""
 
 from __future__ import annotations
 
@@ -23,22 +20,22 @@ _IMPORT, _KEYS = "/import", "/keys"
 
 
 def job_prefix(model: OneSeekModel) -> str:
-    """How the names of the model's import Jobs begin."""
+    """The prefix of the names of the model's import Jobs."""
     return f"{model.metadata.name}-import-"
 
 
 def job_name(model: OneSeekModel, entry: Import) -> str:
-    """Name of an entry's Job; the same entry is the same Job."""
+    """The name of an entry's Job; the same entry has the same Job."""
     return f"{job_prefix(model)}{names.short_hash(entry.source)}"
 
 
 def keys_hash(model: OneSeekModel) -> str:
-    """What tells that a Job judged by other keys than those that the spec trusts now."""
+    """A hash of the trusted keys, which tells that a Job used other keys than the spec's."""
     return names.short_hash(*sorted(model.spec.certification.trusted_keys))
 
 
 def import_job(model: OneSeekModel, entry: Import, settings: Settings) -> dict[str, Any]:
-    """Verify the entry's version and take it in. An image is copied out by an init container of that image."""
+    """Verify the entry's version and copy it into the tree. An init container of its image copies it out of an image."""
     base = model.status.base_model
     if base is None:
         raise ValueError("a version is compared with the base model, so that is imported first")

@@ -1,4 +1,4 @@
-"""Objects that hold keys: the Secret that certify alone mounts, and the public keys that every verifier mounts. Pure.
+"""The Secret with the private keys, which only certify mounts, and the ConfigMap with the public keys. Pure.
 
 Neither has an owner: they outlive the model as its claim does, since versions on the claim stay signed with them.
 """
@@ -15,7 +15,7 @@ __all__ = ["secret", "secret_name", "trusted", "trusted_name"]
 
 
 def secret_name(model: OneSeekModel) -> str:
-    """The Secret with the private keys: the user's, or one named after the model."""
+    """The Secret with the private keys: the spec's, or one named after the model."""
     return model.spec.certification.signing_key_secret or f"{model.metadata.name}-signing-keys"
 
 
@@ -36,7 +36,7 @@ def secret(model: OneSeekModel, *, signing_key: str, ledger_key: str) -> dict[st
 
 
 def trusted(model: OneSeekModel, *, made: str | None, pending: bool) -> dict[str, Any]:
-    """The public keys, PEM: the one made for the model, if one was, and those of the spec."""
+    """The public keys, PEM: the model's own, if it has one, and those of the spec."""
     meta = _meta(model, trusted_name(model))
     meta["annotations"] = {names.ANNOTATION_KEYS: "pending" if pending else "ready"}
     keys = {f"trusted-{index}.pub": key for index, key in enumerate(model.spec.certification.trusted_keys)}

@@ -1,4 +1,4 @@
-"""Objects of a model: its claim, the base Job, the tree Job. Pure."""
+"""A model's claim, base Job and tree Jobs. Pure."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def labels(model: OneSeekModel, component: str) -> dict[str, str]:
 
 
 def reference(model: OneSeekModel) -> Ref:
-    """The model as jobs are told of it."""
+    """The model as Jobs know it."""
     return Ref(namespace=model.metadata.namespace, name=model.metadata.name, uid=model.metadata.uid)
 
 
 def claim(model: OneSeekModel) -> dict[str, Any]:
-    """The claim to make where the model names none. No owner: it outlives the model unless reclaimPolicy says Delete."""
+    """The claim of a model whose spec names none. No owner: it outlives the model unless reclaimPolicy is Delete."""
     storage = model.spec.storage
     return {
         "apiVersion": "v1",
@@ -67,9 +67,9 @@ def base_job_name(model: OneSeekModel) -> str:
 
 
 def base_job(model: OneSeekModel, settings: Settings) -> dict[str, Any]:
-    """Bring the base model onto the claim. An image source is copied out by an init container of that image.
+    """Copy the base model to the claim. An init container of its image copies it out of an image.
 
-    In the runtime image: what is imported must be what engine and train can load, and they say so themselves.
+    It runs the runtime image: what is imported must load in engine and train.
     """
     source = model.spec.base_model.source
     request = BaseImportRequest(
@@ -95,23 +95,23 @@ def base_job(model: OneSeekModel, settings: Settings) -> dict[str, Any]:
 
 
 def tree_job_name(model: OneSeekModel, dna: str, since: str, quarantine: Sequence[Quarantined]) -> str:
-    """Name of the Job that moves CURRENT to `dna`; another promotion of the same DNA, or quarantine, is another Job."""
+    """The name of the Job that moves CURRENT to `dna`; another promotion or quarantine has another name."""
     held = [text for item in quarantine for text in (item.dna, item.since)]
     return f"{model.metadata.name}-tree-{names.short_hash(dna, since, *held)}"
 
 
 def prune_job_name(model: OneSeekModel, remove: Sequence[str]) -> str:
-    """Name of the Job that deletes these versions."""
+    """The name of the Job that deletes these versions."""
     return f"{model.metadata.name}-prune-{names.short_hash(*remove)}"
 
 
 def reset_job_name(model: OneSeekModel, request_id: str) -> str:
-    """Name of the Job that deletes every certified version; one a request."""
+    """The name of the Job that deletes every certified version; one a request."""
     return f"{model.metadata.name}-reset-{request_id[:8]}"
 
 
 def reset_job(model: OneSeekModel, settings: Settings, request: Request) -> dict[str, Any]:
-    """Delete every certified version and write down who had it done."""
+    """Delete every certified version and log who requested it."""
     order = ResetOrder(user=request.requested_by or "unknown", timestamp=request.created_at)
     return _tree(
         model,
@@ -130,7 +130,7 @@ def tree_job(
     quarantine: Sequence[Quarantined],
     remove: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Move CURRENT, link and marker, to the version that answers, and delete versions that retention gives up."""
+    """Move CURRENT, link and marker, to a version, and delete the versions of `remove`."""
     request = TreeRequest(
         family=model.spec.family, current=dna or None, remove=list(remove), quarantine=list(quarantine)
     )

@@ -1,8 +1,8 @@
-"""Which pods of a model may talk to whom: its NetworkPolicies. Pure.
+"""The NetworkPolicies of a model's pods. Pure.
 
-Policies add up. One selects every pod of the model and allows nothing, so a component that nobody thought of talks to
-nobody; one more for each component that has to talk allows what `_allowed` says. What a node does to its own pods
-(probes, exec, port-forward) no policy can keep away. A Service is seen behind its translation: rules name pods' ports.
+Policies add up. One selects every pod of the model and allows nothing; one more for each component allows what `_allowed`
+lists. Policies do not apply to what a node does to its own pods (probes, exec, port-forward), and they see a Service's pods
+and their ports, not the Service.
 """
 
 from __future__ import annotations
@@ -28,37 +28,37 @@ _DENIED = "denied"
 _RECORDS = (
     names.PORT_RECORDS,
     names.PORT_RECORDS_TLS,
-)  # the former while pods of the release before live, or a mesh encrypts
+)  # the former for pods of the previous release, or if a mesh encrypts
 _SERVICE_HOST = re.compile(r"(?:^|\.)([a-z0-9-]+)\.svc(?:\.|$)")
 _PORTS = {"http": 80, "https": 443}
-_GOOGLE = Destinations(ports=(443,))  # Firestore and the tokens for it; neither has fixed addresses
+_GOOGLE = Destinations(ports=(443,))  # Firestore and its tokens have no fixed addresses
 
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
-    """Who may come to a component, and where it may go; what is not here may not."""
+    """Who may connect to a component, and where it may connect to; everything else is denied."""
 
     come: Sequence[Manifest] = ()
     go: Sequence[Manifest] = ()
 
 
 def policies(model: OneSeekModel, settings: Settings) -> list[Manifest]:
-    """The model's policies, in the order they are to be made: what is allowed first, that nothing else is last."""
-    told = settings.network_policies
-    if told is None:
+    """The model's policies, in the order in which they are created: the one that allows nothing is last."""
+    chart = settings.network_policies
+    if chart is None:
         return []
     made = [
         _policy(model, component, labels(model, component), rules)
-        for component, rules in _allowed(model, settings, told).items()
+        for component, rules in _allowed(model, settings, chart).items()
     ]
     return [*made, _policy(model, _DENIED, {names.LABEL_MODEL: model.metadata.name}, _Rules())]
 
 
-def _allowed(model: OneSeekModel, settings: Settings, told: NetworkPolicies) -> dict[str, _Rules]:
-    """The table. Certify, tree and import work on the claim, train and evaluate see untrusted code and data: nobody."""
-    operator, records = _operator(settings, told), [_own(model, "records")]
-    dns = _rule("to", told.dns.to, *told.dns.ports, protocols=("UDP", "TCP"))
-    public = list(told.public_from)
+def _allowed(model: OneSeekModel, settings: Settings, chart: NetworkPolicies) -> dict[str, _Rules]:
+    """The table. Certify, tree and import need no network; train and evaluate run untrusted code and data: none of them is listed."""
+    operator, records = _operator(settings, chart), [_own(model, "records")]
+    dns = _rule("to", chart.dns.to, *chart.dns.ports, protocols=("UDP", "TCP"))
+    public = list(chart.public_from)
     serving = _Rules(
         come=(
             _rule("from", [*public, operator] if public else [], names.PORT_PUBLIC),
@@ -66,11 +66,11 @@ def _allowed(model: OneSeekModel, settings: Settings, told: NetworkPolicies) -> 
         ),
         go=(
             dns,
-            _to(told.api_server),
+            _to(chart.api_server),
             _rule("to", records, *_RECORDS),
             _rule(
                 "to", [_own(model, "serving")], names.PORT_INTERNAL, names.PORT_PUBLIC
-            ),  # the latter of the release before
+            ),  # the latter for the previous release
             *(_at(external.url) for external in model.spec.serving.external_models),
         ),
     )
@@ -81,10 +81,10 @@ def _allowed(model: OneSeekModel, settings: Settings, told: NetworkPolicies) -> 
     table = {
         "serving": serving,
         "records": _Rules(come=(_rule("from", writers, *_RECORDS),), go=(dns, database) if firestore else ()),
-        "prepare": _Rules(go=(dns, _rule("to", records, *_RECORDS), *_hub(settings, told))),
+        "prepare": _Rules(go=(dns, _rule("to", records, *_RECORDS), *_hub(settings, chart))),
     }
     if model.spec.base_model.source.hugging_face:
-        table["base"] = _Rules(go=(dns, *_hub(settings, told)))
+        table["base"] = _Rules(go=(dns, *_hub(settings, chart)))
     return table
 
 
@@ -108,14 +108,14 @@ def allows(spec: Mapping[str, Any]) -> bool:
 
 
 def _once(rules: Sequence[Manifest]) -> list[Manifest]:
-    """Without the repetitions that several models at one address make."""
+    """Without repeated rules, which several external models at one address cause."""
     return [rule for index, rule in enumerate(rules) if rule not in rules[:index]]
 
 
-def _operator(settings: Settings, told: NetworkPolicies) -> Manifest:
-    """The operator's pod, which is of another namespace."""
+def _operator(settings: Settings, chart: NetworkPolicies) -> Manifest:
+    """The operator's pod, in another namespace."""
     namespace = {"matchLabels": {"kubernetes.io/metadata.name": settings.namespace}}
-    return {"namespaceSelector": namespace, "podSelector": {"matchLabels": dict(told.operator)}}
+    return {"namespaceSelector": namespace, "podSelector": {"matchLabels": dict(chart.operator)}}
 
 
 def _own(model: OneSeekModel, component: str) -> Manifest:
@@ -123,7 +123,7 @@ def _own(model: OneSeekModel, component: str) -> Manifest:
 
 
 def _rule(way: str, peers: Sequence[Manifest], *ports: int, protocols: Sequence[str] = ("TCP",)) -> Manifest:
-    """Traffic with these peers (none: with anybody) at these ports (none: at any)."""
+    """Traffic with these peers (none: any) at these ports (none: any)."""
     pairs = [{"port": port, "protocol": protocol} for port in ports for protocol in protocols]
     return {**({way: list(peers)} if peers else {}), **({"ports": pairs} if pairs else {})}
 
@@ -132,16 +132,16 @@ def _to(where: Destinations) -> Manifest:
     return _rule("to", where.to, *where.ports)
 
 
-def _hub(settings: Settings, told: NetworkPolicies) -> list[Manifest]:
+def _hub(settings: Settings, chart: NetworkPolicies) -> list[Manifest]:
     mirror = settings.hugging_face_endpoint
-    return [_to(told.hub), *([_at(mirror)] if mirror else [])]
+    return [_to(chart.hub), *([_at(mirror)] if mirror else [])]
 
 
 def _at(url: str) -> Manifest:
     """To the host of a URL.
 
-    A policy knows pods and addresses, not names: a Service is any port of its namespace's pods, for its own port need not
-    be theirs; another name is its port of anybody.
+    A policy knows pods and addresses, no names: a Service is any port of its namespace's pods, whose ports may differ from its
+    own; another name is its port at any address.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]

@@ -1,8 +1,8 @@
-"""How a model's own parts know each other: tokens by role, certificates, whom they trust, and what carries it all. Pure.
+"""How a model's pods authenticate each other: tokens by role, certificates, what they trust, and the volumes for these. Pure.
 
-One key of the operator's, a role and the model (uid included) give a token. The Secret of tokens bears their digest in its
-name, so it is never changed; Secrets of certificates are written anew in place, so that a renewal makes no pod anew. The
-operator reads none of them: what it wrote, and until when it is good, stands in an annotation of the access ConfigMap.
+A token is derived from the operator's key, a role, and the model with its uid. The Secret of tokens has their digest in its
+name and never changes; Secrets of certificates are replaced in place, so a renewal restarts no pod. The operator reads none
+of them: an annotation of the access ConfigMap says what was written, and until when it is valid.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ __all__ = [
 ]
 
 Part = Literal["serving", "records"]
-PARTS: tuple[Part, ...] = ("serving", "records")  # what has a certificate of its own
+PARTS: tuple[Part, ...] = ("serving", "records")  # parts with a certificate
 
 _FOLDER = "/access"
-_IN_SECRET = (Role.SIDECAR, Role.PREPARE, Role.READER)  # the operator's own is nowhere but in its memory
+_IN_SECRET = (Role.SIDECAR, Role.PREPARE, Role.READER)  # the operator's own token is only in its memory
 
 
 class LeafNote(ApiModel):
@@ -57,7 +57,7 @@ class LeafNote(ApiModel):
 
 
 class Written(ApiModel):
-    """What was written of a model's Secrets: the name of the one with the tokens, and the certificates by part."""
+    """What was written for a model: the name of the Secret with the tokens, and the certificates by part."""
 
     tokens: str
     leaves: dict[str, LeafNote] = {}
@@ -70,7 +70,7 @@ def token(model: OneSeekModel, settings: Settings, role: Role) -> str:
 
 
 def token_before(model: OneSeekModel, settings: Settings) -> str:
-    """What pods of the release before hold: one token for all roles."""
+    """The token of pods of the previous release: one for all roles."""
     return _derived(settings, f"{model.metadata.namespace}/{model.metadata.name}".encode())
 
 
@@ -82,29 +82,29 @@ def _derived(settings: Settings, about: bytes) -> str:
 
 
 def accepted(model: OneSeekModel, settings: Settings, *roles: Role) -> dict[str, str]:
-    """What whoever is asked is told of these roles' tokens."""
+    """Digests of these roles' tokens, for a server to compare with."""
     derive = {Role.BEFORE: token_before(model, settings)}
     return {role: token_digest(derive.get(role) or token(model, settings, role)) for role in roles}
 
 
 def config_name(model: OneSeekModel) -> str:
-    """The ConfigMap with the certificates of those whom a model's parts trust."""
+    """The ConfigMap with the certificates that a model's pods trust."""
     return f"{model.metadata.name}-access"
 
 
 def secret_name(model: OneSeekModel, settings: Settings) -> str:
-    """The Secret with the tokens: another one for other tokens."""
+    """The Secret with the tokens; other tokens have another name."""
     digests = accepted(model, settings, *_IN_SECRET)
     return f"{model.metadata.name}-access-{names.short_hash(*digests.values())}"
 
 
 def leaf_secret_name(model: OneSeekModel, part: Part) -> str:
-    """The Secret with a part's certificate; no other model ever has that name."""
+    """The Secret with a part's certificate; no other model ever uses that name."""
     return f"{model.metadata.name}-{part}-tls-{names.short_hash(model.metadata.uid)}"
 
 
 def host(model: OneSeekModel, part: Part) -> str:
-    """What a part's certificate names."""
+    """The host name in a part's certificate."""
     meta = model.metadata
     if part == "records":
         return names.records_host(meta.name, meta.namespace)
@@ -112,7 +112,7 @@ def host(model: OneSeekModel, part: Part) -> str:
 
 
 def secret(model: OneSeekModel, settings: Settings) -> dict[str, Any]:
-    """The tokens by role; each pod mounts its own role's alone."""
+    """The tokens by role; each pod mounts only its own role's."""
     held = {str(role): token(model, settings, role) for role in _IN_SECRET}
     return _secret(model, secret_name(model, settings), held)
 
@@ -128,7 +128,7 @@ def _secret(model: OneSeekModel, name: str, held: Mapping[str, str]) -> dict[str
 
 
 def config(model: OneSeekModel, written: Written, *, bundle: str) -> dict[str, Any]:
-    """Whom the model's parts trust (`bundle`, PEM), and a note of what was written."""
+    """What the model's pods trust (`bundle`, PEM), and a note of what was written."""
     meta = common.meta(model, config_name(model), labels(model, "access"))
     meta["annotations"] = {names.ANNOTATION_ACCESS: canonical_json(written.to_wire()).decode()}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"ca.crt": bundle}}
@@ -137,7 +137,7 @@ def config(model: OneSeekModel, written: Written, *, bundle: str) -> dict[str, A
 def volume(
     model: OneSeekModel, settings: Settings, role: Role, *, part: Part | None = None, tls: bool | None = None
 ) -> dict[str, Any]:
-    """A role's token; with TLS (None: as the chart says) whom to trust, and the certificate of the part that the pod is."""
+    """A role's token; with TLS (None: as the chart says) the trusted certificates, and the certificate of `part`."""
     items = [{"key": str(role), "path": "token"}]
     sources: list[dict[str, Any]] = [{"secret": {"name": secret_name(model, settings), "items": items}}]
     if settings.internal_tls if tls is None else tls:
@@ -149,10 +149,10 @@ def volume(
 
 
 def mount() -> dict[str, Any]:
-    """Where it lies, in the one container that it is for."""
+    """Its mount, in the one container that uses it."""
     return {"name": names.ACCESS_VOLUME, "mountPath": _FOLDER, "readOnly": True}
 
 
 def env() -> dict[str, Any]:
-    """How that container finds it."""
+    """The environment variable that names the mount."""
     return {"name": names.ACCESS_ENV, "value": _FOLDER}

@@ -1,7 +1,4 @@
-"""What a run asks for its pods in `spec.pod`, as far as the schema takes it now. Pure.
-
-A run that was stored under another release's schema may hold more.
-"""
+"""What a run sets for its pods in `spec.pod`, if the schema allows it now: a run stored by another release may hold more. Pure."""
 
 from __future__ import annotations
 
@@ -45,9 +42,9 @@ def env(run: TrainingRun) -> list[dict[str, Any]]:
 
 
 def devices(run: TrainingRun) -> list[dict[str, Any]]:
-    """Of those, the ones without which the container that evaluates may find no device: scores are nobody's to tune."""
+    """Those variables without which the evaluating container may find no device; others could tune the scores."""
     return [item for item in env(run) if item["name"] in _DEVICES]
 
 
-def _taken(asked: Mapping[str, str], pattern: str) -> dict[str, str]:
-    return {key: value for key, value in asked.items() if re.fullmatch(pattern, key)}
+def _taken(given: Mapping[str, str], pattern: str) -> dict[str, str]:
+    return {key: value for key, value in given.items() if re.fullmatch(pattern, key)}

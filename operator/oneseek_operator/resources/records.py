@@ -1,7 +1,7 @@
-"""Objects of a model's records service: one pod, with a claim of its own or Firestore; a Service, a key. Pure.
+"""The records service of a model: a StatefulSet of one pod, with a claim or Firestore; a Service; a Secret. Pure.
 
-It listens with TLS on one port, and on another without: where the chart says so, and for as long as a pod of the model
-knows no better (`others`). Whoever comes on either shows the token of its role.
+It listens with TLS on one port, and without on another if the chart disables TLS, or while a pod of the model needs it
+(`others`). Every client shows the token of its role.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 
 RECORDS_ENV = "ONESEEK_RECORDS"
 _SPOOL_PATH = "/spool"
-_SPOOL_SIZE = "1Gi"  # a bound for the node; the sidecar keeps well below it
+_SPOOL_SIZE = "1Gi"  # protects the node; the sidecar stays well below it
 _KEY_PATH = "/key"
 _KEY = "checkpoint.key"
 _CREDENTIALS_PATH = "/credentials"
@@ -47,7 +47,7 @@ def name(model: OneSeekModel) -> str:
 
 
 def url(model: OneSeekModel, settings: Settings) -> str:
-    """Where the service is reached within the cluster."""
+    """The URL of the service within the cluster."""
     host = names.records_host(model.metadata.name, model.metadata.namespace)
     return (
         f"https://{host}:{names.PORT_RECORDS_TLS}" if settings.internal_tls else f"http://{host}:{names.PORT_RECORDS}"
@@ -55,7 +55,7 @@ def url(model: OneSeekModel, settings: Settings) -> str:
 
 
 def secret(model: OneSeekModel, *, checkpoint_key: str) -> dict[str, Any]:
-    """The key that signs checkpoints. Made once; it stays with the records' claim."""
+    """The key that signs checkpoints. Created once; it stays with the records' claim."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -77,7 +77,7 @@ def service(model: OneSeekModel) -> dict[str, Any]:
 
 
 def service_template(model: OneSeekModel) -> str:
-    """What tells that the Service must be applied again."""
+    """A hash that tells that the Service must be applied again."""
     return names.short_hash(canonical_json(_service_spec(model)).decode(), length=16)
 
 
@@ -88,36 +88,36 @@ def _service_spec(model: OneSeekModel) -> dict[str, Any]:
 
 
 def reader_env(model: OneSeekModel, settings: Settings) -> list[dict[str, Any]]:
-    """Where the service is, and where its token lies."""
+    """The URL of the service, and the path of its token."""
     return [{"name": names.RECORDS_URL_ENV, "value": url(model, settings)}, pod_access.env()]
 
 
 def spool_volumes() -> list[dict[str, Any]]:
-    """What a serving pod needs to record: a place of its own for what is not recorded yet."""
+    """An emptyDir for answers that are not recorded yet."""
     return [{"name": "spool", "emptyDir": {"sizeLimit": _SPOOL_SIZE}}]
 
 
 def spool_mounts() -> list[dict[str, Any]]:
-    """The same for its sidecar, and for no other container."""
+    """Its mount in the sidecar, and in no other container."""
     return [{"name": "spool", "mountPath": _SPOOL_PATH}]
 
 
 def spool_env(model: OneSeekModel, settings: Settings) -> list[dict[str, Any]]:
-    """Where the sidecar finds all that."""
+    """What the sidecar needs for recording."""
     return [*reader_env(model, settings), {"name": names.SPOOL_ENV, "value": f"{_SPOOL_PATH}/answers"}]
 
 
 def template_hash(model: OneSeekModel, settings: Settings, *, replicas: int = 1, others: Collection[str] = ()) -> str:
-    """What tells that the StatefulSet must be applied again."""
+    """A hash that tells that the StatefulSet must be applied again."""
     return names.short_hash(canonical_json(_spec(model, settings, replicas, others)).decode(), length=16)
 
 
 def stateful_set(
     model: OneSeekModel, settings: Settings, *, replicas: int = 1, others: Collection[str] = ()
 ) -> dict[str, Any]:
-    """One pod, or none; a lock on the claim, or Firestore's commits, guards the moment when two overlap.
+    """One pod, or none; a lock on the claim, or Firestore's commits, guards the moment when two pods overlap.
 
-    `others`: how pods that are there speak (`PodView.speaks`), where that is not how the model's parts speak now.
+    `others`: how existing pods authenticate (`PodView.speaks`), if that differs from how the model's pods do now.
     """
     meta = common.meta(model, name(model), labels(model, "records"))
     template = template_hash(model, settings, replicas=replicas, others=others)
@@ -127,7 +127,7 @@ def stateful_set(
 
 
 def lacks_image(model: OneSeekModel, settings: Settings) -> str:
-    """Why the service cannot run, if the chart does not say which image has Firestore's libraries."""
+    """Why the service cannot run, if the chart names no image with Firestore's libraries."""
     if model.spec.records.firestore is None or settings.firestore_image:
         return ""
     return (
@@ -140,7 +140,7 @@ def _spec(model: OneSeekModel, settings: Settings, replicas: int, others: Collec
     firestore = model.spec.records.firestore
     tags = labels(model, "records")
     roles = [Role.OPERATOR, Role.SIDECAR, Role.PREPARE, Role.READER, *([Role.BEFORE] if "before" in others else [])]
-    told: dict[str, Any] = {
+    config: dict[str, Any] = {
         "model": model.metadata.name,
         "namespace": model.metadata.namespace,
         "accepted": pod_access.accepted(model, settings, *roles),
@@ -148,19 +148,19 @@ def _spec(model: OneSeekModel, settings: Settings, replicas: int, others: Collec
     }
     ports, tls = [], settings.internal_tls or "tls" in others
     if tls:
-        told |= {"tlsPort": names.PORT_RECORDS_TLS, "tlsName": pod_access.host(model, "records")}
+        config |= {"tlsPort": names.PORT_RECORDS_TLS, "tlsName": pod_access.host(model, "records")}
         ports.append({"name": "https", "containerPort": names.PORT_RECORDS_TLS})
     if not settings.internal_tls or "plain" in others or "before" in others:
-        told["port"] = names.PORT_RECORDS
+        config["port"] = names.PORT_RECORDS
         ports.append({"name": "http", "containerPort": names.PORT_RECORDS})
     key = {"secretName": name(model), "items": [{"key": _KEY, "path": _KEY}], "defaultMode": 0o440}
     mounts = [pod_access.mount(), {"name": "key", "mountPath": _KEY_PATH, "readOnly": True}]
     volumes = [pod_access.volume(model, settings, Role.READER, part="records", tls=tls), {"name": "key", "secret": key}]
     if firestore is None:
-        told["dataPath"] = "/data"
+        config["dataPath"] = "/data"
         mounts.insert(0, {"name": "data", "mountPath": "/data"})
     else:
-        told["firestore"] = _firestore(firestore)
+        config["firestore"] = _firestore(firestore)
         if firestore.credentials_secret:
             mounts.append({"name": "credentials", "mountPath": _CREDENTIALS_PATH, "readOnly": True})
             volumes.append(_credentials(firestore.credentials_secret))
@@ -170,7 +170,7 @@ def _spec(model: OneSeekModel, settings: Settings, replicas: int, others: Collec
         settings.slim_image if firestore is None else settings.firestore_image,
         ["records"],
         mounts=mounts,
-        env=[{"name": RECORDS_ENV, "value": canonical_json(told).decode()}, pod_access.env()],
+        env=[{"name": RECORDS_ENV, "value": canonical_json(config).decode()}, pod_access.env()],
         ports=ports,
         # Nothing listens before the lock is held and the ledger verified, which takes seconds a million entries.
         startupProbe={"httpGet": health, "periodSeconds": 1, "failureThreshold": 900, "timeoutSeconds": 5},
@@ -180,38 +180,33 @@ def _spec(model: OneSeekModel, settings: Settings, replicas: int, others: Collec
     template = common.sealed(
         common.pod(model, settings, labels=tags, containers=[main], volumes=volumes, on_claim=False)
     )
-    spec = {
-        "serviceName": name(model),
-        "replicas": replicas,
-        "selector": {"matchLabels": tags},
-        "template": template,
-    }
+    spec = {"serviceName": name(model), "replicas": replicas, "selector": {"matchLabels": tags}, "template": template}
     return spec if firestore else {**spec, "volumeClaimTemplates": [_claim(model.spec.records.volume)]}
 
 
-def _firestore(asked: FirestoreRecords) -> dict[str, str]:
-    """What the service is told of its database."""
-    told = {"projectId": asked.project_id, "database": asked.database}
-    if asked.credentials_secret:
-        told["credentialsFile"] = f"{_CREDENTIALS_PATH}/{_CREDENTIALS_KEY}"
-    if asked.emulator_host:
-        told["emulatorHost"] = asked.emulator_host
-    return told
+def _firestore(wanted: FirestoreRecords) -> dict[str, str]:
+    """What the service needs to know of its database."""
+    config = {"projectId": wanted.project_id, "database": wanted.database}
+    if wanted.credentials_secret:
+        config["credentialsFile"] = f"{_CREDENTIALS_PATH}/{_CREDENTIALS_KEY}"
+    if wanted.emulator_host:
+        config["emulatorHost"] = wanted.emulator_host
+    return config
 
 
 def _credentials(secret_name: str) -> dict[str, Any]:
-    """Optional: without the Secret the service runs and says what is missing, and goes on once it is there."""
+    """Optional: without the Secret the service runs, reports what is missing, and goes on once it exists."""
     items = [{"key": _CREDENTIALS_KEY, "path": _CREDENTIALS_KEY}]
     secret = {"secretName": secret_name, "items": items, "defaultMode": 0o440, "optional": True}
     return {"name": "credentials", "secret": secret}
 
 
-def _claim(asked: EmbeddedRecords) -> dict[str, Any]:
+def _claim(wanted: EmbeddedRecords) -> dict[str, Any]:
     return {
         "metadata": {"name": "data"},
         "spec": {
             "accessModes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": asked.size}},
-            **({"storageClassName": asked.storage_class_name} if asked.storage_class_name else {}),
+            "resources": {"requests": {"storage": wanted.size}},
+            **({"storageClassName": wanted.storage_class_name} if wanted.storage_class_name else {}),
         },
     }

@@ -1,8 +1,8 @@
-"""The Jobs of a run: prepare, train, evaluate, certify. Each sees only what it needs. Pure.
+"""The Jobs of a run: prepare, train, evaluate, certify. Each mounts only what it needs. Pure.
 
-prepare and certify run the slim image; train runs the runtime image with base and data read-only and one folder of
-staging to write to. No pod of a run has an API token. What `spec.pod` asks for reaches the pods that train and evaluate,
-and no other: prepare holds tokens, certify the keys.
+prepare and certify run the slim image; train and evaluate run the runtime image, with base and data read-only and one folder
+of staging to write to. No pod of a run has an API token. `spec.pod` applies only to the pods that train and evaluate: prepare
+holds tokens, certify the keys.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ def labels(run: TrainingRun, component: str) -> dict[str, str]:
 
 
 def spec_digest(run: TrainingRun) -> str:
-    """Digest of the spec as far as it decides the outcome (`suspend` does not)."""
+    """Digest of the part of the spec that decides the outcome (not `suspend`)."""
     spec = run.spec.to_wire()
     spec.pop("suspend", None)
     return digest_bytes(canonical_json(spec))
 
 
 def job_name(run: TrainingRun, step: str) -> str:
-    """Name of the run's prepare or certify Job."""
+    """The name of the Job of a step."""
     return f"{run.metadata.name}-{step}"
 
 
 def train_job_name(run: TrainingRun, attempt: int) -> str:
-    """Name of the train Job of an attempt; the first has no number."""
+    """The name of the train Job of an attempt; the first has no number."""
     return job_name(run, "train") if attempt <= 1 else job_name(run, f"train-{attempt}")
 
 
@@ -75,7 +75,7 @@ def _staging(run: TrainingRun) -> str:
 
 
 def prepare_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> dict[str, Any]:
-    """Fetch, validate and digest the data; no GPU is held for bad data."""
+    """Fetch, validate and digest the data, without a GPU."""
     inputs = _Inputs(settings, model)
     datasets = [inputs.add(dataset) for dataset in run.spec.datasets]
     evaluation = model.spec.training.evaluation
@@ -107,14 +107,14 @@ class _Inputs:
         self.env: list[dict[str, Any]] = []
 
     def add(self, dataset: Dataset) -> DatasetInput:
-        """Make a dataset reachable; returns it with the file it is mounted at, if it is mounted."""
+        """Make a dataset reachable; returns it with the path of its file, if it is mounted."""
         index, self._count = self._count, self._count + 1
         volume, folder = f"dataset-{index}", f"/datasets/{index}"
         source, file = dataset.source, None
         if source.config_map:
             file = f"{folder}/data.jsonl"
             items = [{"key": source.config_map.key, "path": "data.jsonl"}]
-            # optional: a missing ConfigMap or key is then ours to report, instead of a pod that never starts
+            # optional: the Job reports a missing ConfigMap or key, instead of never starting
             config_map = {"name": source.config_map.name, "items": items, "optional": True}
             self.volumes.append({"name": volume, "configMap": config_map})
         elif source.image:
@@ -140,7 +140,7 @@ class _Inputs:
 
 
 def train_job(run: TrainingRun, model: OneSeekModel, settings: Settings, *, attempt: int) -> dict[str, Any]:
-    """Fine-tune. A pod that is evicted is replaced and goes on from the checkpoint in staging."""
+    """Fine-tune. A pod that is evicted is replaced and resumes from the checkpoint in staging."""
     spec, resolved = run.spec, run.status.resolved
     if resolved is None or resolved.data_digest is None:
         raise ValueError("training needs prepared data")
@@ -171,12 +171,7 @@ def train_job(run: TrainingRun, model: OneSeekModel, settings: Settings, *, atte
     ]
     env = [common.request_env(request), *pod_options.env(run)]
     main = common.container(
-        "main",
-        settings.runtime_image,
-        ["train"],
-        mounts=mounts,
-        env=env,
-        resources=common.resources_of(spec.resources),
+        "main", settings.runtime_image, ["train"], mounts=mounts, env=env, resources=common.resources_of(spec.resources)
     )
     name = train_job_name(run, attempt)
     volumes = [common.models_volume(model)]
@@ -192,7 +187,7 @@ def _parent_mount(parent: str | None) -> list[dict[str, Any]]:
 
 
 def evaluate_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> dict[str, Any]:
-    """Answer the held-out questions. Base, adapter and questions read-only; no token, no key."""
+    """Answer the held-out questions. Base, adapter and questions are read-only; no token, no key."""
     resolved = run.status.resolved
     if resolved is None or resolved.heldout_digest is None:
         raise ValueError("evaluation needs a held-out set")
@@ -225,7 +220,7 @@ def evaluate_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> d
 
 
 def certify_job(run: TrainingRun, model: OneSeekModel, settings: Settings) -> dict[str, Any]:
-    """Check and seal what training left."""
+    """Check and seal what training left in staging."""
     spec, resolved = run.spec, run.status.resolved
     if resolved is None or resolved.created_at is None or resolved.major is None or resolved.data_digest is None:
         raise ValueError("certification needs a finished training and a version number")
@@ -288,8 +283,8 @@ def _job(
 ) -> dict[str, Any]:
     placed, tags = run.spec.pod, labels(run, step)
     more: dict[str, Any] = {"terminationGracePeriodSeconds": 60}  # time to write a checkpoint
-    # A claim for one node may lie on a node that only the run bears: its other pods must go there too. A toleration
-    # chooses no node and no container, so it is all that they get of what was asked for.
+    # A ReadWriteOnce claim may lie on a node that only the run's tolerations allow: its other pods must go there too. They
+    # get no other part of `spec.pod`.
     if placed.tolerations and (as_asked or model.spec.storage.access_mode == "ReadWriteOnce"):
         more["tolerations"] = [item.to_wire() for item in placed.tolerations]
     if as_asked:
@@ -306,10 +301,5 @@ def _job(
     if as_asked:
         template["metadata"]["annotations"] = pod_options.pod_annotations(run)
     return common.job(
-        run,
-        name or job_name(run, step),
-        labels=tags,
-        template=template,
-        retries=retries,
-        deadline_seconds=deadline,
+        run, name or job_name(run, step), labels=tags, template=template, retries=retries, deadline_seconds=deadline
     )

@@ -1,7 +1,7 @@
-"""Who a model's sidecars are to the API server, and what they may do there. Pure.
+"""The ServiceAccount of a model's sidecars and its rights. Pure.
 
-The account, its role and its binding belong to the model and go with it. Reviewing tokens is a cluster-scoped right:
-the chart installs one binding for it, and the operator may do nothing there but enter and remove these accounts.
+Account, role and binding are owned by the model. Reviewing tokens is a cluster-scoped right: the chart installs one binding
+for it, in which the operator may only add and remove these accounts.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ __all__ = ["objects", "subject", "token_mount", "token_volume", "with_subject", 
 Manifest = dict[str, Any]
 
 _RBAC = "rbac.authorization.k8s.io"
-_TOKEN_SECONDS = 3600  # the kubelet writes a new one well before; the sidecar reads it each time it asks
+_TOKEN_SECONDS = 3600  # the kubelet renews it well before; the sidecar reads the file for each request
 
 
 def objects(model: OneSeekModel, *, policy: bool) -> list[Manifest]:
-    """Account, Role and RoleBinding, in the order they are to be made; each carries the hash of what it says.
+    """ServiceAccount, Role and RoleBinding, in the order in which they are created; each is annotated with its hash.
 
-    `policy`: the admission policy is there, without which who may patch a OneSeekModel may patch all of it.
+    `policy`: the admission policy exists, without which whoever may patch a OneSeekModel may patch all of it.
     """
     name = names.sidecar_account(model.metadata.name)
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "automountServiceAccountToken": False}
@@ -61,7 +61,7 @@ def subject(model: OneSeekModel) -> Manifest:
 
 
 def with_subject(binding: Mapping[str, Any], entry: Manifest) -> Manifest:
-    """The binding with an account in it; one that holds it already is left as it is."""
+    """The binding with an account in it; unchanged if it has it."""
     there = without_subject(binding, entry)["subjects"]
     if len(there) < len(binding.get("subjects") or []):
         return dict(binding)
@@ -84,5 +84,5 @@ def token_volume() -> Manifest:
 
 
 def token_mount() -> Manifest:
-    """Where the sidecar, and no other container, finds it."""
+    """Its mount in the sidecar, and in no other container."""
     return {"name": "api-token", "mountPath": names.API_ACCESS_PATH, "readOnly": True}

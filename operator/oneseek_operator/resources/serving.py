@@ -1,9 +1,8 @@
-"""Objects that answer: a Deployment per colour, and the one Service that selects a colour. Pure.
+"""What serves: a Deployment per colour, and the one Service that selects a colour. Pure.
 
-A colour is the hash of the DNA and the serving template, so a changed template is rolled out the same safe way as a
-new version. With the strategies Auto and HotSwap the template does not name the version, its ConfigMap does: the same
-pods can then take over another one. The engine is a native sidecar (an init container that stays): it starts before the
-Starlette sidecar and stops after it, so no request is taken that nobody could answer.
+A colour is the hash of DNA and serving template, so a changed template is rolled out like a new version. With the strategies
+Auto and HotSwap the colour's ConfigMap names the version, not the template, so that its pods can swap to another version. The
+engine is a native sidecar (an init container that stays): it starts before the Starlette sidecar and stops after it.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from oneseek_operator.settings import Settings
 __all__ = ["Colour", "colour_of", "deployment", "deployment_name", "selector_text", "service", "wanted", "wanted_name"]
 
 _BASE_PATH = "/models/base"
-_ADAPTER_PATH = "/models/adapter"  # pod-private: what the verifier copied while hashing, and all that is loaded
+_ADAPTER_PATH = "/models/adapter"  # pod-private: the copy that the verifier hashed; the engine loads nothing else
 _KEYS_PATH = "/keys"
 _CERTIFIED_PATH = "/certified"
 _VERIFIED_PATH = "/models/verified"  # HotSwap: copies of several versions, a folder per DNA
 _WANTED_PATH = "/wanted"
-# Longer than the longest generation a request may ask for with the drain before it, and then what is unsent is sent.
+# Longer than a drain, the longest generation and sending the spool together.
 _GRACE_SECONDS = 120 + names.SPOOL_SECONDS + 20
-# The engine listens on the pod's loopback, where no kubelet comes; every engine's image has a Python, and this needs no more.
+# The engine listens on loopback, which the kubelet cannot reach; every engine image has Python.
 _ASK_ENGINE = [
     "python3",
     "-ISc",
@@ -43,15 +42,15 @@ _ASK_ENGINE = [
         r"s.sendall(b'GET /health HTTP/1.0\r\n\r\n'); raise SystemExit(b' 200 ' not in s.recv(64))"
     ),
 ]
-_LIVENESS_GRACE_SECONDS = 30  # a sidecar that hangs is not waited for: the next process finds the spool
+_LIVENESS_GRACE_SECONDS = 30  # seconds; a sidecar that hangs is killed soon: its next process finds the spool
 
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """One way of serving one version: its name, the version, and the pod template.
+    """One way of serving one version: name, version, and pod template.
 
-    `shape` is the template's hash where the template does not name the version, else empty: colours of one shape can
-    take over each other's version. `key` names version and template, whatever the colour came to be called.
+    `shape`: the hash of a template that does not name the version, else empty; colours of one shape can swap to each other's
+    version. `key`: the hash of version and template, whatever the colour's name.
     """
 
     name: str
@@ -65,7 +64,7 @@ class Colour:
 def colour_of(
     model: OneSeekModel, settings: Settings, *, dna: str | None, digest: str | None, name: str | None = None
 ) -> Colour:
-    """The colour that serves `dna` (None: the base model) as the spec asks now; `name` where it has one already."""
+    """The colour that serves `dna` (None: the base model) as the spec wants now; `name` if it exists already."""
     swaps = model.spec.promotion.strategy in ("Auto", "HotSwap")
     template = _template(model, settings, dna, digest, swaps=swaps)
     text = canonical_json(template).decode()
@@ -79,12 +78,12 @@ def colour_of(
 
 
 def wanted_name(model: OneSeekModel, colour: str) -> str:
-    """Name of the ConfigMap that says which version a colour's pods answer with."""
+    """The name of the ConfigMap with the version that a colour's pods serve."""
     return f"{model.metadata.name}-{colour}-wanted"
 
 
 def wanted(model: OneSeekModel, colour: str, version: WantedVersion) -> dict[str, Any]:
-    """That ConfigMap."""
+    """The ConfigMap with the version that a colour's pods serve."""
     tags = {**labels(model, "serving"), names.LABEL_COLOUR: colour}
     return {
         "apiVersion": "v1",
@@ -95,7 +94,7 @@ def wanted(model: OneSeekModel, colour: str, version: WantedVersion) -> dict[str
 
 
 def deployment_name(model: OneSeekModel, colour: str) -> str:
-    """Name of a colour's Deployment."""
+    """The name of a colour's Deployment."""
     return f"{model.metadata.name}-{colour}"
 
 
@@ -119,7 +118,7 @@ def deployment(model: OneSeekModel, colour: Colour, *, replicas: int) -> dict[st
 
 
 def service(model: OneSeekModel, *, colour: str, flipped_at: str) -> dict[str, Any]:
-    """The model's Service; whoever is selected answers."""
+    """The model's Service; the selected colour answers."""
     meta = common.meta(model, model.metadata.name, labels(model, "serving"))
     meta["annotations"] = {names.ANNOTATION_FLIPPED_AT: flipped_at}
     return {
@@ -135,7 +134,7 @@ def service(model: OneSeekModel, *, colour: str, flipped_at: str) -> dict[str, A
 
 
 def selector_text(model: OneSeekModel, colour: str) -> str:
-    """The selector as the scale subresource wants it."""
+    """The selector as the scale subresource needs it."""
     return ",".join(f"{key}={value}" for key, value in sorted(_selector(model, colour).items()))
 
 
@@ -233,7 +232,7 @@ def _base_mount(model: OneSeekModel) -> dict[str, Any]:
 
 
 def _verify_request(model: OneSeekModel, dna: str | None, digest: str | None) -> VerifyRequest:
-    """What the verifiers prove: the version on the claim, its copy, and the base model as it was imported."""
+    """What the verifiers check: the version on the claim, its copy, and the base model as it was imported."""
     base = model.status.base_model
     return VerifyRequest(
         adapter_path=f"{_CERTIFIED_PATH}/{dna}" if dna else None,
@@ -249,7 +248,7 @@ def _verify_request(model: OneSeekModel, dna: str | None, digest: str | None) ->
 
 
 def _swapping_request(model: OneSeekModel) -> VerifyRequest:
-    """What the verifiers of pods prove that can take over another version: whichever they are told to."""
+    """What the verifiers of pods that can swap check: whichever version they are ordered to load."""
     base = model.status.base_model
     return VerifyRequest(
         certified_path=_CERTIFIED_PATH,
@@ -301,7 +300,7 @@ def _sidecar(model: OneSeekModel, settings: Settings, env: list[dict[str, Any]],
         env = [*env, {"name": "ONESEEK_RATE_LIMITS", "value": "off"}]
     if proxies := model.spec.serving.rate_limits.trusted_proxies:
         env = [*env, {"name": names.TRUSTED_PROXIES_ENV, "value": ",".join(proxies)}]
-    # Only what differs from a sidecar's own default: a model that says nothing keeps its colour over an upgrade.
+    # Only what differs from the sidecar's default, so that an upgrade does not change the colour of other models.
     if (most := model.spec.serving.rate_limits.concurrent_per_client) != RateLimits().concurrent_per_client:
         env = [*env, {"name": names.CONCURRENT_ENV, "value": str(most)}]
     if origins := model.spec.serving.cors.allowed_origins:

@@ -1,4 +1,4 @@
-"""What pods are to ask themselves, and what came of it: of a candidate once, of a version that is watched again and again. Pure."""
+"""The analyses that pods run: a candidate's once, a watched version's again and again. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.promotion import Probe
 from oneseek_core.serving.analysis import AnalysisRequest, AnalysisState
 from oneseek_operator.actions import Analyse
-from oneseek_operator.observe.rollout import Endpoint, Snapshot
+from oneseek_operator.observe.model import Endpoint, Snapshot
 from oneseek_operator.settings import Settings
 
 __all__ = ["found", "is_watched", "of_candidate", "of_watched", "orders", "running"]
@@ -19,25 +19,25 @@ _REPEAT_SECONDS = 5.0  # between rounds while a version is watched
 
 
 def of_candidate(model: OneSeekModel, settings: Settings, dna: str | None) -> AnalysisRequest:
-    """What a candidate is asked: always one generation, and what the spec wants to hear."""
+    """The analysis of a candidate: one generation, and the probes of the spec."""
     first = Probe(question=settings.probe_question)
     return AnalysisRequest(dna=dna, probes=[first, *model.spec.promotion.probes])
 
 
 def of_watched(model: OneSeekModel, dna: str | None) -> AnalysisRequest | None:
-    """What a version that answers is asked while it is watched; None: nothing."""
+    """The repeated analysis of a watched version; None: no probes."""
     probes = model.spec.promotion.probes
     return AnalysisRequest(dna=dna, probes=probes, repeat_seconds=_REPEAT_SECONDS) if probes else None
 
 
 def found(endpoint: Endpoint, request: AnalysisRequest) -> AnalysisState | None:
-    """How far the pod is with the request; None: it has not begun."""
+    """The pod's result for the request; None: it has not begun."""
     analysis = endpoint.state.analysis if endpoint.state else None
     return analysis if analysis and analysis.digest == request.digest else None
 
 
 def running(snapshot: Snapshot, colour: str) -> str:
-    """Which question a pod of the colour is at, and what keeps it from an answer; empty where none asks itself any."""
+    """Which question a pod of the colour is at, and what it waits for; empty if no analysis runs."""
     for pod in snapshot.pods_of(colour):
         state = snapshot.endpoint(pod).state
         if state and state.analysis and state.analysis.phase == "Running" and state.analysis.message:
@@ -48,15 +48,15 @@ def running(snapshot: Snapshot, colour: str) -> str:
 def orders(
     snapshot: Snapshot, settings: Settings, *, candidates: Collection[tuple[str, str | None]], watched: str
 ) -> list[Analyse]:
-    """What pods have to be asked to ask themselves.
+    """Orders for pods to begin, or to end, an analysis.
 
-    `candidates`: colours with their versions. `watched`: the colour that answers, while it is watched, else empty.
+    `candidates`: colours with their versions. `watched`: the serving colour while it is watched, else empty.
     """
     current = snapshot.model.status.current
     wanted: dict[str, AnalysisRequest] = {
         colour: of_candidate(snapshot.model, settings, dna) for colour, dna in candidates
     }
-    told = []
+    result = []
     for pod in snapshot.pods:
         colour, endpoint = pod.labels.get(names.LABEL_COLOUR), snapshot.endpoint(pod)
         state = endpoint.state
@@ -67,14 +67,14 @@ def orders(
             request = of_watched(snapshot.model, current.dna if current else None)
         if request is None:
             if _goes_on(snapshot.model, state.analysis):
-                told.append(Analyse(pod.ip, AnalysisRequest(dna=state.dna)))  # nothing more to ask
+                result.append(Analyse(pod.ip, AnalysisRequest(dna=state.dna)))  # nothing more to ask
         elif pod.ready and endpoint.serves(request.dna) and found(endpoint, request) is None:
-            told.append(Analyse(pod.ip, request))
-    return told
+            result.append(Analyse(pod.ip, request))
+    return result
 
 
 def _goes_on(model: OneSeekModel, analysis: AnalysisState | None) -> bool:
-    """Whether a pod still asks itself what nobody wants to know any more."""
+    """Whether a pod still runs an analysis that is no longer needed."""
     if analysis is None or analysis.digest == AnalysisRequest(dna=analysis.dna).digest:
         return False
     watching = of_watched(model, analysis.dna)
@@ -82,9 +82,9 @@ def _goes_on(model: OneSeekModel, analysis: AnalysisState | None) -> bool:
 
 
 def is_watched(model: OneSeekModel, now: datetime) -> bool:
-    """Whether what answers is so new that it goes back by itself if it fails.
+    """Whether the current version is so new that it goes back by itself if it fails.
 
-    Not what a person went back to: there is nothing better to go to.
+    Not a version that a person rolled back to: there is nothing better to go to.
     """
     current, standing = model.status.current, model.status.selection
     if current is None or (standing and standing.verb == "rollback" and standing.dna == current.dna):

@@ -1,8 +1,8 @@
-"""Who answers, and who passes new requests on to them. Pure.
+"""Which pods answer, and which pass new requests on to them. Pure.
 
-A Service that flips reaches no node at once, and moves no connection that is kept alive. So every pod that clients may
-still reach, and that does not answer with the version that took over, is told to hand each new request over to the pods
-that do. Only once all of them said that they do is the new version named in the status.
+A Service flip does not reach every node at once, and it moves no connection that is kept alive. So every pod that clients may
+still reach, and that does not serve the version that took over, is ordered to hand each new request over to the pods that do.
+The status names the new version only once all of them report that they do.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from datetime import datetime
 from oneseek_core import names
 from oneseek_core.serving.handover import Handover
 from oneseek_operator.actions import Delete, HandOver
+from oneseek_operator.observe.model import Endpoint, Snapshot
 from oneseek_operator.observe.pods import PodView
-from oneseek_operator.observe.rollout import Endpoint, Snapshot
 
 __all__ = ["Takeover", "dna_of_pod", "is_handed_over", "is_unreachable", "may_answer", "orders", "replaced", "waiting"]
 
-UNREACHABLE_SECONDS = 10.0  # a pod that cannot be told for so long is deleted
-_GRACE_SECONDS = 5  # of that deletion: nobody can ask it to drain
-_DEAD_SECONDS = 25.0  # after the end of that grace the pod's node is taken for dead, and nobody waits any more
-_MOST = 8  # addresses in an order
+UNREACHABLE_SECONDS = 10.0  # a pod that no order reaches for so long is deleted
+_GRACE_SECONDS = 5  # seconds, of that deletion: no order to drain reaches it
+_DEAD_SECONDS = 25.0  # seconds after the grace period: the pod's node counts as dead, and nothing waits for it
+_ADDRESS_LIMIT = 8  # addresses in an order
 
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """The version that is to answer, and the colour whose pods do.
+    """The version that is to answer, and the colour whose pods serve it.
 
-    `colour` is None while what the Service selects (`left`) may not answer and nothing else does yet: new requests wait.
-    `trial`: colours that are tried out and have no clients yet. `barred`: versions that may not answer.
+    `colour` is None while the version that the Service selects (`left`) may not answer and no other does: new requests wait.
+    `trial`: colours that are analysed and have no clients. `barred`: versions in quarantine.
     """
 
     dna: str | None
@@ -45,15 +45,15 @@ class Takeover:
         return self.dna or "the base model"
 
     def successors(self, snapshot: Snapshot) -> list[str]:
-        """Addresses of the pods that answer with the version."""
+        """Addresses of the pods that serve the version."""
         if self.colour is None:
             return []
         pods = [pod for pod in snapshot.pods_of(self.colour) if pod.ip and snapshot.endpoint(pod).serves(self.dna)]
-        return sorted(pod.ip for pod in pods)[:_MOST]
+        return sorted(pod.ip for pod in pods)[:_ADDRESS_LIMIT]
 
 
 def orders(snapshot: Snapshot, to: Takeover) -> list[HandOver]:
-    """What pods have to be told that do not know it yet; those that cannot be told are left to `replaced`."""
+    """Orders for pods that do not follow them yet; unreachable pods are left to `replaced`."""
     addresses = to.successors(snapshot)
     found = []
     for pod in _serving_pods(snapshot):
@@ -63,16 +63,16 @@ def orders(snapshot: Snapshot, to: Takeover) -> list[HandOver]:
         order = _order(snapshot, pod, to, addresses)
         if not is_handed_over(endpoint, order, terminating=pod.terminating):
             found.append(HandOver(pod.ip, order))
-    # First those who pass requests on, then those who answer again: they begin to once somebody sends to them.
+    # First the pods that pass requests on, then those that answer again: they begin once requests reach them.
     return sorted(found, key=lambda item: item.handover is None)
 
 
 def _order(snapshot: Snapshot, pod: PodView, to: Takeover, addresses: Sequence[str]) -> Handover | None:
-    """What the pod must have been told; None: it answers by itself."""
+    """The order that the pod must follow; None: it answers itself."""
     state, colour = snapshot.endpoint(pod).state, pod.labels[names.LABEL_COLOUR]
     if state is None:
         return None
-    # One of the release before, or from before TLS was turned on or off, can talk to their public port alone.
+    # A pod of the previous release, or with another TLS setting, can only use their public port.
     same = to.colour is None or {item.speaks for item in snapshot.pods_of(to.colour)} <= {pod.speaks}
     there = list(addresses) if same else [_public(one) for one in addresses]
     order = Handover(dna=to.dna, addresses=there)
@@ -84,7 +84,7 @@ def _order(snapshot: Snapshot, pod: PodView, to: Takeover, addresses: Sequence[s
     elif colour in to.trial and not pod.terminating:
         return order if state.handover else None
     if not addresses and state.handover is None and not _is_barred(snapshot, pod, to):
-        return None  # nobody could answer in its place
+        return None  # no pod could answer in its place
     return order
 
 
@@ -93,7 +93,7 @@ def _public(ip: str) -> str:
 
 
 def _wakes_with_another(snapshot: Snapshot, pod: PodView, to: Takeover) -> bool:
-    """Whether a pod that is not ready may be so next with a version that must not answer: its swap was interrupted."""
+    """Whether an unready pod, whose swap was interrupted, may become ready with a version in quarantine."""
     state, current = snapshot.endpoint(pod).state, snapshot.model.status.current
     swapping = state is not None and state.swap is not None and state.swap.phase != "Done"
     return swapping and current is not None and current.dna in to.barred
@@ -104,25 +104,24 @@ def _is_barred(snapshot: Snapshot, pod: PodView, to: Takeover) -> bool:
 
 
 def dna_of_pod(snapshot: Snapshot, pod: PodView) -> str | None:
-    """The version that the pod's colour is to answer with."""
-    colour = pod.labels.get(names.LABEL_COLOUR)
-    return next((item.dna for item in snapshot.deployments if item.colour == colour), None)
+    """The DNA that the pod's colour is to serve."""
+    return snapshot.dna_of(pod.labels.get(names.LABEL_COLOUR))
 
 
 def is_handed_over(endpoint: Endpoint, order: Handover | None, *, terminating: bool) -> bool:
-    """Whether the pod says that it does what it must have been told."""
+    """Whether the pod reports that it follows its order."""
     state = endpoint.state
     if state is None:
         return False
     if order is None:
         return state.handover is None and (terminating or not state.draining)
     if state.handover is None:
-        return state.revision == 0 and state.draining  # of the release before: it can only let its clients go
+        return state.revision == 0 and state.draining  # previous release: it can only drain
     return state.handover.dna == order.dna and sorted(state.handover.addresses) == sorted(order.addresses)
 
 
 def waiting(snapshot: Snapshot, to: Takeover, now: datetime) -> list[str]:
-    """Whose word is missing, a sentence each, before it is certain that only the version answers."""
+    """A sentence for each pod whose report is missing, before it is certain that only the version answers."""
     addresses = to.successors(snapshot)
     found = []
     for pod in _serving_pods(snapshot):
@@ -145,11 +144,11 @@ def waiting(snapshot: Snapshot, to: Takeover, now: datetime) -> list[str]:
 
 
 def _may_answer_unseen(snapshot: Snapshot, pod: PodView, to: Takeover, now: datetime) -> bool:
-    """Whether a pod that says nothing may answer a client with another version."""
+    """Whether a pod that does not answer the operator may answer a client with another version."""
     endpoint, colour = snapshot.endpoint(pod), pod.labels[names.LABEL_COLOUR]
-    there = next((item for item in snapshot.deployments if item.colour == colour), None)
+    there = snapshot.deployment_of(colour)
     if colour == to.colour and not (there and there.shape):
-        return pod.ready and not pod.terminating  # it can answer with nothing else, but must be seen to
+        return pod.ready and not pod.terminating  # it can serve nothing else, but must report it
     if colour in to.trial and not pod.terminating:
         return False
     if endpoint.refused:
@@ -162,14 +161,14 @@ def _may_answer_unseen(snapshot: Snapshot, pod: PodView, to: Takeover, now: date
 
 
 def _has_answered(pod: PodView) -> bool:
-    """Whether the pod's sidecar was up before; one that is starting for the first time has had no client."""
+    """Whether the pod's sidecar was up before; one that starts for the first time has had no client."""
     return pod.ready or any(item.name == "sidecar" and item.restarts for item in pod.containers)
 
 
 def replaced(snapshot: Snapshot, to: Takeover, now: datetime) -> list[tuple[Delete, str]]:
-    """Pods that cannot be told and are deleted for it, with a sentence each.
+    """Deletions of unreachable pods that may answer with another version, with a sentence each.
 
-    One that nobody listens at would answer again once its sidecar is back: at once. One that is silent: after a while.
+    At once if nothing listens: its sidecar would answer again when it is back. After a while if it is silent.
     """
     found = []
     for pod in _serving_pods(snapshot):
@@ -195,7 +194,7 @@ def _is_needed(snapshot: Snapshot, pod: PodView, to: Takeover, now: datetime) ->
 
 
 def is_unreachable(endpoint: Endpoint) -> bool:
-    """Whether a pod has been silent, or deaf to orders, for too long, or nothing listens there."""
+    """Whether a pod has been silent, or taken no order, for too long, or nothing listens there."""
     return endpoint.unreachable_seconds >= UNREACHABLE_SECONDS or (endpoint.state is None and endpoint.refused)
 
 
@@ -204,7 +203,7 @@ def _seconds_left(pod: PodView, now: datetime) -> float:
 
 
 def may_answer(snapshot: Snapshot, to: Takeover, dna: str, now: datetime) -> bool:
-    """Whether a pod that could not be asked, or takes no order, may answer a client with this version."""
+    """Whether an unreachable pod may answer a client with this version."""
     return any(
         dna in (dna_of_pod(snapshot, pod), snapshot.endpoint(pod).dna) and _is_loose(snapshot, pod, to, now)
         for pod in _serving_pods(snapshot)

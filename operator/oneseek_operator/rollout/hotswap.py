@@ -1,35 +1,32 @@
-"""HotSwap as the operator sees it: the ConfigMap of the colour that answers names another version, and its pod follows. Pure.
+"""HotSwap: the pod that serves loads another version; the colour stays. Pure.
 
-The ConfigMap has the place here that the Service's selector has in BlueGreen: it is the truth about which version is to
-answer. Before it changes, the pod has the candidate loaded and probed and holds it back; afterwards it is told at once,
-and told again whenever it turns out not to know.
+The colour's ConfigMap plays the part that the Service's selector plays in BlueGreen: it is the truth about the version
+that serves. Before it changes, the pod has loaded and analysed the candidate and holds it back. Afterwards the pod is
+ordered to switch, and ordered again whenever it reports another version.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import CandidateRef
 from oneseek_core.serving.swap import SwapRequest, SwapState, WantedVersion
-from oneseek_operator.actions import Action, Apply, Delete, Swap
+from oneseek_operator.actions import Action, Delete, Swap
 from oneseek_operator.conditions import timestamp
-from oneseek_operator.observe.objects import DeploymentView, WantedView
-from oneseek_operator.observe.pod_failures import Problem
-from oneseek_operator.observe.rollout import Snapshot, wanted_replicas
+from oneseek_operator.observe.model import Snapshot
 from oneseek_operator.resources import serving as build
 from oneseek_operator.resources.serving import Colour
-from oneseek_operator.rollout.previous import may_keep
+from oneseek_operator.rollout.drain import may_keep
+from oneseek_operator.rollout.step import RolloutContext, RolloutStep, apply_wanted, candidate_of
 
-__all__ = ["Step", "bring_up", "failure", "orphans", "reminders", "step"]
+__all__ = ["as_serving", "hot_swap", "repeated_orders", "superseded", "swap", "unused_config_maps"]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What one look at a swap asks for; `ready`: proved, or in no need of proof; `flipped`: from now on it answers."""
+class SwapStep:
+    """The actions of one step of a swap; `ready`: analysed, or needs no analysis; `flipped`: it serves from now on."""
 
     before: tuple[Action, ...]
     after: tuple[Action, ...]
@@ -38,108 +35,92 @@ class Step:
     flipped: bool = False
 
 
-def step(
+def hot_swap(context: RolloutContext, serving: str) -> RolloutStep:
+    """Have the serving colour's pod load the target's version and serve it."""
+    snapshot, target = context.snapshot, as_serving(context, context.desired.target, serving)
+    candidate = candidate_of(target, snapshot.model.status.candidate, context.now)
+    back = not context.desired.choice.is_forward
+    step = swap(snapshot, target, candidate, context.now, back=back, may_flip=not context.waits_for_ledger)
+    return RolloutStep(
+        serving,
+        target,
+        context.desired.preview,
+        before=step.before,
+        after=(*step.after, *superseded(snapshot, target)),
+        candidate=step.candidate,
+        ready=step.ready,
+        rolling=target,
+        swapped=step.flipped,
+    )
+
+
+def as_serving(context: RolloutContext, colour: Colour, serving: str) -> Colour:
+    """The colour's version under the name of the serving colour."""
+    return build.colour_of(context.snapshot.model, context.settings, dna=colour.dna, digest=colour.digest, name=serving)
+
+
+def superseded(snapshot: Snapshot, colour: Colour) -> list[Action]:
+    """Delete Deployments of the version that never became ready: the serving colour's pod takes the version over."""
+    return [
+        Delete("Deployment", item.name, item.uid)
+        for item in snapshot.deployments
+        if item.colour != snapshot.serving and item.shape == colour.shape and item.dna == colour.dna and not item.ready
+    ]
+
+
+def swap(
     snapshot: Snapshot, target: Colour, candidate: CandidateRef | None, now: datetime, *, back: bool, may_flip: bool
-) -> Step:
-    """Have the pod that answers load and prove `target`, then let it answer. `target` has the serving colour's name."""
+) -> SwapStep:
+    """Have the serving pod load and analyse `target`, which has the serving colour's name, then serve it."""
     there = next(item for item in snapshot.deployments if item.colour == snapshot.serving)
-    wanted = there.wanted or WantedVersion()
+    wanted, pods = there.wanted or WantedVersion(), snapshot.swaps_of(there.colour)
     ready = back or candidate is None or candidate.proved_at is not None
-    if not ready and candidate and any(_is_held(swap, target) for _, swap in _pods(snapshot, there.colour)):
+    if not ready and candidate and any(_is_loaded(state, target) for _, state in pods):
         candidate, ready = candidate.model_copy(update={"proved_at": timestamp(now)}), True
     version = WantedVersion(dna=target.dna, digest=target.digest, serial=wanted.serial)
     if ready and may_flip:
-        left = wanted.dna
-        keep = (
-            left
-            if left and left != target.dna and not back and may_keep(snapshot.model, left, target.dna, now)
-            else None
-        )
+        old = wanted.dna
+        keep = old if old and old != target.dna and not back and may_keep(snapshot, old, target.dna, now) else None
         flipped = version.model_copy(update={"serial": wanted.serial + 1})
-        return Step(
-            before=_written(snapshot.model, target, flipped, replicas=there.replicas),
-            after=tuple(Swap(ip, _order(flipped, keep=keep)) for ip, _ in _pods(snapshot, there.colour)),
+        return SwapStep(
+            before=apply_wanted(snapshot.model, target, flipped, replicas=there.replicas),
+            after=tuple(Swap(ip, _order(flipped, keep=keep)) for ip, _ in pods),
             candidate=candidate,
             ready=True,
             flipped=True,
         )
-    held = _order(version, hold=True, probes=snapshot.model.spec.promotion.probes)
-    telling = [Swap(ip, held) for ip, swap in _pods(snapshot, there.colour) if swap.dna != target.dna]
-    return Step((), tuple(telling), candidate, ready)
+    order = _order(version, hold=True, probes=snapshot.model.spec.promotion.probes)
+    return SwapStep((), tuple(Swap(ip, order) for ip, state in pods if state.dna != target.dna), candidate, ready)
 
 
-def failure(snapshot: Snapshot, colour: str, dna: str | None) -> Problem | None:
-    """Why a pod of the colour will never answer with `dna`, if it said so."""
-    for _, swap in _pods(snapshot, colour):
-        if swap.phase == "Failed" and swap.dna == dna:
-            return Problem(swap.reason or names.PROBE_FAILED, swap.message or "it could not be taken over")
-    return None
-
-
-def reminders(snapshot: Snapshot, colour: str, now: datetime) -> list[Action]:
-    """Tell pods that answer, or get ready to answer, with something else than their ConfigMap says, or keep too much."""
-    there = next((item for item in snapshot.deployments if item.colour == colour), None)
+def repeated_orders(snapshot: Snapshot, colour: str, now: datetime) -> list[Action]:
+    """Orders for pods that serve, or load, another version than their ConfigMap names, or keep one too long."""
+    there = snapshot.deployment_of(colour)
     if there is None or there.wanted is None:
         return []
     wanted = there.wanted
     return [
         Swap(ip, _order(wanted))
-        for ip, swap in _pods(snapshot, colour)
-        if swap.dna != wanted.dna
-        or swap.serial < wanted.serial
-        or swap.phase == "Ready"
-        or (swap.kept is not None and not may_keep(snapshot.model, swap.kept, wanted.dna, now))
+        for ip, state in snapshot.swaps_of(colour)
+        if state.dna != wanted.dna
+        or state.serial < wanted.serial
+        or state.phase == "Ready"
+        or (state.kept is not None and not may_keep(snapshot, state.kept, wanted.dna, now))
     ]
 
 
-def bring_up(snapshot: Snapshot, target: Colour) -> list[Action]:
-    """The colour's Deployment, and before it what its pods read, where something is missing or not as it must be."""
-    replicas = wanted_replicas(snapshot.model)
-    there = next((item for item in snapshot.deployments if item.colour == target.name), None)
-    if there is None or there.terminating:
-        if not target.shape:
-            return [Apply(build.deployment(snapshot.model, target, replicas=replicas))]
-        first = WantedVersion(dna=target.dna, digest=target.digest, serial=1)
-        return list(_written(snapshot.model, target, first, replicas=replicas))
-    if target.shape and (there.wanted is None or there.labelled != target.dna):
-        wanted = there.wanted or WantedVersion(dna=target.dna, digest=target.digest, serial=1)
-        return list(_written(snapshot.model, target, wanted, replicas=replicas))
-    if there.replicas != replicas:
-        return [Apply(build.deployment(snapshot.model, target, replicas=replicas))]
-    return []
-
-
-def orphans(
-    model: OneSeekModel,
-    colours: Mapping[str, WantedView],
-    deployments: Sequence[DeploymentView],
-    *,
-    kept: Collection[str],
-) -> list[Action]:
-    """ConfigMaps whose colour is gone."""
-    there = {item.colour for item in deployments} | set(kept)
+def unused_config_maps(snapshot: Snapshot, *, kept: Collection[str]) -> list[Action]:
+    """Delete the ConfigMaps of colours that have no Deployment and are not among `kept`."""
+    used = {item.colour for item in snapshot.deployments} | set(kept)
     return [
-        Delete("ConfigMap", build.wanted_name(model, colour), found.uid)
-        for colour, found in colours.items()
-        if colour not in there
+        Delete("ConfigMap", build.wanted_name(snapshot.model, colour), found.uid)
+        for colour, found in snapshot.wanted.items()
+        if colour not in used
     ]
 
 
-def _written(model: OneSeekModel, colour: Colour, version: WantedVersion, *, replicas: int) -> tuple[Action, ...]:
-    return (
-        Apply(build.wanted(model, colour.name, version)),
-        Apply(build.deployment(model, colour, replicas=replicas)),
-    )
-
-
-def _pods(snapshot: Snapshot, colour: str) -> list[tuple[str, SwapState]]:
-    """Address and swap of each pod of the colour that can take over versions."""
-    found = [(pod.ip, snapshot.endpoint(pod).state) for pod in snapshot.pods_of(colour)]
-    return [(ip, state.swap) for ip, state in found if state is not None and state.swap is not None]
-
-
-def _is_held(swap: SwapState, target: Colour) -> bool:
-    return swap.dna == target.dna and swap.phase in ("Ready", "Done")  # Done: it answers with it already
+def _is_loaded(state: SwapState, target: Colour) -> bool:
+    return state.dna == target.dna and state.phase in ("Ready", "Done")  # Done: it serves it already
 
 
 def _order(

@@ -1,7 +1,7 @@
-"""Which colour answers, which is being tried, which is let go. Pure.
+"""The plan of a rollout: which colour serves, which is rolled out, which is deleted, and what the status says. Pure.
 
-The Service's selector is the truth about who answers; the status follows it once everybody else hands over. So a crash
-between the flip and the status write ends in the same place.
+The Service's selector is the truth about which colour serves; the status follows once every other pod hands over. A crash
+between the flip and the status write therefore ends in the same state.
 """
 
 from __future__ import annotations
@@ -11,35 +11,42 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import CandidateRef, Quarantined, StrategyUse, Version, VersionRef
-from oneseek_operator.actions import Action
-from oneseek_operator.conditions import Verdict, timestamp
+from oneseek_operator.actions import Action, Apply, Event
+from oneseek_operator.conditions import ConditionRow, Verdict, timestamp
+from oneseek_operator.observe.model import Snapshot, wanted_replicas
 from oneseek_operator.observe.pod_failures import Problem
-from oneseek_operator.observe.pods import PodView
-from oneseek_operator.observe.rollout import Snapshot, wanted_replicas
 from oneseek_operator.resources import serving as build
-from oneseek_operator.resources.serving import Colour
-from oneseek_operator.rollout import analysis as proof
-from oneseek_operator.rollout import analysis_run, bluegreen, handover, hotswap, status, strategy, takeover
-from oneseek_operator.rollout import previous as beside
-from oneseek_operator.rollout.bluegreen import Aim, Move, is_same_version
-from oneseek_operator.rollout.drain import let_go, stopping
+from oneseek_operator.rollout import (
+    analysis,
+    analysis_run,
+    drain,
+    handover,
+    hotswap,
+    preview,
+    status,
+    strategy,
+    takeover,
+)
+from oneseek_operator.rollout.bluegreen import blue_green
 from oneseek_operator.rollout.handover import Takeover
+from oneseek_operator.rollout.recreate import recreate
+from oneseek_operator.rollout.step import DesiredState, RolloutContext, RolloutStep, bring_up, colour_for, scale_serving
 from oneseek_operator.rollout.strategy import ChosenStrategy
 from oneseek_operator.settings import Settings
-from oneseek_operator.versions import states as versions_of
-from oneseek_operator.versions.selection import QUARANTINE_LIMIT, Choice, choose, left_by_rollback, with_room
+from oneseek_operator.versions import states
+from oneseek_operator.versions.quarantine import with_version
+from oneseek_operator.versions.selection import Choice, choose, left_by_rollback
 
-__all__ = ["Plan", "plan", "quarantined"]
+__all__ = ["Plan", "plan"]
 
-_POLL = 1.0  # seconds between looks at sidecars while a rollout or a drain is under way
+_POLL = 1.0  # seconds between looks at sidecars during a rollout or a drain
 _WATCH_POLL = 5.0  # and while a new version is watched
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do, and what the status says."""
+    """The actions of one reconcile, and what the status says afterwards."""
 
     verdict: Verdict
     choice: Choice
@@ -54,307 +61,235 @@ class Plan:
     colour: str | None
     replicas: int
     selector: str | None
-    verified: tuple[bool, str, str] | None
-    candidate_ready: tuple[bool, str, str] | None
+    verified: ConditionRow | None
+    candidate_ready: ConditionRow | None
     again_after: float | None
     asks_service: bool
-    events: tuple[tuple[bool, str, str], ...] = ()
-
-
-def _colour(snapshot: Snapshot, version: Version | None, settings: Settings) -> Colour:
-    """The colour that serves the version: one that does already, else a new one of a name that nobody has."""
-    model = snapshot.model
-    dna, digest = (version.dna, version.digest) if version else (None, None)
-    fresh = build.colour_of(model, settings, dna=dna, digest=digest)
-    if not fresh.shape:
-        return fresh
-    same = [
-        item for item in snapshot.deployments if item.shape == fresh.shape and item.dna == dna and not item.terminating
-    ]
-    taken, name, number = {item.colour for item in snapshot.deployments}, fresh.key, 0
-    if same:
-        name = min(same, key=lambda item: (item.colour != snapshot.serving, item.colour)).colour
-    else:
-        while name in taken:  # it was made for this version and has taken over another one since
-            number += 1
-            name = names.short_hash(fresh.key, str(number))
-    return build.colour_of(model, settings, dna=dna, digest=digest, name=name)
-
-
-def _aim(snapshot: Snapshot, versions: Sequence[Version], settings: Settings) -> Aim:
-    choice = choose(snapshot.model, versions)
-    waiting = choice.waiting if wanted_replicas(snapshot.model) else None
-    preview = _colour(snapshot, waiting, settings) if waiting else None
-    return Aim(choice, _colour(snapshot, choice.version, settings), preview)
+    events: tuple[Event, ...] = ()
 
 
 def plan(snapshot: Snapshot, settings: Settings, now: datetime) -> Plan:
-    """Bring the wanted colour up, flip to it when it has proved itself, let the others go."""
+    """Start the desired colour, flip the Service to it once it may take over, and delete the others."""
     model = snapshot.model
-    aim, quarantine, rejected = _settled(snapshot, settings, now)
-    known = model.model_copy(update={"status": model.status.model_copy(update={"quarantine": quarantine})})
-    snapshot = replace(snapshot, model=known, versions=tuple(versions_of.barred(snapshot.versions, quarantine)))
+    known, misses = states.known_versions(model, snapshot.runs)
+    desired, quarantine, rejected = _judge(snapshot, known, misses, settings, now)
+    snapshot = _with_quarantine(snapshot, quarantine)
     zero = not wanted_replicas(model)
-    way, used = _way(snapshot, aim, now)
-    move = bluegreen.move(bluegreen.Situation(snapshot, aim, way, settings, now))
-    target, preview, serving, candidate = move.target, move.preview, move.serving, move.candidate
-    to = _takeover(snapshot, move)
-    takeover_state = takeover.progress(snapshot, to, now, flips=serving != snapshot.serving or move.swapped, zero=zero)
-    # Where the status changes who may answer, all must have been told first; else who was not told is told again.
-    strict = not takeover_state.done or quarantine != model.status.quarantine
-    told, lost = handover.orders(snapshot, to), handover.replaced(snapshot, to, now) if strict else []
+    chosen, used = _strategy(snapshot, desired, now)
+    step = _next_step(RolloutContext(snapshot, desired, chosen, settings, now))
+    serving, target, candidate = step.serving, step.target, step.candidate
+    flips = serving != snapshot.serving
+    to = _takeover(snapshot, step)
+    takes_over = takeover.progress(snapshot, to, now, flips=flips or step.swapped, zero=zero)
+    # Before the status changes who may answer, all pods must have their orders; else they are ordered again later.
+    strict = not takes_over.done or quarantine != model.status.quarantine
+    orders, replaced = handover.orders(snapshot, to), handover.replaced(snapshot, to, now) if strict else []
     current, previous = model.status.current, model.status.previous
-    moved = takeover_state.done and not zero and (current.dna if current else None) != to.dna
+    moved = takes_over.done and not zero and snapshot.current_dna != to.dna
     if moved:
-        current = takeover.reference(snapshot, target, to.dna, now)
-    stands = _standing(model, snapshot, to, current, now)
+        current = takeover.reference(to.dna, target, known, now)
+    final = _final_quarantine(model.status.quarantine, snapshot, known, now, to=to, current=current)
     if moved:
-        previous = _left_behind(model.status.current, previous, to.dna, stands)
-    snapshot = replace(snapshot, versions=tuple(versions_of.barred(snapshot.versions, stands)))
-    if previous is None or previous.dna in {item.dna for item in stands}:
-        previous = versions_of.served_before(snapshot.versions, current)
-    kept = {target.name, serving, *([preview.name] if preview else [])}
-    going, letting_go = let_go(
-        snapshot,
-        keep={serving} if zero else kept,
-        serving=serving,
-        now=now,
-    )
-    if not takeover_state.done:
-        going, letting_go = [], True  # who was left behind is needed until it is certain who answers
-    before = [
-        *(told if strict else []),
-        *(item for item, _ in lost),
-        *beside.withdrawn(snapshot, to.barred),
-        *move.before,
-    ]
-    after = [
-        *move.after,
-        *([] if strict else told),
-        *analysis_run.orders(
-            snapshot, settings, candidates=_untried(snapshot, move), watched=_watched(snapshot, move, now)
-        ),
-    ]
-    after += beside.told(snapshot, serving=serving, current=current, previous=previous, going=going)
-    after += [*going, *hotswap.orphans(model, snapshot.wanted, snapshot.deployments, kept=kept)]
-    speaking, events = stopping(snapshot)
-    rolling = None if zero else move.rolling
-    if not takeover_state.done and serving == target.name:
+        previous = _former(model.status.current, previous, to.dna, final)
+    versions = states.classified(known, final, misses)
+    if previous is None or previous.dna in {item.dna for item in final}:
+        previous = states.served_before(versions, current)
+    kept = {target.name, serving, *([step.preview.name] if step.preview else [])}
+    deleted, draining = drain.drained(snapshot, keep={serving} if zero else kept, serving=serving, now=now)
+    if not takes_over.done:
+        deleted, draining = [], True  # old colours are needed until it is certain which one answers
+    before = [*(orders if strict else []), *(item for item, _ in replaced), *drain.withdrawals(snapshot), *step.before]
+    if flips:
+        before.append(Apply(build.service(model, colour=serving, flipped_at=timestamp(now))))
+    after = [*step.after, *([] if strict else orders)]
+    candidates, watched = _analysed(snapshot, step, desired), _watched(snapshot, step, now)
+    after += analysis_run.orders(snapshot, settings, candidates=candidates, watched=watched)
+    after += drain.previous_orders(snapshot, serving=serving, current=current, previous=previous, deleted=deleted)
+    after += [*deleted, *hotswap.unused_config_maps(snapshot, kept=kept)]
+    terminating, events = drain.terminating_pods(snapshot)
+    rolling = None if zero else step.rolling
+    if not takes_over.done and serving == target.name:
         rolling, tried = rolling or target, model.status.candidate
         candidate = candidate or (tried if tried and tried.dna == target.dna else None)
-    verdict = status.verdict(
-        snapshot,
-        aim.choice,
-        now,
-        serving=serving,
-        takeover_state=takeover_state,
-        current=current,
-        rolling=rolling,
-        proved=move.ready,
-        rejected=rejected,
-        held=move.held,
+    rollout = status.Rollout(
+        snapshot, desired.choice, serving, takes_over, current, rolling, step.ready, rejected, step.held
     )
-    watched = analysis_run.is_watched(model, now) or not is_same_version(model, target)
-    busy = serving != snapshot.serving or rolling is not None or letting_go or speaking or verdict.state == "Working"
+    verdict = status.verdict(rollout, now)
+    is_watched = analysis_run.is_watched(model, now) or target.dna != snapshot.current_dna
+    busy = flips or rolling is not None or draining or terminating or verdict.state == "Working"
     looks = [_POLL] if busy else [float(model.spec.certification.verify_interval_seconds)]
-    if takeover_state.is_flipped:
+    if is_watched:
+        looks.append(_WATCH_POLL)
+    if takes_over.is_flipped:
         looks.append(takeover.soon(snapshot, now))
     return Plan(
         verdict=verdict,
-        choice=aim.choice,
+        choice=desired.choice,
         before=tuple(before),
         after=tuple(after),
-        quarantine=stands,
-        versions=versions_of.with_states(
-            versions_of.served(snapshot.versions, current), _roles(current, previous, candidate), rejected
+        quarantine=final,
+        versions=states.classified(
+            states.served(known, current), final, rejected, states.roles(current, previous, candidate)
         ),
         current=current,
         previous=previous,
         candidate=candidate,
         strategy=used,
-        colour=serving if takeover_state.done else model.status.colour,
+        colour=serving if takes_over.done else model.status.colour,
         replicas=sum(item.replicas for item in snapshot.deployments if item.colour == serving),
         selector=build.selector_text(model, serving),
         verified=status.verified(snapshot, serving),
-        candidate_ready=status.candidate_ready(
-            snapshot, aim.choice, candidate, preview=preview, rolling=rolling, ready=move.ready, held=move.held
-        ),
-        again_after=min([*looks, *([_WATCH_POLL] if watched else [])]),
-        asks_service=takeover_state.asks_service,
-        events=(*events, *((True, names.POD_NOT_TOLD, text) for _, text in lost)),
+        candidate_ready=status.candidate_ready(rollout, candidate, step.preview),
+        again_after=min(looks),
+        asks_service=takes_over.asks_service,
+        events=(*events, *(Event(names.POD_NOT_TOLD, text, warning=True) for _, text in replaced)),
     )
 
 
-def _takeover(snapshot: Snapshot, move: Move) -> Takeover:
-    """Who is to answer once this step is done."""
-    there = next((item for item in snapshot.deployments if item.colour == move.serving), None)
-    stays = there is not None and move.serving == snapshot.serving and not move.swapped
-    dna = there.dna if there and stays else move.target.dna
-    trial = {move.target.name, *([move.preview.name] if move.preview else [])} - {move.serving}
-    barred = frozenset(item.dna for item in snapshot.model.status.quarantine)
-    if dna in barred:  # nobody answers until the target does
-        return Takeover(move.target.dna, None, dna, trial=frozenset(trial), barred=barred)
-    return Takeover(dna, move.serving, trial=frozenset(trial), barred=barred)
+def _with_quarantine(snapshot: Snapshot, quarantine: list[Quarantined]) -> Snapshot:
+    model = snapshot.model
+    status = model.status.model_copy(update={"quarantine": quarantine})
+    return replace(snapshot, model=model.model_copy(update={"status": status}))
 
 
-def _untried(snapshot: Snapshot, move: Move) -> list[tuple[str, str | None]]:
-    """Colours, with their versions, whose pods have to prove themselves; those within a pod that answers do it by a swap."""
+def _judge(
+    snapshot: Snapshot, known: list[Version], misses: dict[str, str], settings: Settings, now: datetime
+) -> tuple[DesiredState, list[Quarantined], dict[str, str]]:
+    """The desired state once every version that failed is out; the quarantine, and why each rejected version is it."""
+    quarantine, rejected = analysis.quarantined(snapshot, known, now), dict(misses)
+    while True:
+        judged = _with_quarantine(snapshot, quarantine)
+        versions = states.classified(known, quarantine, misses)
+        choice = choose(judged.model, [item for item in versions if item.dna not in rejected or item.dna in misses])
+        waiting = choice.waiting if wanted_replicas(judged.model) else None
+        desired = DesiredState(
+            choice,
+            colour_for(judged, choice.version, settings),
+            colour_for(judged, waiting, settings) if waiting else None,
+        )
+        failed = _failed(snapshot, desired, settings, now)
+        if failed is None:
+            return desired, quarantine, rejected
+        dna, problem = failed
+        rejected[dna] = f"{problem.reason}: {problem.message}"
+        quarantine = with_version(quarantine, dna, problem, now, known)
+
+
+def _failed(snapshot: Snapshot, desired: DesiredState, settings: Settings, now: datetime) -> tuple[str, Problem] | None:
+    """A candidate that failed; never the current version, whose new template just waits."""
+    for colour in (desired.target, desired.preview):
+        if colour is None or colour.dna is None or snapshot.serving is None or colour.dna == snapshot.current_dna:
+            continue
+        problem = analysis.swap_failure(snapshot, snapshot.serving, colour.dna)
+        if not problem and colour.name != snapshot.serving:
+            problem = analysis.candidate_failure(snapshot, colour, settings, now)
+        if problem:
+            return colour.dna, problem
+    return None
+
+
+def _strategy(
+    snapshot: Snapshot, desired: DesiredState, now: datetime
+) -> tuple[ChosenStrategy | None, StrategyUse | None]:
+    """The strategy of what is rolled out, and what the status says of it; without a rollout that stays as it was."""
+    stored = snapshot.model.status.strategy
+    if snapshot.serving is None or not wanted_replicas(snapshot.model):
+        return None, stored
+    colour = desired.target if snapshot.serving != desired.target.name else desired.preview
+    if colour is None:
+        return None, stored
+    forward = desired.choice.is_forward or colour is desired.preview
+    chosen = strategy.choose_strategy(strategy.strategy_input(snapshot, colour, forward=forward, now=now))
+    return chosen, strategy.strategy_use(chosen, colour)
+
+
+def _next_step(context: RolloutContext) -> RolloutStep:
+    """The next step towards the desired state, by the chosen strategy."""
+    snapshot, desired = context.snapshot, context.desired
+    target, serving, chosen = desired.target, snapshot.serving, context.strategy.name if context.strategy else None
+    if serving is None:
+        return RolloutStep(target.name, target, desired.preview, before=bring_up(snapshot, target))
+    if serving == target.name:
+        return preview.hold(context, serving)
+    if chosen == "HotSwap":
+        return hotswap.hot_swap(context, serving)
+    if chosen == "Recreate":
+        return recreate(context, serving)
+    if not wanted_replicas(snapshot.model) and desired.choice.is_forward:
+        before = scale_serving(snapshot, serving)
+        return RolloutStep(serving, target, desired.preview, before=before, rolling=target)
+    return blue_green(context, serving)
+
+
+def _takeover(snapshot: Snapshot, step: RolloutStep) -> Takeover:
+    """The version that answers once this step is done, and the colour whose pods answer with it."""
+    there = snapshot.deployment_of(step.serving)
+    stays = step.serving == snapshot.serving and not step.swapped
+    dna = there.dna if there and stays else step.target.dna
+    trial = frozenset({step.target.name, *([step.preview.name] if step.preview else [])} - {step.serving})
+    barred = snapshot.quarantined
+    if dna in barred:  # new requests wait until the target answers
+        return Takeover(step.target.dna, None, dna, trial=trial, barred=barred)
+    return Takeover(dna, step.serving, trial=trial, barred=barred)
+
+
+def _analysed(snapshot: Snapshot, step: RolloutStep, desired: DesiredState) -> list[tuple[str, str | None]]:
+    """Colours, with their versions, whose pods must pass an analysis; a version within a serving pod passes it by a swap."""
     known = snapshot.model.status.candidate
-    found = [move.preview] if move.preview else []
-    if snapshot.serving is not None and (move.forward or is_same_version(snapshot.model, move.target)):
-        found.append(move.target)
+    found = [step.preview] if step.preview else []
+    if snapshot.serving is not None and (desired.choice.is_forward or step.target.dna == snapshot.current_dna):
+        found.append(step.target)
     return [
         (colour.name, colour.dna)
         for colour in found
-        if colour.name != move.serving and not (known and known.dna == colour.dna and known.proved_at)
+        if colour.name != step.serving and not (known and known.dna == colour.dna and known.proved_at)
     ]
 
 
-def _watched(snapshot: Snapshot, move: Move, now: datetime) -> str:
-    """The colour whose pods are asked again and again, if it is."""
+def _watched(snapshot: Snapshot, step: RolloutStep, now: datetime) -> str:
+    """The colour whose analysis is repeated, while it is watched."""
     current = snapshot.model.status.current
-    stays = move.serving == snapshot.serving and not move.swapped
-    right = current is not None and _dna_of_colour(snapshot, snapshot.serving) == current.dna
-    return move.serving if stays and right and analysis_run.is_watched(snapshot.model, now) else ""
+    stays = step.serving == snapshot.serving and not step.swapped
+    right = current is not None and snapshot.dna_of(snapshot.serving) == current.dna
+    return step.serving if stays and right and analysis_run.is_watched(snapshot.model, now) else ""
 
 
-def _standing(
-    model: OneSeekModel, snapshot: Snapshot, to: Takeover, current: VersionRef | None, now: datetime
+def _final_quarantine(
+    stored: Sequence[Quarantined],
+    snapshot: Snapshot,
+    known: Sequence[Version],
+    now: datetime,
+    *,
+    to: Takeover,
+    current: VersionRef | None,
 ) -> list[Quarantined]:
-    """The quarantine (`seen` has all of it) as it may stand in the status: without those who may answer somebody still.
+    """The snapshot's quarantine as the status may show it: without versions that may still answer somebody.
 
-    What a person went back from goes in once another version answers; until then it answers on, and nobody waits.
+    The version that a rollback left is added once another version answers; until then it answers, and no request waits.
     """
-    quarantine = snapshot.model.status.quarantine
-    old = {item.dna for item in model.status.quarantine}
-    stands = [item for item in quarantine if item.dna in old or not handover.may_answer(snapshot, to, item.dna, now)]
+    model, quarantine = snapshot.model, snapshot.model.status.quarantine
+    old = {item.dna for item in stored}
+    final = [item for item in quarantine if item.dna in old or not handover.may_answer(snapshot, to, item.dna, now)]
     left = left_by_rollback(model)
-    version = next((item for item in snapshot.versions if item.dna == left), None)
-    if version is None or left in {item.dna for item in quarantine} or version.state == names.STATE_DELETED:
-        return stands
+    version = next((item for item in known if item.dna == left), None)
+    if version is None or left in snapshot.quarantined or version.state == names.STATE_DELETED:
+        return final
     if wanted_replicas(model):
         over = (current.dna if current else None) != left
     else:
         over = not any(handover.dna_of_pod(snapshot, pod) == left for pod in snapshot.pods)
     if not over:
-        return stands
+        return final
     request = model.status.request
     by = request.requested_by if request and request.verb == "rollback" else ""
-    return _with(
-        stands, version.dna, Problem(names.ROLLED_BACK, f"{by or 'somebody'} went back from it"), now, snapshot.versions
+    return with_version(
+        final, version.dna, Problem(names.ROLLED_BACK, f"{by or 'somebody'} went back from it"), now, known
     )
 
 
-def _settled(snapshot: Snapshot, settings: Settings, now: datetime) -> tuple[Aim, list[Quarantined], dict[str, str]]:
-    """The aim once every version that cannot be it is out, and why those are."""
-    model, quarantine, rejected = snapshot.model, quarantined(snapshot, now), dict(snapshot.missed)
-    while True:
-        known = model.model_copy(update={"status": model.status.model_copy(update={"quarantine": quarantine})})
-        versions = versions_of.barred(snapshot.versions, quarantine)
-        judged = replace(snapshot, model=known)
-        aim = _aim(
-            judged, [item for item in versions if item.dna not in rejected or item.dna in snapshot.missed], settings
-        )
-        failed = _failed(snapshot, aim, settings, now)
-        if failed is None:
-            return aim, quarantine, rejected
-        dna, why = failed
-        rejected[dna] = f"{why.reason}: {why.message}"
-        quarantine = _with(quarantine, dna, why, now, snapshot.versions)
-
-
-def _failed(snapshot: Snapshot, aim: Aim, settings: Settings, now: datetime) -> tuple[str, Problem] | None:
-    """A version that is tried and will not come up; never the one that answers, whose new template just waits."""
-    for colour in (aim.target, aim.preview):
-        if colour is None or colour.dna is None or snapshot.serving is None or is_same_version(snapshot.model, colour):
-            continue
-        if why := hotswap.failure(snapshot, snapshot.serving, colour.dna):
-            return colour.dna, why
-        if colour.name == snapshot.serving:
-            continue
-        if why := proof.given_up(snapshot, colour, settings, now):
-            return colour.dna, why
-    return None
-
-
-def quarantined(snapshot: Snapshot, now: datetime) -> list[Quarantined]:
-    """The quarantine, with every version that a verifier refuses now, or that fails while it is watched.
-
-    A damaged base model condemns no version; a deleted version needs no quarantine.
-    """
-    deleted = {item.dna for item in snapshot.versions if item.state == names.STATE_DELETED}
-    known = [item for item in snapshot.model.status.quarantine if item.dna not in deleted]
-    for pod in snapshot.pods:
-        said = snapshot.endpoint(pod).verdict
-        dna, why = (said.dna if said and said.dna else _dna_of(snapshot, pod)), proof.refusal(snapshot, pod)
-        if dna is not None and why is not None and why.reason != names.BASE_DIGEST_DIFFERS:
-            known = _with(known, dna, why, now, snapshot.versions)
-    if (watched := _answering(snapshot, now)) and (failed := proof.watch_failure(snapshot, watched, now)):
-        why = Problem(failed.reason, f"while it was watched: {failed.message}")
-        known = _with(known, watched.dna, why, now, snapshot.versions)
-    return known
-
-
-def _answering(snapshot: Snapshot, now: datetime) -> VersionRef | None:
-    """The version that answers, where it is watched: from the flip on, before the status names it."""
-    current, candidate, dna = (
-        snapshot.model.status.current,
-        snapshot.model.status.candidate,
-        _dna_of_colour(snapshot, snapshot.serving),
-    )
-    if current and dna == current.dna:
-        return current if analysis_run.is_watched(snapshot.model, now) else None
-    flipped = candidate is not None and candidate.proved_at is not None and dna == candidate.dna
-    return candidate if flipped and snapshot.model.spec.promotion.watch.seconds else None
-
-
-def _with(
-    known: list[Quarantined], dna: str, why: Problem, now: datetime, versions: Sequence[Version]
-) -> list[Quarantined]:
-    if dna in {item.dna for item in known}:
-        return known
-    known = with_room(known, versions)
-    if len(known) >= QUARANTINE_LIMIT:
-        return known
-    return [*known, Quarantined(dna=dna, reason=why.reason, message=why.message[:256], since=timestamp(now))]
-
-
-def _dna_of(snapshot: Snapshot, pod: PodView) -> str | None:
-    return _dna_of_colour(snapshot, pod.labels.get(names.LABEL_COLOUR))
-
-
-def _dna_of_colour(snapshot: Snapshot, colour: str | None) -> str | None:
-    return next((item.dna for item in snapshot.deployments if item.colour == colour), None)
-
-
-def _left_behind(
+def _former(
     current: VersionRef | None, previous: VersionRef | None, new: str | None, quarantine: Sequence[Quarantined]
 ) -> VersionRef | None:
-    """Of the two that the status names, the last that served, is not the new one and is not in quarantine."""
+    """The last version that served before `new` and is not in quarantine, of the two that the status names."""
     out = {item.dna for item in quarantine} | {new}
     return next((item for item in (current, previous) if item and item.dna not in out), None)
-
-
-def _roles(current: VersionRef | None, previous: VersionRef | None, candidate: VersionRef | None) -> dict[str, str]:
-    roles = {}
-    for reference, state in (
-        (previous, names.STATE_PREVIOUS),
-        (candidate, names.STATE_CANDIDATE),
-        (current, names.STATE_CURRENT),
-    ):
-        if reference:
-            roles[reference.dna] = state
-    return roles
-
-
-def _way(snapshot: Snapshot, aim: Aim, now: datetime) -> tuple[ChosenStrategy | None, StrategyUse | None]:
-    """How what is rolled out takes over, and what the status says of it; without a rollout: of the one before."""
-    told = snapshot.model.status.strategy
-    if snapshot.serving is None or not wanted_replicas(snapshot.model):
-        return None, told
-    colour = aim.target if snapshot.serving != aim.target.name else aim.preview
-    if colour is None:
-        return None, told
-    forward = aim.choice.is_forward or colour is aim.preview
-    way = strategy.choose_strategy(strategy.situation(snapshot, colour, forward=forward, now=now))
-    return way, strategy.strategy_use(way, colour)

@@ -1,18 +1,19 @@
-"""How far a takeover is, and when the status may name the version that took over. Pure.
+"""The progress of a takeover: when the status may name the version that took over. Pure.
 
 The Service selects it, every pod that could answer otherwise hands over, and a fresh connection through the Service was
-answered by it: then, and not before, `status.current` names it and the model is Ready with it.
+answered by it: only then `status.current` names it and the model is Ready with it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from oneseek_core import names
-from oneseek_core.api.v1alpha1.model_status import VersionRef
+from oneseek_core.api.v1alpha1.model_status import Version, VersionRef
 from oneseek_operator.conditions import find, timestamp
-from oneseek_operator.observe.rollout import Snapshot
+from oneseek_operator.observe.model import Snapshot
 from oneseek_operator.resources.serving import Colour
 from oneseek_operator.rollout import handover
 from oneseek_operator.rollout.handover import Takeover
@@ -25,9 +26,10 @@ _SOON, _LATER, _SWAP_LATER = 0.1, 5.0, 0.5
 
 @dataclass(frozen=True, slots=True)
 class TakeoverState:
-    """`done`: the status may name it. `answers`: so may Ready. `is_flipped`: only words are missing, no pod.
+    """`done`: the status may name the version. `answers`: the model may be Ready with it.
 
-    `sentence`: who is waited for; empty where nobody is. `asks_service`: all else is certain.
+    `is_flipped`: pods still have to report, but none has to start. `sentence`: what is waited for; empty if nothing.
+    `asks_service`: everything else is certain.
     """
 
     done: bool
@@ -38,7 +40,7 @@ class TakeoverState:
 
 
 def progress(snapshot: Snapshot, to: Takeover, now: datetime, *, flips: bool, zero: bool) -> TakeoverState:
-    """How far it is; `flips`: the Service, or the ConfigMap of its pods, is changed in this very step."""
+    """The progress; `flips`: this step flips the Service, or changes the version of its pods."""
     status = snapshot.model.status
     if zero:
         return TakeoverState(done=True, answers=False)
@@ -76,15 +78,11 @@ def progress(snapshot: Snapshot, to: Takeover, now: datetime, *, flips: bool, ze
 
 
 # Reasons for which a model that answers is not Ready.
-_ANSWERING_UNREADY = (
-    names.PINNED_VERSION_UNKNOWN,
-    names.PINNED_VERSION_QUARANTINED,
-    names.PINNED_VERSION_REJECTED,
-)
+_ANSWERING_UNREADY = (names.PINNED_VERSION_UNKNOWN, names.PINNED_VERSION_QUARANTINED, names.PINNED_VERSION_REJECTED)
 
 
 def _through_the_service(snapshot: Snapshot, to: Takeover) -> str:
-    """What is wrong with the answer to a fresh connection; empty: it was the right version's."""
+    """What is wrong with the answer to a fresh connection; empty if the right version gave it."""
     answer = snapshot.service_answer
     if answer is None:
         return f"{to.name} takes over: the Service was not asked yet"
@@ -95,17 +93,16 @@ def _through_the_service(snapshot: Snapshot, to: Takeover) -> str:
     return ""
 
 
-def reference(snapshot: Snapshot, target: Colour, dna: str | None, now: datetime) -> VersionRef | None:
-    """The version as what answers from now on; the base model has no such reference."""
+def reference(dna: str | None, target: Colour, versions: Sequence[Version], now: datetime) -> VersionRef | None:
+    """The version as `status.current`; None for the base model."""
     if dna is None:
         return None
-    known = {item.dna: item.digest for item in snapshot.versions}
-    digest = target.digest if target.dna == dna else known.get(dna)
+    digest = target.digest if target.dna == dna else next((item.digest for item in versions if item.dna == dna), None)
     return VersionRef(dna=dna, digest=digest, since=timestamp(now)) if digest else None
 
 
 def soon(snapshot: Snapshot, now: datetime) -> float:
-    """Seconds until the next look at a takeover: at once, and more seldom the longer it takes."""
+    """Seconds until the next look: short, and longer the longer the takeover lasts."""
     service = snapshot.service
     if service is None or not service.flipped_at:
         return _SOON

@@ -1,4 +1,4 @@
-"""What became of a run's rows: counted by the Jobs that read and trained them, told in the status and an Event. Pure."""
+"""The outcome of a run's rows, counted by the Jobs that read and trained them, for the status and an Event. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.training_run import DataCounts, RowCount
 from oneseek_core.jobs.prepare import PrepareReport
 from oneseek_core.jobs.train import TrainReport
+from oneseek_operator.actions import Event
+from oneseek_operator.observe.run import rows_text
 
-__all__ = ["prepared_data", "rows_events", "rows_text", "trained_data"]
+__all__ = ["prepared_data", "rows_events", "trained_data"]
 
 
 def prepared_data(report: PrepareReport) -> DataCounts:
@@ -20,7 +22,7 @@ def prepared_data(report: PrepareReport) -> DataCounts:
 
 
 def trained_data(prepared: DataCounts | None, report: TrainReport) -> DataCounts:
-    """The counts once training is done. A run that the release before prepared has none yet."""
+    """The counts once training is done. A run that the previous release prepared has none before."""
     before = prepared.left_out if prepared else []
     left_out = _sorted([*before, *report.left_out])
     rows = report.samples + sum(item.rows for item in left_out)
@@ -34,22 +36,9 @@ def _sorted(counts: Iterable[RowCount]) -> list[RowCount]:
     return [RowCount(reason=reason, rows=rows) for reason, rows in sorted(summed.items())]
 
 
-def rows_text(data: DataCounts | None) -> str:
-    """What is worth saying about the rows, to go behind a sentence; nothing where each was trained whole."""
-    if data is None:
-        return ""
-    parts = []
-    if left_out := sum(item.rows for item in data.left_out):
-        reasons = ", ".join(f"{item.rows} {item.reason}" for item in data.left_out)
-        parts.append(f"{left_out} of {data.rows} rows left out ({reasons})")
-    if data.cut:
-        parts.append(f"{data.cut} {'answer' if data.cut == 1 else 'answers'} cut")
-    return "".join(f"; {part}" for part in parts)
-
-
-def rows_events(data: DataCounts, maximum_length: int) -> tuple[tuple[bool, str, str], ...]:
-    """An Event where a row was not trained as it stands."""
+def rows_events(data: DataCounts, maximum_length: int) -> tuple[Event, ...]:
+    """An Event if a row was not trained as it stands."""
     if not (text := rows_text(data)):
         return ()
     sentence = f"{data.trained} rows trained{text} at maximumLength={maximum_length}; see status.data"
-    return ((True, names.ROWS_LEFT_OUT, sentence),)
+    return (Event(names.ROWS_LEFT_OUT, sentence, warning=True),)

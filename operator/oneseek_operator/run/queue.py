@@ -1,4 +1,4 @@
-"""Whether a run may start, and what of its model ends it or keeps it waiting. Pure."""
+"""Whether a run may start, and what about its model ends it or makes it wait. Pure."""
 
 from __future__ import annotations
 
@@ -8,19 +8,11 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.training_run import Resolved, TrainingRun
 from oneseek_operator.actions import Delete
 from oneseek_operator.conditions import Verdict, find, timestamp
+from oneseek_operator.observe.model import is_resetting
 from oneseek_operator.observe.pod_failures import Problem
-from oneseek_operator.observe.run import (
-    RunDecision,
-    RunSnapshot,
-    failed,
-    is_active,
-    is_finished,
-    model_of,
-    run_decision,
-)
+from oneseek_operator.observe.run import RunDecision, RunSnapshot, failed, is_active, is_finished, run_decision
 from oneseek_operator.resources import run as build
 from oneseek_operator.settings import Settings
-from oneseek_operator.versions.selection import is_resetting
 
 __all__ = ["model_is_gone", "model_is_reset", "start"]
 
@@ -28,7 +20,7 @@ _GRACE = timedelta(seconds=30)  # a run applied together with its model may be s
 
 
 def model_is_gone(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecision | None:
-    """Without its model a run that is under way fails; one that has not started waits for it, stalled."""
+    """Without its model a run that has started fails; one that has not waits for it, stalled."""
     del settings
     model, run = snapshot.model, snapshot.run
     gone = model is None or model.metadata.deletion_timestamp is not None
@@ -36,9 +28,9 @@ def model_is_gone(snapshot: RunSnapshot, settings: Settings, now: datetime) -> R
         return None
     name = run.spec.model_ref.name
     if is_active(run):
-        running = tuple(Delete("Job", job.name, job.uid) for job in snapshot.jobs if job.owner == run.metadata.uid)
+        jobs = tuple(Delete("Job", job.name, job.uid) for job in snapshot.own_jobs)
         message = f"the OneSeekModel {name!r} was deleted while the run was under way"
-        return failed(snapshot, Problem(names.MODEL_DELETED, message), now, *running)
+        return failed(snapshot, Problem(names.MODEL_DELETED, message), now, *jobs)
     message = f"there is no OneSeekModel {name!r} in namespace {run.metadata.namespace!r}; apply it, or mend spec.modelRef.name"
     age = now - datetime.fromisoformat(run.metadata.creation_timestamp)
     if age < _GRACE:
@@ -48,24 +40,24 @@ def model_is_gone(snapshot: RunSnapshot, settings: Settings, now: datetime) -> R
 
 
 def model_is_reset(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecision | None:
-    """A reset of the model stops its runs; those that have not started wait until it is over."""
+    """A reset of the model stops its runs; those that have not started wait until it has ended."""
     del settings
-    if not is_resetting(model_of(snapshot)):
+    if not is_resetting(snapshot.known_model):
         return None
     name = snapshot.run.spec.model_ref.name
     if not is_active(snapshot.run):
         return run_decision(
             snapshot, Verdict("Working", names.RESETTING, f"waiting for the reset of {name!r} to end"), now
         )
-    running = tuple(Delete("Job", job.name, job.uid) for job in snapshot.jobs if job.owner == snapshot.run.metadata.uid)
+    jobs = tuple(Delete("Job", job.name, job.uid) for job in snapshot.own_jobs)
     message = f"a reset of {name!r} stopped the run"
-    return failed(snapshot, Problem(names.MODEL_RESET, message), now, *running)
+    return failed(snapshot, Problem(names.MODEL_RESET, message), now, *jobs)
 
 
 def start(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecision | None:
-    """Start where the run may and it is its turn; else say what it waits for."""
+    """Start if it is the run's turn; else say what it waits for."""
     del settings
-    run, model = snapshot.run, model_of(snapshot)
+    run, model = snapshot.run, snapshot.known_model
     if run.status.started_at is not None:
         return None
     if run.spec.suspend:
@@ -109,7 +101,7 @@ def start(snapshot: RunSnapshot, settings: Settings, now: datetime) -> RunDecisi
 
 
 def _ahead(snapshot: RunSnapshot) -> TrainingRun | None:
-    """The run that goes first: one under way, else the oldest that wants to start."""
+    """The run that goes first: one that is active, else the oldest that may start."""
 
     def order(run: TrainingRun) -> tuple[str, str]:
         return (run.metadata.creation_timestamp, run.metadata.name)

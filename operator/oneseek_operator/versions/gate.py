@@ -1,4 +1,4 @@
-"""Whether a certified version scored well enough to answer. Pure: certified scores and the spec in, a sentence out."""
+"""The promotion gate: whether a certified version scored well enough to serve. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SLACK = 1e-9  # scores are means of shares: 0.8 must not miss 0.8
 
 
 def measures(promotion: Promotion) -> bool:
-    """Whether a version has to show anything before it may answer: a score, or what it says to a probe."""
+    """Whether a version must show anything before it may serve: a score, or an answer to a probe."""
     gate = promotion.gate
     scored = gate is not None and (
         gate.maximum_regression is not None
@@ -23,9 +23,9 @@ def measures(promotion: Promotion) -> bool:
 
 
 def missed(version: Version, current: Version | None, gate: Gate | None) -> str | None:
-    """Why `version` may not take over from `current`, with the numbers; None: it may.
+    """Why `version` may not replace `current`, with the numbers; None: it may.
 
-    A version without scores misses every gate: nothing is known of it.
+    A version without scores misses every gate.
     """
     if gate is None:
         return None

@@ -1,4 +1,4 @@
-"""Which versions retention gives up. Pure."""
+"""Which versions retention deletes. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROLES = (names.STATE_CURRENT, names.STATE_PREVIOUS, names.STATE_CANDIDATE)
 def retired(versions: Sequence[Version], keep: int | None, in_use: Collection[str]) -> list[str]:
     """DNAs to delete, oldest first; `versions` are newest first, `in_use` are those that a pod may mount.
 
-    Never what answers, answered before or is on its way, nor a parent of those: going back must stay possible.
+    Never the current, previous or candidate version, nor their parents: a rollback must stay possible.
     """
     if keep is None:
         return []

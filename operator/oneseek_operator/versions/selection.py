@@ -1,10 +1,10 @@
-"""Which version should answer. Pure.
+"""Which version should serve. Pure.
 
     quarantine > rollback > pin > promote > auto
 
-A version in quarantine never answers. A person's rollback stands above what Git pins, so that a GitOps tool that
-applies its manifest again cannot undo it; another pin in Git, or releasing what was left, ends it. After a choice by
-hand, `auto` takes only versions that were certified after it.
+A version in quarantine never serves. A person's rollback overrides the pin of Git, so that a GitOps tool that applies its
+manifest again cannot undo it; another pin, or a release of the version that was left, ends it. After a choice by hand, `auto`
+considers only versions that were certified after it.
 """
 
 from __future__ import annotations
@@ -15,29 +15,32 @@ from typing import Literal
 
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
-from oneseek_core.api.v1alpha1.model_status import Quarantined, Version
+from oneseek_core.api.v1alpha1.model_status import Version
 from oneseek_core.api.v1alpha1.promotion import Selection
+from oneseek_operator.observe.model import is_resetting
 from oneseek_operator.observe.pod_failures import Problem
 from oneseek_operator.versions.gate import measures
+from oneseek_operator.versions.quarantine import QUARANTINE_LIMIT
 from oneseek_operator.versions.states import may_answer, newest, number
 
-__all__ = ["QUARANTINE_LIMIT", "Choice", "choose", "is_resetting", "left_by_rollback", "with_room"]
+__all__ = ["Choice", "choose", "left_by_rollback"]
 
-QUARANTINE_LIMIT = 64
+
 _BARRED_PINS = {
     names.STATE_QUARANTINED: names.PINNED_VERSION_QUARANTINED,
     names.STATE_REJECTED: names.PINNED_VERSION_REJECTED,
 }
+
 
 Why = Literal["auto", "pin", "promote", "rollback", "safe", "reset"]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The version that should answer (None: the base model), and by whose word.
+    """The version that should serve (None: the base model), and why.
 
-    `waiting` is tried out beside it and waits for a person, `unmeasured` because nothing has measured it; `blocked` is
-    why the pin of Git cannot be followed.
+    `waiting`: the version that is previewed and waits for a person, `unmeasured` if because nothing has measured it. `blocked`:
+    why the pinned version cannot serve.
     """
 
     version: Version | None
@@ -48,35 +51,18 @@ class Choice:
 
     @property
     def is_forward(self) -> bool:
-        """Whether following it is a promotion; going back never waits for anything."""
+        """Whether following it is a promotion; going back never waits."""
         return self.why in ("auto", "pin", "promote")
 
 
 def left_by_rollback(model: OneSeekModel) -> str | None:
-    """The version that the standing rollback leaves: nothing chooses it, even while it answers until another does."""
+    """The version that the standing rollback left: nothing chooses it, even while it still serves."""
     standing = model.status.selection
     return standing.left if standing and standing.verb == "rollback" else None
 
 
-def with_room(quarantine: Sequence[Quarantined], versions: Sequence[Version]) -> list[Quarantined]:
-    """The quarantine with room for one more: a version that may not answer is barred even where it is full.
-
-    What gives way is the oldest entry about a version that is no longer listed, so that nothing could choose it.
-    """
-    kept, listed = list(quarantine), {item.dna for item in versions}
-    if len(kept) >= QUARANTINE_LIMIT and (gone := next((item for item in kept if item.dna not in listed), None)):
-        kept.remove(gone)
-    return kept
-
-
-def is_resetting(model: OneSeekModel) -> bool:
-    """Whether an accepted reset is under way."""
-    request = model.status.request
-    return request is not None and request.outcome == "Pending" and request.reason == names.RESETTING
-
-
 def choose(model: OneSeekModel, versions: Sequence[Version]) -> Choice:
-    """The version that should answer; `versions` carry their states, those of the quarantine and the gate included."""
+    """The version that should serve; `versions` have their states, by quarantine and gate."""
     if is_resetting(model):
         return Choice(None, "reset")
     left = left_by_rollback(model)
@@ -90,7 +76,7 @@ def choose(model: OneSeekModel, versions: Sequence[Version]) -> Choice:
 def _chosen(model: OneSeekModel, versions: Sequence[Version], good: Mapping[str, Version]) -> Choice:
     standing = model.status.selection
     if standing is not None and standing.version != model.spec.version:
-        standing = None  # Git said something new since
+        standing = None  # the spec changed since
     pinned = model.spec.version != "auto"
     if standing and standing.verb == "rollback" and (standing.dna is None or standing.dna in good):
         return _standing(model, standing, good, pinned=pinned)
@@ -101,7 +87,7 @@ def _chosen(model: OneSeekModel, versions: Sequence[Version], good: Mapping[str,
         return Choice(_safe(model, good), "safe", blocked=_blocked(model.spec.version, versions))
     current = model.status.current
     if current is not None and current.dna not in good:
-        return Choice(_safe(model, good), "safe")  # first back to what is known to be good, then on
+        return Choice(_safe(model, good), "safe")  # first back to a version that is known to be good, then forward
     if standing and standing.verb == "promote" and standing.dna in good:
         return _standing(model, standing, good, pinned=False)
     if len(model.status.quarantine) >= QUARANTINE_LIMIT:
@@ -111,7 +97,7 @@ def _chosen(model: OneSeekModel, versions: Sequence[Version], good: Mapping[str,
 
 
 def _standing(model: OneSeekModel, standing: Selection, good: Mapping[str, Version], *, pinned: bool) -> Choice:
-    """A choice by hand, until something newer than all that was known then may take over."""
+    """A choice by hand, until a version that is newer than all that were known then may serve."""
     chosen = good.get(standing.dna) if standing.dna else None
     if pinned:
         return Choice(chosen, standing.verb)
@@ -122,7 +108,7 @@ def _standing(model: OneSeekModel, standing: Selection, good: Mapping[str, Versi
 
 
 def _newest(model: OneSeekModel, versions: Iterable[Version], stays: Version | None, why: Why) -> Choice:
-    """The newest version, where it may take over by itself; else what answers stays, and the newest waits."""
+    """The newest version, if it may be promoted automatically; else `stays`, and the newest waits."""
     known = list(versions)
     if model.spec.promotion.mode == "Manual":
         return Choice(stays, why, waiting=_above(newest(known), stays))
@@ -140,7 +126,7 @@ def _above(best: Version | None, than: Version | None) -> Version | None:
 
 
 def _safe(model: OneSeekModel, good: Mapping[str, Version]) -> Version | None:
-    """What answered well, the newest first; with nothing left, the base model (None)."""
+    """The newest version that has served well; the base model (None) if there is none."""
     for reference in (model.status.current, model.status.previous):
         if reference and reference.dna in good:
             return good[reference.dna]
@@ -149,7 +135,7 @@ def _safe(model: OneSeekModel, good: Mapping[str, Version]) -> Version | None:
 
 
 def _blocked(pin: str, versions: Sequence[Version]) -> Problem:
-    """Why the pinned version does not answer."""
+    """Why the pinned version does not serve."""
     version = next((item for item in versions if item.dna == pin), None)
     if version is None or version.state == names.STATE_DELETED:
         gone = "it was deleted" if version else "there is no certified version of that name on the claim"

@@ -1,14 +1,16 @@
-"""Which versions a model has, and which one should answer. Pure.
+"""Which versions a model has, and the state of each. Pure.
 
-Versions come from runs that ended Certified and, for a model that was made again over an old claim, from what the
-base Job found there.
+Versions come from runs that ended Certified; for a model that was created again over an old claim, also from what the
+base Job found on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.model_status import Counters, Quarantined, Version, VersionRef
 from oneseek_core.api.v1alpha1.promotion import Gate
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
@@ -19,21 +21,27 @@ from oneseek_operator.conditions import find
 from oneseek_operator.versions.gate import missed
 
 __all__ = [
+    "State",
     "adopted",
-    "barred",
     "certified_by",
+    "classified",
+    "classify",
     "counters_for",
-    "gated",
+    "known_versions",
     "may_answer",
     "merged",
     "newest",
     "number",
+    "roles",
     "served",
     "served_before",
-    "with_states",
 ]
 
-_KEPT = 32  # the status' bound; the oldest fall out of the list, not off the claim
+
+State = Literal["Certified", "Rejected", "Candidate", "Current", "Previous", "Quarantined", "Deleted"]
+
+_ROLES = (names.STATE_CURRENT, names.STATE_PREVIOUS, names.STATE_CANDIDATE)
+_KEPT = 32  # limit of the status; older versions stay on the claim
 
 
 def certified_by(runs: Iterable[TrainingRun]) -> list[Version]:
@@ -62,12 +70,12 @@ def certified_by(runs: Iterable[TrainingRun]) -> list[Version]:
 
 
 def _is_unattended(run: TrainingRun) -> bool:
-    """Whether the operator made the run itself: it then belongs to the model."""
+    """Whether the operator created the run: it is owned by the model."""
     return any(ref.get("kind") == "OneSeekModel" and ref.get("controller") for ref in run.metadata.owner_references)
 
 
 def adopted(found: Iterable[CertifiedVersion]) -> list[Version]:
-    """The versions a base Job found on the claim."""
+    """The versions that a base Job found on the claim."""
     return [
         Version(
             dna=item.dna,
@@ -84,7 +92,7 @@ def adopted(found: Iterable[CertifiedVersion]) -> list[Version]:
 
 
 def merged(known: Iterable[Version], new: Iterable[Version]) -> list[Version]:
-    """Known versions with new ones added, newest first, bounded."""
+    """Known versions with new ones added, newest first, at most _KEPT."""
     by_dna: dict[str, Version] = {}
     for version in [*known, *new]:
         by_dna.setdefault(version.dna, version)
@@ -92,7 +100,7 @@ def merged(known: Iterable[Version], new: Iterable[Version]) -> list[Version]:
 
 
 def may_answer(version: Version) -> bool:
-    """Whether nothing bars the version."""
+    """Whether the version is neither Rejected, Quarantined nor Deleted."""
     return version.state not in (names.STATE_REJECTED, names.STATE_QUARANTINED, names.STATE_DELETED)
 
 
@@ -101,54 +109,75 @@ def newest(versions: Iterable[Version]) -> Version | None:
     return max((item for item in versions if may_answer(item)), key=_order, default=None)
 
 
-def gated(versions: Iterable[Version], current: str | None, gate: Gate | None) -> tuple[list[Version], dict[str, str]]:
-    """The versions with those rejected that miss the gate, and why each of them does.
+def known_versions(model: OneSeekModel, runs: Iterable[TrainingRun]) -> tuple[list[Version], dict[str, str]]:
+    """All versions, classified by the stored quarantine and the gate; and why each of those that miss the gate does."""
+    stored, quarantine = merged(model.status.versions, certified_by(runs)), model.status.quarantine
+    current = model.status.current.dna if model.status.current else None
+    misses = missed_gate(stored, current, quarantine, model.spec.promotion.gate)
+    return classified(stored, quarantine, misses), misses
 
-    What answers, or did, is past the gate: a gate that is raised later takes nothing away. And what is older than what
-    answers is no regression but a way back.
+
+def missed_gate(
+    versions: Sequence[Version], current: str | None, quarantine: Iterable[Quarantined], gate: Gate | None
+) -> dict[str, str]:
+    """The versions that miss the gate, with the reason.
+
+    A version that serves, or did before, has passed: a gate that is raised later changes nothing for it. A version older
+    than the current one is not compared with it: it is a way back, not a regression.
     """
-    known = list(versions)
-    serving = next((item for item in known if item.dna == current), None)
-    why: dict[str, str] = {}
-    out = []
-    for version in known:
-        past = version.state in (names.STATE_CURRENT, names.STATE_PREVIOUS, names.STATE_DELETED)
+    serving, held = next((item for item in versions if item.dna == current), None), {item.dna for item in quarantine}
+    found = {}
+    for version in versions:
+        served = version.state in (names.STATE_CURRENT, names.STATE_PREVIOUS) and version.dna not in held
         newer = serving is None or _order(version) > _order(serving)
-        reason = None if past else missed(version, serving if newer else None, gate)
-        if reason:
-            why[version.dna] = f"{names.GATE_MISSED}: {reason}"
-            out.append(version.model_copy(update={"state": names.STATE_REJECTED, "reason": why[version.dna][:256]}))
-        elif version.state == names.STATE_REJECTED and (version.reason or "").startswith(names.GATE_MISSED):
-            out.append(version.model_copy(update={"state": names.STATE_CERTIFIED, "reason": None}))
-        else:
-            out.append(version)
-    return out, why
+        if served or version.state == names.STATE_DELETED:
+            continue
+        if reason := missed(version, serving if newer else None, gate):
+            found[version.dna] = f"{names.GATE_MISSED}: {reason}"
+    return found
 
 
-def barred(versions: Iterable[Version], quarantine: Iterable[Quarantined]) -> list[Version]:
-    """The versions, those in quarantine marked so, those that left it free again.
+def classify(
+    version: Version, *, quarantined: Quarantined | None, rejected: str | None, role: State | None
+) -> tuple[State, str | None]:
+    """The state of a version and its reason, from the facts.
 
-    One that never answered because its preview failed is Rejected; one that did answer is Quarantined.
+    `quarantined`: its entry in the quarantine. `rejected`: why it may not answer although it is not in quarantine yet, or
+    misses the gate. `role`: Current, Previous or Candidate. A version whose preview failed before it ever served stays
+    Rejected while it is in quarantine; one that served is Quarantined.
     """
-    why = {item.dna: f"{item.reason}: {item.message}"[:256] for item in quarantine}
-    out = []
-    for item in versions:
-        rejected = item.state == names.STATE_REJECTED
-        missed = (item.reason or "").startswith(names.GATE_MISSED)
-        if item.state == names.STATE_DELETED or (rejected and missed):
-            out.append(item)
-        elif item.dna in why:
-            state = names.STATE_REJECTED if rejected else names.STATE_QUARANTINED
-            out.append(item.model_copy(update={"state": state, "reason": why[item.dna]}))
-        elif rejected or item.state == names.STATE_QUARANTINED:
-            out.append(item.model_copy(update={"state": names.STATE_CERTIFIED, "reason": None}))
+    if version.state == names.STATE_DELETED:
+        return "Deleted", version.reason
+    if rejected:
+        return "Rejected", rejected[:256]
+    if quarantined and not (role and version.state == names.STATE_REJECTED):
+        state: State = "Rejected" if version.state == names.STATE_REJECTED else "Quarantined"
+        return state, f"{quarantined.reason}: {quarantined.message}"[:256]
+    return role or "Certified", None
+
+
+def classified(
+    versions: Iterable[Version],
+    quarantine: Iterable[Quarantined],
+    rejected: Mapping[str, str],
+    roles: Mapping[str, State] | None = None,
+) -> list[Version]:
+    """The versions with their states; without `roles` each keeps the role that it has."""
+    held, out = {item.dna: item for item in quarantine}, []
+    for version in versions:
+        if roles is not None:
+            role = roles.get(version.dna)
         else:
-            out.append(item)
+            role = version.state if version.state in _ROLES and version.dna not in held else None
+        state, reason = classify(
+            version, quarantined=held.get(version.dna), rejected=rejected.get(version.dna), role=role
+        )
+        out.append(version.model_copy(update={"state": state, "reason": reason}))
     return out
 
 
 def served(versions: Iterable[Version], current: VersionRef | None) -> list[Version]:
-    """The versions, the one that answers with the moment since when it does."""
+    """The versions, with the time since when the current one serves."""
     return [
         item.model_copy(update={"served_at": current.since}) if current and item.dna == current.dna else item
         for item in versions
@@ -156,31 +185,27 @@ def served(versions: Iterable[Version], current: VersionRef | None) -> list[Vers
 
 
 def served_before(versions: Iterable[Version], current: VersionRef | None) -> VersionRef | None:
-    """The last version that answered before `current` and still may."""
+    """The last version that served before `current` and may answer."""
     answers = current.dna if current else None
     found = [item for item in versions if item.served_at and item.dna != answers and may_answer(item)]
     last = max(found, key=lambda item: item.served_at or "", default=None)
     return VersionRef(dna=last.dna, digest=last.digest, since=last.served_at or "") if last else None
 
 
-def with_states(versions: Iterable[Version], roles: Mapping[str, str], rejected: Mapping[str, str]) -> list[Version]:
-    """Versions with the state their role gives them; `rejected` maps a DNA to why."""
-    out = []
-    for version in versions:
-        if version.dna in rejected:
-            change: dict[str, str | None] = {"state": names.STATE_REJECTED, "reason": rejected[version.dna][:256]}
-        elif version.state in (names.STATE_QUARANTINED, names.STATE_DELETED) or (
-            version.state == names.STATE_REJECTED and version.dna not in roles
-        ):
-            change = {}
-        else:
-            change = {"state": roles.get(version.dna, names.STATE_CERTIFIED), "reason": None}
-        out.append(version.model_copy(update=change))
-    return out
+def roles(current: VersionRef | None, previous: VersionRef | None, candidate: VersionRef | None) -> dict[str, State]:
+    """The role of each version that the status names."""
+    found: dict[str, State] = {}
+    if previous:
+        found[previous.dna] = "Previous"
+    if candidate:
+        found[candidate.dna] = "Candidate"
+    if current:
+        found[current.dna] = "Current"
+    return found
 
 
 def counters_for(old: Counters, versions: Iterable[Version]) -> Counters:
-    """Counters that are at least as high as every version; they never fall."""
+    """Counters at least as high as every version; they never fall."""
     highest = max([(old.major, old.micro), *(number(item.dna) for item in versions)])
     return Counters(major=highest[0], micro=highest[1])
 

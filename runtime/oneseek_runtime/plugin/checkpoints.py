@@ -30,8 +30,7 @@ class Saved:
 def read_saved(paths: Iterable[str]) -> list[Saved]:
     """The checkpoints in files: a note each, or the JSON of the records service's `/v1/checkpoints`.
 
-    Raises:
-        CannotTellError: a file cannot be read or is neither.
+    Raises CannotTellError: a file cannot be read or is neither.
     """
     found = []
     for path in paths:
@@ -45,11 +44,7 @@ def read_saved(paths: Iterable[str]) -> list[Saved]:
 
 
 def parse_saved(note: str, source: str) -> Saved:
-    """One checkpoint.
-
-    Raises:
-        CannotTellError: it is none.
-    """
+    """One checkpoint. Raises CannotTellError: it is none."""
     try:
         return Saved(parse_note(note)[0], note, source)
     except CheckpointError as error:
@@ -57,11 +52,7 @@ def parse_saved(note: str, source: str) -> Saved:
 
 
 def read_keys(texts: Iterable[str]) -> list[VerifierKey]:
-    """Verifier keys (`name+identity+base64`), or files that hold one a line.
-
-    Raises:
-        CannotTellError: one is neither.
-    """
+    """Verifier keys (`name+identity+base64`), or files that hold one a line. Raises CannotTellError: one is neither."""
     found = []
     for text in texts:
         lines = read_file(text).decode(errors="replace").split() if Path(text).exists() else [text]

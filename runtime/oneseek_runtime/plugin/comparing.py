@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from oneseek_core.api.v1alpha1.common import ScoreSet
+from oneseek_core.api.v1alpha1.model_status import Version
 from oneseek_runtime.plugin.text import number
-from oneseek_runtime.plugin.views import ScoreSetView, VersionView
 
 __all__ = ["Row", "Sources", "compare", "facts_of", "shown"]
 
@@ -26,7 +27,7 @@ _AUTO_STOP = ("threshold", "patience")
 class Sources:
     """Where the facts of a version come from."""
 
-    version: VersionView
+    version: Version
     metadata: Mapping[str, Any] | None = None
     run: Mapping[str, Any] | None = None
 
@@ -80,7 +81,7 @@ def facts_of(sources: Sources) -> dict[tuple[str, str], Fact]:
     return facts
 
 
-def _version(version: VersionView) -> dict[str, Fact]:
+def _version(version: Version) -> dict[str, Fact]:
     return {
         "state": version.state or None,
         "type": version.type or None,
@@ -91,10 +92,10 @@ def _version(version: VersionView) -> dict[str, Fact]:
     }
 
 
-def _scores(version: VersionView) -> dict[str, Fact]:
+def _scores(version: Version) -> dict[str, Fact]:
     if version.scores is None:
         return {}
-    sets: dict[str, ScoreSetView] = {"all": version.scores, **dict(sorted(version.scores.by_language.items()))}
+    sets: dict[str, ScoreSet] = {"all": version.scores, **dict(sorted(version.scores.by_language.items()))}
     facts: dict[str, Fact] = {}
     for label, told in sets.items():
         facts |= {

@@ -6,11 +6,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import LedgerHead
 from oneseek_core.ledger import from_copy
 from oneseek_runtime.plugin.errors import CannotTellError
 from oneseek_runtime.plugin.kubectl import Kubectl
 from oneseek_runtime.plugin.reading import read_file
-from oneseek_runtime.plugin.views import LedgerView, ModelView
 
 __all__ = ["Copy", "copy_from_cluster", "copy_from_file", "parse_dump"]
 
@@ -32,14 +33,13 @@ class Copy:
     head: str | None = None
     kept: tuple[str, ...] = ()
     key: str | None = None
-    witnessed: LedgerView | None = None
+    witnessed: LedgerHead | None = None
 
 
 def copy_from_file(path: str) -> Copy:
     """A ledger as it was copied: its canonical lines.
 
-    Raises:
-        CannotTellError: the file cannot be read or holds nothing.
+    Raises CannotTellError: the file cannot be read or holds nothing.
     """
     data = read_file(path)
     if not data.strip():
@@ -47,11 +47,10 @@ def copy_from_file(path: str) -> Copy:
     return Copy(path, from_copy(data))
 
 
-def copy_from_cluster(kubectl: Kubectl, model: ModelView, *, whole: bool) -> Copy:
+def copy_from_cluster(kubectl: Kubectl, model: OneSeekModel, *, whole: bool) -> Copy:
     """The ledger of a model, through its records pod. Without `whole` the queries stay there.
 
-    Raises:
-        CannotTellError: the pod cannot be entered, or what it wrote broke off.
+    Raises CannotTellError: the pod cannot be entered, or what it wrote broke off.
     """
     meta = model.metadata
     target = f"statefulset/{meta.name}-records"
@@ -60,12 +59,8 @@ def copy_from_cluster(kubectl: Kubectl, model: ModelView, *, whole: bool) -> Cop
     return parse_dump(data, target, whole=whole, witnessed=model.status.ledger)
 
 
-def parse_dump(data: bytes, source: str, *, whole: bool, witnessed: LedgerView | None = None) -> Copy:
-    """Read what `inpod` wrote.
-
-    Raises:
-        CannotTellError: it is not all there.
-    """
+def parse_dump(data: bytes, source: str, *, whole: bool, witnessed: LedgerHead | None = None) -> Copy:
+    """Read what `inpod` wrote. Raises CannotTellError: it is not all there."""
     try:
         first, *lines, last = data.split(b"\n")[:-1]
         told, end = json.loads(first), json.loads(last)["end"]

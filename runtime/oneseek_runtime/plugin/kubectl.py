@@ -34,8 +34,7 @@ class Kubectl:
     def of(cls, environment: Mapping[str, str], arguments: Namespace) -> Self:
         """The program that the environment names, with the connection flags among the arguments.
 
-        Raises:
-            KubectlError: KUBECTL cannot be read as a command.
+        Raises KubectlError: KUBECTL cannot be read as a command.
         """
         try:
             program = shlex.split(environment.get("KUBECTL", "")) or ["kubectl"]
@@ -49,17 +48,12 @@ class Kubectl:
     def get(self, *arguments: str) -> dict[str, Any]:
         """`kubectl get ... -o json`: the object, or the List.
 
-        Raises:
-            KubectlError: not found, forbidden, no cluster; the sentence is kubectl's.
+        Raises KubectlError: not found, forbidden, no cluster; the sentence is kubectl's.
         """
         return self._object(["get", *arguments, "-o", "json", f"--request-timeout={_READ_SECONDS}s"])
 
     def items(self, *arguments: str) -> list[dict[str, Any]]:
-        """The objects of a List.
-
-        Raises:
-            KubectlError: as `get`.
-        """
+        """The objects of a List. Raises KubectlError: as `get`."""
         return list(self.get(*arguments).get("items", []))
 
     def execute(
@@ -67,8 +61,7 @@ class Kubectl:
     ) -> bytes:
         """What a command of `inpod` in a running container writes to stdout. No time limit: it may read gigabytes.
 
-        Raises:
-            KubectlError: there is no such pod, it may not be entered, or the command ended with an error.
+        Raises KubectlError: there is no such pod, it may not be entered, or the command ended with an error.
         """
         # The namespace comes last and wins: the object was found there, whatever the flags said.
         more = [] if stdin is None else ["--stdin"]
@@ -78,8 +71,7 @@ class Kubectl:
     def stream(self, target: str, container: str, command: Sequence[str], file: IO[bytes], *, namespace: str) -> None:
         """As `execute`, into a file: what is too large to hold in memory.
 
-        Raises:
-            KubectlError: as `execute`; the file then holds whatever came before.
+        Raises KubectlError: as `execute`; the file then holds whatever came before.
         """
         self._run(["exec", f"--namespace={namespace}", target, "-c", container, "--", *_IN_POD, *command], into=file)
 
@@ -107,8 +99,7 @@ class Kubectl:
     def post(self, path: str, body: Mapping[str, Any], *, seconds: int) -> bytes:
         """What a path of the API server (a proxy to a pod, say) answers to a POST.
 
-        Raises:
-            KubectlError: it answered with an error, or not in time.
+        Raises KubectlError: it answered with an error, or not in time.
         """
         more = [f"--raw={path}", "--filename=-", f"--request-timeout={seconds}s"]
         return self._run(["create", *more], stdin=json.dumps(body).encode())
@@ -116,8 +107,7 @@ class Kubectl:
     def whoami(self) -> str:
         """Who the API server takes the user for.
 
-        Raises:
-            KubectlError: kubectl or the API server is too old to say (before 1.28).
+        Raises KubectlError: kubectl or the API server is too old to say (before 1.28).
         """
         told = self._object(["auth", "whoami", "-o", "json", f"--request-timeout={_READ_SECONDS}s"])
         name = told.get("status", {}).get("userInfo", {}).get("username")
@@ -126,11 +116,7 @@ class Kubectl:
         return name
 
     def lines(self, *arguments: str) -> Iterator[str]:
-        """The lines that kubectl writes, as they come.
-
-        Raises:
-            KubectlError: it ended with an error.
-        """
+        """The lines that kubectl writes, as they come. Raises KubectlError: it ended with an error."""
         with TemporaryFile() as words, self._popen(arguments, words.fileno()) as running:
             assert running.stdout is not None  # noqa: S101 - asked for below
             try:

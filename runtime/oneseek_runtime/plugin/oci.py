@@ -49,9 +49,7 @@ class Written:
 def write_layout(folder: Path, image: Image, target: Path, base: Base | None = None) -> Written:
     """Write the certified `folder` as a layout into the new folder `target`, on top of a base image's layers if given.
 
-    Raises:
-        OSError: it cannot be written.
-        CannotTellError: a blob of the base is not what its digest says.
+    Raises OSError: it cannot be written. Raises CannotTellError: a blob of the base is not what its digest says.
     """
     blobs = target / "blobs" / "sha256"
     blobs.mkdir(parents=True)
@@ -82,11 +80,7 @@ def write_layout(folder: Path, image: Image, target: Path, base: Base | None = N
 
 
 def write_archive(layout: Path, file: Path) -> None:
-    """The layout as one tar (an `oci-archive`), the same bytes each time.
-
-    Raises:
-        OSError: it cannot be written.
-    """
+    """The layout as one tar (an `oci-archive`), the same bytes each time. Raises OSError: it cannot be written."""
     paths = [layout / "oci-layout", layout / "index.json", *sorted((layout / "blobs" / "sha256").iterdir())]
     with tarfile.open(file, "w", format=tarfile.PAX_FORMAT) as archive:
         for name in ("blobs", "blobs/sha256"):

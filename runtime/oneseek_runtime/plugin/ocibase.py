@@ -35,11 +35,7 @@ class Base:
     layers: Sequence[Mapping[str, Any]]
 
     def copy(self, layer: Mapping[str, Any], target: Path) -> None:
-        """Copy a layer into another layout.
-
-        Raises:
-            CannotTellError: its bytes are not those of its digest.
-        """
+        """Copy a layer into another layout. Raises CannotTellError: its bytes are not those of its digest."""
         hasher = hashlib.sha256()
         source, home = blob_path(self.layout, layer["digest"]), blob_path(target, layer["digest"])
         try:
@@ -61,8 +57,7 @@ def blob_path(layout: Path, digest: str) -> Path:
 def read_base(layout: Path, platform: tuple[str, str] | None) -> Base:
     """The image in a layout; of several the one for `platform`.
 
-    Raises:
-        CannotTellError: it is no layout, or holds no image for the platform, or several that could be meant.
+    Raises CannotTellError: it is no layout, or holds no image for the platform, or several that could be meant.
     """
     if not (layout / "oci-layout").is_file():
         raise CannotTellError(f"{layout} is no OCI image layout (`skopeo copy docker://IMAGE oci:DIR` makes one)")

@@ -8,26 +8,29 @@ where no request is under way. So the next request that appears in the status is
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from oneseek_core import names
+from oneseek_core.api import lenient
+from oneseek_core.api.lenient import Object
+from oneseek_core.api.v1alpha1 import promotion
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Call, Exit
 from oneseek_runtime.plugin.errors import CannotTellError, ConflictError, KubectlError
 from oneseek_runtime.plugin.gitops import in_manifest
-from oneseek_runtime.plugin.objectview import ObjectView, RequestView
 from oneseek_runtime.plugin.text import printable
 from oneseek_runtime.plugin.times import age, duration, seconds_of
-from oneseek_runtime.plugin.views import ModelView, RunView
 
-__all__ = ["Request", "add_wait", "ask", "obstacle", "refusal"]
+__all__ = ["Request", "add_wait", "answer", "ask", "obstacle", "refusal", "told_by_us"]
 
 DEFAULT_WAIT = "2m"
 _ATTEMPTS = 10  # the operator writes progress into the status meanwhile; each write is a conflict for us
 WITHDRAWN = "Withdrawn"  # reason: the annotation went away and the operator had not seen it
 NO_OUTCOME = "NoOutcome"  # reason: not within the time that was to be waited
 BEING_DELETED = "Deleting"
+_CODES = {"Asked": Exit.OK, "Succeeded": Exit.OK, "Pending": Exit.CANNOT_TELL}
 
 Resource = Literal["oneseekmodels.oneseek.io", "trainingruns.oneseek.io"]
 
@@ -64,11 +67,10 @@ def _duration(text: str) -> float:
         raise ArgumentTypeError(f"{error}; write 30s, 5m or 1h30m") from error
 
 
-def ask(call: Call, resource: Resource, found: ObjectView, request: Request) -> Answer:
+def ask(call: Call, resource: Resource, found: Object, request: Request) -> Answer:
     """Ask for it and, unless told otherwise, wait for the outcome. `found` is the object as the verb has read it.
 
-    Raises:
-        CannotTellError: the object cannot be read or written.
+    Raises CannotTellError: the object cannot be read or written.
     """
     by, notes = "", tuple[str, ...]()
     for attempt in range(_ATTEMPTS):
@@ -76,11 +78,11 @@ def ask(call: Call, resource: Resource, found: ObjectView, request: Request) -> 
             return refusal(found, request, *in_the_way)
         if not attempt:
             by, notes = _whoami(call)
-        before = _key(found.request)
+        before = _key(found.status.request)
         annotations = {names.request_annotation(request.verb): request.value}
         try:
             call.kubectl.annotate(
-                _target(resource, found),
+                f"{resource}/{found.metadata.name}",
                 annotations | ({names.ANNOTATION_REQUESTED_BY: by} if by else {}),
                 namespace=found.metadata.namespace,
                 version=found.metadata.resource_version,
@@ -95,7 +97,7 @@ def ask(call: Call, resource: Resource, found: ObjectView, request: Request) -> 
 def _outcome(
     call: Call,
     resource: Resource,
-    found: ObjectView,
+    found: Object,
     request: Request,
     *,
     before: tuple[str, str],
@@ -105,50 +107,47 @@ def _outcome(
     seconds: float = call.arguments.wait
     if not seconds:
         text = f"asked   {found.metadata.name}: {request}\nthe outcome will stand in status.request"
-        return Answer(
-            _document(found, request, RequestView(outcome="Asked", requested_by=by)), printable(text), Exit.OK, notes
-        )
+        return replace(_answer(found, request, told_by_us("Asked", by=by), notes), text=printable(text))
     newest = found
 
-    def look() -> RequestView | None:
+    def look() -> promotion.Request | None:
         nonlocal newest
         newest = _read(call, resource, found)
-        told = newest.request
+        told = newest.status.request
         if told and _key(told) != before:
-            return None if told.pending else told
+            return None if told.outcome == "Pending" else told
         if names.request_annotation(request.verb) not in newest.metadata.annotations:
             gone = "the annotation was taken away before the operator saw it: nothing was done"
-            return RequestView(outcome="Refused", reason=WITHDRAWN, message=gone, requested_by=by)
+            return told_by_us("Refused", WITHDRAWN, gone, by=by)
         return None
 
     told = call.clock.wait(look, seconds=seconds)
     if told is None:
-        return _no_outcome(newest, request, seconds, taken_up=_key(newest.request) != before, by=by, notes=notes)
-    code = Exit.OK if told.outcome == "Succeeded" else Exit.REFUSED
-    return Answer(_document(found, request, told), _text(found, request, told), code, notes)
+        return _no_outcome(newest, request, seconds, taken_up=_key(newest.status.request) != before, by=by, notes=notes)
+    return _answer(found, request, told, notes)
 
 
 def _no_outcome(
-    found: ObjectView, request: Request, seconds: float, *, taken_up: bool, by: str, notes: tuple[str, ...]
+    found: Object, request: Request, seconds: float, *, taken_up: bool, by: str, notes: tuple[str, ...]
 ) -> Answer:
     """Nobody can say yet what becomes of it."""
-    told = found.request
+    told = found.status.request
     if taken_up and told:
-        sentence = f"it is under way since {told.created_at}: {told.reason}: {told.message or found.ready.message}"
+        message = told.message or lenient.ready(found).message
+        sentence = f"it is under way since {told.created_at}: {told.reason}: {message}"
     else:
         key = names.request_annotation(request.verb)
         sentence = f"the operator has not taken it up; does it run? The annotation {key} still stands and will count"
-    message = f"no outcome within {duration(seconds)}: {sentence}"
-    pending = RequestView(outcome="Pending", reason=NO_OUTCOME, message=message, requested_by=by)
-    return Answer(_document(found, request, pending), _text(found, request, pending), Exit.CANNOT_TELL, notes)
+    sentence = f"no outcome within {duration(seconds)}: {sentence}"
+    return _answer(found, request, told_by_us("Pending", NO_OUTCOME, sentence, by=by), notes)
 
 
-def obstacle(call: Call, resource: Resource, found: ObjectView, request: Request) -> tuple[str, str] | None:
+def obstacle(call: Call, resource: Resource, found: Object, request: Request) -> tuple[str, str] | None:
     """Why this may not be asked of the object now: (reason, sentence)."""
-    name, told = found.metadata.name, found.request
+    name, told = found.metadata.name, found.status.request
     if found.metadata.deletion_timestamp:
         return BEING_DELETED, f"{name} is being deleted"
-    if told and told.pending:
+    if told and told.outcome == "Pending":
         who, when = told.requested_by or "somebody", age(told.created_at, call.now)
         return names.REQUEST_PENDING, (
             f"{who} asked {name} for {told.verb} {told.value} {when} ago and that is under way ({told.message});"
@@ -176,22 +175,31 @@ def obstacle(call: Call, resource: Resource, found: ObjectView, request: Request
     return None
 
 
-def refusal(found: ObjectView, request: Request, reason: str, message: str) -> Answer:
-    """The answer where we refuse by ourselves: nothing was asked for."""
-    told = RequestView(outcome="Refused", reason=reason, message=message)
-    return Answer(_document(found, request, told), _text(found, request, told), Exit.REFUSED)
+def refusal(found: Object, request: Request, reason: str, message: str) -> Answer:
+    """The answer where the plugin itself refuses: nothing was asked for."""
+    return _answer(found, request, told_by_us("Refused", reason, message))
 
 
-def _text(found: ObjectView, request: Request, told: RequestView) -> str:
-    about = f"{request} ({told.dna})" if told.dna and told.dna != request.value else str(request)
-    lines = [f"{told.outcome.lower()}   {found.metadata.name}: {about}", f"{told.reason}: {told.message}"]
-    return "\n".join(map(printable, lines))
+def told_by_us(outcome: str, reason: str = "", message: str = "", *, by: str = "") -> promotion.Request:
+    """An outcome that the operator has not written, in the form of one that it has."""
+    found = {"outcome": outcome, "reason": reason, "message": message, "requestedBy": by}
+    return lenient.read(promotion.Request, found)
 
 
-def _document(found: ObjectView, request: Request, told: RequestView) -> dict[str, Any]:
-    meta = found.metadata
-    head = {"name": meta.name, "namespace": meta.namespace, "verb": request.verb, "value": request.value}
-    return head | {key: value for key, value in told.document().items() if value and key not in ("verb", "value")}
+def _answer(found: Object, request: Request, told: promotion.Request, notes: tuple[str, ...] = ()) -> Answer:
+    title = f"{request} ({told.dna})" if told.dna and told.dna != request.value else str(request)
+    return answer(found, {"verb": request.verb, "value": request.value}, title, told, notes)
+
+
+def answer(
+    found: Object, head: Mapping[str, str], title: str, told: promotion.Request, notes: tuple[str, ...] = ()
+) -> Answer:
+    """What became of a request: the document begins with `head`, the text with the outcome and `title`."""
+    meta, more = found.metadata, lenient.document(told).items()
+    document = {"name": meta.name, "namespace": meta.namespace, **head}
+    document |= {key: value for key, value in more if value and key not in ("verb", "value")}
+    lines = [f"{told.outcome.lower()}   {meta.name}: {title}", f"{told.reason}: {told.message}"]
+    return Answer(document, "\n".join(map(printable, lines)), _CODES.get(told.outcome, Exit.REFUSED), notes)
 
 
 def _whoami(call: Call) -> tuple[str, tuple[str, ...]]:
@@ -201,18 +209,14 @@ def _whoami(call: Call) -> tuple[str, tuple[str, ...]]:
         return "", (f"the request does not say who asks, because kubectl does not: {error}",)
 
 
-def _key(told: RequestView | None) -> tuple[str, str]:
+def _key(told: promotion.Request | None) -> tuple[str, str]:
     """What tells a request from the one before it."""
     return (told.id, told.created_at) if told else ("", "")
 
 
-def _target(resource: Resource, found: ObjectView) -> str:
-    return f"{resource}/{found.metadata.name}"
+def _read(call: Call, resource: Resource, found: Object) -> Object:
+    return reading.as_kind(resource, _get(call, resource, found))
 
 
-def _read(call: Call, resource: Resource, found: ObjectView) -> ObjectView:
-    return (ModelView if resource == reading.MODELS else RunView).parse(_get(call, resource, found))
-
-
-def _get(call: Call, resource: Resource, found: ObjectView, *more: str) -> dict[str, Any]:
+def _get(call: Call, resource: Resource, found: Object, *more: str) -> dict[str, Any]:
     return call.kubectl.get(resource, found.metadata.name, f"--namespace={found.metadata.namespace}", *more)

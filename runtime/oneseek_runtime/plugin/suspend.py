@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from oneseek_core import names
-from oneseek_runtime.plugin import reading
-from oneseek_runtime.plugin.answers import Answer, Call, Exit
+from oneseek_core.api import lenient
+from oneseek_core.api.base import Condition
+from oneseek_core.api.lenient import Object
+from oneseek_core.api.v1alpha1.training_run import TrainingRun
+from oneseek_runtime.plugin import reading, requests
+from oneseek_runtime.plugin.answers import Answer, Call
 from oneseek_runtime.plugin.errors import CannotTellError, ConflictError, NotFoundError
 from oneseek_runtime.plugin.gitops import owner_of
-from oneseek_runtime.plugin.objectview import ConditionView, ObjectView
-from oneseek_runtime.plugin.requests import BEING_DELETED, NO_OUTCOME
-from oneseek_runtime.plugin.text import printable
 from oneseek_runtime.plugin.times import duration
-from oneseek_runtime.plugin.views import ModelView, RunView
 
 __all__ = ["suspend"]
 
@@ -34,16 +34,15 @@ _KINDS = {
 def suspend(call: Call, *, wanted: bool) -> Answer:
     """Set `spec.suspend` and, unless told otherwise, wait until the operator has acted on it.
 
-    Raises:
-        CannotTellError: there is no such object, or two of that name, or it cannot be written.
+    Raises CannotTellError: there is no such object, or two of that name, or it cannot be written.
     """
     verb = "pause" if wanted else "resume"
     for _ in range(_ATTEMPTS):
         resource, item = _find(call, call.arguments.target)
-        found = _view(resource, item)
+        found = reading.as_kind(resource, item)
         if refused := _obstacle(found, item, wanted=wanted):
             return _answer(found, verb, "Refused", *refused)
-        if _suspended(found) == wanted:
+        if found.spec.suspend == wanted:
             state = "suspended" if wanted else "not suspended"
             return _answer(found, verb, "Succeeded", UNCHANGED, f"{found.metadata.name} is {state} already")
         change = {"metadata": {"resourceVersion": found.metadata.resource_version}, "spec": {"suspend": wanted}}
@@ -74,57 +73,39 @@ def _find(call: Call, text: str) -> tuple[str, dict[str, Any]]:
     return found[0]
 
 
-def _view(resource: str, item: Mapping[str, Any]) -> ModelView | RunView:
-    return ModelView.parse(item) if resource == reading.MODELS else RunView.parse(item)
-
-
-def _suspended(found: ModelView | RunView) -> bool:
-    return found.spec.suspend
-
-
-def _obstacle(found: ModelView | RunView, item: Mapping[str, Any], *, wanted: bool) -> tuple[str, str] | None:
+def _obstacle(found: Object, item: Mapping[str, Any], *, wanted: bool) -> tuple[str, str] | None:
     name = found.metadata.name
     if found.metadata.deletion_timestamp:
-        return BEING_DELETED, f"{name} is being deleted"
-    if isinstance(found, RunView) and found.phase != "UnderWay":
-        return ENDED, f"{name} is over ({found.ready.reason}): there is nothing to {'pause' if wanted else 'resume'}"
-    if _suspended(found) != wanted and (owner := owner_of(item, ("spec", "suspend"))):
+        return requests.BEING_DELETED, f"{name} is being deleted"
+    if isinstance(found, TrainingRun) and lenient.phase(found) != "UnderWay":
+        reason = lenient.ready(found).reason
+        return ENDED, f"{name} is over ({reason}): there is nothing to {'pause' if wanted else 'resume'}"
+    if found.spec.suspend != wanted and (owner := owner_of(item, ("spec", "suspend"))):
         value = str(wanted).lower()
         return OWNED_BY_GITOPS, f"spec.suspend is kept by {owner}, which would undo it: set suspend: {value} in Git"
     return None
 
 
-def _outcome(call: Call, resource: str, found: ModelView | RunView, verb: str, *, wanted: bool) -> Answer:
+def _outcome(call: Call, resource: str, found: Object, verb: str, *, wanted: bool) -> Answer:
     meta, seconds = found.metadata, call.arguments.wait
     if not seconds:
         return _answer(found, verb, "Asked", "Written", f"spec.suspend is {str(wanted).lower()}")
-    newest: ObjectView = found
+    newest: Object = found
 
-    def look() -> ConditionView | None:
+    def look() -> Condition | None:
         nonlocal newest
-        newest = _view(resource, call.kubectl.get(resource, meta.name, f"--namespace={meta.namespace}"))
-        ready = newest.ready
-        acted = newest.metadata.generation > meta.generation and newest.seen
+        newest = reading.as_kind(resource, call.kubectl.get(resource, meta.name, f"--namespace={meta.namespace}"))
+        ready = lenient.ready(newest)
+        acted = newest.metadata.generation > meta.generation and lenient.is_observed(newest)
         return ready if acted and (ready.reason == names.SUSPENDED) == wanted else None
 
     ready = call.clock.wait(look, seconds=seconds)
     if ready is not None:
         return _answer(found, verb, "Succeeded", ready.reason, ready.message)
-    told = newest.ready
-    sentence = f"spec.suspend is written; not acted on within {duration(seconds)}: {told.reason}: {told.message}"
-    return _answer(found, verb, "Pending", NO_OUTCOME, sentence)
+    sentence = f"spec.suspend is written; not acted on within {duration(seconds)}: {reading.state_of(newest)}"
+    return _answer(found, verb, "Pending", requests.NO_OUTCOME, sentence)
 
 
-def _answer(found: ObjectView, verb: str, outcome: str, reason: str, message: str) -> Answer:
-    name = found.metadata.name
-    document = {
-        "name": name,
-        "namespace": found.metadata.namespace,
-        "verb": verb,
-        "outcome": outcome,
-        "reason": reason,
-        "message": message,
-    }
-    codes = {"Refused": Exit.REFUSED, "Pending": Exit.CANNOT_TELL}
-    text = "\n".join(map(printable, [f"{outcome.lower()}   {name}: {verb}", f"{reason}: {message}"]))
-    return Answer(document, text, codes.get(outcome, Exit.OK))
+def _answer(found: Object, verb: str, outcome: str, reason: str, message: str) -> Answer:
+    head = {"verb": verb, "outcome": outcome, "reason": reason, "message": message}
+    return requests.answer(found, head, verb, requests.told_by_us(outcome, reason, message))

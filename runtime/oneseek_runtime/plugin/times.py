@@ -16,8 +16,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def parse_time(text: str, now: datetime) -> datetime:
     """`2026-03-01T12:00:00+01:00`, `2026-03-01 12:00` (UTC), `2026-03-01` (its start in UTC), or `90m` ago.
 
-    Raises:
-        CannotTellError: it is none of these, or lies ahead.
+    Raises CannotTellError: it is none of these, or lies ahead.
     """
     if ago := _AGO.fullmatch(text):
         try:
@@ -34,11 +33,7 @@ def parse_time(text: str, now: datetime) -> datetime:
 
 
 def seconds_of(text: str) -> float:
-    """How long `30s`, `5m`, `1h30m` or a bare number of seconds is.
-
-    Raises:
-        ValueError: it is none of these.
-    """
+    """How long `30s`, `5m`, `1h30m` or a bare number of seconds is. Raises ValueError: it is none of these."""
     if text.isdecimal() and len(text) < 8:
         return float(text)
     if not (parts := _AGO.findall(text)) or "".join(map("".join, parts)) != text:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from oneseek_core import names
-from oneseek_runtime.plugin.views import ModelView
+from oneseek_core.api.v1alpha1.model import OneSeekModel
 
 __all__ = ["DNA_HELP", "MODEL_HELP", "find", "known", "mistake"]
 
@@ -14,7 +14,7 @@ DNA_HELP = "a version: its DNA, or a part that no other has (v3, v3.0, 88e5477b)
 AMBIGUOUS = "AmbiguousVersion"  # reason
 
 
-def known(model: ModelView) -> list[str]:
+def known(model: OneSeekModel) -> list[str]:
     """The DNA of every version that the status names, the newest first."""
     listed = sorted(model.status.versions, key=lambda item: item.created_at, reverse=True)
     roles = (model.status.candidate, model.status.current, model.status.previous)
@@ -43,7 +43,7 @@ def _holds(parts: list[str], wanted: list[str]) -> bool:
     )
 
 
-def mistake(model: ModelView, text: str, found: Sequence[str], words: Sequence[str] = ()) -> tuple[str, str]:
+def mistake(model: OneSeekModel, text: str, found: Sequence[str], words: Sequence[str] = ()) -> tuple[str, str]:
     """Why `text` does not name exactly one version: (reason, sentence)."""
     name = model.metadata.name
     if found:

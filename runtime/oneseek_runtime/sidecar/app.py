@@ -11,14 +11,10 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
-from oneseek_core.roles import Role
-from oneseek_runtime.sidecar.api import internal
-from oneseek_runtime.sidecar.api.health import health
-from oneseek_runtime.sidecar.api.internal_auth import OPEN, Guard
+from oneseek_runtime.sidecar.api.internal import INTERNAL, Guard
 from oneseek_runtime.sidecar.api.openapi import document
 from oneseek_runtime.sidecar.api.table import SOCKETS, operations
 from oneseek_runtime.sidecar.deps import Deps
-from oneseek_runtime.sidecar.engine.previous import ENGINE_PREFIX
 from oneseek_runtime.sidecar.errors import BadRequestError, ClientGoneError, OrderInvalidError, OrderRefusedError
 from oneseek_runtime.sidecar.handover.forwarding import ForwardingMiddleware, PeerEntryPoint
 from oneseek_runtime.sidecar.http.concurrency_limit import ConcurrencyLimit
@@ -27,7 +23,7 @@ from oneseek_runtime.sidecar.http.paths import LenientPaths
 from oneseek_runtime.sidecar.http.rate_limit import RateLimits
 from oneseek_runtime.sidecar.http.responses import body_refused, error_object, json_response, no_such_page
 
-__all__ = ["INTERNAL", "create_app", "create_apps", "create_internal_app"]
+__all__ = ["create_app", "create_apps", "create_internal_app"]
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -134,22 +130,6 @@ class DirectRoutes:
 async def _only_direct(request: Request) -> Response:
     """Makes the router answer 405 for other methods of a direct route."""
     raise HTTPException(405, headers={"Allow": "POST"})
-
-
-INTERNAL: tuple[tuple[str, Endpoint, str, Role | None], ...] = (
-    ("/health", health, "GET", OPEN),  # the liveness probe
-    ("/internal/ready", internal.ready, "GET", OPEN),
-    ("/internal/state", internal.state, "GET", Role.OPERATOR),
-    ("/internal/changes", internal.changes, "GET", Role.OPERATOR),
-    ("/internal/probe", internal.probe, "POST", Role.OPERATOR),
-    ("/internal/analysis", internal.analysis, "POST", Role.OPERATOR),
-    ("/internal/handover", internal.handover, "POST", Role.OPERATOR),
-    ("/internal/drain", internal.drain, "POST", Role.OPERATOR),
-    ("/internal/swap", internal.swap, "POST", Role.OPERATOR),
-    ("/internal/previous", internal.previous, "POST", Role.OPERATOR),
-    (f"{ENGINE_PREFIX}/v1/chat/completions", internal.engine, "POST", Role.SIDECAR),
-)
-"""Path, endpoint, method, and the role whose token is required."""
 
 
 def _internal(deps: Deps) -> ASGIApp:

@@ -9,12 +9,15 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from starlette.requests import Request
 
 from oneseek_runtime.access import Way
 from oneseek_runtime.sidecar.certified_folders import CertifiedFolder, certified_folders
-from oneseek_runtime.sidecar.cluster.access import ClusterAccess
+from oneseek_runtime.sidecar.cluster.client import Kube, NoKube
+from oneseek_runtime.sidecar.cluster.informer import Informer
+from oneseek_runtime.sidecar.cluster.token_review import TokenReviewer
 from oneseek_runtime.sidecar.dashboard_files import Pages, installed_pages
 from oneseek_runtime.sidecar.engine.analysis import Analysis
 from oneseek_runtime.sidecar.engine.client import OpenAIEngine
@@ -33,7 +36,26 @@ from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.state_changes import Changes
 from oneseek_runtime.sidecar.training.run_events import MicroRunEvents
 
-__all__ = ["Deps", "Loaded", "deps_of"]
+__all__ = ["ClusterAccess", "Deps", "Loaded", "deps_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAccess:
+    """Made once at start; without an API server every call raises KubeUnavailableError."""
+
+    kube: Kube
+    informer: Informer
+    reviewer: TokenReviewer
+
+    @classmethod
+    def through(cls, kube: Kube, model: str, clock: Callable[[], float] = time.monotonic) -> Self:
+        """Access through one client."""
+        return cls(kube, Informer(kube, model), TokenReviewer(kube, clock))
+
+    @classmethod
+    def none(cls) -> Self:
+        """For a sidecar outside a cluster."""
+        return cls.through(NoKube(), "")
 
 
 @dataclass(frozen=True, slots=True)

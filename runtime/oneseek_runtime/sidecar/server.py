@@ -29,9 +29,8 @@ from oneseek_runtime.http_server import Server, server_config
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.api.dashboard.bodies import ledger_held
 from oneseek_runtime.sidecar.app import create_apps
-from oneseek_runtime.sidecar.cluster.access import ClusterAccess
 from oneseek_runtime.sidecar.cluster.client import KubeClient, NoKube
-from oneseek_runtime.sidecar.deps import Deps
+from oneseek_runtime.sidecar.deps import ClusterAccess, Deps
 from oneseek_runtime.sidecar.engine.analysis import Analysis
 from oneseek_runtime.sidecar.engine.client import OpenAIEngine
 from oneseek_runtime.sidecar.engine.external import ExternalModels
@@ -43,8 +42,7 @@ from oneseek_runtime.sidecar.handover.orders import Orders
 from oneseek_runtime.sidecar.http.access_log import AccessLog
 from oneseek_runtime.sidecar.http.slow_clients import BoundedProtocol, end_overdue
 from oneseek_runtime.sidecar.lifecycle import Lifecycle, until_drained
-from oneseek_runtime.sidecar.records.recorder import Recorder
-from oneseek_runtime.sidecar.records.work import recording
+from oneseek_runtime.sidecar.records.recorder import Recorder, recording
 from oneseek_runtime.sidecar.settings import SidecarSettings
 from oneseek_runtime.sidecar.state_changes import Changes
 from oneseek_runtime.sidecar.training.run_events import MicroRunEvents
@@ -196,7 +194,7 @@ async def _cluster(
         yield ClusterAccess.none()
         return
     access = ClusterAccess.through(client, serving.model)
-    keeping = asyncio.create_task(access.informer.keep())
+    keeping = asyncio.create_task(access.informer.run())
     keeping.add_done_callback(_log_error)
     try:
         yield access

@@ -21,6 +21,8 @@ SLOW_SECONDS = 300
 MINUTE = 60
 MOST_MEMORY = 256  # MiB; a limit that does not hold must not take the machine down
 CRASH_WORD = "Krascha"
+LOADED = [DNA] if DNA else []
+CHANGES = {"/v1/load_lora_adapter": LOADED.append, "/v1/unload_lora_adapter": LOADED.remove}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -44,12 +46,16 @@ class Handler(BaseHTTPRequestHandler):
         """/health and /v1/models."""
         if FAULT == "hang":
             time.sleep(SLOW_SECONDS)
-        loaded = [BASE] if FAULT == "never-ready" or not DNA else [BASE, DNA]
+        loaded = [BASE] if FAULT == "never-ready" else [BASE, *LOADED]
         self.answer({"object": "list", "data": [{"id": name, "object": "model"} for name in loaded]})
 
     def do_POST(self) -> None:
-        """/v1/chat/completions."""
+        """/v1/chat/completions, and vLLM's two calls that change what is loaded (HotSwap)."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if change := CHANGES.get(self.path):
+            change(body["lora_name"])
+            self.answer({})
+            return
         if FAULT in ("slow", "minute"):
             time.sleep(SLOW_SECONDS if FAULT == "slow" else MINUTE)
         if FAULT == "crash-later" and CRASH_WORD in body["messages"][-1]["content"]:

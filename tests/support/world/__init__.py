@@ -19,7 +19,7 @@ from oneseek_core.merkle import Tree
 from oneseek_operator.certificates import Issued
 from oneseek_operator.errors import RecordsError
 from oneseek_operator.model.ledger_witness import Proof
-from oneseek_operator.reconcile.model import PodContacts
+from oneseek_operator.reconcile.pod_contacts import PodContacts
 from oneseek_operator.reconcile.ports import Appended, AuthorityView
 from support.ledgers import AT
 from support.world.clients import Clients

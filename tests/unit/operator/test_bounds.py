@@ -8,7 +8,7 @@ from oneseek_core.api.base import Condition
 from oneseek_core.api.v1alpha1.common import Scores, ScoreSet
 from oneseek_core.api.v1alpha1.model_status import OneSeekModelStatus, Quarantined, Version, VersionRef
 from oneseek_core.ledger_entries import Actor, Subject, Transition
-from oneseek_operator.model.bounds import LIMIT, fitted
+from oneseek_operator.model.status import STATUS_LIMIT, fitted
 from support.makers import DIGEST
 
 NOW = "2026-01-01T00:00:00.000Z"
@@ -62,7 +62,7 @@ def test_a_crowded_status_is_cut_to_what_fits_and_keeps_what_answers() -> None:
 
 def test_a_status_that_fits_is_left_alone() -> None:
     status = crowded().model_copy(update={"quarantine": [], "outbox": []})
-    assert size(status) < LIMIT
+    assert size(status) < STATUS_LIMIT
     assert fitted(status) is status
 
 

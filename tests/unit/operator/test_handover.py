@@ -19,7 +19,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from oneseek_core import names
-from oneseek_operator.reconcile.model import PodContacts
+from oneseek_operator.reconcile.pod_contacts import PodContacts
 from oneseek_operator.rollout import drain, handover
 from support.choices import dna_of, status_of
 from support.driver import condition, round_trip, settle

@@ -10,9 +10,8 @@ import pytest
 
 from oneseek_core.serving.sidecar import SidecarState
 from oneseek_operator.deps import Deps
-from oneseek_operator.handlers import daemons
-from oneseek_operator.handlers.daemons import keep_model
-from oneseek_operator.handlers.watches import model_changed, run_changed
+from oneseek_operator.handlers import deletion
+from oneseek_operator.handlers.daemons import keep_model, model_changed, run_changed
 from oneseek_operator.reconcile.run import reconcile as reconcile_run
 from support.driver import settle
 from support.makers import SETTINGS, model_manifest, run_manifest
@@ -84,7 +83,7 @@ async def test_a_model_deleted_while_no_operator_ran_is_seen_off_by_the_next_one
 async def test_a_run_that_is_deleted_as_soon_as_it_is_certified_leaves_its_version_known(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(daemons, "_LOOK_SECONDS", 0)
+    monkeypatch.setattr(deletion, "_COUNTED_SECONDS", 0)
     world = World()
     world.apply_as_user(model_manifest())
     await settle(world)

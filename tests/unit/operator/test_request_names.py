@@ -9,7 +9,7 @@ import pytest
 from oneseek_core import names
 from oneseek_core.actors import LEGACY_CLIENT, via_sidecar
 from oneseek_core.api.base import ObjectMeta
-from oneseek_operator.requests import annotations
+from oneseek_operator.requests.annotations import find_request, new_request
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -35,7 +35,7 @@ def test_a_name_is_verified_only_where_somebody_vouches_for_it(by: str, *, polic
     meta = ObjectMeta.model_validate(
         {"name": "zero", "namespace": "team", "uid": "u", "annotations": notes, "managedFields": [manager]}
     )
-    found = annotations.find_request(meta, names.REQUEST_VERBS)
+    found = find_request(meta, names.REQUEST_VERBS)
     assert found is not None
-    request = annotations.new_request(meta, found, None, NOW, policy=policy)
+    request = new_request(meta, found, None, NOW, policy=policy)
     assert (request.requested_by, request.verified) == (by or "kubectl-annotate", verified)

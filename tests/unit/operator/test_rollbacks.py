@@ -9,7 +9,7 @@ import pytest
 from oneseek_core import names
 from oneseek_core.digest import canonical_json
 from oneseek_core.jobs.common import CertifiedVersion
-from oneseek_operator.model import bounds
+from oneseek_operator.model import status as model_status
 from oneseek_operator.rollout import drain
 from support.choices import answers, dna_of, status_of, trained
 from support.driver import condition, round_trip, settle
@@ -70,7 +70,7 @@ async def test_a_crowded_status_that_has_no_room_for_old_versions_comes_to_rest(
     world = await trained(3)
     entered = len(world.ledger)
     with monkeypatch.context() as crowded:
-        crowded.setattr(bounds, "LIMIT", len(canonical_json(status_of(world))) - 100)
+        crowded.setattr(model_status, "STATUS_LIMIT", len(canonical_json(status_of(world))) - 100)
         world.apply_as_user(model_manifest(serving={"replicas": 2}))
         await settle(world)
     assert dna_of(world, "first") not in {item["dna"] for item in status_of(world)["versions"]}

@@ -10,7 +10,8 @@ import pytest
 from oneseek_core import names
 from oneseek_core.api.v1alpha1.training_run import DataCounts, RowCount
 from oneseek_core.jobs.certify import CertifyRequest
-from oneseek_operator.run.data import rows_events, rows_text
+from oneseek_operator.observe.run import rows_text
+from oneseek_operator.run.data import rows_events
 from support.driver import condition, settle
 from support.makers import HELDOUT, model_manifest, run_manifest
 from support.world import World

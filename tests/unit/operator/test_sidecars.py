@@ -21,7 +21,6 @@ from oneseek_operator.clients.followers import Followers
 from oneseek_operator.clients.pod_http import Peer, PodHttpClient
 from oneseek_operator.clients.sidecar import ModelSidecars
 from oneseek_operator.errors import SidecarError
-from oneseek_operator.wakeups import Wakeups
 
 HERE = "127.0.0.1"
 KEY = ("OneSeekModel", "team", "zero")
@@ -163,7 +162,7 @@ async def test_a_port_at_which_nobody_listens_is_told_from_one_that_says_nothing
         free.bind((HERE, 0))
         nobody = Peer(HERE, free.getsockname()[1], f"at {HERE}")
         with pytest.raises(SidecarError) as refused:
-            await ModelSidecars(sidecars._asker, {HERE: nobody}).state(HERE)
+            await ModelSidecars(sidecars._http, {HERE: nobody}).state(HERE)
     assert (silent.value.refused, refused.value.refused) == (False, True)
 
 
@@ -220,20 +219,21 @@ def way_to(news: News) -> Any:
     return news
 
 
-async def woken(wakeups: Wakeups) -> None:
+async def woken(flag: asyncio.Event) -> None:
     async with asyncio.timeout(5):
-        await wakeups.wait(KEY, None)
+        await flag.wait()
+    flag.clear()
 
 
 async def test_a_change_of_a_pods_state_wakes_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    news, wakeups = News(), Wakeups()
+    news, flag = News(), asyncio.Event()
     news.revisions = {"a": 1, "b": 1}
-    followers = Followers(wakeups)
+    followers = Followers(lambda _: flag.set())
     followers.follow(KEY, {"a": 1, "b": 1}, way_to(news))
     await news.change("b", 2)
-    await woken(wakeups)
+    await woken(flag)
     await news.change("a", 9)
-    await woken(wakeups)
+    await woken(flag)
     followers.follow(KEY, {"b": 2}, way_to(news))
     followers.forget(KEY)
     assert {item[0] for item in news.asked} == {"a", "b"}
@@ -243,14 +243,14 @@ async def test_a_pod_that_does_not_answer_is_asked_again_and_one_that_counts_ane
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("oneseek_operator.clients.followers._BACKOFF_FIRST", 0.001)
-    news, wakeups = News(), Wakeups()
+    news, flag = News(), asyncio.Event()
     news.revisions = {"a": 50}
     news.broken["a"] = SidecarError("connection refused", ip="a", refused=True)
-    followers = Followers(wakeups)
+    followers = Followers(lambda _: flag.set())
     followers.follow(KEY, {"a": 50}, way_to(news))
     async with asyncio.timeout(5):
         await news.asked_thrice.wait()
     news.broken.clear()
     news.revisions["a"] = 3
-    await woken(wakeups)
+    await woken(flag)
     followers.forget(KEY)

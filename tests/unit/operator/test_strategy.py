@@ -11,14 +11,14 @@ import pytest
 
 from oneseek_core import names
 from oneseek_core.serving.swap import WantedVersion
-from oneseek_operator.rollout.strategy import Situation, choose_strategy
+from oneseek_operator.rollout.strategy import StrategyInput, choose_strategy
 from support.driver import condition, round_trip, settle
 from support.makers import model_manifest, run_manifest
 from support.world import World
 from support.world.api_server import Crash
 
-PLENTY = Situation(
-    asked="Auto",
+PLENTY = StrategyInput(
+    configured="Auto",
     replicas=1,
     forward=True,
     swappable=True,
@@ -46,19 +46,19 @@ OTHER = {"swappable": False, "same_template": False}
         (replace(PLENTY, forward=False, replicas=2), "BlueGreen", names.GOING_BACK),
         (replace(FULL, forward=False, swappable=False), "BlueGreen", names.GOING_BACK),
         (replace(FULL, forward=False, **BROKEN), "Recreate", names.NOTHING_ANSWERS),
-        (replace(PLENTY, forward=False, asked="Recreate", swappable=False), "BlueGreen", names.GOING_BACK),
+        (replace(PLENTY, forward=False, configured="Recreate", swappable=False), "BlueGreen", names.GOING_BACK),
         # What is asked for is done, as far as it can be.
-        (replace(FULL, asked="BlueGreen"), "BlueGreen", names.STRATEGY_ASKED),
-        (replace(FULL, asked="BlueGreen", forward=False), "BlueGreen", names.STRATEGY_ASKED),
-        (replace(PLENTY, asked="Recreate"), "Recreate", names.STRATEGY_ASKED),
-        (replace(PLENTY, asked="HotSwap"), "HotSwap", names.STRATEGY_ASKED),
-        (replace(PLENTY, asked="HotSwap", replicas=3), "BlueGreen", names.MORE_THAN_ONE_REPLICA),
-        (replace(PLENTY, asked="HotSwap", **OTHER), "BlueGreen", names.CANNOT_SWAP),
-        (replace(FULL, asked="HotSwap", **OTHER), "BlueGreen", names.CANNOT_SWAP),
-        (replace(FULL, asked="HotSwap", **BROKEN), "Recreate", names.NOTHING_ANSWERS),
+        (replace(FULL, configured="BlueGreen"), "BlueGreen", names.STRATEGY_ASKED),
+        (replace(FULL, configured="BlueGreen", forward=False), "BlueGreen", names.STRATEGY_ASKED),
+        (replace(PLENTY, configured="Recreate"), "Recreate", names.STRATEGY_ASKED),
+        (replace(PLENTY, configured="HotSwap"), "HotSwap", names.STRATEGY_ASKED),
+        (replace(PLENTY, configured="HotSwap", replicas=3), "BlueGreen", names.MORE_THAN_ONE_REPLICA),
+        (replace(PLENTY, configured="HotSwap", **OTHER), "BlueGreen", names.CANNOT_SWAP),
+        (replace(FULL, configured="HotSwap", **OTHER), "BlueGreen", names.CANNOT_SWAP),
+        (replace(FULL, configured="HotSwap", **BROKEN), "Recreate", names.NOTHING_ANSWERS),
     ],
 )
-def test_the_way_a_version_takes_over(situation: Situation, name: str, reason: str) -> None:
+def test_the_way_a_version_takes_over(situation: StrategyInput, name: str, reason: str) -> None:
     way = choose_strategy(situation)
     assert (way.name, way.reason) == (name, reason)
     assert way.message

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from oneseek_core.api import lenient
+from oneseek_core.api.v1alpha1.model_status import Version
 from oneseek_runtime.plugin.comparing import Sources, compare, facts_of
 from oneseek_runtime.plugin.errors import CannotTellError
 from oneseek_runtime.plugin.inpod.__main__ import main as in_pod
 from oneseek_runtime.plugin.inpod.ask import ask
-from oneseek_runtime.plugin.views import VersionView
 from support.certified import certify, shared_keys
 from support.plugin_objects import DIGESTS, ONE, THREE, TWO, Cluster, colour, model, pod, run
 from support.silent import full_queue
@@ -227,7 +228,7 @@ def test_without_a_pod_the_objects_alone_are_compared_and_that_is_said(cluster: 
 
 
 def test_what_only_one_of_them_has_is_no_change_of_a_number() -> None:
-    one, two = VersionView(dna=ONE), VersionView(dna=TWO, digest="d")
+    one, two = lenient.read(Version, {"dna": ONE}), lenient.read(Version, {"dna": TWO, "digest": "d"})
     rows = {row.name: row for row in compare(facts_of(Sources(one)), facts_of(Sources(two)))}
     assert (rows["manifest"].left, rows["manifest"].right, rows["manifest"].same) == (None, "d", False)
     assert rows["parent"].same

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from oneseek_core.api import lenient
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_runtime.plugin.colours import colours_of
 from oneseek_runtime.plugin.verbs import listing, status
-from oneseek_runtime.plugin.views import ModelView, RunView
 from support.plugin_objects import NOW, TWO, Cluster, colour, condition, model, pod, run
 
 
@@ -83,27 +85,27 @@ RUNS = [run("civic-1", **CERTIFIED), run("typo", **FAILED), run("civic-2"), run(
 
 def test_the_list_says_what_answers_and_which_runs_are_under_way() -> None:
     models = [
-        ModelView.parse(model()),
-        ModelView.parse(model("fresh", observedGeneration=-1, current=None, colour=None)),
+        lenient.read(OneSeekModel, model()),
+        lenient.read(OneSeekModel, model("fresh", observedGeneration=-1, current=None, colour=None)),
     ]
-    runs = [RunView.parse(item) for item in RUNS]
+    runs = [lenient.read(TrainingRun, item) for item in RUNS]
     lines = [" ".join(line.split()) for line in listing.render(models, runs, NOW, namespaces=True).splitlines()]
     assert lines == [" ".join(line.split()) for line in LIST.splitlines()]
 
 
 def test_the_tree_tells_a_model_from_its_conditions_to_its_ledger() -> None:
-    told = ModelView.parse(model())
+    told = lenient.read(OneSeekModel, model())
     mine = [
-        RunView.parse(run("civic-2")),
-        RunView.parse(run("typo", **FAILED)),
-        RunView.parse(run("civic-1", **CERTIFIED)),
+        lenient.read(TrainingRun, run("civic-2")),
+        lenient.read(TrainingRun, run("typo", **FAILED)),
+        lenient.read(TrainingRun, run("civic-1", **CERTIFIED)),
     ]
     assert status.render(told, mine, colours_of(SERVING, told.status.colour), NOW) == TREE
 
 
 def test_a_status_older_than_the_spec_is_not_taken_for_an_answer() -> None:
-    stale = ModelView.parse(model(observedGeneration=1))
-    assert (stale.ready.status, stale.ready.reason) == ("Unknown", "NotObserved")
+    stale = lenient.read(OneSeekModel, model(observedGeneration=1))
+    assert (lenient.ready(stale).status, lenient.ready(stale).reason) == ("Unknown", "NotObserved")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_a_status_older_than_the_spec_is_not_taken_for_an_answer() -> None:
     ],
 )
 def test_a_run_is_under_way_until_it_has_ended_well_or_badly(given: dict[str, object], phase: str) -> None:
-    assert RunView.parse(run("a", **given)).phase == phase
+    assert lenient.phase(lenient.read(TrainingRun, run("a", **given))) == phase
 
 
 def test_list_reads_the_cluster_through_kubectl(cluster: Cluster) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from oneseek_core import names
+from oneseek_core.api import lenient
+from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.digest import digest_bytes
 from oneseek_core.jobs.verify import VerifyReport
 from oneseek_runtime.plugin.verbs.verify import judge_pods
-from oneseek_runtime.plugin.views import ModelView
 from oneseek_runtime.verify import job
 from support.artifacts import environment
 from support.certified import certify, make_keys, shared_keys, verify_request
@@ -130,7 +131,9 @@ GOOD = VerifyReport(ok=True, reason="Verified", message="fine", dna=TWO, digest=
     ],
 )
 def test_deep_needs_every_pod_and_the_very_version_of_the_status(reports: list[VerifyReport], code: int) -> None:
-    answer = judge_pods(ModelView.parse(model()), {f"pod-{index}": item for index, item in enumerate(reports)})
+    answer = judge_pods(
+        lenient.read(OneSeekModel, model()), {f"pod-{index}": item for index, item in enumerate(reports)}
+    )
     assert answer.code == code
 
 

@@ -18,9 +18,8 @@ from oneseek_core.serving.settings import ServingSettings
 from oneseek_runtime.sidecar.api.auth import right_of
 from oneseek_runtime.sidecar.api.table import operations
 from oneseek_runtime.sidecar.app import create_app
-from oneseek_runtime.sidecar.cluster.access import ClusterAccess
 from oneseek_runtime.sidecar.cluster.client import KubeClient
-from oneseek_runtime.sidecar.deps import Deps
+from oneseek_runtime.sidecar.deps import ClusterAccess, Deps
 from oneseek_runtime.sidecar.engine.client import OpenAIEngine
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 from oneseek_runtime.sidecar.settings import SidecarSettings
@@ -99,7 +98,7 @@ async def sidecar(tmp_path: Path, *, settings: dict[str, Any] | None = None, **t
     ):
         has = ClusterAccess.through(client, "zero", clock=lambda: cluster.now)
         cluster = Cluster(kube, access / "token", asking(Deps(own, NO_ENGINE, Lifecycle(), cluster=has)))
-        keeping = asyncio.create_task(has.informer.keep())
+        keeping = asyncio.create_task(has.informer.run())
         try:
             yield cluster
         finally:

@@ -12,7 +12,8 @@ import pytest
 
 from oneseek_core.roles import Role
 from oneseek_runtime.engine.settings import EngineSettings
-from oneseek_runtime.sidecar.app import INTERNAL, create_apps
+from oneseek_runtime.sidecar.api.internal import INTERNAL
+from oneseek_runtime.sidecar.app import create_apps
 from oneseek_runtime.sidecar.handover.forwarding import PEER_TOKEN
 from oneseek_runtime.sidecar.http.paths import PEER_PREFIX
 from oneseek_runtime.verify import watch

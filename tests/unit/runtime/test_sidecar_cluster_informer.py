@@ -29,7 +29,7 @@ class Watched:
         """Whether the informer comes to show a status."""
 
         def look(seen: Informer) -> bool | None:
-            return True if seen.model and seen.model["status"].get("colour") == colour else None
+            return True if seen.model and seen.model.status.colour == colour else None
 
         return await self.informer.until(look, seconds=5) is True
 
@@ -52,7 +52,7 @@ async def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         connected(KubeClient, api, namespace="team", model="zero", access=tmp_path) as client,
     ):
         informer = Informer(client, "zero")
-        keeping = asyncio.create_task(informer.keep())
+        keeping = asyncio.create_task(informer.run())
         try:
             yield Watched(informer, kube)
         finally:
@@ -108,13 +108,13 @@ async def test_only_the_models_own_runs_are_shown_oldest_first(watched: Watched)
 
     watched.kube.runs = [run("b", "zero", "2026-01-02"), run("a", "zero", "2026-01-01"), run("c", "one", "2026-01-01")]
     fresh = Informer(watched.informer._kube, "zero")
-    keeping = asyncio.create_task(fresh.keep())
+    keeping = asyncio.create_task(fresh.run())
     try:
         await eventually(lambda: len(fresh.runs) == 2)
     finally:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
-    assert [item["metadata"]["name"] for item in fresh.runs] == ["a", "b"]
+    assert [item.metadata.name for item in fresh.runs] == ["a", "b"]
 
 
 async def test_waiting_ends_in_time(watched: Watched) -> None:

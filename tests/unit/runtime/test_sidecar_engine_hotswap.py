@@ -16,7 +16,7 @@ from oneseek_runtime.sidecar.engine.hotswap import Swapper
 from oneseek_runtime.sidecar.errors import OrderRefusedError
 
 ONE, TWO, THREE = (WantedVersion(dna=name, digest="sha256:" + name[0] * 64) for name in ("aa", "bb", "cc"))
-LATE = module._CREDIT_SECONDS + 1
+LATE = module._CONFIRM_SECONDS + 1
 SERVING = ServingSettings(
     model="m", namespace="n", family="f", base_name="base", base_path="/b", verified_path="/v", wanted_path="/w"
 )
@@ -77,7 +77,7 @@ async def test_an_order_answers_before_its_file_is_there_and_goes_on_once_it_is(
     assert await pod.settled() == "bb"
 
 
-@pytest.mark.parametrize("serial", [2**53, 7 + module._AHEAD + 1])
+@pytest.mark.parametrize("serial", [2**53, 7 + module._SERIAL_LEAD + 1])
 async def test_a_serial_far_beyond_the_configmap_s_changes_nothing_and_stands_in_no_later_order_s_way(
     serial: int,
 ) -> None:

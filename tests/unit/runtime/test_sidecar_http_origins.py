@@ -211,7 +211,7 @@ async def test_where_nobody_is_asked_for_a_token_a_reset_wants_the_word(
         status, answer, _ = await place.json("POST", f"/api/models/reset{path}", **sent)
         assert (status, answer["details"]) == (400, "NotConfirmed")
         assert 'post {"confirm":"RESET"}, or an empty body to /api/models/reset?confirm=RESET' in answer["error"]
-        assert (await place.cluster.model())["metadata"].get("annotations") is None
+        assert (await place.cluster.model()).metadata.annotations == {}
 
 
 @pytest.mark.parametrize(
@@ -229,4 +229,4 @@ async def test_with_the_word_it_is_asked_of_the_operator(tmp_path: Path, path: s
         place.cluster.put("oneseekmodels", model_object())
         status, _, _ = await place.json("POST", f"/api/models/reset{path}", **sent)
         assert status == 202
-        assert (await place.cluster.model())["metadata"]["annotations"]["oneseek.io/reset"] == "RESET"
+        assert (await place.cluster.model()).metadata.annotations["oneseek.io/reset"] == "RESET"

@@ -168,7 +168,7 @@ async def test_of_the_pods_of_the_version_before_one_that_is_busy_is_passed_over
     with full_queue("127.0.0.2") as listener:
         port = listener.getsockname()[1]
         before = PreviousVersion(port)
-        before.told(PreviousRequest(previous=warm))
+        before.update(PreviousRequest(previous=warm))
         pod = Starlette(routes=[Mount(ENGINE_PREFIX, OpenAISimulator(["base"]).app())])
         async with serving(pod, port=port):
             assert (await before.complete(warm, Way(), QUESTION)).text == "You asked: Vem är du?"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,9 @@ from typing import Any, cast
 import pytest
 
 from oneseek_core import names
+from oneseek_core.api import lenient
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_runtime.sidecar.cluster.client import NoKube
 from oneseek_runtime.sidecar.cluster.informer import Informer
 from oneseek_runtime.sidecar.errors import KubeConflictError
@@ -28,9 +30,9 @@ class Cluster(NoKube):
         self.written: list[dict[str, str]] = []
         self.busy = False
 
-    async def model(self) -> dict[str, Any]:
+    async def model(self) -> OneSeekModel:
         self.reads += 1
-        return copy.deepcopy(self.object)
+        return lenient.read(OneSeekModel, self.object)
 
     async def annotate(self, notes: Mapping[str, str], *, resource_version: str) -> None:
         if self.busy:
@@ -60,8 +62,8 @@ class Records:
 class Shown:
     """What an informer shows: it may be behind the cluster."""
 
-    model: dict[str, Any] | None
-    runs: list[dict[str, Any]] = field(default_factory=list)
+    model: OneSeekModel | None
+    runs: list[TrainingRun] = field(default_factory=list)
 
 
 class Sidecar:
@@ -69,7 +71,7 @@ class Sidecar:
 
     def __init__(self, cluster: Cluster, records: Records) -> None:
         self.now = 1000.0
-        self.informer = Shown(copy.deepcopy(cluster.object))
+        self.informer = Shown(lenient.read(OneSeekModel, cluster.object))
         informer, port = cast("Informer", self.informer), cast("RecordsClient", records)
         self.loop = WindowNotifier(cluster, informer, port, "zero", lambda: self.now)
 
@@ -121,7 +123,7 @@ async def test_an_annotation_that_nobody_takes_off_costs_the_api_server_nothing(
 ) -> None:
     sidecar = Sidecar(cluster, records)
     await sidecar.loop.look()
-    sidecar.informer.model = copy.deepcopy(cluster.object)
+    sidecar.informer.model = lenient.read(OneSeekModel, cluster.object)
     reads = cluster.reads
     for _ in range(100):
         sidecar.now += 60
@@ -150,16 +152,24 @@ async def test_windows_of_one_kind_are_told_one_after_the_other(cluster: Cluster
     await sidecar.loop.look()
     assert cluster.written == [{names.WINDOW_MICRO: "3"}]
     taken_off(cluster)
-    sidecar.informer.runs = [{"metadata": {"name": "zero-micro-3"}}]
+    sidecar.informer.runs = [named("zero-micro-3")]
     await sidecar.loop.look()
     assert records.taken == [3]
     assert cluster.written[1:] == [{names.WINDOW_MICRO: "4"}]
 
 
-def run_of(name: str, window: int, digest: str | None) -> dict[str, Any]:
+def run_of(name: str, window: int, digest: str | None) -> TrainingRun:
     pinned = {"digest": digest} if digest else {}
     dataset = {"name": "conversation", "source": {"records": {"window": window}}, **pinned}
-    return {"metadata": {"name": name}, "spec": {"datasets": [dataset]}}
+    return lenient.read(TrainingRun, {"metadata": {"name": name}, "spec": {"datasets": [dataset]}})
+
+
+def named(name: str) -> TrainingRun:
+    return lenient.read(TrainingRun, {"metadata": {"name": name}})
+
+
+def zero(**parts: Any) -> OneSeekModel:
+    return lenient.read(OneSeekModel, {"metadata": {"name": "zero"}, **parts})
 
 
 async def test_a_run_for_another_window_of_the_number_is_not_taken_for_its_run(
@@ -186,19 +196,18 @@ async def test_a_run_that_was_made_before_digests_were_pinned_is_known_by_its_na
 
 
 def test_the_highest_window_is_that_of_any_run_or_version_there_is() -> None:
-    model: dict[str, Any] = {"metadata": {"name": "zero"}}
-    assert highest_window(model, []) == 0
-    assert highest_window(model, [{"metadata": {"name": "zero-micro-7"}}, run_of("by-hand", 9, None)]) == 9
-    model["status"] = {"versions": [{"run": "zero-major-12"}, {"run": "zero-micro-11-0a1b2c3d"}, {"run": "other"}, {}]}
-    assert highest_window(model, [{"metadata": {"name": "zero-micro-999999999"}}]) == 12
-    assert highest_window({}, [{}]) == 0
+    assert highest_window(zero(), []) == 0
+    assert highest_window(zero(), [named("zero-micro-7"), run_of("by-hand", 9, None)]) == 9
+    runs = [{"run": "zero-major-12"}, {"run": "zero-micro-11-0a1b2c3d"}, {"run": "other"}, {}]
+    assert highest_window(zero(status={"versions": runs}), [named("zero-micro-999999999")]) == 12
+    assert highest_window(None, [named("zero-micro-7"), run_of("by-hand", 9, None)]) == 9, "the model was not read yet"
 
 
 async def test_a_model_that_goes_away_or_is_unknown_is_told_nothing(cluster: Cluster, records: Records) -> None:
     sidecar = Sidecar(cluster, records)
     sidecar.informer.model = None
     await sidecar.loop.look()
-    sidecar.informer.model = {"metadata": {"name": "zero", "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    sidecar.informer.model = zero(metadata={"name": "zero", "deletionTimestamp": "2026-01-01T00:00:00Z"})
     await sidecar.loop.look()
     assert (records.asked, cluster.written) == ([], [])
 
@@ -206,18 +215,20 @@ async def test_a_model_that_goes_away_or_is_unknown_is_told_nothing(cluster: Clu
 async def test_records_are_asked_by_the_policy_of_the_spec(cluster: Cluster, records: Records) -> None:
     sidecar = Sidecar(cluster, records)
     spec = {"training": {"micro": {"minimumQuestions": 2, "debounceSeconds": 5, "ofAnotherVersion": True}}}
-    sidecar.informer.model = {"metadata": {"name": "zero"}, "spec": spec}
+    sidecar.informer.model = zero(spec=spec)
     await sidecar.loop.look()
     wanted = {"minimumQuestions": 2, "debounceSeconds": 5, "maximumPerHour": 6}
     assert records.asked == [{"policy": wanted}]
-    sidecar.informer.model = {"metadata": {"name": "zero"}, "spec": {"training": {"micro": {"enabled": False}}}}
+    sidecar.informer.model = zero(spec={"training": {"micro": {"enabled": False}}})
     await sidecar.loop.look()
     assert records.asked[1:] == [{}], "without a policy no micro window closes"
 
 
-@pytest.mark.parametrize("spec", [{}, {"training": None}, {"training": {"micro": {"minimumQuestions": "many"}}}])
+@pytest.mark.parametrize(
+    "spec", [{}, {"training": None}, *({"training": {"micro": {"minimumQuestions": odd}}} for odd in ("many", -1))]
+)
 def test_what_is_missing_or_odd_in_a_spec_is_the_default(spec: dict[str, Any]) -> None:
-    found = micro_of({"spec": spec})
+    found = micro_of(zero(spec=spec))
     assert found is not None
     assert found.minimum_questions == 10
-    assert not is_suspended({"spec": spec})
+    assert not is_suspended(zero(spec=spec))

@@ -29,8 +29,7 @@ def ask(
 ) -> None:
     """Pass the query on; wait for the answer as many seconds as the argument says.
 
-    Raises:
-        CannotTellError: the sidecar does not answer, or not with 200.
+    Raises CannotTellError: the sidecar does not answer, or not with 200.
     """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=float(arguments[0]))
     try:

@@ -27,8 +27,7 @@ def _folder(dna: str, environment: Mapping[str, str]) -> Path:
 def metadata(arguments: Sequence[str], environment: Mapping[str, str], out: BinaryIO) -> None:
     """The metadata.json of versions, a line each; null where there is none, or it cannot be read.
 
-    Raises:
-        DnaError, ValueError: an argument is no DNA, or this is no sidecar.
+    Raises DnaError, ValueError: an argument is no DNA, or this is no sidecar.
     """
     folders = [_folder(dna, environment) for dna in arguments]
     for path in folders:

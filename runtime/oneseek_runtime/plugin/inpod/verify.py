@@ -15,10 +15,6 @@ __all__ = ["verify"]
 
 
 def verify(_arguments: Sequence[str], environment: Mapping[str, str], out: BinaryIO) -> None:
-    """The verdict as a line of JSON.
-
-    Raises:
-        JobError: this is no verifier's container.
-    """
+    """The verdict as a line of JSON. Raises JobError: this is no verifier's container."""
     request = parse_request(environment.get(names.REQUEST_ENV), VerifyRequest)
     out.write(json.dumps(Watcher(request).round().to_wire()).encode() + b"\n")

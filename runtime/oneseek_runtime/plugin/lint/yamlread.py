@@ -126,11 +126,7 @@ class _Reader:
         self._above: list[yaml.Node] = []
 
     def item(self, node: yaml.Node) -> Item:
-        """What a node holds.
-
-        Raises:
-            _UnreadableError: it holds itself, or too much.
-        """
+        """What a node holds. Raises _UnreadableError: it holds itself, or too much."""
         self._made += 1
         if self._made > _MOST:
             raise _UnreadableError(f"it holds more than {_MOST} values; aliases within aliases?")

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from oneseek_core import names
+from oneseek_core.api import lenient
+from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Call, Exit
 from oneseek_runtime.plugin.colours import ColourView, PodView, colours_of
 from oneseek_runtime.plugin.errors import CannotTellError, KubectlError
 from oneseek_runtime.plugin.text import number, printable
 from oneseek_runtime.plugin.versions import DNA_HELP, MODEL_HELP, find, known, mistake
-from oneseek_runtime.plugin.views import ModelView
 
 __all__ = ["ABOUT", "add_arguments", "run"]
 
@@ -55,11 +56,7 @@ class _Road:
 
 
 def run(call: Call) -> Answer:
-    """Ask.
-
-    Raises:
-        CannotTellError: the model cannot be read, or nobody answers.
-    """
+    """Ask. Raises CannotTellError: the model cannot be read, or nobody answers."""
     model = reading.read_model(call.kubectl, call.arguments.model)
     road = _road(call, model)
     if isinstance(road, Answer):
@@ -71,13 +68,13 @@ def run(call: Call) -> Answer:
     return _told(model, _ask(call, model, road, body))
 
 
-def _road(call: Call, model: ModelView) -> _Road | Answer:
+def _road(call: Call, model: OneSeekModel) -> _Road | Answer:
     meta = model.metadata
     if not call.arguments.dna and not call.arguments.candidate:
         return _Road(f"/api/v1/namespaces/{meta.namespace}/services/{meta.name}:http/proxy/{_PATH}", ())
     if call.arguments.candidate:
         if model.status.candidate is None:
-            return _refused(model, names.NO_CANDIDATE, f"{meta.name} has no candidate; {model.ready.reason}")
+            return _refused(model, names.NO_CANDIDATE, f"{meta.name} has no candidate; {lenient.ready(model).reason}")
         dna = model.status.candidate.dna
     else:
         found = find(call.arguments.dna, known(model))
@@ -93,7 +90,7 @@ def _road(call: Call, model: ModelView) -> _Road | Answer:
     return _Road(path, tuple(pods))
 
 
-def _colours(call: Call, model: ModelView) -> list[ColourView]:
+def _colours(call: Call, model: OneSeekModel) -> list[ColourView]:
     selector = f"--selector={names.LABEL_MODEL}={model.metadata.name}"
     items = call.kubectl.items("deployments,pods", f"--namespace={model.metadata.namespace}", selector)
     return colours_of(items, model.status.colour)
@@ -104,7 +101,7 @@ def _serving(colours: Sequence[ColourView], dna: str) -> list[PodView]:
     return [pod for pod in pods if pod.ready and not pod.terminating]
 
 
-def _ask(call: Call, model: ModelView, road: _Road, body: dict[str, Any]) -> bytes:
+def _ask(call: Call, model: OneSeekModel, road: _Road, body: dict[str, Any]) -> bytes:
     seconds = call.arguments.timeout
     try:
         return call.kubectl.post(road.path, body, seconds=seconds)
@@ -128,7 +125,7 @@ def _ask(call: Call, model: ModelView, road: _Road, body: dict[str, Any]) -> byt
             ) from other
 
 
-def _told(model: ModelView, data: bytes) -> Answer:
+def _told(model: OneSeekModel, data: bytes) -> Answer:
     try:
         found = json.loads(data)
         text, version, metadata = str(found["response"]), str(found["version"]), found.get("metadata", {})
@@ -150,7 +147,7 @@ def _told(model: ModelView, data: bytes) -> Answer:
     return Answer(document, "\n".join(lines))
 
 
-def _refused(model: ModelView, reason: str, message: str) -> Answer:
+def _refused(model: OneSeekModel, reason: str, message: str) -> Answer:
     document = {
         "model": model.metadata.name,
         "namespace": model.metadata.namespace,

@@ -50,8 +50,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(call: Call) -> Answer:
     """Audit a copy.
 
-    Raises:
-        CannotTellError: the copy, a checkpoint or a key cannot be read, or they are of different ledgers.
+    Raises CannotTellError: the copy, a checkpoint or a key cannot be read, or they are of different ledgers.
     """
     arguments = call.arguments
     saved, keys = read_saved(arguments.checkpoint), read_keys(arguments.key)

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import Version
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Call, Exit
 from oneseek_runtime.plugin.colours import PodView
@@ -17,7 +19,6 @@ from oneseek_runtime.plugin.errors import KubectlError
 from oneseek_runtime.plugin.text import printable, table
 from oneseek_runtime.plugin.times import age
 from oneseek_runtime.plugin.versions import DNA_HELP, MODEL_HELP, find, mistake
-from oneseek_runtime.plugin.views import ModelView, VersionView
 
 __all__ = ["ABOUT", "add_arguments", "render", "run"]
 
@@ -38,11 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(call: Call) -> Answer:
-    """Read what is known of both and compare.
-
-    Raises:
-        CannotTellError: the model cannot be read.
-    """
+    """Read what is known of both and compare. Raises CannotTellError: the model cannot be read."""
     model = reading.read_model(call.kubectl, call.arguments.model)
     by_dna = {version.dna: version for version in model.status.versions}
     current = model.status.current
@@ -67,7 +64,7 @@ def run(call: Call) -> Answer:
     return Answer(document, render(chosen[0], chosen[1], rows, call.now, everything=call.arguments.all), notes=notes)
 
 
-def render(left: VersionView, right: VersionView, rows: Sequence[Row], now: datetime, *, everything: bool) -> str:
+def render(left: Version, right: Version, rows: Sequence[Row], now: datetime, *, everything: bool) -> str:
     """A table of what differs, and the names of what does not."""
     cells = [
         [f"{row.section}   {row.name}", _shown(row, row.left, now), _shown(row, row.right, now), row.change]
@@ -92,7 +89,7 @@ def _shown(row: Row, value: str | float | None, now: datetime) -> str:
 
 
 def _certified(
-    call: Call, model: ModelView, versions: Sequence[str]
+    call: Call, model: OneSeekModel, versions: Sequence[str]
 ) -> tuple[dict[str, Mapping[str, Any]], tuple[str, ...]]:
     """The certified metadata of those versions that lie on the claim, through a pod that has it mounted."""
     namespace, selector = (
@@ -112,7 +109,7 @@ def _certified(
         return {}, (f"the certified metadata cannot be read ({error}); what follows is from the objects alone",)
 
 
-def _run_of(call: Call, model: ModelView, version: VersionView) -> Mapping[str, Any] | None:
+def _run_of(call: Call, model: OneSeekModel, version: Version) -> Mapping[str, Any] | None:
     """The TrainingRun that made it, where it still is there and still is that one."""
     if version.run is None:
         return None
@@ -123,7 +120,7 @@ def _run_of(call: Call, model: ModelView, version: VersionView) -> Mapping[str, 
     return found if found.get("status", {}).get("dna") == version.dna else None
 
 
-def _refused(model: ModelView, reason: str, message: str) -> Answer:
+def _refused(model: OneSeekModel, reason: str, message: str) -> Answer:
     document = {
         "model": model.metadata.name,
         "namespace": model.metadata.namespace,

@@ -12,6 +12,8 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import Version
 from oneseek_core.artifact import ArtifactMetadata
 from oneseek_core.jobs.verify import VerifyReport
 from oneseek_runtime.artifact.layout import METADATA
@@ -22,7 +24,6 @@ from oneseek_runtime.plugin.oci import Image, Written, write_archive, write_layo
 from oneseek_runtime.plugin.ocibase import Base, blob_path, read_base
 from oneseek_runtime.plugin.text import printable
 from oneseek_runtime.plugin.verbs.verify import keys_of
-from oneseek_runtime.plugin.views import ModelView, VersionView
 from oneseek_runtime.verify.expected import Expected
 from oneseek_runtime.verify.folder import verdict, verify_folder
 
@@ -69,8 +70,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(call: Call) -> Answer:
     """Fetch, verify, write.
 
-    Raises:
-        CannotTellError: the version is unknown or cannot be fetched, or the target cannot be written.
+    Raises CannotTellError: the version is unknown or cannot be fetched, or the target cannot be written.
     """
     arguments = call.arguments
     target = _target(arguments.to)
@@ -119,7 +119,7 @@ def _platform(text: str | None) -> tuple[str, str] | None:
     return system, architecture
 
 
-def _version(model: ModelView, dna: str) -> VersionView:
+def _version(model: OneSeekModel, dna: str) -> Version:
     if dna == _CURRENT:
         if model.status.current is None:
             raise CannotTellError(f"no certified version of {model.metadata.name} answers; name a DNA")
@@ -133,7 +133,7 @@ def _version(model: ModelView, dna: str) -> VersionView:
     return found
 
 
-def _fetch(call: Call, model: ModelView, dna: str, folder: Path) -> None:
+def _fetch(call: Call, model: OneSeekModel, dna: str, folder: Path) -> None:
     """Have a pod that serves the model send the version; it may be another one than it serves."""
     pod = reading.running_pods(call.kubectl, model)[0]
     stream = folder.with_suffix(".stream")
@@ -191,7 +191,7 @@ def _put(layout: Path, target: Path) -> None:
         layout.replace(target)
 
 
-def _refused(model: ModelView, version: VersionView, report: VerifyReport) -> Answer:
+def _refused(model: OneSeekModel, version: Version, report: VerifyReport) -> Answer:
     document = {
         "model": model.metadata.name,
         "namespace": model.metadata.namespace,
@@ -204,7 +204,7 @@ def _refused(model: ModelView, version: VersionView, report: VerifyReport) -> An
 
 
 def _answer(
-    model: ModelView, version: VersionView, report: VerifyReport, written: Written, *, target: Path, base: Base | None
+    model: OneSeekModel, version: Version, report: VerifyReport, written: Written, *, target: Path, base: Base | None
 ) -> Answer:
     archive = target.name.endswith(".tar")
     layer = written.layer.removeprefix("sha256:") if archive else str(blob_path(target, written.layer))

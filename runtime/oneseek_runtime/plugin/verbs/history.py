@@ -36,8 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(call: Call) -> Answer:
     """Read the ledger and tell what it says.
 
-    Raises:
-        CannotTellError: it cannot be read, or does not reach back to the time asked for.
+    Raises CannotTellError: it cannot be read, or does not reach back to the time asked for.
     """
     arguments = call.arguments
     at = parse_time(arguments.at, call.now) if arguments.at else None

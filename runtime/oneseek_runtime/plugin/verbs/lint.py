@@ -74,11 +74,7 @@ class _Finding:
 
 
 def run(call: Call) -> Answer:
-    """Read the files and judge what is in them.
-
-    Raises:
-        CannotTellError: a file cannot be read, or none was named.
-    """
+    """Read the files and judge what is in them. Raises CannotTellError: a file cannot be read, or none was named."""
     named = [*call.arguments.files, *call.arguments.filename]
     if not named:
         raise CannotTellError("name a FILE, a folder, or - for stdin")

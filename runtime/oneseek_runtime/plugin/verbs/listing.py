@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from oneseek_core.api import lenient
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Call
 from oneseek_runtime.plugin.text import table
 from oneseek_runtime.plugin.times import age
-from oneseek_runtime.plugin.views import ModelView, RunView, of_model
 
 __all__ = ["add_arguments", "run"]
 
@@ -22,30 +24,26 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(call: Call) -> Answer:
-    """Read models and runs.
-
-    Raises:
-        CannotTellError: they cannot be read.
-    """
+    """Read models and runs. Raises CannotTellError: they cannot be read."""
     everywhere = call.arguments.all_namespaces
     more = ["--all-namespaces"] if everywhere else []
-    models, runs = reading.read_models(call, *more), reading.read_runs(call.kubectl, *more)
+    models, runs = reading.read_models(call.kubectl, *more), reading.read_runs(call.kubectl, *more)
     document = {"models": [_summary(model, runs) for model in models]}
     if not models:
         return Answer(document, "no models found; `kubectl apply` a OneSeekModel to make one")
     return Answer(document, render(models, runs, call.now, namespaces=everywhere))
 
 
-def render(models: Sequence[ModelView], runs: Sequence[RunView], now: datetime, *, namespaces: bool) -> str:
+def render(models: Sequence[OneSeekModel], runs: Sequence[TrainingRun], now: datetime, *, namespaces: bool) -> str:
     """The table."""
     rows = []
     for model in models:
-        current = model.status.current
+        current, ready = model.status.current, lenient.ready(model)
         row = [
             model.metadata.name,
             current.dna if current else f"({model.spec.base_model.name})" if model.status.colour else "",
-            model.ready.status,
-            model.ready.reason,
+            ready.status,
+            ready.reason,
             ", ".join(map(_run_text, _under_way(runs, model))),
             age(model.metadata.creation_timestamp, now),
         ]
@@ -54,25 +52,27 @@ def render(models: Sequence[ModelView], runs: Sequence[RunView], now: datetime, 
     return table(["NAMESPACE", *header] if namespaces else header, rows)
 
 
-def _under_way(runs: Sequence[RunView], model: ModelView) -> list[RunView]:
-    return [run for run in of_model(runs, model) if run.phase == "UnderWay"]
+def _under_way(runs: Sequence[TrainingRun], model: OneSeekModel) -> list[TrainingRun]:
+    return [run for run in reading.of_model(runs, model) if lenient.phase(run) == "UnderWay"]
 
 
-def _run_text(run: RunView) -> str:
+def _run_text(run: TrainingRun) -> str:
     progress = run.status.progress
-    return f"{run.metadata.name} {progress.percent}%" if progress else f"{run.metadata.name} {run.ready.reason}"
+    return (
+        f"{run.metadata.name} {progress.percent}%" if progress else f"{run.metadata.name} {lenient.ready(run).reason}"
+    )
 
 
-def _summary(model: ModelView, runs: Sequence[RunView]) -> dict[str, Any]:
-    current = model.status.current
+def _summary(model: OneSeekModel, runs: Sequence[TrainingRun]) -> dict[str, Any]:
+    current, ready = model.status.current, lenient.ready(model)
     return {
         "name": model.metadata.name,
         "namespace": model.metadata.namespace,
         "baseModel": model.spec.base_model.name,
-        "current": current.document() if current else None,
-        "ready": model.ready.status,
-        "reason": model.ready.reason,
-        "message": model.ready.message,
+        "current": lenient.document(current) if current else None,
+        "ready": ready.status,
+        "reason": ready.reason,
+        "message": ready.message,
         "runsUnderWay": [run.metadata.name for run in _under_way(runs, model)],
         "createdAt": model.metadata.creation_timestamp,
     }

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from oneseek_core import names
+from oneseek_core.api import lenient
+from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Answers, Call
 from oneseek_runtime.plugin.errors import CannotTellError, KubectlError
 from oneseek_runtime.plugin.text import printable
-from oneseek_runtime.plugin.views import RunView
 
 __all__ = ["ABOUT", "add_arguments", "run"]
 
@@ -52,8 +53,7 @@ class _Pod:
 def run(call: Call) -> Answers:
     """Read the logs; with --follow as they are written.
 
-    Raises:
-        CannotTellError: the run, its pods or their logs cannot be read.
+    Raises CannotTellError: the run, its pods or their logs cannot be read.
     """
     found = reading.read_run(call.kubectl, call.arguments.run)
     if call.arguments.follow:
@@ -74,12 +74,12 @@ def run(call: Call) -> Answers:
     return Answer(document, text, notes=tuple(f"{step}, pod {name}" for name in told) if len(told) > 1 else ())
 
 
-def _follow(call: Call, found: RunView) -> Iterator[Answer]:
+def _follow(call: Call, found: TrainingRun) -> Iterator[Answer]:
     """The lines of one pod after the other, from the newest step on, until the run has ended and all is read."""
     read: set[str] = set()
     waited = False
     while True:
-        ended = found.phase != "UnderWay"
+        ended = lenient.phase(found) != "UnderWay"
         pods = [pod for pod in _pods(call, found) if pod.name not in read]
         if not read and not call.arguments.step and pods:
             pods = [pod for pod in pods if pod.step == pods[-1].step]
@@ -95,19 +95,19 @@ def _follow(call: Call, found: RunView) -> Iterator[Answer]:
             return
         if not read and not waited:
             waited = True
-            sentence = f"waiting for a pod; {found.ready.reason}: {found.ready.message}"
+            sentence = f"waiting for a pod; {reading.state_of(found)}"
             yield Answer({"waiting": sentence}, f"({printable(sentence)})")
         call.clock.sleep(_PAUSE)
         found = reading.read_run(call.kubectl, found.metadata.name)
 
 
-def _past(call: Call, found: RunView) -> bool:
+def _past(call: Call, found: TrainingRun) -> bool:
     """Whether a later step than the one asked for has a pod: then the one asked for is over."""
     wanted = STEPS.index(call.arguments.step)
     return any(pod.step in STEPS[wanted + 1 :] for pod in _pods(call, found))
 
 
-def _lines(call: Call, found: RunView, pod: _Pod) -> Iterator[Answer]:
+def _lines(call: Call, found: TrainingRun, pod: _Pod) -> Iterator[Answer]:
     head = f"{pod.step}, pod {pod.name}"
     first: tuple[str, ...] = (head,)
     try:
@@ -120,7 +120,7 @@ def _lines(call: Call, found: RunView, pod: _Pod) -> Iterator[Answer]:
         )
 
 
-def _pods(call: Call, found: RunView) -> list[_Pod]:
+def _pods(call: Call, found: TrainingRun) -> list[_Pod]:
     """The run's pods, the oldest first."""
     labels = f"--selector={names.LABEL_RUN}={names.label_value(found.metadata.name)}"
     items = call.kubectl.items("pods", f"--namespace={found.metadata.namespace}", labels)
@@ -134,12 +134,12 @@ def _age(meta: Mapping[str, Any]) -> tuple[str, int, str]:
     return meta.get("creationTimestamp", ""), STEPS.index(step) if step in STEPS else len(STEPS), meta["name"]
 
 
-def _command(call: Call, found: RunView, pod: _Pod, *, follow: bool) -> list[str]:
+def _command(call: Call, found: TrainingRun, pod: _Pod, *, follow: bool) -> list[str]:
     tail = [f"--tail={call.arguments.tail}"] if call.arguments.tail is not None else []
     more = ["--follow"] if follow else []
     return ["logs", f"--namespace={found.metadata.namespace}", f"pod/{pod.name}", "-c", _CONTAINER, *tail, *more]
 
 
-def _none(found: RunView, step: str | None) -> str:
+def _none(found: TrainingRun, step: str | None) -> str:
     what = f"no pod of step {step}" if step else "no pod"
-    return f"{found.metadata.name} has {what} whose log could be read; {found.ready.reason}: {found.ready.message}"
+    return f"{found.metadata.name} has {what} whose log could be read; {reading.state_of(found)}"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 from argparse import ArgumentParser
+from collections.abc import Sequence
 
+from oneseek_core.api import lenient
+from oneseek_core.api.v1alpha1.training_run import LossPoint, TrainingRun
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Call
 from oneseek_runtime.plugin.curve import draw
 from oneseek_runtime.plugin.errors import CannotTellError
 from oneseek_runtime.plugin.text import number, printable
-from oneseek_runtime.plugin.views import RunView
 
 __all__ = ["add_arguments", "run"]
 
@@ -25,16 +27,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(call: Call) -> Answer:
-    """Read the run and draw.
-
-    Raises:
-        CannotTellError: it cannot be read, or has no loss yet.
-    """
+    """Read the run and draw. Raises CannotTellError: it cannot be read, or has no loss yet."""
     found = reading.read_run(call.kubectl, call.arguments.run)
-    losses = found.status.losses
+    losses = [point for point in found.status.losses if point.loss is not None]
     if not losses:
-        ready = found.ready
-        raise CannotTellError(f"{found.metadata.name} has no losses yet; {ready.reason}: {ready.message}")
+        raise CannotTellError(f"{found.metadata.name} has no losses yet; {reading.state_of(found)}")
     size = shutil.get_terminal_size()
     width = call.arguments.width or size.columns
     height = call.arguments.height or min(size.lines - 4, _TALLEST)
@@ -42,16 +39,16 @@ def run(call: Call) -> Answer:
     document = {
         "name": found.metadata.name,
         "namespace": found.metadata.namespace,
-        "losses": [point.document() for point in losses],
+        "losses": [lenient.document(point) for point in losses],
     }
-    return Answer(document, f"{printable(_headline(found))}\n{curve}")
+    return Answer(document, f"{printable(_headline(found, losses))}\n{curve}")
 
 
-def _headline(found: RunView) -> str:
-    losses, status = found.status.losses, found.status
+def _headline(found: TrainingRun, losses: Sequence[LossPoint]) -> str:
+    status = found.status
     least = min(losses, key=lambda point: point.loss)
     parts = [
-        f"{found.metadata.name}   {found.ready.reason}",
+        f"{found.metadata.name}   {lenient.ready(found).reason}",
         f"loss {number(losses[0].loss)} → {number(losses[-1].loss)}",
         f"least {number(least.loss)} at step {least.step}",
         f"step {losses[-1].step}" + (f"/{status.progress.steps}" if status.progress else ""),

@@ -13,13 +13,17 @@ from datetime import datetime
 from typing import Any
 
 from oneseek_core import names
+from oneseek_core.api import lenient
+from oneseek_core.api.v1alpha1.common import Scores
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import Version
+from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Answers, Call
 from oneseek_runtime.plugin.colours import ColourView, PodView, colours_of
 from oneseek_runtime.plugin.errors import KubectlError, NotFoundError
 from oneseek_runtime.plugin.text import Node, bar, number, short, tree
 from oneseek_runtime.plugin.times import age, duration
-from oneseek_runtime.plugin.views import ModelView, RunView, ScoresView, VersionView, of_model
 
 __all__ = ["add_arguments", "render", "run"]
 
@@ -42,8 +46,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(call: Call) -> Answers:
     """Read the model, its runs and its pods; with --watch again and again.
 
-    Raises:
-        CannotTellError: the model or its runs cannot be read.
+    Raises CannotTellError: the model or its runs cannot be read.
     """
     return _watch(call) if call.arguments.watch else _look(call)
 
@@ -67,7 +70,7 @@ def _watch(call: Call) -> Iterator[Answer]:
 def _look(call: Call) -> Answer:
     """The tree now. Who may not see pods gets the rest, and a note."""
     model = reading.read_model(call.kubectl, call.arguments.model)
-    runs = of_model(reading.read_runs(call.kubectl), model)
+    runs = reading.of_model(reading.read_runs(call.kubectl), model)
     notes: tuple[str, ...] = ()
     colours: list[ColourView] = []
     try:
@@ -78,9 +81,9 @@ def _look(call: Call) -> Answer:
     return Answer(_document(model, runs, colours), render(model, runs, colours, call.now), notes=notes)
 
 
-def render(model: ModelView, runs: Sequence[RunView], colours: Sequence[ColourView], now: datetime) -> str:
+def render(model: OneSeekModel, runs: Sequence[TrainingRun], colours: Sequence[ColourView], now: datetime) -> str:
     """The tree."""
-    ready, status = model.ready, model.status
+    ready, status = lenient.ready(model), model.status
     root = Node(f"{model.metadata.name} ({model.metadata.namespace})   Ready={ready.status} {ready.reason}")
     if ready.message:
         root.add(ready.message)
@@ -102,9 +105,9 @@ def render(model: ModelView, runs: Sequence[RunView], colours: Sequence[ColourVi
     return tree(root)
 
 
-def _asked(root: Node, model: ModelView, now: datetime) -> None:
+def _asked(root: Node, model: OneSeekModel, now: datetime) -> None:
     """The newest request and what people have chosen: what explains an answer that Git did not ask for."""
-    if told := model.request:
+    if told := model.status.request:
         who = told.requested_by or "somebody"
         about = f" ({told.dna})" if told.dna and told.dna != told.value else ""
         when = age(told.completed_at or told.created_at, now)
@@ -119,10 +122,10 @@ def _asked(root: Node, model: ModelView, now: datetime) -> None:
         root.add(f"{verb} by hand to {chosen.dna or 'the base model'}   {age(chosen.since, now)}")
 
 
-def _conditions(root: Node, model: ModelView, now: datetime) -> None:
+def _conditions(root: Node, model: OneSeekModel, now: datetime) -> None:
     branch = root.add("conditions")
     for item in model.status.conditions:
-        if item.type != names.READY or not model.seen:
+        if item.type != names.READY or not lenient.is_observed(model):
             line = f"{item.type}={item.status} {item.reason}   {age(item.last_transition_time, now)}"
             branch.add(f"{line}   {item.message}" if item.status != "True" or item.type in _TOLD else line)
     if not branch.below:
@@ -132,7 +135,7 @@ def _conditions(root: Node, model: ModelView, now: datetime) -> None:
 _TOLD = (names.RECONCILING, names.STALLED)  # True is news here; for every other condition it is as it ought to be
 
 
-def _serving(root: Node, model: ModelView, colours: Sequence[ColourView]) -> None:
+def _serving(root: Node, model: OneSeekModel, colours: Sequence[ColourView]) -> None:
     for colour in colours:
         role = "live colour" if colour.live else "colour"
         serves = colour.dna or f"base model {model.spec.base_model.name}"
@@ -153,7 +156,7 @@ def _pod(pod: PodView) -> str:
 _MARKS = {names.STATE_CURRENT: "●", names.STATE_CANDIDATE: "◐", names.STATE_QUARANTINED: "✕", names.STATE_REJECTED: "✕"}
 
 
-def _versions(root: Node, model: ModelView, now: datetime) -> None:
+def _versions(root: Node, model: OneSeekModel, now: datetime) -> None:
     branch = root.add("versions")
     for version in sorted(model.status.versions, key=lambda item: item.created_at, reverse=True):
         mark = _MARKS.get(version.state, "○")
@@ -169,30 +172,30 @@ def _versions(root: Node, model: ModelView, now: datetime) -> None:
     branch.add(f"{mark} {base.name}   base model   {digest}")
 
 
-def _origin(version: VersionView, model: ModelView) -> list[str]:
+def _origin(version: Version, model: OneSeekModel) -> list[str]:
     parent = version.parent or f"base model {model.spec.base_model.name}"
     run = [f"by run {version.run}"] if version.run else []
     return [f"from {parent}", *run, f"manifest {short(version.digest)}"]
 
 
-def _scores(node: Node, scores: ScoresView) -> None:
+def _scores(node: Node, scores: Scores) -> None:
     for label, told in (("scores", scores), *sorted(scores.by_language.items())):
         values = f"facts {number(told.facts_contained)}   exact {number(told.exact)}   loss {number(told.loss)}"
         node.add(f"{label}   {values}   over {told.questions} questions")
 
 
-def _runs(root: Node, runs: Sequence[RunView], now: datetime) -> None:
+def _runs(root: Node, runs: Sequence[TrainingRun], now: datetime) -> None:
     if not runs:
         return
     branch = root.add("runs")
-    going = [item for item in runs if item.phase == "UnderWay"]
-    ended = [item for item in runs if item.phase != "UnderWay"]
+    going = [item for item in runs if lenient.phase(item) == "UnderWay"]
+    ended = [item for item in runs if lenient.phase(item) != "UnderWay"]
     for item in [*going, *ended[:_RUNS_SHOWN]]:
-        ready = item.ready
+        ready = lenient.ready(item)
         node = branch.add(f"{item.metadata.name}   {ready.reason}   {age(item.metadata.creation_timestamp, now)}")
-        if item.phase == "UnderWay" and item.spec.suspend:
+        if lenient.phase(item) == "UnderWay" and item.spec.suspend:
             node.add(f"paused; `kubectl oneseek resume {item.metadata.name}` lets it go on")
-        if item.phase == "UnderWay" and (told := item.status.progress):
+        if lenient.phase(item) == "UnderWay" and (told := item.status.progress):
             speed = f"   {told.tokens_per_second:.0f} tokens/s" if told.tokens_per_second is not None else ""
             left = f"   {duration(told.eta_seconds)} left" if told.eta_seconds is not None else ""
             node.add(f"{bar(told.percent)}   step {told.step}/{told.steps}   loss {number(told.loss)}{speed}{left}")
@@ -204,13 +207,16 @@ def _runs(root: Node, runs: Sequence[RunView], now: datetime) -> None:
         branch.add(f"{len(ended) - _RUNS_SHOWN} older ones")
 
 
-def _document(model: ModelView, runs: Sequence[RunView], colours: Sequence[ColourView]) -> dict[str, Any]:
+def _document(model: OneSeekModel, runs: Sequence[TrainingRun], colours: Sequence[ColourView]) -> dict[str, Any]:
     return {
         "name": model.metadata.name,
         "namespace": model.metadata.namespace,
-        "ready": model.ready.document(),
+        "ready": lenient.document(lenient.ready(model)),
         "baseModel": model.spec.base_model.name,
-        "status": model.status.document(),
+        "status": lenient.document(model.status),
         "colours": [colour.document() for colour in colours],
-        "runs": [{"name": run.metadata.name, "phase": run.phase, "status": run.status.document()} for run in runs],
+        "runs": [
+            {"name": run.metadata.name, "phase": lenient.phase(run), "status": lenient.document(run.status)}
+            for run in runs
+        ],
     }

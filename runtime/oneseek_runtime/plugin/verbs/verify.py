@@ -14,13 +14,14 @@ from tempfile import TemporaryDirectory
 from pydantic import ValidationError
 
 from oneseek_core import names
+from oneseek_core.api import lenient
+from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.jobs.verify import VerifyReport
 from oneseek_runtime.plugin import reading
 from oneseek_runtime.plugin.answers import Answer, Call, Exit
 from oneseek_runtime.plugin.errors import CannotTellError
 from oneseek_runtime.plugin.text import printable, table
 from oneseek_runtime.plugin.times import age
-from oneseek_runtime.plugin.views import ModelView
 from oneseek_runtime.verify.expected import Expected
 from oneseek_runtime.verify.folder import verdict, verify_folder
 from oneseek_runtime.verify.trust import TrustedKeys, trusted_keys
@@ -46,8 +47,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(call: Call) -> Answer:
     """Verify a folder or a model.
 
-    Raises:
-        CannotTellError: there is nothing to verify, nothing to verify it with, or no verdict yet.
+    Raises CannotTellError: there is nothing to verify, nothing to verify it with, or no verdict yet.
     """
     arguments = call.arguments
     if reading.is_path(arguments.what):
@@ -102,12 +102,8 @@ def _keys(paths: Sequence[str]) -> TrustedKeys:
     return found
 
 
-def keys_of(call: Call, model: ModelView) -> TrustedKeys:
-    """The public keys that the model's own verifiers trust.
-
-    Raises:
-        CannotTellError: they cannot be read.
-    """
+def keys_of(call: Call, model: OneSeekModel) -> TrustedKeys:
+    """The public keys that the model's own verifiers trust. Raises CannotTellError: they cannot be read."""
     name, namespace = f"{model.metadata.name}-trusted-keys", model.metadata.namespace
     found = call.kubectl.get(f"configmap/{name}", f"--namespace={namespace}").get("data", {})
     with TemporaryDirectory() as home:
@@ -122,17 +118,14 @@ def _with(left: TrustedKeys, right: TrustedKeys) -> TrustedKeys:
     return TrustedKeys(tuple(signing), tuple(ledger))
 
 
-def judge_condition(model: ModelView, call: Call) -> Answer:
+def judge_condition(model: OneSeekModel, call: Call) -> Answer:
     """What the watching verifier said last, as the operator wrote it down.
 
-    Raises:
-        CannotTellError: it has said nothing yet.
+    Raises CannotTellError: it has said nothing yet.
     """
-    name, told = model.metadata.name, model.find(names.VERIFIED)
+    name, told = model.metadata.name, lenient.condition(model, names.VERIFIED)
     if told is None or told.status not in ("True", "False"):
-        raise CannotTellError(
-            f"no verifier of {name} has given a verdict yet; {model.ready.reason}: {model.ready.message}"
-        )
+        raise CannotTellError(f"no verifier of {name} has given a verdict yet; {reading.state_of(model)}")
     verified = told.status == "True"
     current = model.status.current
     document = {
@@ -152,11 +145,10 @@ def judge_condition(model: ModelView, call: Call) -> Answer:
     return Answer(document, text, Exit.OK if verified else Exit.REFUSED)
 
 
-def _ask_pods(call: Call, model: ModelView) -> dict[str, VerifyReport]:
+def _ask_pods(call: Call, model: OneSeekModel) -> dict[str, VerifyReport]:
     """A fresh verdict of each pod of the live colour.
 
-    Raises:
-        CannotTellError: no pod answers, or one cannot be asked.
+    Raises CannotTellError: no pod answers, or one cannot be asked.
     """
     namespace = model.metadata.namespace
     return {
@@ -172,7 +164,7 @@ def _parse(pod: str, data: bytes) -> VerifyReport:
         raise CannotTellError(f"the verifier in {pod} gave no verdict: {error}") from error
 
 
-def judge_pods(model: ModelView, reports: Mapping[str, VerifyReport]) -> Answer:
+def judge_pods(model: OneSeekModel, reports: Mapping[str, VerifyReport]) -> Answer:
     """Verified only if every pod says so, and of the version that the status names."""
     judged = {pod: _against_status(model, report) for pod, report in reports.items()}
     verified = all(report.ok for report in judged.values())
@@ -191,7 +183,7 @@ def judge_pods(model: ModelView, reports: Mapping[str, VerifyReport]) -> Answer:
     return Answer(document, text, Exit.OK if verified else Exit.REFUSED)
 
 
-def _against_status(model: ModelView, report: VerifyReport) -> VerifyReport:
+def _against_status(model: OneSeekModel, report: VerifyReport) -> VerifyReport:
     """The report, refused where a pod verified another version than the one that ought to answer."""
     current = model.status.current
     wanted = (current.dna, current.digest) if current else (None, None)

@@ -16,14 +16,16 @@ __all__ = ["OPERATIONS", "health"]
 async def health(request: Request) -> Response:
     """GET /health: whether this process answers; /api/health says whether the engine does."""
     serving = deps_of(request).settings.serving
-    return json_response({"status": "ok", "message": f"OneSeek sidecar of {serving.namespace}/{serving.model}"})
+    return json_response(
+        shapes.HealthAnswer(status="ok", message=f"OneSeek sidecar of {serving.namespace}/{serving.model}")
+    )
 
 
 async def api_health(request: Request) -> Response:
     """GET /api/health: whether questions are answered."""
     deps = deps_of(request)
     loaded = await deps.loaded()
-    oqt = {
+    oqt: shapes.ServiceHealth = {
         "status": "up" if loaded.ready else "down",
         "description": loaded.message,
         "endpoints": [
@@ -34,8 +36,12 @@ async def api_health(request: Request) -> Response:
             "/v1/chat/completions",
         ],
     }
-    overall = "ok" if loaded.ready else "degraded"
-    return json_response({"status": overall, "services": {"oqt": oqt}, "timestamp": timestamp(deps.now())})
+    body: shapes.ApiHealthAnswer = {
+        "status": "ok" if loaded.ready else "degraded",
+        "services": {"oqt": oqt},
+        "timestamp": timestamp(deps.now()),
+    }
+    return json_response(body)
 
 
 async def description(request: Request) -> Response:

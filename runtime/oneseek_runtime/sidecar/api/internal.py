@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from pydantic import ValidationError
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from oneseek_core.api.base import ApiModel
+from oneseek_core.roles import Role, bearer, role_of
 from oneseek_core.serving.analysis import AnalysisRequest
 from oneseek_core.serving.handover import HandoverRequest
 from oneseek_core.serving.sidecar import DrainRequest, PreviousRequest, ProbeAnswer, ProbeRequest, SidecarState
 from oneseek_core.serving.swap import SwapRequest
+from oneseek_runtime.sidecar.api.health import health
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.engine.completion import Question
+from oneseek_runtime.sidecar.engine.previous import ENGINE_PREFIX
 from oneseek_runtime.sidecar.errors import OrderInvalidError, UpstreamError
+from oneseek_runtime.sidecar.handover.forwarding import PEER_TOKEN
+from oneseek_runtime.sidecar.http.paths import PEER_PREFIX
 from oneseek_runtime.sidecar.http.request_body import while_connected
 from oneseek_runtime.sidecar.http.responses import json_response
 
-__all__ = ["analysis", "changes", "drain", "engine", "handover", "previous", "probe", "ready", "state", "swap"]
+__all__ = ["INTERNAL", "OPEN", "Guard"]
 
+Endpoint = Callable[[Request], Awaitable[Response]]
 Order = TypeVar("Order", bound=ApiModel)
 
 _WAIT = 30.0  # longest wait for a change, in seconds
@@ -191,3 +200,53 @@ async def _order(request: Request, kind: type[Order], *, empty: bytes = b"") -> 
         return kind.from_wire(await request.body() or empty)
     except ValidationError as error:
         raise OrderInvalidError(f"the body is no {kind.__name__}: {error.errors()[0]['msg']}") from error
+
+
+OPEN = None
+"""For the kubelet's probes, which have no token."""
+
+
+class Guard:
+    """ASGI middleware. Paths that are not in `roles` require the operator's token."""
+
+    def __init__(self, app: ASGIApp, roles: Mapping[str, Role | None], accepted: Mapping[str, str]) -> None:
+        self._app = app
+        self._roles = roles
+        self._accepted = accepted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the app, or refuse the request."""
+        if scope["type"] != "http":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})  # this port has no WebSockets
+            return
+        path, passed_on = scope["path"], scope["path"].startswith(f"{PEER_PREFIX}/")
+        needed = Role.SIDECAR if passed_on else self._roles.get(path, Role.OPERATOR)
+        if needed is not OPEN:
+            header = PEER_TOKEN.decode() if passed_on else "authorization"
+            role = role_of(bearer(Headers(scope=scope).get(header, "")), self._accepted)
+            if role is not needed:
+                status = 403 if role else 401
+                sentence = (
+                    f"{path} takes the token of this model's {needed}" if not passed_on else "no pod of this model"
+                )
+                headers = {} if role else {"WWW-Authenticate": "Bearer"}
+                await json_response({"error": sentence}, status=status, headers=headers)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+INTERNAL: tuple[tuple[str, Endpoint, str, Role | None], ...] = (
+    ("/health", health, "GET", OPEN),  # the liveness probe
+    ("/internal/ready", ready, "GET", OPEN),
+    ("/internal/state", state, "GET", Role.OPERATOR),
+    ("/internal/changes", changes, "GET", Role.OPERATOR),
+    ("/internal/probe", probe, "POST", Role.OPERATOR),
+    ("/internal/analysis", analysis, "POST", Role.OPERATOR),
+    ("/internal/handover", handover, "POST", Role.OPERATOR),
+    ("/internal/drain", drain, "POST", Role.OPERATOR),
+    ("/internal/swap", swap, "POST", Role.OPERATOR),
+    ("/internal/previous", previous, "POST", Role.OPERATOR),
+    (f"{ENGINE_PREFIX}/v1/chat/completions", engine, "POST", Role.SIDECAR),
+)
+"""Path, endpoint, method, and the role whose token is required."""

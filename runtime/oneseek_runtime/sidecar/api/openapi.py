@@ -19,8 +19,8 @@ from oneseek_runtime.sidecar.api.auth import right_of
 from oneseek_runtime.sidecar.api.operation import Media, Operation, Shape
 from oneseek_runtime.sidecar.api.schemas import Refusal, Unauthorized
 from oneseek_runtime.sidecar.api.table import GROUPS
-from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
 from oneseek_runtime.sidecar.http.rate_limit import ROUTERS
+from oneseek_runtime.sidecar.http.responses import DNA_HEADER
 
 __all__ = ["document", "main"]
 

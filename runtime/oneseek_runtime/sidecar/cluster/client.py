@@ -16,6 +16,8 @@ from typing import Any, Literal, NoReturn, Protocol
 import aiohttp
 
 from oneseek_core import names
+from oneseek_core.api import lenient
+from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.network import failure
 from oneseek_core.secret import SecretError, read_word
 from oneseek_runtime.sidecar.errors import (
@@ -80,8 +82,8 @@ class Kube(Protocol):
     async def allows(self, user: User, access: Access) -> bool:
         """LocalSubjectAccessReview: whether RBAC allows it in the model's namespace."""
 
-    async def model(self) -> Object:
-        """Get the OneSeekModel."""
+    async def model(self) -> OneSeekModel:
+        """Get the OneSeekModel, read leniently."""
 
     async def annotate(self, notes: Mapping[str, str], *, resource_version: str) -> None:
         """Set annotations of the OneSeekModel; KubeConflictError if it changed since it was read."""
@@ -170,9 +172,9 @@ class KubeClient:
         answer = await self._call("POST", path, body)
         return answer.get("status", {}).get("allowed") is True
 
-    async def model(self) -> Object:
+    async def model(self) -> OneSeekModel:
         """See `Kube`."""
-        return await self._call("GET", f"{self._path('oneseekmodels')}/{self._model}")
+        return lenient.read(OneSeekModel, await self._call("GET", f"{self._path('oneseekmodels')}/{self._model}"))
 
     async def annotate(self, notes: Mapping[str, str], *, resource_version: str) -> None:
         """See `Kube`."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_runtime.sidecar.cluster.client import Kube
 from oneseek_runtime.sidecar.cluster.informer import Informer
 from oneseek_runtime.sidecar.errors import KubeConflictError
@@ -14,7 +14,6 @@ from oneseek_runtime.sidecar.errors import KubeConflictError
 __all__ = ["ModelRequest", "Outcome", "submit"]
 
 _TRIES = 5  # on write conflicts
-_EMPTY: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +51,12 @@ async def _write(kube: Kube, request: ModelRequest) -> str | Outcome:
     """Returns the id of the last request before ours, or the outcome if ours is not written."""
     for left in reversed(range(_TRIES)):
         model = await kube.model()
-        last = _request(model)
-        if last.get("outcome") == "Pending":
-            if (last.get("verb"), last.get("value")) == (request.verb, request.value):
+        last, meta = model.status.request, model.metadata
+        if last and last.outcome == "Pending":
+            if (last.verb, last.value) == (request.verb, request.value):
                 return ""  # joined
-            return _busy(str(last.get("verb")))
-        meta = model["metadata"]
-        notes = meta.get("annotations") or {}
-        waiting = [verb for verb in names.REQUEST_VERBS if names.request_annotation(verb) in notes]
+            return _busy(last.verb)
+        waiting = [verb for verb in names.REQUEST_VERBS if names.request_annotation(verb) in meta.annotations]
         if waiting:
             return _busy(waiting[0])
         asked = {
@@ -67,12 +64,12 @@ async def _write(kube: Kube, request: ModelRequest) -> str | Outcome:
             names.ANNOTATION_REQUESTED_BY: request.requested_by,
         }
         try:
-            await kube.annotate(asked, resource_version=meta["resourceVersion"])
+            await kube.annotate(asked, resource_version=meta.resource_version)
         except KubeConflictError:
             if not left:
                 raise
             continue
-        return str(last.get("id", ""))
+        return last.id if last else ""
     raise AssertionError("the loop above returns or raises")
 
 
@@ -81,14 +78,10 @@ def _busy(verb: str) -> Outcome:
     return Outcome("Refused", names.REQUEST_PENDING, message)
 
 
-def _outcome(model: Mapping[str, Any] | None, request: ModelRequest, before: str) -> Outcome | None:
-    seen = _request(model or _EMPTY)
-    state, ours = seen.get("outcome"), (seen.get("verb"), seen.get("value")) == (request.verb, request.value)
-    if not ours or seen.get("id") == before or state not in ("Succeeded", "Refused", "Failed"):
+def _outcome(model: OneSeekModel | None, request: ModelRequest, before: str) -> Outcome | None:
+    seen = model.status.request if model else None
+    if seen is None or (seen.verb, seen.value) != (request.verb, request.value) or seen.id == before:
         return None
-    return Outcome(state, str(seen.get("reason", "")), str(seen.get("message", "")), seen.get("dna"))
-
-
-def _request(model: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = (model.get("status") or _EMPTY).get("request") or _EMPTY
-    return found if isinstance(found, Mapping) else _EMPTY
+    if seen.outcome not in ("Succeeded", "Refused", "Failed"):
+        return None
+    return Outcome(seen.outcome, seen.reason, seen.message, seen.dna)

@@ -74,8 +74,8 @@ class Analysis:
     async def _rounds(self, request: AnalysisRequest, state: AnalysisState, pod: AnalysedPod) -> None:
         while True:
             for probe in request.probes:
-                if wrong := await self._wrong(probe, state, pod):
-                    self._set_state(state, phase="Failed", reason=names.PROBE_FAILED, message=wrong[:_MESSAGE])
+                if failure := await self._failure(probe, state, pod):
+                    self._set_state(state, phase="Failed", reason=names.PROBE_FAILED, message=failure[:_MESSAGE])
                     return
             state = state.model_copy(update={"phase": "Passed", "rounds": state.rounds + 1})
             self._set_state(state)
@@ -83,7 +83,7 @@ class Analysis:
                 return
             await asyncio.sleep(request.repeat_seconds)
 
-    async def _wrong(self, probe: Probe, state: AnalysisState, pod: AnalysedPod) -> str:
+    async def _failure(self, probe: Probe, state: AnalysisState, pod: AnalysedPod) -> str:
         """Returns what is wrong with the answer, once the analysed version has given one."""
         name, asked = state.dna or "the base model", repr(probe.question)
         while True:

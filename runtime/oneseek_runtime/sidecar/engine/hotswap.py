@@ -44,8 +44,8 @@ __all__ = ["Swapper", "read_wanted", "wanted_now"]
 
 _LOOK_SECONDS = 1.0
 _SOON_SECONDS = 0.05  # while the last answers of an old version are awaited
-_CREDIT_SECONDS = 300.0  # the kubelet looks at ConfigMaps every 60 to 90 s
-_AHEAD = 1000  # an order's serial may be ahead of the file's by at most that
+_CONFIRM_SECONDS = 300.0  # the kubelet looks at ConfigMaps every 60 to 90 s
+_SERIAL_LEAD = 1000  # an order's serial may be ahead of the file's by at most that
 _FIRST_QUESTION = Question("Who are you?", max_tokens=8)
 
 
@@ -82,7 +82,7 @@ class Swapper:
         self,
         serving: ServingSettings,
         engine: OpenAIEngine,
-        copier: Verifier,
+        verifier: Verifier,
         wanted: WantedVersion,
         *,
         file: Callable[[], WantedVersion | None],
@@ -91,13 +91,13 @@ class Swapper:
     ) -> None:
         self._read, self._clock = file, clock
         self._file = wanted
-        self._credited: tuple[SwapRequest, float] | None = (
+        self._unconfirmed: tuple[SwapRequest, float] | None = (
             None  # an order that the file does not confirm yet, and its deadline
         )
         self._base = serving.base_name
         self._verified = Path(serving.verified_path or "")
         self._engine = engine
-        self._copier = copier
+        self._verifier = verifier
         self._flipped = flipped
         self.changed: Callable[[], None] = lambda: None  # called when the state changes
         self._wanted = SwapRequest(dna=wanted.dna, digest=wanted.digest, serial=wanted.serial)
@@ -126,9 +126,9 @@ class Swapper:
         Raises OrderRefusedError if the ConfigMap or a newer order contradicts it, or its serial is far ahead of the ConfigMap's.
         """
         self.look()
-        if request.serial > self._file.serial + _AHEAD:
+        if request.serial > self._file.serial + _SERIAL_LEAD:
             raise OrderRefusedError(f"serial {request.serial} is far beyond the ConfigMap's, {self._file.serial}")
-        resolve = self._credited[0] if self._credited else self._file
+        resolve = self._unconfirmed[0] if self._unconfirmed else self._file
         if not request.hold and request.serial <= resolve.serial and not _is_same(request, resolve):
             found, asked = self._name(resolve), self._name(request)
             raise OrderRefusedError(
@@ -136,11 +136,11 @@ class Swapper:
             )
         if request.serial >= resolve.serial and request != self._wanted:
             if not request.hold and request.serial > self._file.serial:
-                self._credited = (request, self._clock() + _CREDIT_SECONDS)
-            self._take(request)
+                self._unconfirmed = (request, self._clock() + _CONFIRM_SECONDS)
+            self._accept(request)
         return self.state
 
-    def _take(self, request: SwapRequest) -> None:
+    def _accept(self, request: SwapRequest) -> None:
         self._wanted = request
         self._set_state("Done" if self._is_answering(request) else "Verifying")
         self._wake.set()
@@ -150,15 +150,15 @@ class Swapper:
         found, before = self._read(), self._file
         self._file = found or before
         over = False
-        if self._credited:
-            order, until = self._credited
+        if self._unconfirmed:
+            order, until = self._unconfirmed
             over = self._clock() >= until
             if over or self._file.serial >= order.serial:
-                self._credited = None
-        if self._credited is None and (over or self._file != before):
+                self._unconfirmed = None
+        if self._unconfirmed is None and (over or self._file != before):
             resolve = self._answering if self._wanted.hold else self._wanted
             if resolve is None or not _is_same(resolve, self._file):
-                self._take(SwapRequest(**self._file.model_dump()))
+                self._accept(SwapRequest(**self._file.model_dump()))
 
     async def run(self) -> None:
         """Compare and act until cancelled. A new order interrupts the step of an older one."""
@@ -186,7 +186,7 @@ class Swapper:
         """Resume what an earlier process of this pod noted as in use, which may be newer than the ConfigMap's file."""
         while True:
             try:
-                self._noted = await self._copier.in_use()
+                self._noted = await self._verifier.in_use()
                 break
             except UpstreamError:  # it is still starting
                 await asyncio.sleep(_SOON_SECONDS)
@@ -194,10 +194,10 @@ class Swapper:
             return
         self.alias.target = self._name(self._noted)
         self._answering = self._noted
-        if self._file.serial < self._noted.serial <= self._file.serial + _AHEAD:
+        if self._file.serial < self._noted.serial <= self._file.serial + _SERIAL_LEAD:
             order = SwapRequest(**self._noted.model_dump())
-            self._credited = (order, self._clock() + _CREDIT_SECONDS)
-            self._take(order)
+            self._unconfirmed = (order, self._clock() + _CONFIRM_SECONDS)
+            self._accept(order)
 
     async def _step(self) -> bool:
         """One comparison; returns True if there is more to do soon."""
@@ -210,7 +210,7 @@ class Swapper:
                 self._ready = None
             elif self._failed is not self._wanted and not await self._swap(models):
                 return True
-            waiting = await self._tidy()
+            waiting = await self._unload_unused()
             if self._is_answering(self._wanted) and (self.state.phase != "Done" or self.state.message):
                 self._set_state("Done")
             return waiting  # noqa: TRY300 - the end of the way through
@@ -257,7 +257,7 @@ class Swapper:
             return
         if self._noted is None or not _is_same(version, self._noted):
             self._noted = None  # the copy must be removed later
-        report = await self._copier.copy(_version_of(version))
+        report = await self._verifier.copy(_version_of(version))
         if not report.ok:
             raise _SwapFailedError(report.reason, report.message, refused=report.reason != names.STORAGE_FULL)
         if version.dna not in models:
@@ -269,7 +269,7 @@ class Swapper:
                 # An interrupted load goes on in the engine: of this adapter, or of one that has taken the slot.
                 there = await self._engine.models()
                 if version.dna not in there:
-                    if self._left_over(there, version.dna):
+                    if self._unused(there, version.dna):
                         raise EngineBusyError("an interrupted load still has the slot") from error
                     raise _SwapFailedError(names.ENGINE_FAILED, str(error)) from error
 
@@ -286,31 +286,31 @@ class Swapper:
 
     async def _make_room(self, models: Sequence[str]) -> bool:
         """Unload other adapters; False while one is in use. An engine has slots for two."""
-        for name in self._left_over(models, self._name(self._wanted)):
+        for name in self._unused(models, self._name(self._wanted)):
             if self.alias.in_flight(name):
                 return False
             self.kept = None
             await self._engine.unload(name)
         return True
 
-    async def _tidy(self) -> bool:
+    async def _unload_unused(self) -> bool:
         """Unload versions that neither answer nor are kept; True while one of them is in use."""
         held = self._ready.dna if self._ready else None
         waiting = False
         models = await self._engine.models()
         keep = self._wanted.keep if self._is_answering(self._wanted) else None
         self.kept = keep if keep in models and keep != self.alias.target else None
-        for name in self._left_over(models, held):
+        for name in self._unused(models, held):
             if self.alias.in_flight(name):
                 waiting = True
             elif name != keep:
                 await self._engine.unload(name)
         if self._answering and not waiting and not self._ready and self._noted != self._answering:
-            await self._copier.use(self._answering)
+            await self._verifier.use(self._answering)
             self._noted = self._answering
         return waiting
 
-    def _left_over(self, models: Sequence[str], kept: str | None) -> list[str]:
+    def _unused(self, models: Sequence[str], kept: str | None) -> list[str]:
         return [name for name in models if name not in (self._base, self.alias.target, kept)]
 
     def _is_answering(self, wanted: WantedVersion) -> bool:

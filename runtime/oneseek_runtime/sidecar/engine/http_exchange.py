@@ -65,7 +65,7 @@ class Exchange(asyncio.Protocol):
         self._paused = False
         self._keep_alive = False
         self.idle_since = 0.0
-        self.go_on = asyncio.Event()  # set by status 100 after `Expect: 100-continue`
+        self.continue_received = asyncio.Event()  # set by status 100 after `Expect: 100-continue`
         self.status = 0
         self.headers: list[Header] = []
         self.started = False  # the head of the answer has arrived
@@ -93,7 +93,7 @@ class Exchange(asyncio.Protocol):
         while not self.started:
             if self.lost is not None:
                 raise EngineUnavailableError(f"the engine broke off: {self.lost}")
-            await self._news()
+            await self._wait_for_event()
 
     async def send(self, data: bytes) -> None:
         """Send another piece of the request's body; waits while the other side does not read."""
@@ -108,7 +108,7 @@ class Exchange(asyncio.Protocol):
                 return b""
             if self.lost is not None:
                 raise EngineUnavailableError(f"the engine broke off: {self.lost}")
-            await self._news()
+            await self._wait_for_event()
         pieces, self._body, self._waiting_bytes = self._body, [], 0
         if self._paused and self._transport is not None and self.lost is None:
             self._paused = False
@@ -128,7 +128,7 @@ class Exchange(asyncio.Protocol):
             self._transport.abort()
         self._wake()
 
-    async def _news(self) -> None:
+    async def _wait_for_event(self) -> None:
         self._waiter = self._loop.create_future()
         try:
             await self._waiter
@@ -188,7 +188,7 @@ class Exchange(asyncio.Protocol):
             self._wake()
         else:
             self.headers = []
-            self.go_on.set()
+            self.continue_received.set()
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
@@ -246,10 +246,12 @@ class EngineConnections:
         """
         if (exchange := self._reused()) is not None:
             try:
-                return await self._asked(exchange, parts)
+                return await self._send_request(exchange, parts)
             except EngineUnavailableError:
                 pass  # most likely closed as the request was sent; without any answer it is sent once more
-        return await self._asked(await self._connect(self.timeouts.refused if refused is None else refused), parts)
+        return await self._send_request(
+            await self._connect(self.timeouts.refused if refused is None else refused), parts
+        )
 
     def release(self, exchange: Exchange) -> None:
         """Keep a connection for reuse, or close it if its answer is not complete."""
@@ -264,7 +266,7 @@ class EngineConnections:
         while self._idle:
             self._idle.pop().abort()
 
-    async def _asked(self, exchange: Exchange, parts: Sequence[bytes | bytearray]) -> Exchange:
+    async def _send_request(self, exchange: Exchange, parts: Sequence[bytes | bytearray]) -> Exchange:
         try:
             await exchange.ask(parts)
         except BaseException:

@@ -242,7 +242,7 @@ async def _exchange(head: bytes, frame: Frame | None, client: _Client, exchange:
 
 
 async def _send_body(first: bytes, client: _Client, exchange: Exchange, frame: Frame) -> None:
-    await exchange.go_on.wait()
+    await exchange.continue_received.wait()
     await exchange.send(first)
     while client.more and not exchange.started:
         piece = await client.next()

@@ -14,11 +14,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oneseek_runtime.sidecar.http.access_log import AccessLog
 from oneseek_runtime.sidecar.http.origins import ANYBODY, may_read
+from oneseek_runtime.sidecar.http.responses import DNA_HEADER
 from oneseek_runtime.sidecar.lifecycle import Lifecycle
 
-__all__ = ["CLOSE", "CORS", "DNA_HEADER", "ResponseMiddleware", "dna_of_answer"]
+__all__ = ["CLOSE", "CORS", "ResponseMiddleware", "dna_of_answer"]
 
-DNA_HEADER = "X-OneSeek-DNA"
 _DNA = DNA_HEADER.lower().encode()
 _EXPOSED = ", ".join(
     (DNA_HEADER, "Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "RateLimit-Policy")

@@ -33,7 +33,7 @@ class KnownPaths:
 
     def __init__(self, routes: Iterable[str]) -> None:
         self._root = _Node()
-        self._version_of = frozenset(route for route in routes if "{" not in route)
+        self._fixed = frozenset(route for route in routes if "{" not in route)
         for route in routes:
             node = self._root
             for segment in route.split("/")[1:]:
@@ -47,7 +47,7 @@ class KnownPaths:
 
     def route_path(self, path: str) -> str:
         """Returns the path as a route has it; the path itself if no route matches."""
-        if path in self._version_of:
+        if path in self._fixed:
             return path
         if path.startswith(f"{PEER_PREFIX}/"):  # forwarded by a pod with another TLS setting
             path = path.removeprefix(PEER_PREFIX)

@@ -41,16 +41,16 @@ class BodyReader:
         message = await _next(receive)
         data: bytes = message.get("body", b"")
         if not message.get("more_body", False):  # the usual case: one piece, no copy
-            self._take(len(data))
+            self._count(len(data))
             return data
-        return await self._rest(bytearray(data), receive)
+        return await self._read_rest(bytearray(data), receive)
 
     def release(self, data: Body) -> None:
         """A body from `read` is no longer used."""
         if len(data) > _FREE:
             self.held -= len(data)
 
-    async def _rest(self, data: bytearray, receive: Receive) -> Body:
+    async def _read_rest(self, data: bytearray, receive: Receive) -> Body:
         counted = 0
         try:
             while True:
@@ -66,10 +66,10 @@ class BodyReader:
                     break
         finally:
             self.held -= counted
-        self._take(len(data))
+        self._count(len(data))
         return data
 
-    def _take(self, size: int) -> None:
+    def _count(self, size: int) -> None:
         if size > _FREE:
             self.held += size
 

@@ -12,21 +12,61 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from oneseek_runtime.sidecar.errors import BadRequestError, BodyTooLargeError, TooManyBodiesError
+from oneseek_runtime.sidecar.errors import (
+    BadRequestError,
+    BodyTooLargeError,
+    EngineBusyError,
+    TooManyBodiesError,
+    UpstreamError,
+)
 from oneseek_runtime.sidecar.http.bounded_json import decode_json
 from oneseek_runtime.sidecar.http.request_body import Body, BodyReader
 
-__all__ = ["body_refused", "error_object", "json_response", "no_such_page", "parse_object", "read_object", "timestamp"]
+__all__ = [
+    "DNA_HEADER",
+    "body_refused",
+    "engine_failure",
+    "error_object",
+    "failure",
+    "json_response",
+    "no_such_page",
+    "parse_object",
+    "read_object",
+    "timestamp",
+]
 
+DNA_HEADER = "X-OneSeek-DNA"
 _FORM = "application/x-www-form-urlencoded"
 _FIELDS = 1000  # the limit of the old service's parser
 
 
-def json_response(body: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON answer in UTF-8; a NaN is a defect and raises ValueError."""
+def json_response(
+    body: Mapping[str, Any],
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    dna: str | None = None,
+) -> Response:
+    """A JSON answer in UTF-8, with the DNA of the version that answered; a NaN is a defect and raises ValueError."""
+    if dna:
+        headers = {DNA_HEADER: dna, **(headers or {})}
     # Lone surrogates are legal in JSON's escapes and have no UTF-8 form; "?" is better than a 500.
     data = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
     return Response(data, status, headers, media_type="application/json; charset=utf-8")
+
+
+def failure(error: str, message: str | None = None, *, status: int, retry: int | None = None) -> Response:
+    """The old service's error body; `retry`: seconds for Retry-After."""
+    body: dict[str, Any] = {"success": False, "error": error}
+    if message is not None:
+        body["message"] = message
+    return json_response(body, status=status, headers={"Retry-After": str(retry)} if retry else None)
+
+
+def engine_failure(error: str, why: UpstreamError) -> Response:
+    """The old service's answer if no model answered: 503 for a busy engine, else 500."""
+    busy = isinstance(why, EngineBusyError)
+    return failure(error, str(why), status=503 if busy else 500, retry=1 if busy else None)
 
 
 def body_refused(error: Exception) -> Response:

@@ -70,11 +70,11 @@ class RecordsClient:
 
     async def due(self, asked: bytes) -> dict[str, Any]:
         """Returns the windows that wait for a run, and after how many seconds another may be due."""
-        return await self._asked("/v1/windows/due", asked)
+        return await self._post_json("/v1/windows/due", asked)
 
     async def mark_taken(self, window: int) -> None:
         """Report that a window's run exists."""
-        await self._asked(f"/v1/windows/{window}/taken", b"{}")
+        await self._post_json(f"/v1/windows/{window}/taken", b"{}")
 
     async def questions(self, window: int) -> bytes:
         """Returns a closed window's examples in order, one JSON object per line."""
@@ -103,7 +103,7 @@ class RecordsClient:
         """Returns blocks from a number on, oldest first."""
         return list((await self._get(f"/v1/blocks?from={first}&limit={limit}", _GET_SECONDS))["blocks"])
 
-    async def _asked(self, path: str, body: bytes) -> dict[str, Any]:
+    async def _post_json(self, path: str, body: bytes) -> dict[str, Any]:
         try:
             return await self._call("POST", path, _GET_SECONDS, body)
         except EntryRefusedError as error:  # a defect of this client; treated as unavailable

@@ -1,4 +1,4 @@
-"""Sends spooled entries to the records service in the background.
+"""[I/O] Sends spooled entries to the records service in the background.
 
 At least once: a batch leaves the spool when the service has acknowledged it. Entries carry keys, so the service records each once. An
 entry that is refused permanently does not block others.
@@ -8,46 +8,52 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+import sys
+import traceback
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
+
+import aiohttp
 
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.records.client import EntryRefusedError, RecordsAwayError, RecordsClient, RecordsGoneError
 from oneseek_runtime.sidecar.records.lines import encoded
 from oneseek_runtime.sidecar.records.spool import Batch, Spool
+from oneseek_runtime.sidecar.settings import RecordsAccess
 
-__all__ = ["ENTRIES", "QUERIES", "Recorder", "query_entry"]
+__all__ = ["ENTRIES", "QUERIES", "Recorder", "query_entry", "recording"]
 
 QUERIES = "queries"
 ENTRIES = "entries"  # training events and metrics, with or without a block in the ledger
 _PATHS = {QUERIES: "/v1/queries", ENTRIES: "/v1/entries"}
 
 _KEPT = ("queryId", "question", "response", "confidence", "metadata", "model", "version")
-_GATHER_SECONDS = 0.1  # entries within it are sent together
+_BATCH_SECONDS = 0.1  # entries within it are sent together
 _SYNC_SECONDS = 0.25  # entries not acknowledged by then are synced; none stays unsynced for twice as long
 _FIRST_PAUSE = 0.1  # after a failure; doubled at each, up to the last
 _LAST_PAUSE = 5.0
 _GONE_SECONDS = 30.0  # a stopping pod waits no longer for a service whose name does not exist
-_TOLD_SECONDS = 10.0  # at most so long the end waits for the abandoned count to be read
-_COMPLAIN_SECONDS = 10.0
+_REPORT_SECONDS = 10.0  # at most so long the end waits for the abandoned count to be read
+_LOG_SECONDS = 10.0
 
 
 class Recorder:
     """Spools entries and sends them while `run` runs."""
 
-    def __init__(self, spool: Spool, records: RecordsClient, *, gather: float = _GATHER_SECONDS) -> None:
+    def __init__(self, spool: Spool, records: RecordsClient, *, batch_delay: float = _BATCH_SECONDS) -> None:
         self.records = records
         self._spool = spool
-        self._gather = gather
-        self._kept = asyncio.Event()  # an entry was spooled: wakes the sender
+        self._batch_delay = batch_delay
+        self._entry_added = asyncio.Event()  # an entry was spooled: wakes the sender
         self._written = asyncio.Event()  # the same: wakes the syncing task
-        self._hurry = asyncio.Event()  # a caller waits: send without pauses
-        self._moved = asyncio.Condition()  # a batch was acknowledged, or the service is away
+        self._flush_requested = asyncio.Event()  # a caller waits: send without pauses
+        self._progress = asyncio.Condition()  # a batch was acknowledged, or the service is away
         self._away_since: float | None = None
         self._gone_since: float | None = None
         self._abandoned = 0
-        self._told = asyncio.Event()
-        self._complained = float("-inf")
+        self._abandoned_read = asyncio.Event()
+        self._loss_logged = float("-inf")
 
     @property
     def spooled(self) -> int:
@@ -70,14 +76,14 @@ class Recorder:
     def record(self, kind: str, entry: Mapping[str, Any]) -> None:
         """Spool an entry of `POST /v1/queries` or `/v1/entries`. Never fails and never waits for the network."""
         if not self._spool.append(kind, encoded(entry)):
-            self._complain()
-        self._kept.set()
+            self._log_loss()
+        self._entry_added.set()
         self._written.set()
 
-    def _complain(self) -> None:
+    def _log_loss(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now - self._complained > _COMPLAIN_SECONDS:  # `lost` counts the rest
-            self._complained = now
+        if now - self._loss_logged > _LOG_SECONDS:  # `lost` counts the rest
+            self._loss_logged = now
             say("notRecorded", lost=self._spool.lost, reason="the spool is full, or its volume fails")
 
     async def run(self) -> None:
@@ -92,32 +98,32 @@ class Recorder:
             try:
                 batch = self._spool.batch()
                 if batch is None:
-                    await self._gathered()
+                    await self._wait_for_entries()
                     continue
                 refused = await self._send(batch)
             except (RecordsAwayError, OSError) as error:
-                await self._note_away(error)
+                await self._service_away(error)
                 await self._pause(pause)
                 pause = min(2 * pause, _LAST_PAUSE)
                 continue
             self._spool.acknowledge(batch, refused=refused)
             pause = _FIRST_PAUSE
-            await self._note_here()
+            await self._service_back()
 
-    async def _gathered(self) -> None:
+    async def _wait_for_entries(self) -> None:
         """Wait for an entry, then a moment more, so that entries are sent together."""
-        self._kept.clear()
-        self._hurry.clear()
-        await self._kept.wait()
-        await self._pause(self._gather)
+        self._entry_added.clear()
+        self._flush_requested.clear()
+        await self._entry_added.wait()
+        await self._pause(self._batch_delay)
 
     async def _pause(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - jitter
-                await self._hurry.wait()
+                await self._flush_requested.wait()
         except TimeoutError:
             return
-        self._hurry.clear()
+        self._flush_requested.clear()
 
     async def _send(self, batch: Batch) -> int:
         """Send a batch; returns how many entries were refused permanently."""
@@ -146,22 +152,22 @@ class Recorder:
             raise EntryRefusedError(f"the spool holds an entry of the unknown kind {kind!r}")
         await self.records.post(path, b'{"%b":[%b]}' % (kind.encode(), b",".join(bodies)))
 
-    async def _note_away(self, error: Exception) -> None:
+    async def _service_away(self, error: Exception) -> None:
         now = asyncio.get_running_loop().time()
         if self._away_since is None:
             self._away_since = now
             say("recordsAway", spooled=self._spool.spooled, reason=str(error))
         self._gone_since = (self._gone_since or now) if isinstance(error, RecordsGoneError) else None
-        async with self._moved:
-            self._moved.notify_all()
+        async with self._progress:
+            self._progress.notify_all()
 
-    async def _note_here(self) -> None:
+    async def _service_back(self) -> None:
         if self._away_since is not None:
             seconds = round(asyncio.get_running_loop().time() - self._away_since, 1)
             say("recordsBack", seconds=seconds, spooled=self._spool.spooled)
         self._away_since = self._gone_since = None
-        async with self._moved:
-            self._moved.notify_all()
+        async with self._progress:
+            self._progress.notify_all()
 
     async def _sync_all(self) -> None:
         """One fsync at a time, and none for entries acknowledged by then."""
@@ -179,10 +185,12 @@ class Recorder:
     async def flush(self, within: float) -> None:
         """Wait until all entries so far are recorded, the service is away, or `within` seconds are over."""
         target = self._spool.appended
-        self._hurry.set()
+        self._flush_requested.set()
         try:
-            async with asyncio.timeout(within), self._moved:
-                await self._moved.wait_for(lambda: self._spool.acknowledged >= target or self._away_since is not None)
+            async with asyncio.timeout(within), self._progress:
+                await self._progress.wait_for(
+                    lambda: self._spool.acknowledged >= target or self._away_since is not None
+                )
         except TimeoutError:
             return
 
@@ -193,13 +201,13 @@ class Recorder:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
-        self._hurry.set()
+        self._flush_requested.set()
         while self._spool.spooled and (left := deadline - loop.time()) > 0:
             if self._gone_since is not None and loop.time() - self._gone_since > _GONE_SECONDS:
                 break
             try:
-                async with asyncio.timeout(min(left, 1.0)), self._moved:
-                    await self._moved.wait()
+                async with asyncio.timeout(min(left, 1.0)), self._progress:
+                    await self._progress.wait()
             except TimeoutError:
                 continue
         if not self._spool.spooled:
@@ -207,8 +215,8 @@ class Recorder:
         self._abandoned = self._spool.spooled
         say("abandoned", entries=self._abandoned, lost=self._spool.lost)
         try:
-            async with asyncio.timeout(_TOLD_SECONDS):
-                await self._told.wait()
+            async with asyncio.timeout(_REPORT_SECONDS):
+                await self._abandoned_read.wait()
         except TimeoutError:
             return
 
@@ -216,7 +224,7 @@ class Recorder:
         """The entries abandoned by `finish`, reported once."""
         found, self._abandoned = self._abandoned, 0
         if found:
-            self._told.set()
+            self._abandoned_read.set()
         return found
 
 
@@ -226,3 +234,41 @@ def query_entry(question: str, answer: Mapping[str, Any]) -> dict[str, Any]:
     at = answer["timestamp"]
     query = {key: document[key] for key in _KEPT} | {"createdAt": at, "updatedAt": at}
     return {"query": query, "provenance": answer["provenance"]}
+
+
+@asynccontextmanager
+async def recording(
+    session: aiohttp.ClientSession, access: RecordsAccess | None, held: Callable[[], str] = lambda: ""
+) -> AsyncIterator[Recorder | None]:
+    """Yields the running recorder; None without a records service.
+
+    `held`: returns why nothing may be recorded now; empty if nothing prevents it.
+    """
+    if access is None:
+        yield None
+        return
+    try:
+        spool = await asyncio.to_thread(Spool.open, access.spool, limit=access.spool_bytes)
+    except OSError as error:
+        sys.exit(f"the spool folder {access.spool} cannot be used: {error}")
+    say("spool", spooled=spool.spooled, lost=spool.lost)
+    records = RecordsClient(session, access.url, access.access)
+    records.held = held
+    recorder = Recorder(spool, records)
+    sending = asyncio.create_task(_keep_running(recorder))
+    try:
+        yield recorder
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        spool.close()
+
+
+async def _keep_running(recorder: Recorder) -> None:
+    """Log an unexpected error of the recorder and start it again."""
+    while True:
+        try:
+            await recorder.run()
+        except Exception:  # noqa: BLE001 - the task's border
+            traceback.print_exc()
+            await asyncio.sleep(5)

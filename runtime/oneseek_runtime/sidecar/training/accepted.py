@@ -87,7 +87,7 @@ def _stage(accepted: Accepted | None, *, has: bool, without: str) -> dict[str, A
     return {"completed": True} if accepted.done else {"completed": False, "reason": accepted.reason}
 
 
-def _given(example: TrainingExample) -> dict[str, Any]:
+def _analysis_numbers(example: TrainingExample) -> dict[str, Any]:
     """The numbers of the client's analysis."""
     analysis = example.analysis or {}
     return {key: _number(analysis.get(key)) for key in ("consensus", "bias", "fairness")}
@@ -110,7 +110,7 @@ def stages(example: TrainingExample, accepted: Accepted | None, count: str) -> d
         second["result"] = {
             "method": "analyzed_data_training",
             "metricsUpdated": second["completed"],
-            **_given(example),
+            **_analysis_numbers(example),
         }
     elif example.analysis is not None:
         second["reason"] = "The analyzed data name no answer, and there is no raw one"
@@ -140,7 +140,7 @@ def micro_entry(
     both = stages(example, accepted, "samplesProcessed")
     event = {
         "type": "micro-training",
-        **_taught(example, accepted, language),
+        **_example_fields(example, accepted, language),
         "samplesProcessed": both["stage1"]["samplesProcessed"],
         "stage1": both["stage1"],
         "stage2": both["stage2"] if example.analysis is not None else None,
@@ -155,13 +155,13 @@ def query_entry_for_training(
     result = {"success": True, "language": language, "model": served.version, "fallback": False}
     event = {
         "type": "multi-model-micro-training",
-        **_taught(example, accepted, language),
+        **_example_fields(example, accepted, language),
         "trainingResult": {**result, **companion_stages(example, accepted)},
     }
     return _entry(accepted, event | _of_version(served), served)
 
 
-def _taught(example: TrainingExample, accepted: Accepted, language: str) -> dict[str, Any]:
+def _example_fields(example: TrainingExample, accepted: Accepted, language: str) -> dict[str, Any]:
     asked = {"question": example.question, "language": language, "samplesReceived": len(example.raw)}
     return {**asked, "run": accepted.name}
 

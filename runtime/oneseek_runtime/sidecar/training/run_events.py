@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.cluster.informer import Informer
 from oneseek_runtime.sidecar.records.client import RecordsAwayError, RecordsClient
@@ -142,14 +143,7 @@ class MicroRunEvents:
         return [(str(document.get("language", "")), example_of_document(document)) for document in documents]
 
 
-def _window(item: Mapping[str, Any]) -> int | None:
+def _window(run: TrainingRun) -> int | None:
     """The window of a Micro run; None for other runs."""
-    spec = item.get("spec")
-    if not isinstance(spec, Mapping) or spec.get("type") != "Micro":
-        return None
-    datasets = spec.get("datasets")
-    for dataset in datasets if isinstance(datasets, list) else ():
-        match dataset:
-            case {"source": {"records": {"window": int(number)}}}:
-                return number
-    return None
+    sources = (dataset.source.records for dataset in run.spec.datasets if run.spec.type == "Micro")
+    return next((source.window for source in sources if source and source.window), None)

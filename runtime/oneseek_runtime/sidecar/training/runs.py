@@ -1,19 +1,20 @@
 """TrainingRuns in the old pages' forms: cycles, live metrics, status. Pure.
 
-Objects are read tolerantly, because operator and sidecar may be of different releases for a moment. A cycle is a TrainingRun; its
-fidelity is its gate score.
+A cycle is a TrainingRun; its fidelity is its gate score.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from oneseek_core import names
+from oneseek_core.api import lenient
+from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training import Micro
+from oneseek_core.api.v1alpha1.training_run import AutoStopped, LossPoint, Progress, Resolved, TrainingRun
 
 __all__ = [
     "Run",
@@ -44,13 +45,13 @@ class Run:
     epochs: int
     percent: float
     loss: float | None
-    losses: tuple[Mapping[str, Any], ...]
+    losses: tuple[LossPoint, ...]
     updated_at: str | None
     datasets: tuple[str, ...]
     language: str | None
     dna: str | None
     fidelity: float | None
-    auto_stopped: Mapping[str, Any] | None
+    auto_stopped: AutoStopped | None
     message: str
     type: str
     samples: int
@@ -58,38 +59,37 @@ class Run:
     digest: str | None
 
     @classmethod
-    def of(cls, item: Mapping[str, Any]) -> Run:
-        """Reads an object."""
-        spec, status = _map(item.get("spec")), _map(item.get("status"))
-        progress, resolved = _map(status.get("progress")), _map(status.get("resolved"))
-        ready = _condition(status, "Ready")
-        stalled = _condition(status, "Stalled")
-        state = _state(status, ready, stalled)
-        ended = state not in ("queued", "running") and resolved.get("finalLoss") is not None
+    def of(cls, run: TrainingRun) -> Run:
+        """The fields of a run as the informer has it."""
+        spec, status, state = run.spec, run.status, _state(run)
+        progress = status.progress or lenient.read(Progress, {})
+        resolved = status.resolved or lenient.read(Resolved, {})
+        told = lenient.condition(run, names.STALLED) or lenient.condition(run, names.READY)
+        ended = state not in ("queued", "running") and resolved.final_loss is not None
         return cls(
-            name=str(_map(item.get("metadata")).get("name", "")),
+            name=run.metadata.name,
             state=state,
-            reason=str((stalled or ready).get("reason", "")),
-            started_at=timestamp_of(status.get("startedAt")),
-            completed_at=timestamp_of(status.get("completedAt")),
-            step=_int(progress.get("step")),
-            steps=_int(progress.get("steps")),
-            epoch=_int(progress.get("epoch")),
-            epochs=_int(progress.get("epochs")) or _int(spec.get("epochs")),
-            percent=100.0 if state == "certified" else float(_int(progress.get("percent"))),
-            loss=_number(resolved["finalLoss"] if ended else progress.get("loss")),
-            losses=tuple(point for point in _list(status.get("losses")) if isinstance(point, Mapping)),
-            updated_at=timestamp_of(progress.get("updatedAt")),
-            datasets=tuple(str(_map(entry).get("name", "")) for entry in _list(spec.get("datasets"))),
-            language=resolved.get("language") if isinstance(resolved.get("language"), str) else None,
-            dna=status.get("dna") if isinstance(status.get("dna"), str) else None,
-            fidelity=_number(_map(status.get("scores")).get("factsContained")),
-            auto_stopped=status.get("autoStopped") if isinstance(status.get("autoStopped"), Mapping) else None,
-            message=str((stalled or ready).get("message", "")),
-            type=str(spec.get("type", "Major")),
-            samples=_int(resolved.get("samples")),
-            exact=_number(_map(status.get("scores")).get("exact")),
-            digest=status.get("digest") if isinstance(status.get("digest"), str) else None,
+            reason=told.reason if told else "",
+            started_at=timestamp_of(status.started_at),
+            completed_at=timestamp_of(status.completed_at),
+            step=progress.step,
+            steps=progress.steps,
+            epoch=progress.epoch,
+            epochs=progress.epochs or spec.epochs,
+            percent=100.0 if state == "certified" else float(progress.percent),
+            loss=resolved.final_loss if ended else progress.loss,
+            losses=tuple(point for point in status.losses if point.loss is not None),
+            updated_at=timestamp_of(progress.updated_at),
+            datasets=tuple(dataset.name for dataset in spec.datasets),
+            language=resolved.language,
+            dna=status.dna,
+            fidelity=status.scores.facts_contained if status.scores else None,
+            auto_stopped=status.auto_stopped,
+            message=told.message if told else "",
+            type=spec.type,
+            samples=resolved.samples or 0,
+            exact=status.scores.exact if status.scores else None,
+            digest=status.digest,
         )
 
 
@@ -115,14 +115,10 @@ def live_metrics(run: Run, now: str) -> dict[str, Any]:
         "weights": {},
         "lr_multipliers": {},
         "total_loss": run.loss,
-        "auto_stop_info": dict(run.auto_stopped) if run.auto_stopped else None,
+        "auto_stop_info": lenient.document(run.auto_stopped) if run.auto_stopped else None,
         "progress_percent": run.percent,
         "timestamp": run.updated_at or run.completed_at or run.started_at or now,
-        "training_history": [
-            {"step": point["step"], "loss": point["loss"]}
-            for point in run.losses
-            if _number(point.get("loss")) is not None and isinstance(point.get("step"), int)
-        ],
+        "training_history": [{"step": point.step, "loss": point.loss} for point in run.losses],
     }
 
 
@@ -176,7 +172,7 @@ def training_status(runs: Sequence[Run], base_name: str) -> dict[str, Any]:
     return body
 
 
-def autonomy_state(runs: Sequence[Run], model: Mapping[str, Any] | None) -> dict[str, Any]:
+def autonomy_state(runs: Sequence[Run], model: OneSeekModel | None) -> dict[str, Any]:
     """The body of `/api/autonomy/state`. Runs without a score are left out: pages print their fidelity as NaN."""
     running = next((run for run in runs if run.state == "running"), None)
     ended = [run.completed_at for run in runs if run.completed_at]
@@ -202,20 +198,19 @@ def autonomy_state(runs: Sequence[Run], model: Mapping[str, Any] | None) -> dict
     }
 
 
-def autonomy_config(model: Mapping[str, Any] | None, micro: Micro | None) -> dict[str, Any]:
+def autonomy_config(model: OneSeekModel | None, micro: Micro | None) -> dict[str, Any]:
     """The body of `/api/autonomy/config`; null for what the OneSeekModel has no field for.
 
     `micro`: the policy of Micro runs; None where they are disabled.
     """
-    promotion = _map(_map(_map(model).get("spec")).get("promotion"))
-    minimum = _map(_map(promotion.get("gate")).get("minimumScores"))
-    automatic = promotion.get("mode", "Automatic") == "Automatic"
+    promotion = (model or lenient.read(OneSeekModel, {})).spec.promotion
+    automatic = promotion.mode == "Automatic"
     return {
         "config": {
             "enabled": micro is not None,
             "schedule": "continuous" if micro else "manual",
             "scheduleTime": None,
-            "minFidelityThreshold": _number(minimum.get("factsContained")),
+            "minFidelityThreshold": promotion.gate.minimum_scores.facts_contained if promotion.gate else None,
             "maxDatasetSize": None,
             "minDatasetSize": micro.minimum_questions if micro else None,
             "verificationQuestions": None,
@@ -228,54 +223,30 @@ def autonomy_config(model: Mapping[str, Any] | None, micro: Micro | None) -> dic
     }
 
 
-def timestamp_of(value: object) -> str | None:
+def timestamp_of(value: str | None) -> str | None:
     """Formats a time of the API server in the contract's form; None if it is no time."""
-    if not isinstance(value, str):
-        return None
     try:
-        when = datetime.fromisoformat(value)
+        when = datetime.fromisoformat(value or "")
     except ValueError:
         return None
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _state(status: Mapping[str, Any], ready: Mapping[str, Any], stalled: Mapping[str, Any]) -> State:
-    if stalled.get("status") == "True":
+def _state(run: TrainingRun) -> State:
+    ready, stalled = lenient.condition(run, names.READY), lenient.condition(run, names.STALLED)
+    if stalled and stalled.status == "True":
         return "failed"
-    if ready.get("status") == "True":
-        return "rejected" if ready.get("reason") == "Rejected" else "certified"
-    return "running" if status.get("startedAt") and not status.get("completedAt") else "queued"
+    if ready and ready.status == "True":
+        return "rejected" if ready.reason == "Rejected" else "certified"
+    return "running" if run.status.started_at and not run.status.completed_at else "queued"
 
 
-def _cycle_status(run: Run, model: Mapping[str, Any] | None) -> str:
+def _cycle_status(run: Run, model: OneSeekModel | None) -> str:
     if run.state == "running":
         return "running"
-    status = _map(_map(model).get("status"))
-    if run.dna is not None and _map(status.get("candidate")).get("dna") == run.dna:
+    status = (model or lenient.read(OneSeekModel, {})).status
+    if run.dna is not None and status.candidate and status.candidate.dna == run.dna:
         return "awaiting_checkpoint"
-    version = next((item for item in _list(status.get("versions")) if _map(item).get("dna") == run.dna), None)
-    refused = _map(version).get("state") in (names.STATE_REJECTED, names.STATE_QUARANTINED)
+    states = {version.dna: version.state for version in status.versions}
+    refused = states.get(run.dna or "") in (names.STATE_REJECTED, names.STATE_QUARANTINED)
     return "approved" if run.state == "certified" and not refused else "failed"
-
-
-def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    found = (_map(item) for item in _list(status.get("conditions")))
-    return next((item for item in found if item.get("type") == kind), {})
-
-
-def _map(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _int(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)

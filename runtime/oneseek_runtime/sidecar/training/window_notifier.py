@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from oneseek_core import names
+from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training import Micro
+from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_runtime.log import say
 from oneseek_runtime.sidecar.cluster.client import Kube
 from oneseek_runtime.sidecar.cluster.informer import Informer
@@ -31,56 +33,45 @@ _MOST_SECONDS = 3600.0
 _HIGHEST = 100_000_000  # as the records service takes it
 
 
-def micro_of(model: Mapping[str, Any]) -> Micro | None:
-    """`spec.training.micro` of a model as the API server shows it; None where it is disabled. Reads leniently."""
-    training = _map(_map(model.get("spec")).get("training"))
-    found, default = _map(training.get("micro")), Micro()
-    if found.get("enabled") is False:
+def micro_of(model: OneSeekModel) -> Micro | None:
+    """`spec.training.micro`; None where it is disabled."""
+    found = model.spec.training.micro
+    if not found.enabled:
         return None
-    known = default.to_wire() | {key: found[key] for key in default.to_wire() if key in found}
     try:
-        return Micro.model_validate(known)
+        return Micro.model_validate(found.to_wire())
     except ValueError:  # of another version of the API
-        return default
+        return Micro()
 
 
-def is_suspended(model: Mapping[str, Any]) -> bool:
+def is_suspended(model: OneSeekModel) -> bool:
     """Whether `spec.training.suspend` keeps every run from starting."""
-    return _map(_map(model.get("spec")).get("training")).get("suspend") is True
+    return model.spec.training.suspend
 
 
-def highest_window(model: Mapping[str, Any], runs: Iterable[Mapping[str, Any]]) -> int:
+def highest_window(model: OneSeekModel | None, runs: Sequence[TrainingRun]) -> int:
     """The highest number of a window that a run or a version of the model was made of, as far as is known; else 0."""
-    meta, status = _map(model.get("metadata")), _map(model.get("status"))
-    name = re.compile(rf"{re.escape(str(meta.get('name', '')))}-(?:micro|major)-([1-9][0-9]{{0,7}})(?:-[0-9a-f]{{8}})?")
-    made = [str(_map(run.get("metadata")).get("name", "")) for run in runs]
-    made += [str(_map(version).get("run", "")) for version in _list(status.get("versions"))]
-    named = [int(found[1]) for text in made if (found := name.fullmatch(text))]
-    return max([*named, *(window for run in runs for window, _ in _trained(run))], default=0)
+    windows = [window for run in runs for window, _ in _trained(run)]
+    if model is not None:
+        name = re.compile(rf"{re.escape(model.metadata.name)}-(?:micro|major)-([1-9][0-9]{{0,7}})(?:-[0-9a-f]{{8}})?")
+        made = [*(run.metadata.name for run in runs), *(version.run or "" for version in model.status.versions)]
+        windows += [int(found[1]) for text in made if (found := name.fullmatch(text))]
+    return max(windows, default=0)
 
 
-def _trained(run: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
+def _trained(run: TrainingRun) -> Iterator[tuple[int, str]]:
     """The windows that a run learns from, each with the digest it is pinned to ("" where it is not)."""
-    for dataset in _list(_map(run.get("spec")).get("datasets")):
-        window = _map(_map(_map(dataset).get("source")).get("records")).get("window")
-        if isinstance(window, int) and 0 < window < _HIGHEST:
-            yield window, str(_map(dataset).get("digest") or "")
+    for dataset in run.spec.datasets:
+        if (records := dataset.source.records) and 0 < records.window < _HIGHEST:
+            yield records.window, dataset.digest or ""
 
 
-def _is_run_of(run: Mapping[str, Any], name: str, row: Mapping[str, Any]) -> bool:
+def _is_run_of(run: TrainingRun, name: str, row: Mapping[str, Any]) -> bool:
     """Whether a run is that of a due window: it pins its digest; or, where none is pinned, it has its name."""
     pinned = {digest for window, digest in _trained(run) if window == row["window"] and digest}
     if pinned and row.get("digest"):
         return row["digest"] in pinned
-    return bool(run["metadata"]["name"] == name)
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _map(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return run.metadata.name == name
 
 
 class WindowNotifier:
@@ -124,7 +115,7 @@ class WindowNotifier:
     async def look(self) -> float:
         """One check; returns the seconds until the next. Raises RecordsAwayError or KubeError."""
         model = self._informer.model
-        if model is None or model["metadata"].get("deletionTimestamp"):
+        if model is None or model.metadata.deletion_timestamp:
             return _SOON_SECONDS if model is None else _LOOK_SECONDS
         micro = micro_of(model)
         policy = micro.to_wire() if micro else {}
@@ -151,13 +142,13 @@ class WindowNotifier:
         annotated, wait = self._annotated.get(run, (0.0, 0.0))
         if wait and self._clock() - annotated < wait:
             return
-        if annotation in ((self._informer.model or {}).get("metadata", {}).get("annotations") or {}):
+        if (seen := self._informer.model) and annotation in seen.metadata.annotations:
             return  # according to the informer: saves a read while the operator is away
         model = await self._kube.model()
-        if annotation in (model["metadata"].get("annotations") or {}):
+        if annotation in model.metadata.annotations:
             return
         try:
-            await self._kube.annotate({annotation: window}, resource_version=model["metadata"]["resourceVersion"])
+            await self._kube.annotate({annotation: window}, resource_version=model.metadata.resource_version)
         except KubeConflictError:
             return  # the model was changed meanwhile; tried again soon
         self._annotated[run] = (self._clock(), min(max(_RETRY_SECONDS, 2 * wait), _MOST_SECONDS))

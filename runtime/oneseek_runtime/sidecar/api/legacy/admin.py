@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oneseek_runtime.sidecar.api.legacy import schemas as shapes
-from oneseek_runtime.sidecar.api.legacy.metadata_files import read_metadata
 from oneseek_runtime.sidecar.api.models.schemas import certified_model
 from oneseek_runtime.sidecar.api.operation import Media, Parameter, get, post
 from oneseek_runtime.sidecar.api.schemas import Error
@@ -24,6 +23,18 @@ __all__ = ["OPERATIONS"]
 _NEVER_CACHED = {"Cache-Control": "no-cache, no-store, must-revalidate"}
 _NO_START = "This route is gone; apply a TrainingRun, or POST /api/oqt/train to train on what was given to learn"
 _NO_DOWNLOAD = "Downloads are not offered; `kubectl oneseek export` writes a certified version as an OCI image layout"
+SERVED = frozenset(
+    {
+        "adapter_config.json",
+        "ledger_proof.json",
+        "live_metrics.json",
+        "merge_manifest.json",
+        "metadata.json",
+        "oneseek_dna.json",
+        "training_results.json",
+    }
+)
+_LIMIT = 4 * 1024 * 1024  # bytes
 
 
 async def _folders(deps: Deps) -> list[CertifiedFolder]:
@@ -100,8 +111,8 @@ async def available(request: Request) -> Response:
 async def discover_base(request: Request) -> Response:
     """GET /api/admin/models/discover-base: the base model."""
     serving = deps_of(request).settings.serving
-    row = {"name": serving.base_name, "path": base_path(serving), "type": "base", "parameters": None}
-    return json_response({"models": [row]})
+    row: shapes.BaseModel = {"name": serving.base_name, "path": base_path(serving), "type": "base", "parameters": None}
+    return json_response(shapes.BaseModels(models=[row]))
 
 
 async def metadata(request: Request) -> Response:
@@ -109,8 +120,27 @@ async def metadata(request: Request) -> Response:
     asked = request.path_params["id"]
     found = next((folder for folder in await _folders(deps_of(request)) if folder.name == asked), None)
     if found is None or not found.readable:
-        return json_response({"error": "Model not found"}, status=404)
+        return json_response(Error(error="Model not found"), status=404)
     return json_response(found.metadata)
+
+
+def read_metadata(certified: Path, path: str) -> bytes | None:
+    """Reads `<certified folder's name>/<path inside>`; None if it is not served."""
+    root, _, inside = path.partition("/")
+    parts = inside.split("/")
+    if root != certified.name or parts[-1] not in SERVED:
+        return None
+    if any(not part or part.startswith(".") or "\x00" in part or "\\" in part for part in parts):
+        return None
+    try:
+        real = certified.joinpath(*parts).resolve(strict=True)  # CURRENT is a link; its target must be inside
+        if not real.is_relative_to(certified.resolve()) or real.name not in SERVED or not real.is_file():
+            return None
+        if real.stat().st_size > _LIMIT:
+            return None
+        return real.read_bytes()
+    except (OSError, RuntimeError, ValueError):  # missing, a loop of links, an impossible name
+        return None
 
 
 async def file(request: Request) -> Response:
@@ -147,12 +177,12 @@ def _json_file(data: bytes) -> Response:
 
 async def start(_request: Request) -> Response:
     """POST /api/admin/training/start: gone, as in the old service."""
-    return json_response({"error": _NO_START}, status=410)
+    return json_response(Error(error=_NO_START), status=410)
 
 
 async def download(_request: Request) -> Response:
     """GET /api/admin/models/{id}/download: not offered, as in the old service."""
-    return json_response({"error": _NO_DOWNLOAD}, status=501)
+    return json_response(Error(error=_NO_DOWNLOAD), status=501)
 
 
 _ID = Parameter("id", "Name of the certified folder: the DNA", "path", required=True)

@@ -35,7 +35,7 @@ async def character(request: Request) -> Response:
     """GET /api/chat/characters/{id}: one character with all fields."""
     found = next((item for item in _characters() if item["id"] == request.path_params["id"]), None)
     if found is None:
-        return json_response({"error": "Character not found"}, status=404)
+        return json_response(Error(error="Character not found"), status=404)
     return json_response({"character": found})
 
 

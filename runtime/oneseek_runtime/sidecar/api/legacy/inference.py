@@ -15,9 +15,8 @@ from oneseek_runtime.sidecar.certified_folders import base_path
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.engine.completion import Question
 from oneseek_runtime.sidecar.errors import UpstreamError
-from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
 from oneseek_runtime.sidecar.http.request_body import while_connected
-from oneseek_runtime.sidecar.http.responses import json_response, read_object
+from oneseek_runtime.sidecar.http.responses import DNA_HEADER, json_response, read_object
 
 __all__ = ["OPERATIONS"]
 
@@ -32,8 +31,8 @@ async def root(request: Request) -> Response:
     path = None
     if loaded.ready:
         path = f"{serving.certified_path}/{loaded.dna}" if loaded.dna else base_path(serving)
-    body = {"status": "running", "active_model_path": path, "endpoints": list(_ENDPOINTS)}
-    return json_response(body, headers={DNA_HEADER: loaded.dna} if loaded.dna else None)
+    body: shapes.ServiceRoot = {"status": "running", "active_model_path": path, "endpoints": list(_ENDPOINTS)}
+    return json_response(body, dna=loaded.dna)
 
 
 async def infer(request: Request) -> Response:
@@ -68,7 +67,7 @@ async def _answer(request: Request) -> tuple[int, Mapping[str, Any], Mapping[str
         completion = await while_connected(request, deps.ask(question))
     except UpstreamError as error:
         return 500, {"detail": str(error)}, {}
-    body = {
+    body: shapes.Inference = {
         "response": completion.text,
         "model": completion.model,
         "tokens": completion.tokens,
@@ -80,13 +79,13 @@ async def _answer(request: Request) -> tuple[int, Mapping[str, Any], Mapping[str
 
 async def gone(_request: Request) -> Response:
     """POST /infer-legacy and the routes named after other models."""
-    return json_response({"detail": _GONE}, status=410)
+    return json_response(shapes.Gone(detail=_GONE), status=410)
 
 
 async def status(request: Request) -> Response:
     """GET /api/inference/status: whether a model answers."""
     loaded = await deps_of(request).loaded()
-    body = {
+    body: shapes.InferenceStatus = {
         "status": "available" if loaded.ready else "unavailable",
         "model": loaded.version,
         "message": loaded.message,
@@ -96,7 +95,8 @@ async def status(request: Request) -> Response:
 
 async def models_status(request: Request) -> Response:
     """GET /models/status: the engine's loaded models."""
-    return json_response({"device": None, "cuda_available": None, "models": await _loaded(deps_of(request))})
+    models = await _loaded(deps_of(request))
+    return json_response(shapes.ModelsStatus(device=None, cuda_available=None, models=models))
 
 
 async def _loaded(deps: Deps) -> dict[str, dict[str, Any]]:

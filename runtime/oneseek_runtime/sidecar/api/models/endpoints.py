@@ -11,13 +11,13 @@ from starlette.responses import Response
 from oneseek_core import names
 from oneseek_runtime.sidecar.api.auth import Caller, needs, to_promote, to_reset
 from oneseek_runtime.sidecar.api.models import schemas
-from oneseek_runtime.sidecar.api.schemas import Failure
+from oneseek_runtime.sidecar.api.schemas import Error
 from oneseek_runtime.sidecar.certified_folders import current_pointer
 from oneseek_runtime.sidecar.cluster.requests import ModelRequest, Outcome, submit
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.errors import KubeError, KubeUnavailableError
 from oneseek_runtime.sidecar.http.request_body import while_connected
-from oneseek_runtime.sidecar.http.responses import json_response, read_object, timestamp
+from oneseek_runtime.sidecar.http.responses import failure, json_response, read_object, timestamp
 
 __all__ = ["certified", "current", "reset", "set_current"]
 
@@ -29,7 +29,7 @@ async def set_current(request: Request, caller: Caller) -> Response:
     serving = deps.settings.serving
     model_id = schemas.parse_model_id(await read_object(request, deps.bodies))
     if model_id is None:
-        return json_response({"error": "modelId is required"}, status=400)
+        return json_response(Error(error="modelId is required"), status=400)
     try:
         folders = await deps.folders()
     except OSError as error:
@@ -58,7 +58,7 @@ async def reset(request: Request, caller: Caller) -> Response:
     if serving.auth == "Legacy":
         confirmation = request.query_params.get("confirm") or (await read_object(request, deps.bodies)).get("confirm")
         if confirmation != names.RESET_WORD:
-            return json_response({"error": schemas.RESET_WORD_MISSING, "details": names.NOT_CONFIRMED}, status=400)
+            return json_response(schemas.failed(schemas.RESET_WORD_MISSING, names.NOT_CONFIRMED), status=400)
     asked = ModelRequest("reset", names.RESET_WORD, caller.requested_by(serving.model))
     try:
         outcome = await while_connected(request, _ask(deps, asked))
@@ -72,11 +72,11 @@ async def _ask(deps: Deps, asked: ModelRequest) -> Outcome:
     return await submit(deps.cluster.kube, deps.cluster.informer, asked, seconds=deps.settings.request_seconds)
 
 
-def _failed(failure: str, error: Exception) -> Response:
+def _failed(sentence: str, error: Exception) -> Response:
     """503 if the API server is not available, else 500."""
     if isinstance(error, KubeUnavailableError):
-        return json_response(schemas.failed(failure, str(error)), status=503, headers={"Retry-After": "5"})
-    return json_response(schemas.failed(failure, str(error)), status=500)
+        return json_response(schemas.failed(sentence, str(error)), status=503, headers={"Retry-After": "5"})
+    return json_response(schemas.failed(sentence, str(error)), status=500)
 
 
 async def certified(request: Request) -> Response:
@@ -85,8 +85,7 @@ async def certified(request: Request) -> Response:
     try:
         folders = await deps.folders()
     except OSError as error:
-        body: Failure = {"success": False, "error": "Failed to fetch certified models", "message": str(error.strerror)}
-        return json_response(body, status=500)
+        return failure("Failed to fetch certified models", str(error.strerror), status=500)
     now = timestamp(deps.now())
     answer: schemas.CertifiedAnswer = {
         "success": True,
@@ -100,15 +99,14 @@ async def current(request: Request) -> Response:
     """GET /api/models/current: where CURRENT points. It may lag behind the served version; `/api/oqt/status` does not."""
     serving = deps_of(request).settings.serving
     pointer = await asyncio.to_thread(current_pointer, Path(serving.certified_path), serving.family)
+    body: schemas.CurrentAnswer = {"success": True, "currentModel": pointer.name if pointer else None}
     if pointer is None:
-        return json_response({"success": True, "currentModel": None, "message": "No current model set"})
-    source = "marker file" if pointer.from_marker else "symbolic link"
-    return json_response(
-        {
-            "success": True,
-            "currentModel": pointer.name,
+        body["message"] = "No current model set"
+    else:
+        source = "marker file" if pointer.from_marker else "symbolic link"
+        body |= {
             "symlinkPath": str(pointer.link),
             "target": pointer.target,
             "note": f"Read from the {source}",
         }
-    )
+    return json_response(body)

@@ -99,25 +99,27 @@ async def _merged(deps: Deps) -> list[CertifiedFolder]:
 async def manifests(request: Request) -> Response:
     """GET /api/models/merge/manifests: manifests of merged folders of an older service."""
     folders = await _merged(deps_of(request))
-    found = [manifest for folder in folders if (manifest := read_json(folder.path / "merge_manifest.json"))]
-    return json_response({"success": True, "manifests": found, "count": len(found)})
+    found = [dict(manifest) for folder in folders if (manifest := read_json(folder.path / "merge_manifest.json"))]
+    return json_response(Manifests(success=True, manifests=found, count=len(found)))
 
 
 async def versions(request: Request) -> Response:
     """GET /api/models/merge/versions: merged folders of an older service."""
     folders = await _merged(deps_of(request))
-    rows = [{"name": item.name, "path": str(item.path), "version": f"{item.major}.{item.minor}"} for item in folders]
-    return json_response({"success": True, "versions": rows, "count": len(rows)})
+    rows = [
+        MergedVersion(name=item.name, path=str(item.path), version=f"{item.major}.{item.minor}") for item in folders
+    ]
+    return json_response(MergedVersions(success=True, versions=rows, count=len(rows)))
 
 
 async def gguf(_request: Request) -> Response:
     """GET /api/models/gguf: an empty list."""
-    return json_response({"success": True, "exports": [], "count": 0, "quantizationTypes": []})
+    return json_response(Exports(success=True, exports=[], count=0, quantizationTypes=[]))
 
 
 async def gguf_active(_request: Request) -> Response:
     """GET /api/models/gguf/active: none."""
-    return json_response({"success": True, "activeGguf": None})
+    return json_response(ActiveExport(success=True, activeGguf=None))
 
 
 def _refusing(asked: type[BaseModel], sentence: str) -> Endpoint:
@@ -135,8 +137,8 @@ def _refusing(asked: type[BaseModel], sentence: str) -> Endpoint:
                 if missing
                 else f"{' and '.join(fields)} cannot be used"
             )
-            return json_response({"error": what}, status=400)
-        return json_response({"error": sentence}, status=501)
+            return json_response(Error(error=what), status=400)
+        return json_response(Error(error=sentence), status=501)
 
     return refuse
 

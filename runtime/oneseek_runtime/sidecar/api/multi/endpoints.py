@@ -21,10 +21,9 @@ from oneseek_runtime.sidecar.api.schemas import Failure
 from oneseek_runtime.sidecar.api.training.endpoints import train_from_query
 from oneseek_runtime.sidecar.deps import deps_of
 from oneseek_runtime.sidecar.engine.completion import Question, QuestionError
-from oneseek_runtime.sidecar.errors import EngineBusyError, UpstreamError
-from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
+from oneseek_runtime.sidecar.errors import UpstreamError
 from oneseek_runtime.sidecar.http.request_body import while_connected
-from oneseek_runtime.sidecar.http.responses import json_response, read_object, timestamp
+from oneseek_runtime.sidecar.http.responses import engine_failure, failure, json_response, read_object, timestamp
 from oneseek_runtime.sidecar.language import language_of
 from oneseek_runtime.sidecar.training.examples import TrainingExample
 
@@ -60,12 +59,12 @@ async def multi_model_query(request: Request) -> Response:
     try:
         question = Question.parse(body)
     except QuestionError as error:
-        return json_response({"success": False, "error": str(error)}, status=400)
+        return failure(str(error), status=400)
     options = Options.parse(body)
     try:
         replies = await while_connected(request, ask_all(deps, question, external=options.external))
     except UpstreamError as error:
-        return _failed(error)
+        return engine_failure("Failed to process multi-model query", error)
     comparison = await asyncio.to_thread(_compare, question.text, replies)  # CPU-bound
     training = (
         await train_from_query(request, _training_example(question.text, replies, comparison))
@@ -85,7 +84,7 @@ async def multi_model_query(request: Request) -> Response:
         deps.recorder.record_document(_document(question.text, answer, comparison))
     spoke = next(reply for reply in replies if reply.error is None)
     by_version = spoke.role in ("current", "previous")
-    return json_response(answer, headers={DNA_HEADER: spoke.model} if by_version else None)
+    return json_response(answer, dna=spoke.model if by_version else None)
 
 
 def _training_example(question: str, replies: Sequence[Reply], comparison: Comparison) -> TrainingExample:
@@ -149,13 +148,6 @@ def _document(question: str, answer: MultiAnswer, comparison: Comparison) -> dic
 def _compare(question: str, replies: Sequence[Reply]) -> Comparison:
     question_language = language_of(question)
     return compare([read(reply.model, reply.text or "", question_language) for reply in replies if reply.error is None])
-
-
-def _failed(error: UpstreamError) -> Response:
-    body: Failure = {"success": False, "error": "Failed to process multi-model query", "message": str(error)}
-    if isinstance(error, EngineBusyError):
-        return json_response(body, status=503, headers={"Retry-After": "1"})
-    return json_response(body, status=500)
 
 
 OPERATIONS = (

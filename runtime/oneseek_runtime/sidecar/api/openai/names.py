@@ -10,7 +10,7 @@ from typing import Any
 from oneseek_runtime.sidecar.errors import BadRequestError, NoSuchModelError
 from oneseek_runtime.sidecar.http.bounded_json import decode_json
 
-__all__ = ["DEFAULT", "ModelNames", "find_model", "model_rows", "redirected"]
+__all__ = ["DEFAULT", "ModelNames", "find_model", "model_rows", "rewrite_model"]
 
 DEFAULT = "default"
 _SHOWN = 253  # characters of a name in a message: the maximum length of a DNA
@@ -36,7 +36,7 @@ class ModelNames:
         return name == self.target or name in self.beside
 
 
-def redirected(data: bytes | bytearray, names: ModelNames) -> tuple[bytes | bytearray, str]:
+def rewrite_model(data: bytes | bytearray, names: ModelNames) -> tuple[bytes | bytearray, str]:
     """Returns the body with the engine's model name, and that name; the same bytes if it has it already.
 
     Raises BadRequestError (no JSON object) or NoSuchModelError.

@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from oneseek_runtime.sidecar.api.openai.names import DEFAULT, ModelNames, redirected
+from oneseek_runtime.sidecar.api.openai.names import DEFAULT, ModelNames, rewrite_model
 from oneseek_runtime.sidecar.deps import Deps
 from oneseek_runtime.sidecar.engine.http_exchange import EngineConnections, Exchange
 from oneseek_runtime.sidecar.errors import (
@@ -23,9 +23,8 @@ from oneseek_runtime.sidecar.errors import (
     NoSuchModelError,
     TooManyBodiesError,
 )
-from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
 from oneseek_runtime.sidecar.http.request_body import Body, BodyReader
-from oneseek_runtime.sidecar.http.responses import error_object, json_response
+from oneseek_runtime.sidecar.http.responses import DNA_HEADER, error_object, json_response
 
 __all__ = ["Relay", "model_names", "refuse"]
 
@@ -87,7 +86,7 @@ class Relay:
 
     async def _pass(self, data: Body, names: ModelNames, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body, model = redirected(data, names)
+            body, model = rewrite_model(data, names)
         except NoSuchModelError as error:
             await refuse(str(error), 404, code="model_not_found")(scope, receive, send)
             return

@@ -12,8 +12,7 @@ from oneseek_runtime.sidecar.api.openai.relay import Relay, model_names
 from oneseek_runtime.sidecar.api.operation import Media, Parameter, get, post
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.errors import UpstreamError
-from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
-from oneseek_runtime.sidecar.http.responses import error_object, json_response
+from oneseek_runtime.sidecar.http.responses import DNA_HEADER, error_object, json_response
 
 __all__ = ["OPERATIONS"]
 

@@ -9,13 +9,11 @@ from starlette.responses import Response
 
 from oneseek_runtime.sidecar.api.oqt.metrics import metrics_answer
 from oneseek_runtime.sidecar.api.oqt.schemas import ServiceState, StageTimes, query_answer, status_answer
-from oneseek_runtime.sidecar.api.schemas import Failure
 from oneseek_runtime.sidecar.deps import deps_of
 from oneseek_runtime.sidecar.engine.completion import Question, QuestionError
-from oneseek_runtime.sidecar.errors import EngineBusyError, UpstreamError
-from oneseek_runtime.sidecar.http.middleware import DNA_HEADER
+from oneseek_runtime.sidecar.errors import UpstreamError
 from oneseek_runtime.sidecar.http.request_body import while_connected
-from oneseek_runtime.sidecar.http.responses import json_response, read_object, timestamp
+from oneseek_runtime.sidecar.http.responses import engine_failure, failure, json_response, read_object, timestamp
 
 __all__ = ["metrics", "query", "status"]
 
@@ -27,12 +25,12 @@ async def query(request: Request) -> Response:
     try:
         question = Question.parse(await read_object(request, deps.bodies))
     except QuestionError as error:
-        return json_response({"success": False, "error": str(error)}, status=400)
+        return failure(str(error), status=400)
     asked_at = deps.now()
     try:
         completion = await while_connected(request, deps.ask(question))
     except UpstreamError as error:
-        return _query_failed(error)
+        return engine_failure("Failed to process query", error)
     answered_at = deps.now()
     dna = deps.dna_of(completion.model)
     at = StageTimes(asked_at, answered_at, deps.now(), deps.monotonic() - started)
@@ -41,14 +39,7 @@ async def query(request: Request) -> Response:
     )
     if deps.recorder:
         deps.recorder.record_query(question.text, body)
-    return json_response(body, headers={DNA_HEADER: dna} if dna else None)
-
-
-def _query_failed(error: UpstreamError) -> Response:
-    body: Failure = {"success": False, "error": "Failed to process query", "message": str(error)}
-    if isinstance(error, EngineBusyError):
-        return json_response(body, status=503, headers={"Retry-After": "1"})
-    return json_response(body, status=500)
+    return json_response(body, dna=dna)
 
 
 async def status(request: Request) -> Response:
@@ -59,7 +50,7 @@ async def status(request: Request) -> Response:
     try:
         folders = await deps.folders()
     except OSError:
-        return json_response({"success": False, "error": "Failed to get status"}, status=500)
+        return failure("Failed to get status", status=500)
     now = deps.monotonic()
     state = ServiceState(
         version=loaded.version,
@@ -69,7 +60,7 @@ async def status(request: Request) -> Response:
         uptime_seconds=now - deps.started,
         now=deps.now(),
     )
-    return json_response(status_answer(state, folders), headers={DNA_HEADER: loaded.dna} if loaded.dna else None)
+    return json_response(status_answer(state, folders), dna=loaded.dna)
 
 
 async def metrics(request: Request) -> Response:
@@ -79,8 +70,7 @@ async def metrics(request: Request) -> Response:
     try:
         folders = await deps.folders()
     except OSError:
-        return json_response({"success": False, "error": "Failed to get metrics"}, status=500)
+        return failure("Failed to get metrics", status=500)
     model = deps.cluster.informer.model
-    counters = model.get("status", {}).get("counters") if model else None
-    body = metrics_answer(version=loaded.version, folders=folders, counters=counters, now=timestamp(deps.now()))
-    return json_response(body, headers={DNA_HEADER: loaded.dna} if loaded.dna else None)
+    body = metrics_answer(version=loaded.version, folders=folders, model=model, now=timestamp(deps.now()))
+    return json_response(body, dna=loaded.dna)

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from oneseek_runtime.sidecar.api.schemas import Answer, Failure, OpenAnswer, T, left_out
 from oneseek_runtime.sidecar.deps import deps_of
-from oneseek_runtime.sidecar.http.responses import json_response, timestamp
+from oneseek_runtime.sidecar.http.responses import failure, json_response, timestamp
 from oneseek_runtime.sidecar.records.client import RecordsAwayError, RecordsClient
 
 __all__ = ["LedgerBlocks", "LedgerStats", "LedgerVerified", "QueriesAnswer", "blocks", "queries", "stats", "verify"]
@@ -159,7 +159,7 @@ async def stats(request: Request) -> Response:
     try:
         found = await (await _records(request)).stats()
     except RecordsAwayError:
-        return json_response({"success": False, "error": "Failed to get ledger stats"}, status=500)
+        return failure("Failed to get ledger stats", status=500)
     shown = {key: found.get(key) for key in ("totalBlocks", "typeBreakdown", "latestBlock")}
     return json_response({"success": True, **shown})
 
@@ -176,8 +176,7 @@ async def blocks(request: Request) -> Response:
         end = total if before is None else min(before, total)
         found = await records.blocks(max(0, end - limit), min(end, limit)) if end else []
     except RecordsAwayError as error:
-        body: Failure = {"success": False, "error": "Failed to get ledger blocks", "message": str(error)}
-        return json_response(body, status=503, headers={"Retry-After": "5"})
+        return failure("Failed to get ledger blocks", str(error), status=503, retry=5)
     found = list(reversed(found))
     return json_response({"success": True, "blocks": found, "count": len(found), "totalBlocks": total})
 

@@ -9,8 +9,10 @@ measured: null.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
+from oneseek_core.api.v1alpha1.model import OneSeekModel
+from oneseek_core.api.v1alpha1.model_status import Counters
 from oneseek_runtime.sidecar.api.schemas import Answer, T
 from oneseek_runtime.sidecar.certified_folders import CertifiedFolder
 
@@ -67,13 +69,15 @@ class MetricsAnswer(Answer):
 
 
 def metrics_answer(
-    *, version: str | None, folders: Sequence[CertifiedFolder], counters: Mapping[str, Any] | None, now: str
+    *, version: str | None, folders: Sequence[CertifiedFolder], model: OneSeekModel | None, now: str
 ) -> MetricsAnswer:
-    """The 200 body. Without the model's `counters` the certified folders are counted."""
+    """The 200 body. Without the model's counters the certified folders are counted."""
     listed = [folder for folder in folders if folder.readable and not folder.merged]
     current = next((folder for folder in listed if version in (folder.name, folder.dna)), None)
     scores = _scores(current)
-    counted = counters or {"major": max((folder.major for folder in listed), default=0), "micro": _micro(listed)}
+    counters = _counters(listed)
+    if model and "counters" in model.status.model_fields_set:
+        counters = model.status.counters
     return {
         "success": True,
         "version": version or "unavailable",
@@ -87,8 +91,8 @@ def metrics_answer(
         },
         "training": {
             "totalSamples": sum(_whole(folder.metadata.get("samplesProcessed")) for folder in listed),
-            "weeklyBatches": _whole(counted.get("major")),
-            "microBatches": _whole(counted.get("micro")),
+            "weeklyBatches": counters.major,
+            "microBatches": counters.micro,
             "lastTraining": max((folder.created_at for folder in listed if folder.created_at), default=None),
         },
         "timestamp": now,
@@ -102,9 +106,9 @@ def _scores(folder: CertifiedFolder | None) -> HeldOut | None:
     return cast("HeldOut", {key: found.get(key) if _is_number(found.get(key)) else None for key in _SCORES})
 
 
-def _micro(folders: Sequence[CertifiedFolder]) -> int:
-    newest = max(((folder.major, folder.minor) for folder in folders), default=(0, 0))
-    return newest[1]
+def _counters(folders: Sequence[CertifiedFolder]) -> Counters:
+    major, micro = max(((folder.major, folder.minor) for folder in folders), default=(0, 0))
+    return Counters(major=major, micro=micro)
 
 
 def _whole(value: object) -> int:

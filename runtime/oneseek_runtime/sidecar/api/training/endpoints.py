@@ -17,12 +17,11 @@ from starlette.responses import Response
 from oneseek_core import names
 from oneseek_runtime.sidecar.api.auth import Caller, Denied, admitted, needs, to_train
 from oneseek_runtime.sidecar.api.oqt.metrics import metrics_answer
-from oneseek_runtime.sidecar.api.schemas import Failure
 from oneseek_runtime.sidecar.api.training import schemas
 from oneseek_runtime.sidecar.cluster.informer import Informer
 from oneseek_runtime.sidecar.deps import Deps, deps_of
 from oneseek_runtime.sidecar.http.request_body import while_connected
-from oneseek_runtime.sidecar.http.responses import json_response, read_object, timestamp
+from oneseek_runtime.sidecar.http.responses import failure, json_response, read_object, timestamp
 from oneseek_runtime.sidecar.language import Language, language_of
 from oneseek_runtime.sidecar.records.client import EntryRefusedError, RecordsAwayError
 from oneseek_runtime.sidecar.records.recorder import ENTRIES, Recorder
@@ -64,7 +63,7 @@ async def micro_train(request: Request, _caller: Caller) -> Response:
     try:
         example = examples.parse_example(await read_object(request, deps.bodies), examples.OQT)
     except ExampleError as error:
-        return json_response({"success": False, "error": str(error)}, status=400)
+        return failure(str(error), status=400)
     if (refused := _not_learning(deps)) is not None:
         return refused
     try:
@@ -81,7 +80,7 @@ async def companion(request: Request, _caller: Caller) -> Response:
     try:
         example = examples.parse_example(await read_object(request, deps.bodies), examples.COMPANION)
     except ExampleError as error:
-        return json_response({"success": False, "error": str(error)}, status=400)
+        return failure(str(error), status=400)
     if (model := deps.cluster.informer.model) is not None and micro_of(model) is None:
         skipped: schemas.Skipped = {
             "success": False,
@@ -136,8 +135,9 @@ def _not_learning(deps: Deps) -> Response | None:
     model = deps.cluster.informer.model
     if model is not None and micro_of(model) is not None:
         return None
-    body: Failure = {"success": False, "error": MICRO_FAILED, "message": _DISABLED if model else _UNKNOWN}
-    return json_response(body, status=409) if model else json_response(body, status=503, headers={"Retry-After": "5"})
+    if model is not None:
+        return failure(MICRO_FAILED, _DISABLED, status=409)
+    return failure(MICRO_FAILED, _UNKNOWN, status=503, retry=5)
 
 
 async def _record_example(
@@ -168,7 +168,7 @@ def recorder_of(deps: Deps) -> Recorder:
 
 def highest_known(deps: Deps) -> int:
     """The highest window that a run has: a records service that lost its volume must not assign its number again."""
-    return highest_window(deps.cluster.informer.model or {}, deps.cluster.informer.runs)
+    return highest_window(deps.cluster.informer.model, deps.cluster.informer.runs)
 
 
 def accepted_in(deps: Deps, training_id: str, kind: str, window: int) -> Accepted:
@@ -185,7 +185,7 @@ def _with_run(deps: Deps, accepted: Accepted) -> Accepted:
 
 
 def _run(name: str, informer: Informer) -> Run | None:
-    return next((Run.of(item) for item in informer.runs if item["metadata"]["name"] == name), None)
+    return next((Run.of(item) for item in informer.runs if item.metadata.name == name), None)
 
 
 def _ended(name: str, informer: Informer) -> Run | None:
@@ -201,9 +201,8 @@ async def served_version(deps: Deps) -> ServedVersion:
     except OSError:
         folders = []
     model = deps.cluster.informer.model
-    counters = model.get("status", {}).get("counters") if model else None
     now = timestamp(deps.now())
-    found = metrics_answer(version=loaded.version, folders=folders, counters=counters, now=now)
+    found = metrics_answer(version=loaded.version, folders=folders, model=model, now=now)
     return ServedVersion(found["version"], found["metrics"], found["training"], now)
 
 
@@ -228,12 +227,11 @@ async def _until_ended(deps: Deps, name: str, seconds: float) -> None:
             return
 
 
-def failed(failure: str, error: RecordsAwayError | EntryRefusedError) -> Response:
+def failed(sentence: str, error: RecordsAwayError | EntryRefusedError) -> Response:
     """503 if the records service is away, 409 if there is nothing to train on, else 400."""
-    body: Failure = {"success": False, "error": failure, "message": str(error)}
     if isinstance(error, RecordsAwayError):
-        return json_response(body, status=503, headers={"Retry-After": "5"})
-    return json_response(body, status=409 if error.reason == "NothingRecorded" else 400)
+        return failure(sentence, str(error), status=503, retry=5)
+    return failure(sentence, str(error), status=409 if error.reason == "NothingRecorded" else 400)
 
 
 async def micro_status(request: Request) -> Response:

@@ -14,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oneseek_runtime.sidecar.api.auth import Caller, needs, to_train
-from oneseek_runtime.sidecar.api.schemas import Answer, Failure, RequestBody, T, left_out
+from oneseek_runtime.sidecar.api.schemas import Answer, RequestBody, T, left_out
 from oneseek_runtime.sidecar.api.training import endpoints
 from oneseek_runtime.sidecar.api.training.schemas import WindowRun, window_run
 from oneseek_runtime.sidecar.deps import Deps, deps_of
-from oneseek_runtime.sidecar.http.responses import json_response, read_object
+from oneseek_runtime.sidecar.http.responses import failure, read_object
 from oneseek_runtime.sidecar.records.client import EntryRefusedError, RecordsAwayError
 from oneseek_runtime.sidecar.records.recorder import ENTRIES
 from oneseek_runtime.sidecar.training import examples
@@ -129,8 +129,7 @@ async def train(request: Request, _caller: Caller) -> Response:
     try:
         batch = examples.parse_batch(await read_object(request, deps.bodies, only_objects=True))
     except ExampleError as error:
-        body: Failure = {"success": False, "error": _FAILED, "message": str(error)}
-        return json_response(body, status=400)
+        return failure(_FAILED, str(error), status=400)
     try:
         recorder = endpoints.recorder_of(deps)
         place = await recorder.records.add_major_window(batch.bounds(), after=endpoints.highest_known(deps))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -34,7 +31,7 @@ async def metrics(request: Request) -> Response:
     deps, name = deps_of(request), request.path_params["run"]
     run = next((run for run in _runs(deps) if run.name == name), None)
     if run is None:
-        body = {"error": "Metrics not found", "message": f"there is no training run {name!r}"}
+        body: Refusal = {"error": "Metrics not found", "message": f"there is no training run {name!r}"}
         return json_response(body, status=404)
     return json_response(runs.live_metrics(run, timestamp(deps.now())))
 
@@ -60,20 +57,15 @@ async def autonomy_config(request: Request) -> Response:
 
 async def datasets(request: Request) -> Response:
     """GET /api/admin/datasets: the datasets of the model's runs."""
-    found: dict[str, dict[str, Any]] = {}
-    for item in deps_of(request).cluster.informer.runs:
-        resolved = _rows(item.get("status", {}).get("resolved", {}).get("datasets"))
-        for dataset in _rows(item.get("spec", {}).get("datasets")):
-            name = str(dataset.get("name", ""))
-            used = next((row for row in resolved if row.get("name") == name), {})
+    found: dict[str, run_schemas.DatasetRow] = {}
+    for run in deps_of(request).cluster.informer.runs:
+        resolved = {row.name: row for row in run.status.resolved.datasets} if run.status.resolved else {}
+        for name in (dataset.name for dataset in run.spec.datasets):
             row = found.setdefault(name, {"id": name, "name": name, "entries": None, "digest": None, "runs": []})
-            row |= {"entries": used.get("rows", row["entries"]), "digest": used.get("digest", row["digest"])}
-            row["runs"].append(item["metadata"]["name"])
-    return json_response({"datasets": list(found.values())})
-
-
-def _rows(value: object) -> list[Mapping[str, Any]]:
-    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
+            if used := resolved.get(name):
+                row["entries"], row["digest"] = used.rows, used.digest
+            row["runs"].append(run.metadata.name)
+    return json_response(run_schemas.Datasets(datasets=list(found.values())))
 
 
 LEARNING = (

@@ -91,7 +91,7 @@ async def _send_changes(socket: WebSocket, deps: Deps, name: str, sent: dict[str
 
 
 def _state(deps: Deps, name: str) -> dict[str, Any]:
-    item = next((item for item in deps.cluster.informer.runs if item["metadata"]["name"] == name), None)
+    item = next((item for item in deps.cluster.informer.runs if item.metadata.name == name), None)
     now = timestamp(deps.now())
     if item is None:
         return no_run_yet(name, _ON_CHANNEL if name == CHANNEL else f"There is no training run {name!r} yet", now)

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from oneseek_runtime.sidecar.cluster.client import NoKube, User
-from oneseek_runtime.sidecar.cluster.review_budget import ReviewBudget, why_invalid
+from oneseek_runtime.sidecar.cluster.token_review import ReviewBudget, why_invalid
 from oneseek_runtime.sidecar.errors import KubeUnavailableError, TooManyReviewsError
 from support.kube_simulator import jwt
 
