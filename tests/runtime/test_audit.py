@@ -13,7 +13,7 @@ REFUSED_BY = {
     "previous": "401",
     "swap": "401",
     "unload": "the engine listens on 127.0.0.1",
-    "olora": "certify wrote init_lora_weights: True; the base answers as before",
+    "olora": "adapter_config.json has init_lora_weights 'olora'",
     "base": "model.safetensors does not hold the bytes that were imported",
     "service": "the Service 'zero' is there already",
     "claim": "the PersistentVolumeClaim 'zero-models' is there already",
