@@ -163,7 +163,7 @@ def _moved(model: OneSeekModel, new: OneSeekModelStatus, choice: Choice, by: Act
     reason = _MOVES[choice.why] if new.request or choice.why != "promote" else _ADOPTED
     more = {"from": old.dna if old else None, "to": target, "dna": target}
     more["digest"] = new.current.digest if new.current else None
-    return _transition(model, kind, [step], reason, now, actor=by, **more)
+    return _transition(model, kind, [step], reason, now, actor=by, version=None, **more)
 
 
 def _transition(
