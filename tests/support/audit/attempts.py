@@ -92,7 +92,7 @@ ATTEMPTS = (
         "H2",
         "take over and delete somebody's Service by a model of its name",
         (
-            "tests/unit/operator/test_owned.py",
+            "tests/unit/operator/test_ownership.py",
             "tests/cluster/test_names_taken.py",
         ),
     ),
@@ -102,7 +102,7 @@ ATTEMPTS = (
         "H2",
         "delete somebody's PersistentVolumeClaim `NAME-models` by `reclaimPolicy: Delete`",
         (
-            "tests/unit/operator/test_owned.py",
+            "tests/unit/operator/test_ownership.py",
             "tests/cluster/test_names_taken.py",
         ),
     ),
@@ -111,14 +111,14 @@ ATTEMPTS = (
         "reconciles",
         "H3",
         "exhaust the operator's memory (limit 512 MiB) by an answer of some 300 KB",
-        ("tests/unit/operator/test_asking.py",),
+        ("tests/unit/operator/test_pod_http.py",),
     ),
     Attempt(
         "redirect",
         "reconciles",
         "H3",
         "have the operator ask another address, by a redirect",
-        ("tests/unit/operator/test_asking.py",),
+        ("tests/unit/operator/test_pod_http.py",),
     ),
     Attempt(
         "secret",
@@ -132,14 +132,14 @@ ATTEMPTS = (
         "reconciles",
         "H5",
         "have an injector put a foreign container beside the signing keys, by a run's `pod.annotations`",
-        ("tests/unit/operator/test_build.py",),
+        ("tests/unit/operator/test_resources_pods.py",),
     ),
     Attempt(
         "ledger",
         "reconciles",
         "M2",
         "put an older copy of the ledger in its place",
-        ("tests/unit/operator/test_witness.py",),
+        ("tests/unit/operator/test_ledger_witness.py",),
     ),
 )
 
