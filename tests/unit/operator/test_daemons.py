@@ -155,12 +155,12 @@ async def test_a_model_created_again_while_the_loop_of_the_one_before_still_asks
     port = cast("Any", world)
     deps = Deps(settings=SETTINGS, cluster=port, sidecars=port, records=port, authority=port)
     memo, loops = SimpleNamespace(deps=deps), []
-    for uid in reconciled:
+    for uid, began in reconciled.items():
         manifest = model_manifest()
         manifest["metadata"]["uid"] = uid
         told = {"namespace": "team", "name": "zero", "body": world.apply_as_user(manifest), "memo": memo}
         loops.append(asyncio.create_task(keep_model(stopped=Stopped(), **told)))  # type: ignore[arg-type]
-        await reconciled[uid].wait()
+        await began.wait()
         if uid == "uid-1":
             world.remove(told["body"])  # somebody had taken its finalizer off
             await model_changed(type="DELETED", **told)
