@@ -104,11 +104,8 @@ async def report_too_large(
     error: ListTooLargeError, current: dict[str, Any], now: datetime, *, cluster: ClusterPort
 ) -> float:
     """Have the status say that nothing can be decided, because a list cannot be read; seconds until the next reconcile."""
-    refusal = Refusal(names.LIST_TOO_LARGE, str(error))
-    old, generation = (
-        _STATUS[current["kind"]].model_validate(current.get("status", {})),
-        current["metadata"]["generation"],
-    )
+    refusal, generation = Refusal(names.LIST_TOO_LARGE, str(error)), current["metadata"].get("generation", 1)
+    old = _STATUS[current["kind"]].model_validate(current.get("status", {}))
     conditions = with_refusal(old.conditions, refusal, old.conditions, generation=generation, now=now, blocked=True)
     executor = _Executor(current, now, cluster=cluster, sidecars=None, authority=None, reached=lambda _: None)
     await executor.write(old.model_copy(update={"conditions": conditions, "observed_generation": generation}))

@@ -99,7 +99,9 @@ async def ready(strategy: str, replicas: int, versions: int = 2) -> World:
 
 async def answering(strategy: str, replicas: int, versions: int) -> World:
     world = World()
-    world.apply_as_user(model_manifest(promotion={"strategy": strategy}, serving={"replicas": replicas}))
+    # The stories share a world, and on a busy machine they take longer than a version is watched by default.
+    promotion = {"strategy": strategy, "watch": {"seconds": 3600}}
+    world.apply_as_user(model_manifest(promotion=promotion, serving={"replicas": replicas}))
     await settle(world)
     world.looking = True
     for name in ("first", "second", "third")[:versions]:
