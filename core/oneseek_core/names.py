@@ -144,6 +144,7 @@ INVALID = "Invalid"  # the API server does not take the object as it is
 FAILED_CREATE = "FailedCreate"  # a controller cannot make a pod, for a reason of none of these kinds
 NAME_TAKEN = "NameTaken"  # what stands under a name that is needed is somebody else's, and was not touched
 BEING_REMOVED = "BeingRemoved"  # what stands there is a deleted namesake's and has not gone yet
+LIST_TOO_LARGE = "ListTooLarge"  # the namespace holds more objects of a kind than the operator reads
 REFUSED_REASONS = (
     QUOTA_EXCEEDED,
     POD_SECURITY_VIOLATION,
@@ -154,6 +155,7 @@ REFUSED_REASONS = (
     FAILED_CREATE,
     NAME_TAKEN,
     BEING_REMOVED,
+    LIST_TOO_LARGE,
 )
 
 # Those that no waiting mends; they end a run, which holds its model's place, after a while. A quota frees itself and a webhook

@@ -32,11 +32,9 @@ class Deps:
     now: Callable[[], datetime] = utc_now
     followers: Followers = field(init=False)
     flags: dict[Key, asyncio.Event] = field(default_factory=dict)
-    """By object that has a loop, which waits for its flag: events name any object that a label or a run's spec names."""
+    """By object that a loop of this process keeps, which waits for its flag. Events name objects without a loop, too."""
     contacts: defaultdict[Key, PodContacts] = field(default_factory=lambda: defaultdict(PodContacts))
     """By model: what the loop remembers of its pods."""
-    kept: set[Key] = field(default_factory=set)
-    """The objects that a loop of this process keeps."""
     gone: set[str] = field(default_factory=set)
     """Uids of those that were removed without a deletion, because somebody had taken their finalizer off."""
     runs_of_model: defaultdict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))

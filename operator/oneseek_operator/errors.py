@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from oneseek_core.errors import OneSeekError
 
-__all__ = ["ClusterError", "ConflictError", "NameTakenError", "RecordsError", "SidecarError", "TransitionRefusedError"]
+__all__ = [
+    "ClusterError",
+    "ConflictError",
+    "ListTooLargeError",
+    "NameTakenError",
+    "RecordsError",
+    "SidecarError",
+    "TransitionRefusedError",
+]
 
 
 class ClusterError(OneSeekError):
@@ -18,6 +26,10 @@ class ClusterError(OneSeekError):
 
 class ConflictError(ClusterError):
     """The object changed since it was read (409): read and decide again."""
+
+
+class ListTooLargeError(ClusterError):
+    """A namespace holds more objects of a kind than are read: somebody has to delete some."""
 
 
 class NameTakenError(ClusterError):

@@ -106,9 +106,13 @@ def _shaped(value: object, kind: type) -> Any:
 
 
 def _float(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # an int of more than 308 digits
+        number = math.nan
+    if not math.isfinite(number):
         raise _MisfitError
-    return float(value)
+    return number
 
 
 def _neutral(annotation: Any) -> Callable[[], Any]:

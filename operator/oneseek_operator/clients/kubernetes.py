@@ -16,7 +16,7 @@ from kubernetes.aio import client, config
 
 from oneseek_core import names
 from oneseek_core.network import failure
-from oneseek_operator.errors import ClusterError, ConflictError
+from oneseek_operator.errors import ClusterError, ConflictError, ListTooLargeError
 from oneseek_operator.observe.ownership import claims_of, refuse_foreign, refuse_foreign_claim
 
 __all__ = ["Cluster"]
@@ -82,7 +82,7 @@ class Cluster:
         """The objects of a kind that carry all the labels and match a field selector, without their managed fields.
 
         Raises:
-            ClusterError: also if they are too large together.
+            ListTooLargeError: they are too large together.
         """
         query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else {}
         if fields:
@@ -91,7 +91,7 @@ class Cluster:
         while True:
             data = await self._send("GET", path, None, query, "")
             if (size := size + len(data)) > _LIST_BYTES:
-                raise ClusterError(_too_large(path))
+                raise ListTooLargeError(_too_large(path))
             answer = json.loads(data)
             for item in answer["items"]:
                 item["metadata"].pop("managedFields", None)  # up to half of an object, and not needed in a list
@@ -300,7 +300,7 @@ async def _bounded(response: aiohttp.ClientResponse, path: str) -> bytes:
         data += piece
         if len(data) > _LIST_BYTES:
             response.close()
-            raise ClusterError(_too_large(path))
+            raise ListTooLargeError(_too_large(path))
     return bytes(data)
 
 

@@ -90,13 +90,13 @@ async def child_changed(*, namespace: str | None, labels: Mapping[str, str], mem
 
 def _note_gone(key: Key, body: Mapping[str, Any], deps: Deps) -> None:
     """End the loop of an object that no longer exists. Kopf stops none whose object was never marked as deleted."""
-    if key in deps.kept:
+    if key in deps.flags:
         deps.gone.add(body["metadata"]["uid"])
 
 
 async def _end_without_loop(key: Key, body: Mapping[str, Any], deps: Deps, end: End) -> None:
     """End the deletion of an object that was deleted while no operator ran: Kopf starts no daemon for it."""
-    if is_deleted(body) and key not in deps.kept:
+    if is_deleted(body) and key not in deps.flags:
         await end(key, body, deps)
 
 
@@ -145,28 +145,28 @@ async def _keep(  # noqa: PLR0917 - private, called twice
     key: Key, body: Mapping[str, Any], stopped: kopf.DaemonStopped, deps: Deps, reconcile: Reconcile, end: End
 ) -> None:
     uid = body["metadata"]["uid"]
-    deps.kept.add(key)
-    deps.flags.setdefault(key, asyncio.Event())
+    flag = deps.flags[key] = asyncio.Event()
     try:
         try:
-            await _loop(key, lambda: bool(stopped) or uid in deps.gone, deps, reconcile)
+            await _loop(key, lambda: bool(stopped) or uid in deps.gone, flag, reconcile)
         except asyncio.CancelledError:
             # Kopf does not wait long for a reconcile, such as one that asks a pod which does not answer. It does wait
             # for what a deletion leaves to do.
             if not is_deleted(body):
                 raise
         finally:
-            deps.followers.forget(key)
-            deps.contacts.pop(key, None)
-        deps.flags.pop(key, None)
+            if deps.flags.get(key) is flag:
+                deps.followers.forget(key)
+                deps.contacts.pop(key, None)
         if is_deleted(body) or uid in deps.gone:
             await end(key, body, deps)
     finally:
-        deps.kept.discard(key)
+        if deps.flags.get(key) is flag:  # else the loop of a new object of this name has begun
+            del deps.flags[key]
         deps.gone.discard(uid)
 
 
-async def _loop(key: Key, stopped: Callable[[], bool], deps: Deps, reconcile: Reconcile) -> None:
+async def _loop(key: Key, stopped: Callable[[], bool], flag: asyncio.Event, reconcile: Reconcile) -> None:
     """Reconcile, then wait for an event or as long as the reconcile says."""
     failures = 0
     while not stopped():
@@ -194,7 +194,7 @@ async def _loop(key: Key, stopped: Callable[[], bool], deps: Deps, reconcile: Re
             wait = _backoff(failures, None)
             log.exception("%s %s/%s: a defect; again in %.1f s", *key, wait)
         if wait != 0.0 and not stopped():
-            await _woken(deps.flags[key], _HOURLY if wait is None else wait)
+            await _woken(flag, _HOURLY if wait is None else wait)
 
 
 async def _woken(flag: asyncio.Event, timeout: float) -> None:

@@ -33,7 +33,7 @@ from oneseek_operator.actions import (
     Swap,
 )
 from oneseek_operator.conditions import find
-from oneseek_operator.errors import ClusterError, SidecarError
+from oneseek_operator.errors import ClusterError, ListTooLargeError, SidecarError
 from oneseek_operator.observe.ownership import refuse_foreign
 from oneseek_operator.observe.refusals import Refusal, again_after, refusal_of, standing, with_refusal
 from oneseek_operator.reconcile import secrets
@@ -41,7 +41,7 @@ from oneseek_operator.reconcile.concurrency import gather
 from oneseek_operator.reconcile.ports import AuthorityPort, ClusterPort, SidecarPort
 from oneseek_operator.resources import records as build_records
 
-__all__ = ["carry_out"]
+__all__ = ["carry_out", "report_too_large"]
 
 
 _STATUS: dict[str, type[OneSeekModelStatus | TrainingRunStatus]] = {
@@ -96,6 +96,21 @@ async def carry_out(
     conditions = with_refusal(
         last.status.conditions, refusal, old.conditions, generation=generation, now=now, blocked=True
     )
+    await executor.write(old.model_copy(update={"conditions": conditions, "observed_generation": generation}))
+    return again_after(conditions, now)
+
+
+async def report_too_large(
+    error: ListTooLargeError, current: dict[str, Any], now: datetime, *, cluster: ClusterPort
+) -> float:
+    """Have the status say that nothing can be decided, because a list cannot be read; seconds until the next reconcile."""
+    refusal = Refusal(names.LIST_TOO_LARGE, str(error))
+    old, generation = (
+        _STATUS[current["kind"]].model_validate(current.get("status", {})),
+        current["metadata"]["generation"],
+    )
+    conditions = with_refusal(old.conditions, refusal, old.conditions, generation=generation, now=now, blocked=True)
+    executor = _Executor(current, now, cluster=cluster, sidecars=None, authority=None, reached=lambda _: None)
     await executor.write(old.model_copy(update={"conditions": conditions, "observed_generation": generation}))
     return again_after(conditions, now)
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from oneseek_core.api.v1alpha1.model import OneSeekModel
-from oneseek_operator.errors import ConflictError, SidecarError
+from oneseek_operator.errors import ConflictError, ListTooLargeError, SidecarError
 from oneseek_operator.model.decide import decide
 from oneseek_operator.observe.ownership import is_ours
 from oneseek_operator.reconcile import pod_events
-from oneseek_operator.reconcile.apply import carry_out
+from oneseek_operator.reconcile.apply import carry_out, report_too_large
 from oneseek_operator.reconcile.pod_contacts import PodContacts
 from oneseek_operator.reconcile.ports import AuthorityPort, ClusterPort, RecordsPorts, SidecarPort, SidecarPorts
 from oneseek_operator.reconcile.read_objects import read_snapshot, reviewers_binding
@@ -54,9 +54,12 @@ async def reconcile(
         return None
     contacts = contacts or PodContacts()
     trusted = await authority.view(clock())
-    snapshot, ours = await read_snapshot(
-        current, cluster, settings, records=records, authority=trusted, contacts=contacts
-    )
+    try:
+        snapshot, ours = await read_snapshot(
+            current, cluster, settings, records=records, authority=trusted, contacts=contacts
+        )
+    except ListTooLargeError as error:
+        return await report_too_large(error, current, clock(), cluster=cluster)
     port = sidecars.of(snapshot.model, ours)
     snapshot = replace(snapshot, endpoints=await ask_sidecars(ours, port, contacts, clock()))
     states = [(pod.ip, snapshot.endpoints[pod.name].state) for pod in snapshot.pods if pod.name in snapshot.endpoints]

@@ -11,10 +11,11 @@ from oneseek_core import names
 from oneseek_core.api.v1alpha1.model import OneSeekModel
 from oneseek_core.api.v1alpha1.training_run import TrainingRun
 from oneseek_core.jobs.train import TrainProgress
+from oneseek_operator.errors import ListTooLargeError
 from oneseek_operator.observe.ownership import owner_of
 from oneseek_operator.observe.pods import JobView, PodView, lacks_pod, owned_job
 from oneseek_operator.observe.run import RunSnapshot, is_finished, is_retry_requested, may_leave_jobs
-from oneseek_operator.reconcile.apply import carry_out
+from oneseek_operator.reconcile.apply import carry_out, report_too_large
 from oneseek_operator.reconcile.concurrency import task_group
 from oneseek_operator.reconcile.model import utc_now
 from oneseek_operator.reconcile.pod_events import failed_creates_of, sooner, with_failed_creates
@@ -42,10 +43,13 @@ async def reconcile(
     if is_finished(run) and not (is_retry_requested(run) or may_leave_jobs(run)):
         return None
     labels = {names.LABEL_RUN: name}
-    async with task_group() as group:
-        model_task = group.create_task(cluster.get("OneSeekModel", namespace, run.spec.model_ref.name))
-        listed = [group.create_task(cluster.list(kind, namespace, labels)) for kind in ("Job", "Pod")]
-        siblings = group.create_task(runs_of(run.spec.model_ref.name, namespace, cluster))
+    try:
+        async with task_group() as group:
+            model_task = group.create_task(cluster.get("OneSeekModel", namespace, run.spec.model_ref.name))
+            listed = [group.create_task(cluster.list(kind, namespace, labels)) for kind in ("Job", "Pod")]
+            siblings = group.create_task(runs_of(run.spec.model_ref.name, namespace, cluster))
+    except ListTooLargeError as error:
+        return await report_too_large(error, current, clock(), cluster=cluster)
     model = model_task.result()
     jobs = [JobView.parse(item) for item in listed[0].result() if owner_of(item) == run.metadata.uid]
     pods = [PodView.parse(item) for item in listed[1].result()]

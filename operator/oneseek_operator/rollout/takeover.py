@@ -50,16 +50,18 @@ def progress(snapshot: Snapshot, to: Takeover, now: datetime, *, flips: bool, ze
     ready = find(status.conditions, names.READY)
     stays = ready is not None and (ready.status == "True" or ready.reason in _ANSWERING_UNREADY)
     confirmed = snapshot.confirms(to.colour, to.dna)
-    if not flips and status.colour == to.colour and (status.current.dna if status.current else None) == to.dna:
+    if not flips and status.colour == to.colour and snapshot.current_dna == to.dna:
         if stays or not confirmed:
             return TakeoverState(done=True, answers=confirmed)
         through = _through_the_service(snapshot, to)
         return TakeoverState(
             done=True, answers=not through, asks_service=snapshot.service_answer is None, sentence=through
         )
-    # A pod that takes the version over within itself (HotSwap) answers with the one before until it does.
-    current = status.current.dna if status.current else None
-    answers = stays and (confirmed or (status.colour == to.colour and snapshot.confirms(to.colour, current)))
+    # A pod that takes the version over within itself (HotSwap) answers with the one before until it does, unless that one
+    # is in quarantine: then new requests wait.
+    current = snapshot.current_dna
+    before = status.colour == to.colour and current not in to.barred and snapshot.confirms(to.colour, current)
+    answers = stays and (confirmed or before)
     if flips:
         return TakeoverState(done=False, answers=answers, is_flipped=True, sentence=f"{to.name} takes over")
     waits = handover.waiting(snapshot, to, now)

@@ -97,3 +97,10 @@ def test_what_cannot_be_read_is_neutral_and_the_rest_stays() -> None:
     assert [item.reason for item in told.status.conditions] == ["Serving"]
     assert (told.spec.base_model.name, told.spec.version, told.spec.promotion.mode) == ("", "v1", "Automatic")
     assert lenient.read(TrainingRun, None).spec.model_ref.name == ""
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), True, "1"])
+def test_a_number_that_is_no_float_is_no_measurement(value: object) -> None:
+    told = lenient.read(TrainingRun, {"status": {"scores": {"exact": value, "factsContained": 1}}})
+    assert told.status.scores is not None
+    assert (told.status.scores.exact, told.status.scores.facts_contained) == (None, 1.0)

@@ -127,7 +127,7 @@ async def test_a_model_whose_finalizer_somebody_took_off_before_deleting_it_ends
     body = world.objects[("OneSeekModel", "team", "zero")]
     told = {"body": body, "memo": SimpleNamespace(deps=deps)}
     task = asyncio.create_task(keep_model("team", "zero", stopped=Stopped(), **told))  # type: ignore[arg-type]
-    while ("OneSeekModel", "team", "zero") not in deps.kept:  # noqa: ASYNC110 - it begins in this loop
+    while ("OneSeekModel", "team", "zero") not in deps.flags:  # noqa: ASYNC110 - it begins in this loop
         await asyncio.sleep(0)
     world.remove(body)
     await model_changed(namespace="team", name="zero", type="DELETED", **told)
@@ -135,7 +135,44 @@ async def test_a_model_whose_finalizer_somebody_took_off_before_deleting_it_ends
         await task  # Kopf does not stop it
     assert CLAIM not in world.objects
     assert world.objects[("ClusterRoleBinding", "", "token-reviewers")].get("subjects") == []
-    assert (deps.kept, deps.gone) == (set(), set())
+    assert (deps.flags, deps.gone) == ({}, set())
+
+
+async def test_a_model_created_again_while_the_loop_of_the_one_before_still_asks_a_pod_is_woken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = ("OneSeekModel", "team", "zero")
+    answered, reconciled = asyncio.Event(), {"uid-1": asyncio.Event(), "uid-2": asyncio.Event()}
+
+    async def reconcile(*_: object, **__: object) -> None:
+        uid = world.objects[key]["metadata"]["uid"]
+        reconciled[uid].set()
+        if uid == "uid-1":
+            await answered.wait()
+
+    monkeypatch.setattr("oneseek_operator.reconcile.model.reconcile", reconcile)
+    world = World()
+    port = cast("Any", world)
+    deps = Deps(settings=SETTINGS, cluster=port, sidecars=port, records=port, authority=port)
+    memo, loops = SimpleNamespace(deps=deps), []
+    for uid, began in reconciled.items():
+        manifest = model_manifest()
+        manifest["metadata"]["uid"] = uid
+        told = {"namespace": "team", "name": "zero", "body": world.apply_as_user(manifest), "memo": memo}
+        loops.append(asyncio.create_task(keep_model(stopped=Stopped(), **told)))  # type: ignore[arg-type]
+        await began.wait()
+        if uid == "uid-1":
+            world.remove(told["body"])  # somebody had taken its finalizer off
+            await model_changed(type="DELETED", **told)
+    answered.set()
+    await loops[0]
+    reconciled["uid-2"].clear()
+    await model_changed(type="MODIFIED", **told)
+    async with asyncio.timeout(5):
+        await reconciled["uid-2"].wait()
+    loops[1].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loops[1]
 
 
 async def test_only_objects_with_a_loop_are_remembered() -> None:

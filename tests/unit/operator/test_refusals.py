@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from oneseek_core import names
-from oneseek_operator.errors import ClusterError
+from oneseek_operator.errors import ClusterError, ListTooLargeError
 from oneseek_operator.observe.refusals import reason_of, refusal_of, sentence
 from support.driver import RECONCILE, age, condition, round_trip, settle
 from support.makers import SETTINGS, model_manifest, run_manifest
@@ -231,3 +231,33 @@ async def test_an_event_that_is_refused_keeps_nothing_from_going_on() -> None:
     world.apply_as_user(run_manifest())
     await settle(world)
     assert condition(world, *MODEL[::2])["reason"] == names.SERVING
+
+
+async def test_a_list_that_is_too_large_is_told_and_what_answers_stays_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.apply_as_user(model_manifest())
+    await settle(world)
+    before = dict(world.objects[MODEL]["status"])
+    sentence = "/apis/oneseek.io/v1alpha1/namespaces/team/trainingruns holds more than 32 MiB"
+    there = world.list
+
+    async def too_large(kind: str, *arguments: Any, **options: Any) -> list[Any]:
+        if kind == "TrainingRun":
+            raise ListTooLargeError(sentence)
+        return await there(kind, *arguments, **options)
+
+    monkeypatch.setattr(world, "list", too_large)
+    world.apply_as_user(run_manifest("first"))
+    await settle(world)
+    age(world, MODEL, timedelta(minutes=6))
+    await settle(world)
+    assert condition(world, "OneSeekModel", "zero")["status"] == "True", "it answers"
+    stalled = condition(world, "OneSeekModel", "zero", "Stalled")
+    assert (stalled["reason"], stalled["message"]) == (names.LIST_TOO_LARGE, sentence)
+    run = condition(world, "TrainingRun", "first")
+    assert (run["status"], run["reason"], run["message"]) == ("False", names.LIST_TOO_LARGE, sentence)
+    monkeypatch.undo()
+    world.remove(world.objects[("TrainingRun", "team", "first")])
+    await settle(world)
+    after = world.objects[MODEL]["status"]
+    assert {item["type"] for item in after["conditions"]} == {item["type"] for item in before["conditions"]}

@@ -216,9 +216,8 @@ class Swapper:
             return waiting  # noqa: TRY300 - the end of the way through
         except UpstreamError as error:
             self._set_state(self.state.phase, message=str(error), reason=self.state.reason)
-        except (
-            _SwapFailedError
-        ) as error:  # of the answering version; the pod is not ready and the next look tries again
+        except _SwapFailedError as error:
+            # Of the answering version: the pod is not ready, and the next look tries again.
             self._set_state("Failed", message=error.message, reason=error.reason, refused=error.refused)
         return False
 

@@ -44,9 +44,8 @@ class ConnectTimeouts:
     refused: float
 
 
-OWN_ENGINE = ConnectTimeouts(
-    silent=None, refused=ENGINE_RESTART_SECONDS
-)  # on loopback only an overloaded machine does not answer
+# On loopback only an overloaded machine does not answer.
+OWN_ENGINE = ConnectTimeouts(silent=None, refused=ENGINE_RESTART_SECONDS)
 OTHER_POD = ConnectTimeouts(silent=5.0, refused=0.0)
 
 

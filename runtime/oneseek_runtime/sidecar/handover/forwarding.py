@@ -55,7 +55,7 @@ class ForwardingMiddleware:
         self._clock = clock
         self._log = log
         self._avoided: dict[Peer, float] = {}
-        self._wait_for_slot = 0
+        self._first = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request here, or forward it."""
@@ -135,8 +135,8 @@ class ForwardingMiddleware:
     def _in_turn(self) -> Sequence[Peer]:
         """The pods in round-robin order; those that could not be reached come last."""
         peers, now = self._orders.peers, self._clock()
-        self._wait_for_slot += 1
-        start = self._wait_for_slot % len(peers) if peers else 0
+        self._first += 1
+        start = self._first % len(peers) if peers else 0
         return sorted(peers[start:] + peers[:start], key=lambda peer: self._avoided.get(peer, 0.0) > now)
 
     async def _first_of(self, peers: Sequence[Peer]) -> tuple[Peer, Exchange] | None:
