@@ -3,6 +3,8 @@
 `docs/benchmarks/sidecar.{json,md}` are written by it. The servers share core 0 and take turns; engine and clients have
 core 1. Other work on the machine slows wall-clock figures down, so throughput is compared by what a request costs:
 requests per second of the server's own CPU time, which is what a core of its own would answer. Both are written down.
+
+`ONESEEK_BEFORE` names another checkout, of an earlier commit: its sidecar takes turns with this one, too.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ SUPPORT = REPOSITORY / "tests" / "support"
 PLAIN = b'{"model":"base","messages":[{"role":"user","content":"Vem \xc3\xa4r du?"}],"max_tokens":16}'
 STREAMED = PLAIN[:-1] + b',"stream":true}'
 TICKS = os.sysconf("SC_CLK_TCK")
+BEFORE = os.environ.get("ONESEEK_BEFORE")
 
 NGINX = """
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -92,7 +95,7 @@ def process(command: list[str], core: int, port: int, log: Path) -> Iterator[int
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
     """All of them, running."""
     folder = tmp_path_factory.mktemp("bench")
-    ports = {name: free_port() for name in ("engine", "plain", "nginx", "sidecar", "internal")}
+    ports = {name: free_port() for name in ("engine", "plain", "nginx", "sidecar", "before")}
     before = os.sched_getaffinity(0)
     with ExitStack() as stack:
         made: dict[str, Server] = {}
@@ -114,15 +117,17 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Serv
             base_path="/x",
             engine_url=f"http://127.0.0.1:{ports['engine']}",
         )
-        environment = {
-            names.SERVING_ENV: told.model_dump_json(by_alias=True),
-            "ONESEEK_PORT_PUBLIC": str(ports["sidecar"]),
-            "ONESEEK_PORT_INTERNAL": str(ports["internal"]),
-        }
-        sidecar = stack.enter_context(runtime("sidecar", environment, folder / "sidecar.log"))
-        os.sched_setaffinity(sidecar.pid, {0})
-        wait_for_port(sidecar, ports["sidecar"], folder / "sidecar.log", within=30)
-        made["sidecar"] = Server("sidecar", ports["sidecar"], sidecar.pid)
+        for name, checkout in {"sidecar": REPOSITORY, **({"before": Path(BEFORE)} if BEFORE else {})}.items():
+            log = folder / f"{name}.log"
+            environment = {
+                names.SERVING_ENV: told.model_dump_json(by_alias=True),
+                "ONESEEK_PORT_PUBLIC": str(ports[name]),
+                "ONESEEK_PORT_INTERNAL": str(free_port()),
+            }
+            sidecar = stack.enter_context(runtime("sidecar", environment, log, of=checkout))
+            os.sched_setaffinity(sidecar.pid, {0})
+            wait_for_port(sidecar, ports[name], log, within=30)
+            made[name] = Server(name, ports[name], sidecar.pid)
         os.sched_setaffinity(0, {1})
         try:
             yield made
@@ -263,6 +268,11 @@ def _page(found: dict[str, Any]) -> str:
     ratios = [f"| requests/s, sidecar to Starlette + httpx | {speed['toPlain']:.1f} | ≥ 3 |"]
     if "toNginx" in speed:
         ratios.append(f"| requests/s, sidecar to nginx | {speed['toNginx']:.2f} | ≥ 0.15 |")
+    if BEFORE and "toBefore" in speed:
+        commit = subprocess.check_output(["git", "-C", BEFORE, "rev-parse", "--short", "HEAD"], text=True).strip()
+        ratios.append(
+            f"| requests per CPU second, to the sidecar of {commit}, median of pairs | {speed['toBefore']:.3f} | ≥ 0.97 |"
+        )
     return "\n".join(
         [
             "# The sidecar's speed",
@@ -290,7 +300,7 @@ def _page(found: dict[str, Any]) -> str:
 
 
 def test_requests_a_second(servers: dict[str, Server], results: dict[str, Any]) -> None:
-    compared = [servers[name] for name in ("plain", "nginx", "sidecar") if name in servers]
+    compared = [servers[name] for name in ("plain", "nginx", "sidecar", "before") if name in servers]
     rounds: dict[str, list[tuple[float, float]]] = {server.name: [] for server in compared}
     for _ in range(ROUNDS):
         for server in compared:
@@ -306,6 +316,9 @@ def test_requests_a_second(servers: dict[str, Server], results: dict[str, Any]) 
     found["toPlain"] = mine / found["plain"]["perCpuSecond"]
     if "nginx" in found:
         found["toNginx"] = mine / found["nginx"]["perCpuSecond"]
+    if "before" in found:
+        ratios = [now[1] / then[1] for now, then in zip(rounds["sidecar"], rounds["before"], strict=True)]
+        found["toBefore"] = statistics.median(ratios)
     results["throughput"] = found
     print(json.dumps(found))
     assert found["toPlain"] >= 3

@@ -75,10 +75,13 @@ def free_port() -> int:
 
 @contextmanager
 def runtime(
-    command: str, environment: Mapping[str, str], log: Path, *, under: Sequence[str] = ()
+    command: str, environment: Mapping[str, str], log: Path, *, under: Sequence[str] = (), of: Path = REPOSITORY
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """`python -m oneseek_runtime <command>` as a process of its own, `under` a tracer; killed at the end if it still runs."""
-    paths = os.pathsep.join(str(REPOSITORY / part) for part in ("core", "runtime"))
+    """`python -m oneseek_runtime <command>` as a process of its own, `under` a tracer; killed at the end if it still runs.
+
+    `of`: the checkout whose code runs.
+    """
+    paths = os.pathsep.join(str(of / part) for part in ("core", "runtime"))
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*under, sys.executable, "-m", "oneseek_runtime", command],
