@@ -130,7 +130,8 @@ def patterns(path: str, schema: Schema) -> Iterator[tuple[str, str]]:
 def row(path: str, schema: Schema, *, required: bool) -> str:
     """A line of the table."""
     default = schema.get("default")
-    shown = "" if default in (None, {}, []) else f"`{json.dumps(default) if isinstance(default, bool) else default}`"
+    text = json.dumps(default) if isinstance(default, bool) or default == "" else default
+    shown = "" if default in (None, {}, []) else f"`{text}`"
     cells = [f"`{path}`", kind_of(schema), shown, bounds(schema, required=required), schema.get("description", "")]
     return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
 

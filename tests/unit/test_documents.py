@@ -32,7 +32,7 @@ def rows(text: str) -> list[str]:
 @pytest.mark.parametrize(
     "words",
     [
-        "Was the operator gone first",
+        "If the operator was removed first",
         '"finalizers":null',
         "--take-ownership",
         "crds.install=false",

@@ -85,7 +85,7 @@ async def test_a_rollback_passes_twelve_files_from_the_annotation_to_the_service
     monkeypatch.setattr(deps.followers, "follow", lambda *_: None)
     for module, name, counts in DECISIONS:
         monkeypatch.setattr(module, name, passed.watched(getattr(module, name), counts))
-    monkeypatch.setattr(daemons, "_wake", passed.watched(daemons._wake, lambda _: True))
+    passed.add(daemons.model_changed.__code__.co_filename)  # the event; it sets the flag that the loop waits for
 
     async def patched(manifest: dict[str, Any]) -> None:
         if (manifest["kind"], manifest["metadata"]["name"]) == ("Service", "zero"):

@@ -59,11 +59,12 @@ def try_out(config: Any) -> None:
             f"models of the class {kind} cannot be served: their forward takes no {' and no '.join(missing)}; {_OTHER}"
         )
     _name_no_end(small)
-    served = LoadedModel(model=copy.deepcopy(small), tokenizer=SimpleNamespace(eos_token_id=None), base_name=_BASE)
+    words = SimpleNamespace(eos_token_id=None, get_vocab=lambda: {"": 0})  # the trial's prompts are tokens already
+    served = LoadedModel(model=copy.deepcopy(small), tokenizer=words, base_name=_BASE)
     with refused(f"models of the class {kind} cannot be served: they do not answer token by token; {_OTHER}"):
         for prompt in _PROMPTS:
             _compare(small, served, _BASE, prompt)
-        greedy(Parts(copy.deepcopy(small), SimpleNamespace(eos_token_id=None)), _PROMPTS, _ANSWER)
+        greedy(Parts(copy.deepcopy(small), words), _PROMPTS, _ANSWER)
     with tempfile.TemporaryDirectory(prefix="trial-") as folder:
         with refused(f"models of the class {kind} cannot be trained: a small one was tried and failed; {_OTHER}"):
             adapted = _trained(small, Path(folder))
