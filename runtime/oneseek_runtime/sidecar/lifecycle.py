@@ -27,9 +27,9 @@ class Lifecycle:
     forwarded_here: int = 0
     """Forwarded requests in progress; their clients are connected to other pods."""
     requests: int = 0
-    """Public answers since the start, the end of the last drain, or the last HotSwap."""
+    """Public answers of the engine since the start, the end of the last drain, or the last HotSwap."""
     errors: int = 0
-    """Answers of the engine with a 5xx status, except 503 of a busy one: too many, and a watched version is rolled back."""
+    """Those with a 5xx status, except 503 of a busy engine: too many, and a watched version is rolled back."""
 
     @property
     def closing(self) -> bool:
@@ -51,10 +51,10 @@ class Lifecycle:
         """Another version answers from now on, or clients return."""
         self.requests = self.errors = 0
 
-    def count(self, status: int, *, by_engine: bool) -> None:
-        """Count one public answer; other routes' errors are not the version's."""
+    def count(self, status: int) -> None:
+        """Count one public answer of the engine. Other routes' answers say nothing of the version."""
         self.requests += 1
-        if by_engine and status >= _SERVER_ERROR and status != _BUSY:
+        if status >= _SERVER_ERROR and status != _BUSY:
             self.errors += 1
 
 

@@ -57,7 +57,8 @@ class ResponseMiddleware:
 
         async def send_wrapped(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._lifecycle.count(message["status"], by_engine=asks_engine(scope))
+                if asks_engine(scope):
+                    self._lifecycle.count(message["status"])
                 headers = [*message["headers"], *cors]
                 if self._lifecycle.closing:  # checked when the answer starts, not when the request came
                     headers = [header for header in headers if header[0] != b"connection"]
