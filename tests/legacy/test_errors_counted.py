@@ -45,7 +45,9 @@ async def test_what_the_engine_is_not_asked_is_no_error_of_the_version(place: Se
     assert await asked(place, "POST", "/api/models/merge", json=merge) == 501
     assert await asked(place, "GET", "/api/admin/models/1/download") == 501
     assert await asked(place, "GET", "/api/oqt/ledger/stats") == 500, "there are no records here"
-    assert (place.lifecycle.requests, place.lifecycle.errors) == (0, 0), "nor do they dilute the errors of those it is asked"
+    assert (place.lifecycle.requests, place.lifecycle.errors) == (0, 0), (
+        "nor do they dilute the errors of those it is asked"
+    )
 
 
 async def test_numbers_beyond_any_float_are_no_defect(place: Service) -> None:
