@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -120,15 +121,9 @@ def test_a_run_whose_job_is_invalid_fails_with_the_sentence_and_the_next_has_its
 
 
 def test_what_others_change_of_our_own_objects_is_set_back(kube: Kube, model: str) -> None:
-    kube.kubectl(
-        "patch",
-        "role",
-        f"oneseek-sidecar-{model}",
-        "--type=json",
-        "-p",
-        '[{"op":"remove","path":"/metadata/annotations"}]',
-    )
-    kube.kubectl("patch", "role", f"oneseek-sidecar-{model}", "--type=merge", "-p", '{"rules":[]}')
+    # In one write: a reconcile between two would set the first back, and see nothing of the second.
+    change = [{"op": "remove", "path": "/metadata/annotations"}, {"op": "replace", "path": "/rules", "value": []}]
+    kube.kubectl("patch", "role", f"oneseek-sidecar-{model}", "--type=json", "-p", json.dumps(change))
     kube.kubectl("annotate", "oneseekmodel", model, "example.org/wake=1")
 
     def healed() -> bool:
